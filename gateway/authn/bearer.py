@@ -1,0 +1,51 @@
+"""The bearer token of a request (RFC 6750 §2.1): the `Authorization` header and nothing else.
+
+A token in the query or the body is not one: those end up in logs and histories (RFC 9700 §4.3.2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +(.*))?")
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# Longer than any real token; Keycloak's with hundreds of roles stay below 16 KiB.
+_TOKEN_MAX_CHARS = 32 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A secret: `value` is sent to the provider and keyed into the cache, and shown nowhere."""
+
+    value: str = field(repr=False)
+
+
+class NoToken:
+    """No bearer token was sent; another scheme is none either."""
+
+
+class Malformed:
+    """What was sent is not one bearer token: two headers, a list, illegal characters, empty, too long."""
+
+
+NO_TOKEN = NoToken()
+MALFORMED = Malformed()
+
+
+def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
+    """The token in the values of all `Authorization` headers, in the order they came."""
+    if not values:
+        return NO_TOKEN
+    if len(values) > 1:
+        return MALFORMED
+    match = _SCHEME.fullmatch(values[0].strip(" \t"))
+    if match is None:
+        return MALFORMED
+    scheme, credentials = match[1], match[2]
+    if scheme.lower() != "bearer":
+        return NO_TOKEN
+    if not credentials or len(credentials) > _TOKEN_MAX_CHARS or not _B64TOKEN.fullmatch(credentials):
+        return MALFORMED
+    return Token(credentials)

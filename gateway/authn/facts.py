@@ -1,0 +1,80 @@
+"""What a provider said about a token: facts, or that it is not active, or nothing that can be relied on.
+
+Reads introspection answers (RFC 7662 §2.2). Never turns an unclear answer into a yes or a no: what is malformed
+is `Unclear`, which no cache keeps and no policy sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Claims = Mapping[str, Any]
+
+# 9999-12-31: what lies beyond is milliseconds taken for seconds, or an attack on arithmetic.
+_TIME_MAX_S = 253_402_300_799
+# Keycloak's `typ` and the `token_use` of others: tokens that are not for resource servers.
+_OTHER_KINDS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token", "logout", "serialized-id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """An active token. Times are seconds since the epoch on the wall clock."""
+
+    claims: Claims = field(repr=False)
+    introspected_at: float
+    exp: float | None = None
+    nbf: float | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Inactive:
+    """`active: false`, or a token that this gateway must not take for an access token."""
+
+    introspected_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """No answer that can be relied on. `reason` is for the operator; it quotes nothing of the token or answer."""
+
+    reason: str
+    retry_after_s: float | None = None
+
+
+Answer = Facts | Inactive | Unclear
+
+
+def read_answer(document: object, now: float) -> Answer:
+    """The meaning of an introspection answer's JSON value, asked for at `now`.
+
+    RFC 7662 §2.2 fixes the types: `active` a boolean, `scope` a string, `exp` and `nbf` numbers. Another type is
+    `Unclear`. Wrong types of `aud`, `iss` and roles are left to the policy, which refuses them.
+    """
+    if not isinstance(document, Mapping):
+        return Unclear("the introspection answer is not an object")
+    active = document.get("active")
+    if active is False:
+        return Inactive(now)
+    if active is not True:
+        return Unclear("`active` is not a boolean")
+    for name in ("exp", "nbf"):
+        if name in document and not _is_time(document[name]):
+            return Unclear(f"`{name}` is not a time in seconds")
+    scope = document.get("scope", "")
+    if not isinstance(scope, str):
+        return Unclear("`scope` is not a string")
+    if _is_of_another_kind(document):
+        return Inactive(now)
+    return Facts(document, now, document.get("exp"), document.get("nbf"), frozenset(scope.split(" ")) - {""})
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _TIME_MAX_S
+
+
+def _is_of_another_kind(document: Claims) -> bool:
+    kinds = (document.get(name) for name in ("typ", "token_use", "token_type"))
+    return any(isinstance(kind, str) and kind.lower() in _OTHER_KINDS for kind in kinds)

@@ -1,0 +1,76 @@
+"""Claims as the file names them: dotted paths, and the values a route asks for.
+
+A value is compared with its type. A text may take parts of the matched path in: `"{tenant}"`, `"org-{tenant}"`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
+_PATH_DEPTH_MAX = 16
+
+ClaimPath = tuple[str, ...]
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with captures of the path in it: literal texts at even places, names of captures at odd ones."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def captures(self) -> frozenset[str]:
+        return frozenset(self.parts[1::2])
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRule:
+    """The claim at `path` must equal one of `accepted`."""
+
+    path: ClaimPath
+    accepted: tuple[Scalar | Template, ...]
+
+    @property
+    def captures(self) -> frozenset[str]:
+        return frozenset().union(*(a.captures for a in self.accepted if isinstance(a, Template)))
+
+
+def parse_claim_path(value: object) -> ClaimPath:
+    """`realm_access.roles` as its keys."""
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, str) or not value or "" in value.split("."):
+        raise ValueError(f"{value!r} is no claim; write a name, or names joined by dots such as realm_access.roles")
+    path = tuple(value.split("."))
+    if len(path) > _PATH_DEPTH_MAX:
+        raise ValueError(f"{value!r} is deeper than {_PATH_DEPTH_MAX} names; write a claim that lies higher")
+    return path
+
+
+def parse_claim_rules(value: object) -> tuple[ClaimRule, ...]:
+    """`{acr: [silver, gold], tenant: "{tenant}"}` as rules, all of which must hold."""
+    if isinstance(value, tuple):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no mapping; write claim: value, or claim: [one, of, these]")
+    return tuple(ClaimRule(parse_claim_path(path), _accepted(path, wanted)) for path, wanted in value.items())
+
+
+def _accepted(path: object, wanted: object) -> tuple[Scalar | Template, ...]:
+    values = wanted if isinstance(wanted, list) else [wanted]
+    if not values:
+        raise ValueError(f"{path}: the list is empty, so no token could pass; write the accepted values")
+    return tuple(_scalar(path, value) for value in values)
+
+
+def _scalar(path: object, value: object) -> Scalar | Template:
+    if isinstance(value, str):
+        parts = tuple(_CAPTURE.split(value))
+        return Template(parts) if len(parts) > 1 else value
+    if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError(f"{path}: {value!r} can not be compared; write a text, a number, true or false, or a list of them")

@@ -1,0 +1,135 @@
+"""What a route is matched by and rewritten to: host and path patterns, in canonical form.
+
+A pattern is a tuple of segments, never a regular expression: nothing in the configuration can be made slow by
+what a client sends. Two patterns of the same shape are equal whatever their captures are called, which is how
+ties are found.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from gateway.config.percent import canonical_percent, has_bad_triplet
+
+_CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
+_REST = "**"
+_LITERAL = re.compile(r"(?:[A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*")
+_HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_HOST_MAX = 253
+_WILDCARD = "*."
+
+
+class Kind(Enum):
+    LITERAL = "literal"
+    CAPTURE = "capture"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a pattern. `text` is the literal, or the capture's name; empty for `**`."""
+
+    kind: Kind
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """`/tenants/{tenant}/orders/**` as segments; `/a/` ends in an empty literal, `/` is one empty literal."""
+
+    text: str
+    segments: tuple[Segment, ...]
+
+    @property
+    def captures(self) -> frozenset[str]:
+        return frozenset(s.text for s in self.segments if s.kind is Kind.CAPTURE)
+
+    @property
+    def has_rest(self) -> bool:
+        return bool(self.segments) and self.segments[-1].kind is Kind.REST
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        """Equal for two patterns exactly when they match the same paths: literals as `=text`, then `{}`, `**`."""
+        marks = {Kind.CAPTURE: "{}", Kind.REST: _REST}
+        return tuple(marks.get(s.kind, "=" + s.text) for s in self.segments)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """An exact host name, or the suffix behind `*.` at any depth; lower case, without port."""
+
+    name: str
+    wildcard: bool = False
+
+    def __str__(self) -> str:
+        return _WILDCARD + self.name if self.wildcard else self.name
+
+
+def parse_path(value: object) -> PathPattern:
+    """A pattern from its text; `ValueError` says what to write instead."""
+    if isinstance(value, PathPattern):
+        return value
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError(f"{value!r} is no path; write one that starts with a slash, such as /orders/**")
+    texts = value[1:].split("/")
+    segments = tuple(_segment(text, last=i == len(texts) - 1, whole=value) for i, text in enumerate(texts))
+    names = [s.text for s in segments if s.kind is Kind.CAPTURE]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{{{name}}} stands twice in {value!r}; give each segment a name of its own")
+    return PathPattern(value, segments)
+
+
+def parse_template(value: object) -> PathPattern:
+    """What `rewrite` says: as a pattern, with `{**}` for what `**` matched."""
+    if isinstance(value, str) and value.endswith("/{**}"):
+        pattern = parse_path(value.removesuffix("{**}") + _REST)
+        return PathPattern(value, pattern.segments)
+    if isinstance(value, PathPattern):
+        return value
+    pattern = parse_path(value)
+    if pattern.has_rest:
+        raise ValueError(f"{value!r} ends in **; write {{**}} for what the path's ** matched")
+    return pattern
+
+
+def parse_host(value: object) -> HostPattern:
+    """A host pattern from `api.example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`."""
+    if isinstance(value, HostPattern):
+        return value
+    if isinstance(value, str):
+        name = value.lower().removesuffix(".")
+        wildcard = name.startswith(_WILDCARD)
+        name = name.removeprefix(_WILDCARD)
+        if re.fullmatch(r"\[[0-9a-f:.]{2,45}\]", name) and not wildcard:
+            return HostPattern(name)
+        if 0 < len(name) <= _HOST_MAX and all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
+            return HostPattern(name, wildcard)
+    raise ValueError(f"{value!r} is no host; write a name without port, such as api.example.com or *.example.com")
+
+
+def _segment(text: str, *, last: bool, whole: str) -> Segment:
+    if text == _REST:
+        if not last:
+            raise ValueError(f"** stands inside {whole!r}; write it as the last segment only")
+        return Segment(Kind.REST)
+    if match := _CAPTURE.fullmatch(text):
+        return Segment(Kind.CAPTURE, match[1])
+    if text == "" and not last:
+        raise ValueError(f"{whole!r} has an empty segment, which no request can have; write single slashes")
+    if has_bad_triplet(text) or not _LITERAL.fullmatch(text):
+        raise ValueError(
+            f"segment {text!r} of {whole!r} is neither a literal, {{name}} nor **; "
+            "write {name} for one segment, ** at the end for all below, and percent-encode other characters"
+        )
+    literal = canonical_percent(text)
+    # The same paths that a target is refused for: such a pattern could never match.
+    if literal.split(";", 1)[0] in {".", ".."} or any(code in literal for code in ("%5C", "%00")):
+        raise ValueError(f"segment {text!r} of {whole!r} is refused in every request; write the path without it")
+    return Segment(Kind.LITERAL, literal)

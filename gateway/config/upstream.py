@@ -1,0 +1,70 @@
+"""Addresses of the servers that the gateway calls: backends of routes, endpoints of providers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.config.percent import canonical_percent, has_bad_triplet
+
+_DEFAULT_PORT = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_PRINTABLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One server of a route. `path` is put before the forwarded path; it has no trailing slash."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """The `Host` to send: without the port where it is the scheme's own (RFC 9110 §4.2.3)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse_backend(value: object) -> Backend:
+    """A `Backend` from `http://host:port/prefix`."""
+    if isinstance(value, Backend):
+        return value
+    scheme, host, port, path = _split(value, example="http://orders:8000")
+    segments = canonical_percent(path).split("/")
+    if not _PATH.fullmatch(path) or any(s in {".", ".."} for s in segments) or "" in segments[1:-1]:
+        raise ValueError(f"the path of {value!r} is no plain path; write one such as /base, or none")
+    return Backend(scheme, host, port, canonical_percent(path).rstrip("/"))
+
+
+def parse_endpoint(value: object) -> str:
+    """The URL of a provider's endpoint or an issuer, as it stands in the file (RFC 8414 §2)."""
+    _split(value, example="https://sso.example.com/realms/demo", query=True)
+    return str(value)
+
+
+def _split(value: object, *, example: str, query: bool = False) -> tuple[str, str, int, str]:
+    instead = f"write a URL such as {example}"
+    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value) or has_bad_triplet(value):
+        raise ValueError(f"{value!r} is no URL; {instead}")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{value!r} is no URL; {instead}") from None
+    if parts.scheme not in _DEFAULT_PORT or not parts.hostname or not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{value!r} is no http or https URL with a host; {instead}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL carries a user or a password; write it without, and the secret under its own key")
+    if "#" in value or ("?" in value and not query):
+        raise ValueError(f"{value!r} carries a query or a fragment; {instead}")
+    if port == 0:
+        raise ValueError(f"{value!r} names port 0; {instead}")
+    return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], parts.path

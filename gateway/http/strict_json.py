@@ -1,0 +1,62 @@
+"""JSON from a peer that may be hostile or broken (RFC 8259), read so that it has one meaning or none.
+
+Python's own reader takes `NaN`, lets the last of two equal keys win and recurses on deep input. A provider's
+answer decides who gets in: what two readers could understand differently is refused here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+# Real answers are two or three levels deep; Keycloak's `resource_access` and `authorization` reach six.
+DEPTH_MAX = 32
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class JSONError(ValueError):
+    """What came is no JSON, or JSON of more than one meaning; the text says which, without quoting it."""
+
+
+def loads(body: bytes) -> Any:
+    """The value of `body`, UTF-8 without a byte order mark. Raises `JSONError`."""
+    if _depth(body) > DEPTH_MAX:
+        raise JSONError(f"nested deeper than {DEPTH_MAX} levels")
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
+    except JSONError:
+        raise
+    except (ValueError, RecursionError):
+        # ValueError: no UTF-8, no JSON, or an integer of more digits than Python converts (CVE-2020-10735).
+        raise JSONError("no JSON text") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise JSONError("a name stands twice in one object")
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise JSONError(f"{name} is no JSON number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise JSONError("a number is out of range")
+    return value
+
+
+def _depth(body: bytes) -> int:
+    deepest = depth = 0
+    for byte in _STRING.sub(b"", body):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest

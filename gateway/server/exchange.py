@@ -1,0 +1,29 @@
+"""What one exchange came to: filled in as it goes, handed to whoever records it when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NO_ROUTE = "none"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token."""
+
+    request_id: str
+    method: str
+    path: str  # without the query, which may hold secrets
+    client: str  # the address of the caller, as far as it is trusted
+    started_at: float  # wall clock
+    route: str = NO_ROUTE
+    status: int = 0  # 0: the client left before there was one
+    code: str | None = None  # of a refusal
+    duration_s: float = 0.0
+    backend_s: float | None = None  # request sent to response headers; None: no backend was asked
+    provider: str | None = None
+    subject: str | None = None
+    client_id: str | None = None
+    tier: str | None = None  # where the facts came from: local, redis or provider
+    bytes_received: int = 0  # of the body
+    bytes_sent: int = 0
