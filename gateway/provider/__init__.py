@@ -1,0 +1,1 @@
+"""The identity provider as a client sees it: discovery, client authentication, introspection and token endpoints."""

@@ -19,6 +19,7 @@ class Exchange:
     route: str = NO_ROUTE
     status: int = 0  # 0: the client left before there was one
     code: str | None = None  # of a refusal
+    reason: str | None = None  # what the operator should know about it
     duration_s: float = 0.0
     backend_s: float | None = None  # request sent to response headers; None: no backend was asked
     provider: str | None = None

@@ -1,0 +1,5 @@
+"""`python -m gateway`, which is how workers are started."""
+
+from gateway.cli import main
+
+main()

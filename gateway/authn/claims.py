@@ -1,0 +1,23 @@
+"""Finding a claim in what a provider said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.authn.facts import Claims
+
+
+def claim_at(claims: Claims, path: tuple[str, ...]) -> Any | None:
+    """The value at a dotted path, `None` where there is none.
+
+    A top-level claim whose own name has dots in it (`https://example.com/tenant`) is found by that name first.
+    """
+    if len(path) > 1 and (whole := ".".join(path)) in claims:
+        return claims[whole]
+    value: Any = claims
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            return None
+        value = value[name]
+    return value

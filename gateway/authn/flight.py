@@ -1,0 +1,63 @@
+"""A question on its way, shared by all who ask it meanwhile.
+
+A purge may pass while the answer is under way. Such an answer was asked for before the purge: it is given to
+those who asked before the purge as well, to nobody who asked after it, and no tier remembers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gateway.authn.purge import Purge
+from gateway.authn.question import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """How a flight ended: an answer of `age_s` that may be remembered for `left_s`, 0 for not at all.
+
+    `tags` are what it may be purged by beside its key. `standing` is there when the shared tier does not have the
+    answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
+    time that the shared tier may cost a caller.
+    """
+
+    found: Found
+    tags: tuple[bytes, ...] = ()
+    age_s: float = 0.0
+    left_s: float = 0.0
+    standing: bytes | None = None
+    patience_s: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Purges are numbered in the order in which this process hears of them; the earliest is kept per mark."""
+
+    key: bytes
+    task: asyncio.Task[Landed] | None = None
+    _first: dict[bytes, int] = field(default_factory=dict)
+    _everything: int | None = None
+
+    def passed_by(self, purge: Purge, number: int) -> None:
+        if purge.marks is None:
+            self._everything = number if self._everything is None else self._everything
+            return
+        for mark in purge.marks:
+            self._first.setdefault(mark, number)
+
+    def purged_at(self, tags: Iterable[bytes] = ()) -> int | None:
+        """The number of the first purge since take-off that covers the key or one of `tags`."""
+        numbers = [self._first[mark] for mark in (self.key, *tags) if mark in self._first]
+        if self._everything is not None:
+            numbers.append(self._everything)
+        return min(numbers, default=None)
+
+    def serves(self, landed: Landed, joined_at: int, max_age_s: float | None) -> bool:
+        """Whether one who joined when `joined_at` purges were known may take the answer."""
+        purged_at = self.purged_at(landed.tags)
+        if purged_at is not None and purged_at <= joined_at:
+            return False
+        # What a provider has just said is as young as can be had, for `max_age: 0s` too.
+        return landed.found.tier == "provider" or max_age_s is None or landed.age_s < max_age_s

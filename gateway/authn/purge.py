@@ -1,0 +1,53 @@
+"""What is to be forgotten: an order that reaches every tier, worker and instance.
+
+A cached answer bears marks: its key, and a tag for each thing it may be purged by, such as its `sub`. Marks are
+HMACs, so that an order names what it means to those who hold the secret and tells nobody else anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Forget the answers that bear one of `marks`, or with `None` all of them.
+
+    `id` lets a process that is told twice, by its supervisor and by the fleet's log, forget once: a second time
+    would throw away what was asked for since.
+    """
+
+    id: bytes
+    marks: frozenset[bytes] | None
+
+    def covers(self, marks: Iterable[bytes]) -> bool:
+        return self.marks is None or not self.marks.isdisjoint(marks)
+
+
+def purge_everything() -> Purge:
+    return Purge(secrets.token_bytes(_ID_BYTES), None)
+
+
+def purge_of(marks: Iterable[bytes]) -> Purge:
+    return Purge(secrets.token_bytes(_ID_BYTES), frozenset(marks))
+
+
+def purge_to_json(purge: Purge) -> dict[str, Any]:
+    """For a pipe between workers or the fleet's log; holds nothing but HMACs and a random number."""
+    marks = None if purge.marks is None else sorted(mark.hex() for mark in purge.marks)
+    return {"id": purge.id.hex(), "marks": marks}
+
+
+def purge_from_json(value: Mapping[str, Any]) -> Purge:
+    """The inverse of `purge_to_json`. Raises `ValueError` for anything else."""
+    match value:
+        case {"id": str(purge_id), "marks": None}:
+            return Purge(bytes.fromhex(purge_id), None)
+        case {"id": str(purge_id), "marks": [*marks]} if all(isinstance(mark, str) for mark in marks):
+            return Purge(bytes.fromhex(purge_id), frozenset(bytes.fromhex(mark) for mark in marks))
+    raise ValueError("not a purge")

@@ -1,0 +1,26 @@
+"""What is asked about a token, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Answer
+
+Tier = Literal["local", "redis", "provider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them."""
+
+    provider: str
+    token: Token
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    answer: Answer
+    tier: Tier

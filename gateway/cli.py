@@ -1,0 +1,258 @@
+"""The command line: what `gateway --help` lists, and what each command's exit status means.
+
+0 done, or yes; 1 no (an inactive token, a refused grant, a failed walk-through); 2 a configuration or command line
+that cannot be used; 3 cannot tell. Results go to standard output, problems to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+import gateway
+from gateway import app
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Inactive, Unclear, read_answer
+from gateway.config.load import describe_problems, load
+from gateway.config.model import Cache, Config
+from gateway.config.problems import ConfigError
+from gateway.config.schema import json_schema
+from gateway.observe.metrics import Metrics
+from gateway.provider.errors import ProviderError, TokenRefused
+from gateway.provider.grants import (
+    AuthorizationCode,
+    ClientCredentials,
+    Grant,
+    Password,
+    RefreshToken,
+    TokenExchange,
+)
+from gateway.provider.provider import ProviderClient
+from gateway.server.explain import explain as explained
+from gateway.server.running import assemble, release
+from gateway.server.supervisor import StartError
+
+NO, UNUSABLE, CANNOT_TELL = 1, 2, 3
+T = TypeVar("T")
+
+_config_option = click.option(
+    "-c", "--config", "path", required=True, metavar="FILE", help="The configuration, a YAML file."
+)
+_provider_option = click.option("--provider", metavar="P", help="Which provider, where the file has several.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(gateway.__version__, prog_name="gateway")
+def main() -> None:
+    """A reverse proxy that introspects every bearer token and tells the backend who is calling."""
+
+
+@main.command()
+@_config_option
+def serve(path: str) -> None:
+    """Serve. SIGHUP reloads the file, SIGTERM drains."""
+    try:
+        _run(app.serve(path))
+    except ConfigError as error:
+        _fail(UNUSABLE, describe_problems(error))
+    except (StartError, OSError) as error:
+        _fail(NO, f"gateway: {error}")
+
+
+@main.command()
+@_config_option
+def check(path: str) -> None:
+    """Say everything that is wrong with the file; exit 0 or 2."""
+    config = _load(path)
+    click.echo(f"{path}: ok, {len(config.routes)} routes, {len(config.providers)} providers")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    _print_json(json_schema())
+
+
+@main.command()
+@_config_option
+@click.argument("method")
+@click.argument("url")
+@click.option("--token", metavar="T", help="The caller's token, or - to read it from standard input.")
+def explain(path: str, method: str, url: str, token: str | None) -> None:
+    """Tell how a request would be decided, and why."""
+    config = _load(path)
+    try:
+        _print_json(_run(_explain(config, method, url, _given(token))))
+    except ValueError as error:
+        _fail(UNUSABLE, f"gateway: {error}")
+
+
+@main.command()
+@_config_option
+@_provider_option
+@click.option(
+    "--grant",
+    type=click.Choice(["client_credentials", "password", "refresh_token", "authorization_code", "token_exchange"]),
+    default="client_credentials",
+    show_default=True,
+)
+@click.option("--scope", metavar="S", help="Scopes to ask for, separated by blanks.")
+@click.option("--username", metavar="U", help="For password.")
+@click.option("--password", metavar="P", envvar="GATEWAY_TOKEN_PASSWORD", help="For password; - reads standard input.")
+@click.option("--refresh-token", metavar="T", help="For refresh_token; - reads standard input.")
+@click.option("--code", metavar="C", help="For authorization_code; - reads standard input.")
+@click.option("--redirect-uri", metavar="URI", help="For authorization_code.")
+@click.option("--code-verifier", metavar="V", help="For authorization_code with PKCE (RFC 7636).")
+@click.option("--subject-token", metavar="T", help="For token_exchange; - reads standard input.")
+@click.option("--subject-token-type", metavar="URN", help="For token_exchange.")
+@click.option("--requested-token-type", metavar="URN", help="For token_exchange.")
+@click.option("--audience", metavar="A", multiple=True, help="For token_exchange; may be repeated.")
+@click.option("--resource", metavar="URI", multiple=True, help="For token_exchange; may be repeated.")
+def token(path: str, provider: str | None, grant: str, scope: str | None, **options: Any) -> None:
+    """Print the token endpoint's answer; exit 1 when it refuses."""
+    client = _client(_load(path), provider)
+    asked = _grant(grant, options)
+    try:
+        _print_json(_run(_request_token(client, asked, scope)))
+    except TokenRefused as error:
+        _fail(NO, f"gateway: {client.name} refuses: {error}")
+    except ProviderError as error:
+        _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
+
+
+@main.command()
+@_config_option
+@_provider_option
+@click.argument("token")
+def introspect(path: str, provider: str | None, token: str) -> None:
+    """Print the introspection endpoint's answer about TOKEN (- reads standard input).
+
+    Exits with 0 for active, 1 for inactive, 3 when the provider can not tell.
+    """
+    client = _client(_load(path), provider)
+    try:
+        document = _run(_introspect(client, Token(_given(token) or "")))
+    except ProviderError as error:
+        _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
+    _print_json(document)
+    match read_answer(document, 0.0):
+        case Facts():
+            return
+        case Inactive():
+            sys.exit(NO)
+        case Unclear(reason=reason):
+            _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {reason}")
+
+
+@main.command("demo")
+@click.option("--check", "is_check", is_flag=True, help="Walk through it all and exit with 0 or 1.")
+@click.option(
+    "--port-base",
+    type=click.IntRange(1, 65532),
+    help="Ports N, N+1, N+2 and N+3 for gateway, admin, provider and backend instead of 8080, 9090, 8081 and 8082.",
+)
+def demo_command(is_check: bool, port_base: int | None) -> None:
+    """Run gateway, provider and backend on loopback, and print what to paste."""
+    try:
+        sys.exit(_run(app.demo(port_base, is_check=is_check)))
+    except OSError as error:
+        _fail(NO, f"gateway: {error}")
+
+
+@main.command(hidden=True)
+@click.option("--control-fd", type=int, required=True)
+@click.option("--listen-fd", type=int, required=True)
+def worker(control_fd: int, listen_fd: int) -> None:
+    """One process of several; started by `serve`."""
+    _run(app.work(control_fd, listen_fd))
+
+
+async def _explain(config: Config, method: str, url: str, token: str | None) -> dict[str, Any]:
+    # Asked of the provider itself, whatever the fleet remembers.
+    alone = config.model_copy(update={"cache": Cache()})
+    running = await assemble(alone, Metrics(), lambda _: None)
+    try:
+        return await explained(running.gate, running.authenticator, method, url, token)
+    finally:
+        await release(running, None)
+
+
+async def _request_token(client: ProviderClient, grant: Grant, scope: str | None) -> dict[str, Any]:
+    try:
+        return await client.token(grant, scope)
+    finally:
+        await client.close()
+
+
+async def _introspect(client: ProviderClient, token: Token) -> Any:
+    try:
+        return await client.introspection_document(token)
+    finally:
+        await client.close()
+
+
+def _grant(name: str, options: dict[str, Any]) -> Grant:
+    def needed(option: str) -> str:
+        value = _given(options[option])
+        if not value:
+            _fail(UNUSABLE, f"gateway: --grant {name} needs --{option.replace('_', '-')}; write it, or - to read it")
+        return value
+
+    match name:
+        case "client_credentials":
+            return ClientCredentials()
+        case "password":
+            return Password(needed("username"), needed("password"))
+        case "refresh_token":
+            return RefreshToken(needed("refresh_token"))
+        case "authorization_code":
+            return AuthorizationCode(needed("code"), options["redirect_uri"], options["code_verifier"])
+        case _:
+            types = {"subject_token_type": options["subject_token_type"]} if options["subject_token_type"] else {}
+            return TokenExchange(
+                needed("subject_token"),
+                requested_token_type=options["requested_token_type"],
+                audience=options["audience"],
+                resource=options["resource"],
+                **types,
+            )
+
+
+def _client(config: Config, name: str | None) -> ProviderClient:
+    known = ", ".join(config.providers)
+    if name is None and len(config.providers) != 1:
+        _fail(UNUSABLE, f"gateway: the file has not one provider; write --provider with one of: {known or 'none'}")
+    chosen = name if name is not None else next(iter(config.providers))
+    if chosen not in config.providers:
+        _fail(UNUSABLE, f"gateway: no provider {chosen!r}; write --provider with one of: {known or 'none'}")
+    return ProviderClient(chosen, config.providers[chosen])
+
+
+def _load(path: str) -> Config:
+    try:
+        return load(path)
+    except ConfigError as error:
+        _fail(UNUSABLE, describe_problems(error))
+
+
+def _given(value: str | None) -> str | None:
+    """An option's value; `-` stands for standard input, so that secrets need not be seen by `ps`."""
+    return sys.stdin.read().strip() if value == "-" else value
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(work)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _fail(status: int, words: str) -> NoReturn:
+    click.echo(words, err=True)
+    sys.exit(status)

@@ -1,0 +1,101 @@
+"""The answers that the gateway gives itself: one table of codes, and their form on the wire.
+
+A refusal is a value that travels up to the listener; nothing is thrown. Its `detail` is for the client and says
+nothing of other callers, the provider's answer or the configuration. Form: RFC 9457 (problem details), RFC 6750 §3
+(the challenge), RFC 9110 §10.2.3 (`Retry-After`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+# The code is the contract: clients, metrics and logs name it. The status follows from it.
+STATUS_OF_CODE = {
+    "token_missing": 401,
+    "invalid_token": 401,
+    "invalid_request": 400,
+    "invalid_target": 400,
+    "insufficient_scope": 403,
+    "forbidden": 403,
+    "unsafe_claim": 403,
+    "introspection_unavailable": 503,
+    "no_route": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "content_too_large": 413,
+    "uri_too_long": 414,
+    "rate_limited": 429,
+    "headers_too_large": 431,
+    "internal_error": 500,
+    "bad_gateway": 502,
+    "gateway_timeout": 504,
+}
+# RFC 6750 §3.1: no error attribute when no token was sent, nor for what its three codes do not cover.
+_CHALLENGE_ERRORS = frozenset({"invalid_request", "invalid_token", "insufficient_scope"})
+_RETRY_AFTER_S = 1
+
+Fields = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not forwarded. `detail` goes to the client, `reason` to the operator's log alone."""
+
+    code: str
+    detail: str
+    headers: Fields = ()
+    reason: str | None = None
+
+    @property
+    def status(self) -> int:
+        return STATUS_OF_CODE[self.code]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    status: int
+    headers: Fields
+    body: bytes
+
+
+def challenge(code: str, detail: str, *, scope: Iterable[str] = ()) -> Refusal:
+    """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3)."""
+    attributes = ['realm="gateway"']
+    if code in _CHALLENGE_ERRORS:
+        attributes += [f'error="{code}"', f'error_description="{detail}"']
+    if needed := " ".join(sorted(scope)):
+        attributes.append(f'scope="{needed}"')
+    return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),))
+
+
+def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:
+    """The 503 for every provider that gave no clear answer (RFC 6750 knows none: this is neither yes nor no)."""
+    wait_s = max(_RETRY_AFTER_S, round(retry_after_s or 0))
+    return Refusal(
+        "introspection_unavailable",
+        "the identity provider could not say whether the token is active; try again",
+        (("Retry-After", str(wait_s)),),
+        reason,
+    )
+
+
+def render(refusal: Refusal, request_id: str) -> Rendered:
+    """The refusal as a problem document (RFC 9457 §3), with all headers but the length and the request id."""
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "request_id": request_id,
+    }
+    body = json.dumps(problem).encode() + b"\n"
+    headers = (
+        ("Content-Type", "application/problem+json"),
+        ("Cache-Control", "no-store"),
+        *refusal.headers,
+    )
+    return Rendered(refusal.status, headers, body)

@@ -1,0 +1,70 @@
+"""The headers that tell a backend who is calling, made of the facts alone.
+
+A value that could be read as something else (a control character, blanks at the ends that parsers cut off) refuses
+the request instead of being repaired: a repaired name may be another caller's.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from gateway.authn.claims import claim_at
+from gateway.authn.facts import Claims
+from gateway.http.refusal import Refusal, challenge
+
+# Cc: controls, C1 among them. Cs: lone surrogates, which have no UTF-8.
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cs"})
+_LIST_SEPARATOR = ","
+
+Pairs = tuple[tuple[str, str], ...]
+HeaderClaims = Mapping[str, tuple[tuple[str, ...], ...]]
+
+
+class _UnsafeError(Exception):
+    """Carries the name of the header, never the value."""
+
+
+def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
+    """Name and value of each header whose claim is there; text is to be sent as UTF-8.
+
+    A list of claims means the first that makes a header. No header comes of an absent claim, of `null`, an empty
+    text or list, or an object.
+    """
+    pairs: list[tuple[str, str]] = []
+    try:
+        for name, paths in rules.items():
+            texts = (_text(name, claim_at(claims, path)) for path in paths)
+            if value := next(filter(None, texts), None):
+                pairs.append((name, value))
+    except _UnsafeError as error:
+        detail = "a claim of the token can not be passed on safely"
+        refusal = challenge("unsafe_claim", detail)
+        return Refusal(refusal.code, detail, refusal.headers, f"the claim for {error} has an unsafe character")
+    return tuple(pairs)
+
+
+def _text(header: str, value: Any) -> str | None:
+    if isinstance(value, list):
+        # The separator and the escape itself are escaped, so that no element can pose as two.
+        elements = (_scalar(header, element) for element in value)
+        escaped = (e.replace("%", "%25").replace(_LIST_SEPARATOR, "%2C") for e in elements if e)
+        return _LIST_SEPARATOR.join(escaped)
+    return _scalar(header, value)
+
+
+def _scalar(header: str, value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    if not isinstance(value, str):
+        return None
+    # Blanks at the ends are no part of a field value on the wire (RFC 9110 §5.5): "root " would arrive as "root".
+    if value != value.strip(" ") or any(unicodedata.category(c) in _UNSAFE_CATEGORIES for c in value):
+        raise _UnsafeError(header)
+    return value

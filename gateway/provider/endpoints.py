@@ -1,0 +1,128 @@
+"""The endpoints that are called: those of the configuration, else those that discovery finds, sooner or later.
+
+Discovery that fails never keeps the process from starting. It is tried again in the background until it succeeded
+once, and by a request that needs it, so that service is back within a second of the provider. All who wait for an
+attempt wait for the same one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from gateway.config.model import Provider
+from gateway.provider.call import Calls
+from gateway.provider.discovery import EndpointName, Metadata, discover
+from gateway.provider.errors import ProviderError, UnreachableError
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.25
+_PAUSE_MAX_S = 5.0
+# Requests that find no endpoint ask again, but not each of them: a provider that just failed is left alone this long.
+_QUIET_S = 0.5
+
+
+class Endpoints:
+    """The endpoints of one provider; `name` is the configuration's, for the log."""
+
+    def __init__(self, name: str, config: Provider, calls: Calls) -> None:
+        self._name = name
+        self._config = config
+        self._calls = calls
+        self._metadata: Metadata | None = None
+        self._failure: ProviderError | None = None
+        self._tried_at: float | None = None  # monotonic
+        self._attempt: asyncio.Task[None] | None = None
+        self._search: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether the introspection endpoint is known."""
+        return self._known_introspection() is not None
+
+    def start(self) -> None:
+        """Look for the endpoints in the background, where the configuration does not name them."""
+        if not self.ready and self._search is None:
+            self._search = asyncio.get_running_loop().create_task(self._search_until_found())
+
+    async def close(self) -> None:
+        self._closed = True
+        tasks = [task for task in (self._search, self._attempt) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def introspection(self) -> str:
+        """The introspection endpoint; waits for an attempt at discovery where there is none yet.
+
+        The wait is bounded by the call's own deadline. Raises `ProviderError` when the attempt failed, or when one
+        failed a moment ago.
+        """
+        known = self._known_introspection()
+        if known is None:
+            await self._attempt_unless_just_failed()
+            known = self._known_introspection()
+        if known is None:
+            raise self._not_yet()
+        return known
+
+    async def token(self) -> str:
+        """The token endpoint; discovered when it is first asked for. Raises `ProviderError`."""
+        config = self._config
+        if config.token_endpoint is not None:
+            return config.token_endpoint
+        if self._metadata is not None and self._metadata.token_endpoint is not None:
+            return self._metadata.token_endpoint
+        if config.issuer is None:
+            raise UnreachableError("no token endpoint is known; write token_endpoint or issuer into the configuration")
+        found = await discover(self._calls, config.issuer, "token_endpoint")
+        assert found.token_endpoint is not None  # `discover` was told to need it
+        self._metadata = self._metadata or found
+        return found.token_endpoint
+
+    def _known_introspection(self) -> str | None:
+        if self._config.introspection_endpoint is not None:
+            return self._config.introspection_endpoint
+        return self._metadata.introspection_endpoint if self._metadata is not None else None
+
+    def _not_yet(self) -> ProviderError:
+        reason = self._failure.reason if self._failure is not None else "no attempt has ended"
+        retry_after_s = self._failure.retry_after_s if self._failure is not None else None
+        return ProviderError(f"discovery has not succeeded yet: {reason}", retry_after_s)
+
+    async def _attempt_unless_just_failed(self) -> None:
+        running = self._attempt is not None and not self._attempt.done()
+        just_failed = self._tried_at is not None and time.monotonic() - self._tried_at < _QUIET_S
+        if self._closed or (just_failed and not running):
+            return
+        await self._wait_for_attempt()
+
+    async def _wait_for_attempt(self) -> None:
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.get_running_loop().create_task(self._try_once())
+        # `wait` keeps the two apart: a caller that gives up does not end the attempt for the others, and an attempt
+        # that `close` ends does not look like a cancellation of the caller.
+        await asyncio.wait({self._attempt})
+
+    async def _try_once(self) -> None:
+        need: EndpointName = "introspection_endpoint"
+        try:
+            self._metadata = await discover(self._calls, self._config.issuer or "", need)
+            _log.info("provider %s: discovery succeeded", self._name)
+        except ProviderError as error:
+            if self._failure is None or self._failure.reason != error.reason:
+                _log.warning("provider %s: discovery failed and is tried again: %s", self._name, error.reason)
+            self._failure = error
+        finally:
+            self._tried_at = time.monotonic()
+
+    async def _search_until_found(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self.ready:
+            await self._wait_for_attempt()
+            if not self.ready:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _PAUSE_MAX_S)

@@ -1,0 +1,120 @@
+"""One identity provider, as the rest of the gateway uses it: started, asked, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Answer, Unclear
+from gateway.config.model import Provider
+from gateway.provider.call import Calls
+from gateway.provider.client_auth import client_auth
+from gateway.provider.endpoints import Endpoints
+from gateway.provider.errors import DeadlineError, ProviderError
+from gateway.provider.grants import Grant
+from gateway.provider.introspection import IntrospectionEndpoint
+from gateway.provider.token import TokenEndpoint
+
+# What stands for an introspection endpoint that discovery finds. The document it comes from is the issuer's own, so
+# issuer and client say which one is meant, and say so before, while and after any instance has discovered it.
+_DISCOVERED = b"\x02"
+_NAMED = b"\x01"
+_ABSENT = b"\x00"
+
+
+class ProviderClient:
+    """A provider under the name it has in the configuration.
+
+    `config.timeout` bounds each call below, waits for discovery included. `clock` gives seconds since the epoch.
+    `tls` replaces the system's trust, for tests. Raises `ValueError` for a private key that cannot sign.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Provider,
+        *,
+        clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.name = name
+        self.issuer = config.issuer
+        self.client_id = config.client_id
+        self.identity = identity(config)
+        self._timeout_s = config.timeout
+        self._clock = clock
+        self._auth = client_auth(config)
+        self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
+        self._endpoints = Endpoints(name, config, self._calls)
+
+    @property
+    def ready(self) -> bool:
+        """Whether introspection can be asked for; False until discovery succeeded once, where it is needed."""
+        return self._endpoints.ready
+
+    async def start(self) -> None:
+        """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
+        self._endpoints.start()
+
+    async def close(self) -> None:
+        """End what was started and release the connections. Calls that are under way become unclear."""
+        await self._endpoints.close()
+        await self._calls.close()
+
+    async def introspect(self, token: Token) -> Answer:
+        """What the provider says of the token. Raises nothing but `CancelledError`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await (await self._introspection()).introspect(token)
+        except TimeoutError:
+            return Unclear(self._too_slow().reason)
+        except ProviderError as error:
+            return Unclear(error.reason, error.retry_after_s)
+
+    async def introspection_document(self, token: Token) -> Any:
+        """The JSON value that the provider answers, whatever it says. Raises `ProviderError`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await (await self._introspection()).document(token)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    async def token(self, grant: Grant, scope: str | None = None) -> dict[str, Any]:
+        """The token endpoint's answer. Raises `TokenRefused` or `ProviderError`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                url = await self._endpoints.token()
+                return await TokenEndpoint(url, self._calls, self._auth, self._clock).request_token(grant, scope)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    async def _introspection(self) -> IntrospectionEndpoint:
+        url = await self._endpoints.introspection()
+        return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
+
+    def _too_slow(self) -> DeadlineError:
+        return DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s")
+
+
+def identity(config: Provider) -> bytes:
+    """What tells this provider from every other in a cache key: issuer, introspection endpoint and client id.
+
+    Made from the configuration alone, so that all instances of a fleet agree on it at any time. Each part carries its
+    kind and its length, so that no two configurations read the same.
+    """
+    endpoint = config.introspection_endpoint
+    parts = (
+        _ABSENT if config.issuer is None else _named(config.issuer),
+        _DISCOVERED if endpoint is None else _named(endpoint),
+        _named(config.client_id),
+    )
+    return b"".join(parts)
+
+
+def _named(text: str) -> bytes:
+    data = text.encode()
+    return _NAMED + len(data).to_bytes(4, "big") + data

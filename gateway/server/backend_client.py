@@ -1,0 +1,231 @@
+"""aiohttp's client as a gateway needs it towards backends: every default that is wrong here is set, with its reason.
+
+The seam between the forwarder and the library: `BackendClient.send` and the errors below are all that the rest of
+the server knows of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from gateway.config.upstream import Backend
+from gateway.http.headers import Pairs
+from gateway.provider.session import CheckedRequest, StaleConnectionError
+
+_HEAD_LIMIT_BYTES = 64 * 2**10
+_READ_BUFFER_BYTES = 2**16
+# Shorter than what servers commonly keep, so that the backend rarely closes a connection just as it is used again.
+_KEEPALIVE_S = 15.0
+_INFORMATIONAL_MAX = 16
+_SWITCHING_PROTOCOLS = 101
+
+Informational = Callable[[int, str, Pairs], Awaitable[None]]
+
+
+class BackendError(Exception):
+    """The backend gave no answer that could be passed on.
+
+    `BackendError`
+    ├── `BackendUnreachableError`  no connection, or it was reset before the first byte: may be retried
+    ├── `BackendBrokenError`       an answer began that is none
+    └── `BackendTimeoutError`      it took longer than the route allows; never retried
+    """
+
+
+class BackendUnreachableError(BackendError):
+    pass
+
+
+class BackendBrokenError(BackendError):
+    pass
+
+
+class BackendTimeoutError(BackendError):
+    pass
+
+
+class BackendClient:
+    """Connections to all backends of a worker, kept alive between requests and across reloads."""
+
+    def __init__(self) -> None:
+        self._session = _session()
+
+    async def send(
+        self,
+        method: str,
+        backend: Backend,
+        path_and_query: str,
+        headers: list[tuple[str, str]],
+        *,
+        body: AsyncIterator[bytes] | None,
+        connect_timeout_s: float,
+        on_sent: Callable[[], None],
+        on_informational: Informational,
+    ) -> aiohttp.ClientResponse:
+        """The answer's head; its body is read from it by the caller, who must close it.
+
+        `on_sent` is called when the head of the request has been written. Raises `BackendError`; what the body's
+        iterator raised arrives as a `BackendBrokenError`.
+        """
+        # The target is put together verbatim: nothing here may normalise what was matched and authorised.
+        url = URL.build(
+            scheme=backend.scheme,
+            host=backend.host,
+            port=backend.port,
+            path=backend.path + path_and_query,
+            encoded=True,
+        )
+        wire = _Wire()
+        _WIRE.set(wire)
+        _ON_INFORMATIONAL.set(on_informational)
+        while True:
+            try:
+                return await self._session.request(
+                    method,
+                    url,
+                    data=body,
+                    headers=headers,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, connect=connect_timeout_s, sock_connect=connect_timeout_s
+                    ),
+                    trace_request_ctx=on_sent,
+                )
+            except StaleConnectionError:
+                continue  # nothing was sent, and that connection is out of the pool: this ends with a new one
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                raise _translated(error, wire) from error
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _translated(error: Exception, wire: _Wire) -> BackendError:
+    words = f"{type(error).__name__}: {error}"
+    if isinstance(error, TimeoutError):
+        return BackendTimeoutError("no connection within connect_timeout")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | ssl.SSLError):
+        return BackendBrokenError(words)
+    reset = isinstance(error, aiohttp.ClientConnectionError | OSError)
+    if reset and not wire.has_answered:
+        return BackendUnreachableError(words)
+    return BackendBrokenError(words)
+
+
+def _session() -> aiohttp.ClientSession:
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_headers_sent.append(_tell_sent)
+    session = aiohttp.ClientSession(
+        connector=_Connector(
+            limit=0,  # connections are bounded by max_connections on the way in
+            keepalive_timeout=_KEEPALIVE_S,
+            ttl_dns_cache=10,  # a backend that moves is followed within seconds
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),  # one caller's cookies must never reach another's request
+        auto_decompress=False,  # bodies pass as they are
+        trust_env=False,  # a proxy named in the environment must not see the traffic
+        raise_for_status=False,  # every status is the backend's to give
+        requote_redirect_url=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        read_bufsize=_READ_BUFFER_BYTES,
+        max_line_size=_HEAD_LIMIT_BYTES,
+        max_field_size=_HEAD_LIMIT_BYTES,
+        request_class=CheckedRequest,
+        response_class=_Response,
+        trace_configs=[tracing],
+    )
+    # aiohttp repeats idempotent requests on its own when a kept connection turns out dead. Here the route's `retries`
+    # says how often a request may be sent; the library has no public switch for it.
+    session._retry_connection = False  # noqa: SLF001
+    return session
+
+
+async def _tell_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx()
+
+
+class _Wire:
+    """Whether a byte of an answer came: after that, nothing is sent a second time."""
+
+    has_answered = False
+
+
+# The client library has no place for per-request callbacks in its protocol and response classes; each request runs in
+# a task of its own, so a context variable is private to it.
+_WIRE: ContextVar[_Wire] = ContextVar("wire")
+_ON_INFORMATIONAL: ContextVar[Informational] = ContextVar("on_informational")
+
+
+class _Protocol(ResponseHandler):
+    """aiohttp's client protocol, which also remembers that bytes came."""
+
+    wire: _Wire | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self.wire is not None and data:
+            self.wire.has_answered = True
+        super().data_received(data)
+
+
+class _Connector(aiohttp.TCPConnector):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        make: Any = _Protocol
+        self._factory = functools.partial(make, loop=asyncio.get_running_loop())
+
+
+class _Response(aiohttp.ClientResponse):
+    """aiohttp's response, which passes 1xx on instead of dropping it (RFC 9110 §15.2)."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        protocol.wire = _WIRE.get()
+        attentive: Any = _Attentive(connection, _ON_INFORMATIONAL.get())
+        return await super().start(attentive)
+
+
+class _Attentive:
+    """A connection whose protocol reads past informational answers, telling of each."""
+
+    def __init__(self, connection: Any, on_informational: Informational) -> None:
+        self._connection = connection
+        self._on_informational = on_informational
+
+    @property
+    def protocol(self) -> Any:
+        protocol = self._connection.protocol
+        return protocol and _AttentiveProtocol(protocol, self._on_informational)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class _AttentiveProtocol:
+    def __init__(self, protocol: Any, on_informational: Informational) -> None:
+        self._protocol = protocol
+        self._on_informational = on_informational
+
+    async def read(self) -> Any:
+        for _ in range(_INFORMATIONAL_MAX):
+            message, payload = await self._protocol.read()
+            if message.code not in range(100, 200) or message.code == _SWITCHING_PROTOCOLS:
+                return message, payload
+            await self._on_informational(message.code, message.reason, pairs(message.raw_headers))
+        raise aiohttp.ClientPayloadError("the backend sends informational answers without end")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._protocol, name)
+
+
+def pairs(raw_headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:
+    """Fields as text; bytes that are no UTF-8 survive as surrogates."""
+    return [(name.decode("ascii", "replace"), value.decode("utf-8", "surrogateescape")) for name, value in raw_headers]

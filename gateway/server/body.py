@@ -1,0 +1,73 @@
+"""The body of a request on its way to a backend: never held whole, within its limit, at the client's pace.
+
+Reading starts only when a backend connection is there; that is also when `100 Continue` is sent (RFC 9110 §10.1.1),
+so a client that waits for it has not sent a byte to be thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
+
+from aiohttp import web
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class BodyFault(Enum):
+    """Why a body could not be read to its end; the backend's request is given up for each."""
+
+    TOO_LARGE = "too large"
+    TOO_SLOW = "too slow"
+    BROKEN = "broken"
+
+
+class BodyError(Exception):
+    """Raised into the client library while it reads the body; `RequestBody.fault` says what it was."""
+
+
+class RequestBody:
+    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is."""
+
+    def __init__(self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float) -> None:
+        self._request = request
+        self._limit_bytes = limit_bytes
+        self._idle_timeout_s = idle_timeout_s
+        self.exists = request.body_exists
+        self.is_touched = False
+        self.received_bytes = 0
+        self.fault: BodyFault | None = None
+        self.on_waiting: Callable[[], None] = _ignore
+        self.on_passed: Callable[[], None] = _ignore
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `BodyError` after setting `fault`."""
+        self.is_touched = True
+        if self._request.headers.get("Expect", "").lower() == "100-continue" and self._request.transport is not None:
+            self._request.transport.write(_CONTINUE)
+        while chunk := await self._next():
+            self.received_bytes += len(chunk)
+            if self._limit_bytes is not None and self.received_bytes > self._limit_bytes:
+                raise self._failed(BodyFault.TOO_LARGE)
+            yield chunk
+
+    async def _next(self) -> bytes:
+        self.on_waiting()
+        try:
+            async with asyncio.timeout(self._idle_timeout_s):
+                return await self._request.content.readany()
+        except TimeoutError:
+            raise self._failed(BodyFault.TOO_SLOW) from None
+        except (web.RequestPayloadError, ConnectionError):
+            raise self._failed(BodyFault.BROKEN) from None
+        finally:
+            self.on_passed()
+
+    def _failed(self, fault: BodyFault) -> BodyError:
+        self.fault = fault
+        return BodyError(fault.value)
+
+
+def _ignore() -> None:
+    """Nobody is waiting for this turn."""

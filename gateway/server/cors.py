@@ -1,0 +1,97 @@
+"""CORS through aiohttp-cors (Fetch standard §3.2), whose router adapter is told what the gateway's own table decided.
+
+aiohttp-cors asks the adapter which configuration belongs to a request; the answer is the route that the pipeline
+matched, left on the request under a typed key because the library passes nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp_cors
+from aiohttp import web
+from aiohttp_cors.abc import AbstractRouterAdapter
+
+from gateway.config.model import Cors
+from gateway.gate import GatedRoute
+from gateway.http.refusal import Refusal, challenge
+
+_ROUTE = web.RequestKey("route", GatedRoute)
+_PREFLIGHT = web.RequestKey("preflight", bool)
+_ANY = "*"
+
+Options = Mapping[str, Any]  # origin -> aiohttp_cors.ResourceOptions
+
+
+class RouteCors(AbstractRouterAdapter):
+    """The adapter of one application."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._preflight_handler: Any = None
+        self._config = aiohttp_cors.CorsConfig(app, router_adapter=self)
+        self._config.add(None)
+        app.on_response_prepare.append(_finish)
+
+    def matched(self, request: web.Request, route: GatedRoute) -> None:
+        """Tell which route a request belongs to, before a response to it is prepared."""
+        request[_ROUTE] = route
+
+    async def preflight(self, request: web.Request, route: GatedRoute) -> web.StreamResponse | Refusal:
+        """The answer to a preflight for `route`."""
+        self.matched(request, route)
+        request[_PREFLIGHT] = True
+        try:
+            response: web.StreamResponse = await self._preflight_handler(request)
+        except web.HTTPForbidden:
+            # Its text quotes what the client sent; ours does not.
+            return challenge("forbidden", "the origin, the method or a header is not allowed here")
+        response.set_status(204)
+        return response
+
+    # What follows is called by aiohttp-cors.
+
+    def add_preflight_handler(self, _entity: Any, handler: Any, webview: bool = False) -> None:  # noqa: ARG002
+        self._preflight_handler = handler
+
+    def set_config_for_routing_entity(self, entity: Any, config: Any) -> None:
+        """Nothing to record: configurations come with the routes."""
+
+    def is_preflight_request(self, request: web.Request) -> bool:
+        return bool(request.get(_PREFLIGHT))
+
+    def is_cors_enabled_on_request(self, request: web.Request) -> bool:
+        route = request.get(_ROUTE)
+        return route is not None and route.config.cors is not None
+
+    async def get_preflight_request_config(
+        self, preflight_request: web.Request, origin: str, requested_method: str
+    ) -> Options:
+        _ = origin, requested_method  # the table was asked with the method, and the options are keyed by origin
+        return self.get_non_preflight_request_config(preflight_request)
+
+    def get_non_preflight_request_config(self, request: web.Request) -> Options:
+        cors = request[_ROUTE].config.cors
+        assert cors is not None  # is_cors_enabled_on_request was asked first
+        return _options(cors)
+
+
+def _options(cors: Cors) -> Options:
+    options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+        allow_credentials=cors.allow_credentials,
+        expose_headers=cors.expose_headers,
+        allow_headers=_ANY if _ANY in cors.allow_headers else cors.allow_headers,
+        allow_methods=cors.allow_methods,
+        max_age=None if cors.max_age is None else int(cors.max_age),
+    )
+    return dict.fromkeys(cors.allow_origins, options)
+
+
+async def _finish(request: web.Request, response: web.StreamResponse) -> None:
+    route = request.get(_ROUTE)
+    if route is None or route.config.cors is None:
+        return
+    if _ANY in route.config.cors.allow_origins and "Access-Control-Allow-Origin" in response.headers:
+        # aiohttp-cors echoes the origin, `null` among them; a public resource says so and stays cacheable.
+        response.headers["Access-Control-Allow-Origin"] = _ANY
+    response.headers.add("Vary", "Origin")

@@ -1,0 +1,180 @@
+"""One process that serves: a listener, the configuration in force, and how it is swapped, purged, asked and drained."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from gateway.authn.bearer import Token
+from gateway.authn.purge import Purge
+from gateway.authn.tiers import Meter
+from gateway.config.model import Config, Server
+from gateway.server.backend_client import BackendClient
+from gateway.server.connection import Gauge, Limits
+from gateway.server.exchange import Exchange
+from gateway.server.explain import explain
+from gateway.server.forwarding import Forwarder
+from gateway.server.instance import Readiness
+from gateway.server.lane import Recorder
+from gateway.server.listener import Listener
+from gateway.server.running import Running, assemble, release, retire
+from gateway.server.tls import server_context
+
+_logger = logging.getLogger(__name__)
+_REQUEST_ID_BYTES = 16
+
+
+class Observer(Meter, Recorder, Gauge, Protocol):
+    """Who counts and logs what this process does."""
+
+    def finished(self, exchange: Exchange) -> None: ...
+
+
+class Engine:
+    """`start` first, `drain` last. `sock` is bound already."""
+
+    def __init__(self, sock: socket.socket, observer: Observer) -> None:
+        self._sock = sock
+        self._observer = observer
+        self._running: Running | None = None
+        self._retiring: dict[asyncio.Task[None], Running] = {}
+        self._listener: Listener | None = None
+        self._client: BackendClient | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._is_draining = False
+        self._was_ready = False
+
+    @property
+    def running(self) -> Running:
+        if self._running is None:
+            raise RuntimeError("the engine has not been started")
+        return self._running
+
+    async def start(self, config: Config) -> None:
+        """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
+        server = config.server
+        self._tls = _context(server)
+        self._running = await assemble(config, self._observer, self._on_purge)
+        self._client = BackendClient()
+        self._listener = Listener(
+            lambda: self.running,
+            Forwarder(self._client),
+            self._observer,
+            self._observer,
+            _limits(server),
+            _new_request_id,
+        )
+        await self._listener.start(self._sock, self._tls)
+
+    async def apply(self, config: Config) -> None:
+        """Serve the next request under `config`; requests under way end under the old one. Raises `ValueError`."""
+        before = self.running
+        if (before.config.server.tls is None) != (config.server.tls is None):
+            raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
+        new_tls = _context(config.server)  # fails before anything is changed
+        new = await assemble(config, self._observer, self._on_purge, before)
+        if self._tls is not None and new_tls is not None and config.server.tls is not None:
+            # The listener keeps its context; new handshakes show the certificate as it is now on the disk.
+            self._tls.load_cert_chain(config.server.tls.certificate, config.server.tls.key)
+        if self._listener is not None:
+            self._listener.limit(_limits(config.server))
+        self._running = new
+        task = asyncio.create_task(retire(before, new), name="retire a configuration")
+        self._retiring[task] = before
+        task.add_done_callback(self._retired)
+
+    async def purge(self, selector: Mapping[str, str]) -> int:
+        """Forget `{"token": …}`, `{"sub": …}` or everything; `id` names the order where others got it as well.
+
+        Returns how many entries this process dropped. The fleet is told; where Redis can not be reached now, it is
+        told later.
+        """
+        running = self.running
+        token = selector.get("token")
+        purge = running.authenticator.purge_of(token=Token(token) if token else None, sub=selector.get("sub"))
+        if "id" in selector:
+            purge = replace(purge, id=bytes.fromhex(selector["id"]))
+        evicted = self._on_purge(purge)
+        shared = running.cache.shared
+        if shared is not None and not await shared.publish_purge(purge):
+            _logger.warning("the fleet could not be told of a purge yet", extra={"event": "purge_delayed"})
+        return evicted
+
+    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
+        running = self.running
+        return await explain(
+            running.gate, running.authenticator, question["method"], question["url"], question.get("token")
+        )
+
+    def readiness(self) -> Readiness:
+        """Ready once every provider has been found; a reload that adds one does not take the rest away."""
+        if self._running is None:
+            return Readiness(ready=False, reasons=("starting",))
+        waiting = [name for name, provider in self._running.providers.items() if not provider.ready]
+        self._was_ready = self._was_ready or not waiting
+        shared = self._running.cache.shared
+        checks = {
+            "providers": {name: "waiting" if name in waiting else "ready" for name in self._running.providers},
+            "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
+        }
+        reasons = ["draining"] if self._is_draining else []
+        if not self._was_ready:
+            reasons += [f"provider {name}: discovery has not succeeded yet" for name in waiting]
+        return Readiness(not reasons, tuple(reasons), checks)
+
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Stop accepting, let exchanges end for `timeout_s` (else as configured), release everything."""
+        self._is_draining = True
+        running = self.running
+        if self._listener is not None:
+            await self._listener.drain(running.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+        retiring = list(self._retiring.items())
+        for task, _ in retiring:
+            task.cancel()
+        await asyncio.gather(*(task for task, _ in retiring), return_exceptions=True)
+        for _, old in retiring:
+            await release(old, running)
+        await release(running, None)
+        if self._client is not None:
+            await self._client.close()
+
+    def _on_purge(self, purge: Purge) -> int:
+        if self._running is None:
+            return 0
+        all_running = [self._running, *self._retiring.values()]
+        # Several configurations may share one memory: what the first one dropped is not there for the next.
+        return sum(one.authenticator.purge(purge) for one in all_running)
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        self._retiring.pop(task, None)
+        if (error := task.exception()) is not None:
+            _logger.error("an old configuration could not be closed", exc_info=error)
+
+
+def _context(server: Server) -> ssl.SSLContext | None:
+    try:
+        return None if server.tls is None else server_context(server.tls)
+    except OSError as error:
+        raise ValueError(f"server.tls: the certificate or its key can not be used ({error}); name others") from error
+
+
+def _limits(server: Server) -> Limits:
+    return Limits(
+        header_timeout_s=server.header_timeout,
+        idle_timeout_s=server.idle_timeout,
+        max_header_bytes=server.max_header_bytes,
+        max_headers=server.max_headers,
+        max_connections=server.max_connections,
+    )
+
+
+def _new_request_id() -> str:
+    return secrets.token_hex(_REQUEST_ID_BYTES)

@@ -1,0 +1,173 @@
+"""The general lane: one aiohttp handler that carries every request through the pipeline and acts on the decision.
+
+All that is decided is decided in `gateway.pipeline`; here are the awaits: facts that must be fetched, the body that
+must be forwarded. One configuration is taken at the start and used to the end, whatever is reloaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol, assert_never
+
+from aiohttp import web
+
+from gateway.http.refusal import Refusal, render
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.server.backend_client import pairs
+from gateway.server.connection import Connection
+from gateway.server.cors import RouteCors
+from gateway.server.exchange import Exchange
+from gateway.server.forwarding import Forwarder
+from gateway.server.passing import drop_additions
+from gateway.server.running import Running
+
+# A refused body up to this size is read and dropped so that the connection can be kept; a larger one costs it.
+_DRAINED_BYTES_MAX = 2**16
+
+
+class Recorder(Protocol):
+    """Who is told of every exchange; must neither block nor raise."""
+
+    requests_in_flight: int
+
+    def finished(self, exchange: Exchange) -> None: ...
+
+
+class Lane:
+    """Handles the requests of one application. `current` gives the configuration in force."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        current: Callable[[], Running],
+        forwarder: Forwarder,
+        recorder: Recorder,
+        new_request_id: Callable[[], str],
+    ) -> None:
+        self._current = current
+        self._forwarder = forwarder
+        self._recorder = recorder
+        self._new_request_id = new_request_id
+        self._cors = RouteCors(app)
+        self.is_draining = False
+        app.on_response_prepare.append(self._finish_head)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.head_is_whole()
+        running = self._current()
+        running.exchanges += 1
+        self._recorder.requests_in_flight += 1
+        started = time.monotonic()
+        head = self._head(request)
+        exchange = Exchange(
+            head.new_request_id, head.method, request.raw_path.partition("?")[0], head.peer, time.time()
+        )
+        request[_EXCHANGE] = exchange
+        try:
+            return await self._answer(request, running, head, exchange)
+        finally:
+            exchange.duration_s = time.monotonic() - started
+            running.exchanges -= 1
+            self._recorder.requests_in_flight -= 1
+            self._recorder.finished(exchange)
+            if isinstance(connection, Connection):
+                connection.exchange_is_over()
+
+    def _head(self, request: web.Request) -> Request:
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        return Request(
+            method=request.method,
+            target=request.raw_path,
+            headers=pairs(request.raw_headers),
+            peer=peer[0] if isinstance(peer, tuple) else "",
+            scheme=request.scheme,
+            version=(request.version.major, request.version.minor),
+            new_request_id=self._new_request_id(),
+        )
+
+    async def _answer(
+        self, request: web.Request, running: Running, head: Request, exchange: Exchange
+    ) -> web.StreamResponse:
+        decision = await self._decide(running, head, exchange)
+        case = decision.case
+        exchange.request_id, exchange.client = case.request_id, case.caller.address
+        exchange.provider = case.provider
+        if case.target is not None:
+            exchange.path = case.target.path
+        if case.route is not None:
+            exchange.route = case.route.name
+            self._cors.matched(request, case.route)
+        if case.facts is not None:
+            exchange.subject, exchange.client_id = (
+                _name(case.facts.claims.get("sub")),
+                _name(case.facts.claims.get("client_id")),
+            )
+        match decision:
+            case Refuse():
+                return self._refuse(request, decision.refusal, exchange)
+            case Preflight():
+                answer = await self._cors.preflight(request, decision.route)
+            case Allow():
+                answer = await self._forwarder.forward(
+                    request,
+                    decision,
+                    running.rotation,
+                    exchange,
+                    body_idle_timeout_s=running.config.server.idle_timeout,
+                )
+            case NeedsFacts():
+                raise AssertionError("a decision that still needs facts was taken for final")
+            case _:
+                assert_never(decision)
+        if isinstance(answer, Refusal):
+            return self._refuse(request, answer, exchange)
+        exchange.status = answer.status
+        return answer
+
+    async def _decide(self, running: Running, head: Request, exchange: Exchange) -> Decision:
+        decision = decide(running.gate, head)
+        while isinstance(decision, NeedsFacts):
+            found = running.authenticator.remembered(decision.question)
+            if found is None:
+                found = await running.authenticator.ask(decision.question)
+            exchange.tier = found.tier
+            decision = resume(running.gate, decision, found.answer, time.time())
+        return decision
+
+    def _refuse(self, request: web.Request, refusal: Refusal, exchange: Exchange) -> web.StreamResponse:
+        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
+        rendered = render(refusal, exchange.request_id)
+        response = web.Response(status=rendered.status, body=rendered.body, headers=rendered.headers)
+        exchange.bytes_sent = 0 if request.method == "HEAD" else len(rendered.body)
+        if request.body_exists and not request.content.at_eof() and _costs_connection(request, refusal):
+            response.force_close()
+        return response
+
+    async def _finish_head(self, request: web.Request, response: web.StreamResponse) -> None:
+        """The last hand on every head, refusals and preflights included."""
+        drop_additions(response)
+        exchange = request.get(_EXCHANGE)
+        if exchange is not None:
+            response.headers["X-Request-Id"] = exchange.request_id
+        if self.is_draining and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            response.force_close()
+            response.headers["Connection"] = "close"
+
+
+_EXCHANGE = web.RequestKey("exchange", Exchange)
+
+
+def _costs_connection(request: web.Request, refusal: Refusal) -> bool:
+    """Whether to close rather than to read a body nobody wants; it is never the next request (CVE-2025-4366)."""
+    if "Expect" in request.headers or refusal.code in {"content_too_large", "request_timeout", "invalid_request"}:
+        return True
+    length = request.content_length
+    return length is None or length > _DRAINED_BYTES_MAX
+
+
+def _name(claim: object) -> str | None:
+    return claim if isinstance(claim, str) else None

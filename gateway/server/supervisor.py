@@ -1,0 +1,192 @@
+"""The process that holds the listening sockets and keeps one worker alive on each.
+
+It carries no traffic itself. A worker that dies is replaced on the same socket, so that connections waiting there
+are served, with the configuration that was accepted, not the one on the disk; what it counted goes on counting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.server.control import ChannelClosedError, ControlError, FailedError, RefusedError
+from gateway.server.instance import InstanceError, Readiness
+from gateway.server.keeper import Counting, Keeper, event
+from gateway.server.process import WorkerProcess
+from gateway.server.sockets import unbind
+from gateway.server.worker import Source
+
+# What is killed ends at once, unless the kernel itself is stuck.
+_KILLED_S = 5.0
+
+
+class StartError(Exception):
+    """No worker could be started; the text is a reason."""
+
+
+class ReloadRefusedError(Exception):
+    """The worker that was asked first did not take the new configuration, so the old one stays; the text says why."""
+
+
+class Supervisor:
+    """An `Instance` of several processes. `start` first, `drain` last; it owns `sockets`, one for each worker.
+
+    `command` starts a worker, with `--control-fd N --listen-fd M` put after it. `own_snapshot` is what this process
+    counts itself; `routes` is for the admin listener.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        sockets: Sequence[socket.socket],
+        source: Source,
+        *,
+        counting: Counting,
+        own_snapshot: Callable[[], Mapping[str, Any]] = dict,
+        routes: Callable[[], Sequence[Mapping[str, Any]]] = list,
+    ) -> None:
+        self._command = tuple(command)
+        self._sockets = tuple(sockets)
+        self._source = source
+        self._counting = counting
+        self._own_snapshot = own_snapshot
+        self._routes = routes
+        self._keepers: list[Keeper] = []
+        self._running: list[asyncio.Task[None]] = []
+        self._reloading = asyncio.Lock()
+        self._draining = asyncio.Event()
+        self._all_were_ready = False
+
+    async def start(self) -> None:
+        """Start all workers; returns when each serves or has failed once. Raises `StartError` when none serves."""
+        for listener in self._sockets:
+            keeper = Keeper(
+                self._command, listener, lambda: self._source, counting=self._counting, draining=self._draining
+            )
+            self._keepers.append(keeper)
+            self._running.append(asyncio.create_task(keeper.run(), name="worker keeper"))
+        outcomes = [await keeper.first for keeper in self._keepers]
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if len(failures) == len(outcomes):
+            await self.drain(0)
+            raise StartError(failures[0])
+
+    async def drain(self, timeout_s: float) -> None:
+        """Stop accepting and let the workers finish for at most `timeout_s`, then kill what is left.
+
+        May be called again while it runs, with a shorter time.
+        """
+        self._draining.set()
+        unbind(self._sockets)
+        # A little earlier than ours: workers that reach their deadline close their connections in order.
+        worker_s = max(timeout_s * 0.9, timeout_s - 1)
+        telling = [asyncio.create_task(_drain(worker, worker_s), name="drain") for worker in self._workers()]
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+            for worker in self._workers():
+                event(logging.WARNING, "worker_killed", worker.pid, "not done at the deadline")
+                worker.kill()
+            await asyncio.wait(self._running, timeout=_KILLED_S)
+        for task in telling:
+            task.cancel()
+        await asyncio.gather(*telling, return_exceptions=True)
+
+    async def reload(self, source: Source) -> None:
+        """Have every worker serve `source`, and those to come. Raises `ReloadRefusedError`: none serves it.
+
+        One worker is asked first. Another that does not follow it is replaced: no two policies side by side.
+        """
+        async with self._reloading:
+            first = next(iter(self._serving()), None)
+            if first is not None:
+                try:
+                    await first.reload(source)
+                except FailedError as error:
+                    raise ReloadRefusedError(str(error)) from None
+                except ControlError as error:
+                    first.kill()  # it may serve either; the next one serves the old
+                    raise ReloadRefusedError(f"the worker that was asked first did not survive it: {error}") from None
+            self._source = source
+            await asyncio.gather(*(_reload(worker, source) for worker in self._workers() if worker is not first))
+
+    async def snapshot(self) -> dict[str, Any]:
+        """What all workers counted, those that are gone included, so that no count ever goes down."""
+        await asyncio.gather(*(worker.refresh_snapshot() for worker in self._serving()), return_exceptions=True)
+        departed = [keeper.departed for keeper in self._keepers]
+        return self._counting.merge([*departed, self._own_snapshot(), *(one.snapshot for one in self._workers())])
+
+    async def purge(self, selector: Mapping[str, str]) -> int:
+        """Returns when no worker holds what `selector` names. Raises `InstanceError` when that is not certain."""
+        if not self._serving():
+            raise InstanceError("no worker is running")
+        purges = (_purge(worker, selector) for worker in self._workers())
+        evicted = 0
+        for result in await asyncio.gather(*purges, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            evicted += result
+        return evicted
+
+    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
+        serving = self._serving()
+        if not serving:
+            raise InstanceError("no worker is running")
+        try:
+            return await serving[0].explain(question)
+        except RefusedError as error:
+            raise ValueError(str(error)) from None
+        except ControlError as error:
+            raise InstanceError(f"worker {serving[0].pid}: {error}") from None
+
+    def readiness(self) -> Readiness:
+        """Ready when every worker has been, and one is: a worker that is replaced does not take the rest away."""
+        told = [worker.readiness for worker in self._serving()]
+        able = [one for one in told if one.ready]
+        self._all_were_ready = self._all_were_ready or len(able) == len(self._sockets)
+        checks = dict((able or told)[0].checks) if told else {}
+        checks["workers"] = f"{len(told)}/{len(self._sockets)}"
+        if able and self._all_were_ready and not self._draining.is_set():
+            return Readiness(ready=True, checks=checks)
+        reasons = ["draining"] if self._draining.is_set() else []
+        reasons += [reason for one in told for reason in one.reasons]
+        return Readiness(ready=False, reasons=tuple(dict.fromkeys(reasons or ["starting"])), checks=checks)
+
+    def routes(self) -> Sequence[Mapping[str, Any]]:
+        return self._routes()
+
+    def _workers(self) -> list[WorkerProcess]:
+        return [keeper.worker for keeper in self._keepers if keeper.worker is not None]
+
+    def _serving(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers() if worker.serving]
+
+
+async def _drain(worker: WorkerProcess, timeout_s: float) -> None:
+    try:
+        await worker.drain(timeout_s)
+    except ControlError:
+        worker.terminate()
+
+
+async def _reload(worker: WorkerProcess, source: Source) -> None:
+    try:
+        await worker.reload(source)
+    except FailedError as error:
+        event(logging.ERROR, "worker_differs", worker.pid, f"did not take the configuration: {error}")
+        worker.terminate()
+    except ControlError:
+        worker.kill()
+
+
+async def _purge(worker: WorkerProcess, selector: Mapping[str, str]) -> int:
+    try:
+        return await worker.purge(selector)
+    except ChannelClosedError:
+        worker.kill()  # what it remembered goes with it
+        await worker.gone()
+        return 0
+    except ControlError as error:
+        raise InstanceError(f"worker {worker.pid}: {error}") from None

@@ -1,0 +1,391 @@
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrospector
+
+from gateway.authn.authenticate import Authenticator, Found, Question
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Inactive, Unclear
+from gateway.authn.lifetime import Lifetimes
+from gateway.authn.purge import Purge
+from gateway.authn.tiers import Absent, Recalled
+from gateway.cache.key import Keys
+from gateway.cache.local import LocalCache
+
+
+@dataclass
+class FakeShared:
+    """A shared tier in a dict; `gate` holds writes back."""
+
+    timeout_s: float = 0.05
+    held: dict[bytes, Recalled] = field(default_factory=dict)
+    broken: bool = False
+    gate: asyncio.Event | None = None
+    forgotten: list[Purge] = field(default_factory=list)
+
+    def standing(self) -> bytes:
+        return b"known"
+
+    async def get(self, key: bytes) -> Recalled | Absent:
+        await asyncio.sleep(0)
+        if self.broken:
+            return Absent.ERROR
+        return self.held.get(key, Absent.MISS)
+
+    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
+        assert standing == b"known"
+        self.held[key] = recalled
+
+    def forget(self, purge: Purge) -> None:
+        self.forgotten.append(purge)
+
+
+class House:
+    """An `Authenticator` with everything around it that a test may want to turn."""
+
+    def __init__(self, shared: FakeShared | None = None, ttl_s: float = 60, inactive_ttl_s: float = 10) -> None:
+        self.clock = Clock()
+        self.monotonic = Clock(1000.0)
+        self.keycloak = ScriptedIntrospector(self.clock)
+        self.other = ScriptedIntrospector(self.clock, name="other", identity=b"https://other.example.com")
+        self.meter = CountingMeter()
+        self.local = LocalCache(100)
+        self.shared = shared
+        self.authenticator = Authenticator(
+            {"keycloak": self.keycloak, "other": self.other},
+            keys=Keys(b"secret"),
+            local=self.local,
+            shared=shared,
+            meter=self.meter,
+            lifetimes=Lifetimes(ttl_s, inactive_ttl_s),
+            clock=self.clock,
+            monotonic=self.monotonic,
+        )
+
+    def advance(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.monotonic.advance(seconds)
+
+    async def ask(self, token: str, provider: str = "keycloak", max_age_s: float | None = None) -> Found:
+        return await self.authenticator.ask(Question(provider, Token(token), max_age_s))
+
+    def remembered(self, token: str, max_age_s: float | None = None) -> Found | None:
+        return self.authenticator.remembered(Question("keycloak", Token(token), max_age_s))
+
+    def purge(self, *, token: str | None = None, sub: str | None = None) -> int:
+        order = self.authenticator.purge_of(token=None if token is None else Token(token), sub=sub)
+        return self.authenticator.purge(order)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    house = House()
+    yield house
+    await house.authenticator.close(5)
+
+
+@pytest.fixture
+async def shared_house() -> AsyncIterator[House]:
+    house = House(FakeShared())
+    yield house
+    await house.authenticator.close(5)
+
+
+async def ticks(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_an_answer_is_asked_for_once_and_then_remembered(house: House) -> None:
+    assert house.remembered("alice.1") is None
+    first = await house.ask("alice.1")
+    second = house.remembered("alice.1")
+    assert (first.tier, second and second.tier) == ("provider", "local")
+    assert second is not None
+    assert second.answer is first.answer
+    assert house.keycloak.asked == ["alice.1"]
+    assert house.meter.lookups == {("local", "miss"): 1, ("local", "hit"): 1}
+    assert house.meter.introspections == {("keycloak", "active"): 1}
+
+
+async def test_an_answer_is_asked_for_again_after_its_ttl(house: House) -> None:
+    await house.ask("alice.1")
+    house.advance(59.9)
+    assert house.remembered("alice.1") is not None
+    house.advance(0.1)
+    assert house.remembered("alice.1") is None
+    assert (await house.ask("alice.1")).tier == "provider"
+
+
+async def test_an_inactive_answer_has_its_own_ttl(house: House) -> None:
+    assert isinstance((await house.ask("junk.1")).answer, Inactive)
+    house.advance(9.9)
+    assert house.remembered("junk.1") is not None
+    house.advance(0.1)
+    assert house.remembered("junk.1") is None
+    assert house.meter.introspections == {("keycloak", "inactive"): 1}
+
+
+async def test_nothing_outlives_exp(house: House) -> None:
+    house.keycloak.exp_in_s = 20
+    await house.ask("alice.1")
+    house.advance(19.9)
+    assert house.remembered("alice.1") is not None
+    house.advance(0.2)
+    assert house.remembered("alice.1") is None
+
+
+async def test_nothing_outlives_exp_when_the_wall_clock_is_set_forward(house: House) -> None:
+    house.keycloak.exp_in_s = 20
+    await house.ask("alice.1")
+    house.clock.advance(21)
+    assert house.remembered("alice.1") is None
+
+
+async def test_a_token_called_active_after_its_exp_is_inactive(house: House) -> None:
+    house.keycloak.exp_in_s = 0
+    assert isinstance((await house.ask("alice.1")).answer, Inactive)
+    assert isinstance((await house.ask("alice.1")).answer, Inactive)
+    assert house.keycloak.asked == ["alice.1"]
+
+
+async def test_an_unclear_answer_reaches_all_who_wait_and_is_never_kept(shared_house: House) -> None:
+    shared_house.keycloak.answer = UNCLEAR
+    answers = await asyncio.gather(*(shared_house.ask("alice.1") for _ in range(5)))
+    assert all(found.answer is UNCLEAR for found in answers)
+    assert len(shared_house.keycloak.asked) == 1
+    assert len(shared_house.local) == 0
+    assert shared_house.shared is not None
+    assert not shared_house.shared.held
+    shared_house.keycloak.answer = None
+    assert isinstance((await shared_house.ask("alice.1")).answer, Facts)
+
+
+async def test_an_unclear_answer_does_not_push_out_what_is_remembered(house: House) -> None:
+    await house.ask("alice.1")
+    house.keycloak.answer = UNCLEAR
+    house.advance(5)
+    assert isinstance((await house.ask("alice.1", max_age_s=1)).answer, Unclear)
+    assert house.remembered("alice.1") is not None
+
+
+async def test_two_hundred_who_ask_at_once_make_one_call(shared_house: House) -> None:
+    found = await asyncio.gather(*(shared_house.ask("alice.1") for _ in range(200)))
+    assert len(shared_house.keycloak.asked) == 1
+    assert len({id(each.answer) for each in found}) == 1
+
+
+async def test_the_same_token_at_two_providers_makes_two_calls_also_at_once(house: House) -> None:
+    await asyncio.gather(*(house.ask("alice.1", provider) for provider in ("keycloak", "other") for _ in range(5)))
+    assert (len(house.keycloak.asked), len(house.other.asked)) == (1, 1)
+
+
+async def test_a_caller_that_gives_up_does_not_fail_the_others(house: House) -> None:
+    house.keycloak.gate = asyncio.Event()
+    first, second = asyncio.create_task(house.ask("alice.1")), asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    house.keycloak.gate.set()
+    assert isinstance((await second).answer, Facts)
+    assert len(house.keycloak.asked) == 1
+
+
+async def test_when_all_callers_have_left_the_answer_is_still_remembered(house: House) -> None:
+    house.keycloak.gate = asyncio.Event()
+    caller = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+    house.keycloak.gate.set()
+    await ticks()
+    assert house.remembered("alice.1") is not None
+
+
+async def test_without_a_ttl_nothing_is_kept_and_those_at_once_still_share_a_call() -> None:
+    house = House(FakeShared(), ttl_s=0, inactive_ttl_s=0)
+    for token in ("alice.1", "junk.1"):
+        await asyncio.gather(*(house.ask(token) for _ in range(5)))
+        assert house.remembered(token) is None
+        await house.ask(token)
+    assert house.keycloak.asked == ["alice.1", "alice.1", "junk.1", "junk.1"]
+    assert house.shared is not None
+    assert not house.shared.held
+
+
+async def test_a_stricter_route_refreshes_the_entry_for_all(house: House) -> None:
+    await house.ask("alice.1")
+    house.advance(31)
+    assert house.remembered("alice.1", max_age_s=30) is None
+    assert (await house.ask("alice.1", max_age_s=30)).tier == "provider"
+    house.advance(31)
+    assert house.remembered("alice.1") is not None  # 62 s after the first answer, 31 after the second
+
+
+async def test_a_max_age_of_zero_asks_every_time_and_those_at_once_share_a_call(shared_house: House) -> None:
+    for _ in range(3):
+        await asyncio.gather(*(shared_house.ask("alice.1", max_age_s=0) for _ in range(5)))
+    assert len(shared_house.keycloak.asked) == 3
+
+
+async def test_the_fleet_is_asked_before_the_provider(shared_house: House) -> None:
+    await shared_house.ask("alice.1")
+    other = House(shared_house.shared)
+    found = await other.ask("alice.1")
+    assert found.tier == "redis"
+    assert other.keycloak.asked == []
+    assert other.remembered("alice.1") is not None
+    assert other.meter.lookups["redis", "hit"] == 1
+    assert shared_house.meter.lookups["redis", "miss"] == 1
+
+
+async def test_what_the_fleet_remembers_keeps_its_age(shared_house: House) -> None:
+    key = Keys(b"secret").key(shared_house.keycloak.identity, Token("alice.1"))
+    assert shared_house.shared is not None
+    facts = Facts({"sub": "alice"}, shared_house.clock() - 40)
+    shared_house.shared.held[key] = Recalled(facts, age_s=40, left_s=500)
+    assert (await shared_house.ask("alice.1", max_age_s=50)).tier == "redis"
+    assert shared_house.remembered("alice.1", max_age_s=40) is None
+    shared_house.advance(19)
+    assert shared_house.remembered("alice.1") is not None
+    shared_house.advance(1)
+    assert shared_house.remembered("alice.1") is None  # our ttl of 60 s, whatever the writer's was
+
+
+async def test_what_the_fleet_remembers_is_a_miss_for_a_stricter_route(shared_house: House) -> None:
+    key = Keys(b"secret").key(shared_house.keycloak.identity, Token("alice.1"))
+    assert shared_house.shared is not None
+    shared_house.shared.held[key] = Recalled(Facts({"sub": "alice"}, 0), age_s=40, left_s=20)
+    assert (await shared_house.ask("alice.1", max_age_s=30)).tier == "provider"
+    assert shared_house.meter.lookups["redis", "miss"] == 1
+    assert shared_house.shared.held[key].age_s < 1
+
+
+async def test_a_strict_caller_does_not_take_what_a_lenient_one_was_given_by_the_fleet(shared_house: House) -> None:
+    key = Keys(b"secret").key(shared_house.keycloak.identity, Token("alice.1"))
+    assert shared_house.shared is not None
+    shared_house.shared.held[key] = Recalled(Facts({"sub": "alice"}, 0), age_s=40, left_s=20)
+    lenient, strict = await asyncio.gather(shared_house.ask("alice.1"), shared_house.ask("alice.1", max_age_s=30))
+    assert (lenient.tier, strict.tier) == ("redis", "provider")
+
+
+async def test_a_broken_shared_tier_is_a_counted_error_and_no_obstacle(shared_house: House) -> None:
+    assert shared_house.shared is not None
+    shared_house.shared.broken = True
+    assert (await shared_house.ask("alice.1")).tier == "provider"
+    assert shared_house.meter.lookups["redis", "error"] == 1
+
+
+async def test_callers_do_not_wait_for_a_slow_write_to_the_fleet(shared_house: House) -> None:
+    assert shared_house.shared is not None
+    shared_house.shared.gate = asyncio.Event()
+    async with asyncio.timeout(5):
+        assert (await shared_house.ask("alice.1")).tier == "provider"
+    assert not shared_house.shared.held
+    shared_house.shared.gate.set()
+    await ticks()
+    assert len(shared_house.shared.held) == 1
+
+
+async def test_a_token_is_purged_at_every_provider_and_nothing_else(house: House) -> None:
+    for token, provider in (("alice.1", "keycloak"), ("alice.1", "other"), ("alice.2", "keycloak")):
+        await house.ask(token, provider)
+    assert house.purge(token="alice.1") == 2
+    assert house.remembered("alice.1") is None
+    assert house.remembered("alice.2") is not None
+
+
+async def test_a_sub_is_purged_with_all_its_tokens_and_nobody_else(house: House) -> None:
+    for token in ("alice.1", "alice.2", "bob.1"):
+        await house.ask(token)
+    assert house.purge(sub="alice") == 2
+    assert house.remembered("alice.1") is None
+    assert house.remembered("bob.1") is not None
+    assert house.purge(sub="nobody") == 0
+
+
+async def test_everything_is_purged_the_inactive_answers_too(shared_house: House) -> None:
+    for token in ("alice.1", "bob.1", "junk.1"):
+        await shared_house.ask(token)
+    assert shared_house.purge() == 3
+    assert len(shared_house.local) == 0
+    assert shared_house.shared is not None
+    assert [purge.marks for purge in shared_house.shared.forgotten] == [None]
+
+
+async def test_what_has_expired_is_not_counted_as_purged(house: House) -> None:
+    await house.ask("alice.1")
+    house.advance(61)
+    assert house.purge() == 0
+
+
+async def test_the_same_order_a_second_time_does_nothing(house: House) -> None:
+    order = house.authenticator.purge_of(sub="alice")
+    await house.ask("alice.1")
+    assert house.authenticator.purge(order) == 1
+    await house.ask("alice.1")
+    assert house.authenticator.purge(order) == 0
+    assert house.remembered("alice.1") is not None
+
+
+@pytest.mark.parametrize("selected", [{"token": "alice.1"}, {"sub": "alice"}, {}], ids=["token", "sub", "everything"])
+async def test_an_answer_asked_for_before_a_purge_does_not_settle_after_it(
+    shared_house: House, selected: dict[str, str]
+) -> None:
+    house = shared_house
+    house.keycloak.gate = asyncio.Event()
+    before = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    house.purge(**selected)
+    after = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    house.keycloak.gate.set()
+    old, new = (await before).answer, (await after).answer
+    assert isinstance(old, Facts)
+    assert isinstance(new, Facts)
+    assert (old.claims["serial"], new.claims["serial"]) == (1, 2)
+    remembered = house.remembered("alice.1")
+    assert remembered is not None
+    assert remembered.answer is new
+    assert house.shared is not None
+    assert [held.answer for held in house.shared.held.values()] == [new]
+
+
+async def test_an_answer_about_somebody_else_settles_across_a_purge(house: House) -> None:
+    house.keycloak.gate = asyncio.Event()
+    asking = asyncio.create_task(house.ask("bob.1"))
+    await ticks()
+    house.purge(sub="alice")
+    house.keycloak.gate.set()
+    await asking
+    assert house.remembered("bob.1") is not None
+
+
+async def test_close_waits_for_what_is_under_way(house: House) -> None:
+    house.keycloak.gate = asyncio.Event()
+    asking = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    asyncio.get_running_loop().call_later(0.02, house.keycloak.gate.set)
+    await house.authenticator.close(5)
+    assert isinstance((await asking).answer, Facts)
+
+
+async def test_close_ends_what_does_not_end_by_itself(house: House) -> None:
+    house.keycloak.gate = asyncio.Event()
+    asking = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    await house.authenticator.close(0.01)
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_nothing_shows_a_token(house: House) -> None:
+    await house.ask("alice.secret")
+    question = Question("keycloak", Token("alice.secret"))
+    assert "alice.secret" not in repr(question)
+    assert "alice.secret" not in repr(house.authenticator.purge_of(token=Token("alice.secret")))

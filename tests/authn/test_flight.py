@@ -1,0 +1,39 @@
+from gateway.authn.facts import Inactive
+from gateway.authn.flight import Flight, Landed
+from gateway.authn.purge import purge_everything, purge_of
+from gateway.authn.question import Found
+
+LANDED = Landed(Found(Inactive(0.0), "provider"), tags=(b"alice",))
+
+
+def test_a_flight_that_no_purge_passed_serves_everyone() -> None:
+    flight = Flight(b"key")
+    flight.passed_by(purge_of([b"bob", b"other key"]), 1)
+    assert flight.purged_at(LANDED.tags) is None
+    assert flight.serves(LANDED, 0, None)
+    assert flight.serves(LANDED, 9, None)
+
+
+def test_a_purged_flight_serves_only_those_who_asked_before_the_purge() -> None:
+    for purge in (purge_everything(), purge_of([b"key"]), purge_of([b"alice"])):
+        flight = Flight(b"key")
+        flight.passed_by(purge, 3)
+        assert flight.serves(LANDED, 2, None)
+        assert not flight.serves(LANDED, 3, None)
+
+
+def test_the_first_purge_counts() -> None:
+    flight = Flight(b"key")
+    for number, purge in enumerate([purge_of([b"alice"]), purge_everything(), purge_of([b"alice"])], start=4):
+        flight.passed_by(purge, number)
+    assert flight.purged_at((b"alice",)) == 4
+    assert flight.purged_at() == 5
+
+
+def test_the_age_counts_for_what_was_remembered_and_not_for_what_was_just_said() -> None:
+    flight = Flight(b"key")
+    recalled = Landed(Found(Inactive(0.0), "redis"), age_s=5.0)
+    assert flight.serves(recalled, 0, None)
+    assert flight.serves(recalled, 0, 5.1)
+    assert not flight.serves(recalled, 0, 5.0)
+    assert flight.serves(Landed(Found(Inactive(0.0), "provider"), age_s=5.0), 0, 0.0)

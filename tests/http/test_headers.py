@@ -1,0 +1,141 @@
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.http.forwarded import Caller
+from gateway.http.headers import RequestRules, ResponseRules, request_to_backend, response_to_client, values_of
+
+RULES = RequestRules(
+    identity_names=frozenset({"x-user-id", "x-roles"}),
+    keep_authorization=False,
+    remove=frozenset(),
+    set=(),
+)
+STRANGER = Caller("198.51.100.7", "198.51.100.7", trusted=False, proto="http", host=None)
+PROXY = Caller("203.0.113.9", "10.0.0.1", trusted=True, proto="https", host="shop.example", forwarded_for=("203.0.113.9",))
+SAME_NAME = str.maketrans("_.", "--")
+
+
+def sent(headers, rules=RULES, caller=STRANGER, identity=(), version=(1, 1)):
+    return request_to_backend(
+        headers, rules, caller, authority="api.example.com", request_id="id-1", version=version, identity=identity
+    )
+
+
+def names(headers) -> set[str]:
+    return {name.lower() for name, _ in headers}
+
+
+@pytest.mark.parametrize("name", ["X-User-Id", "x-user-id", "X_User_Id", "x.user-id", "X-USER.ID", "x_roles"])
+def test_a_forged_identity_header_is_gone_in_every_spelling(name: str) -> None:
+    assert "root" not in [value for _, value in sent([(name, "root"), (name, "root")])]
+
+
+def test_a_connection_header_can_not_take_identity_away() -> None:
+    headers = sent([("Connection", "X-User-Id, close, X-Forwarded-For")], identity=[("X-User-Id", "alice")])
+    assert values_of(headers, "x-user-id") == ["alice"]
+    assert values_of(headers, "x-forwarded-for") == ["198.51.100.7"]
+    assert "connection" not in names(headers)
+
+
+def test_a_connection_header_changes_nothing_about_authorization() -> None:
+    keeping = RequestRules(RULES.identity_names, keep_authorization=True, remove=frozenset(), set=())
+    nominated = [("Authorization", "Bearer t"), ("Connection", "Authorization")]
+    assert values_of(sent(nominated, keeping), "authorization") == ["Bearer t"]
+    assert values_of(sent(nominated), "authorization") == []
+
+
+def test_nominated_fields_are_hop_by_hop() -> None:
+    assert "x-secret-hop" not in names(sent([("Connection", "x-secret-hop"), ("X-Secret-Hop", "1")]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection", "Keep-Alive", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", "HTTP2-Settings", "Content-Length", "Content_Length", "Transfer_Encoding", "Host", "Expect",
+    ],
+)  # fmt: skip
+def test_hop_by_hop_and_framing_fields_never_pass(name: str) -> None:
+    assert name.lower() not in names(sent([(name, "x")]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "X-Forwarded-For", "X_Forwarded_For", "X-Forwarded-Port", "X-Real-IP", "X-Original-URL", "X-Rewrite-URL"],
+)
+def test_a_stranger_can_not_speak_for_proxies(name: str) -> None:
+    assert "forged" not in [value for _, value in sent([(name, "forged")])]
+
+
+def test_the_forwarded_fields_are_set_anew_for_a_stranger() -> None:
+    headers = sent([("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil")])
+    assert values_of(headers, "x-forwarded-for") == ["198.51.100.7"]
+    assert values_of(headers, "x-forwarded-proto") == ["http"]
+    assert values_of(headers, "x-forwarded-host") == ["api.example.com"]
+
+
+def test_a_trusted_proxys_chain_is_continued() -> None:
+    headers = sent([("X-Forwarded-For", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")], caller=PROXY)
+    assert values_of(headers, "x-forwarded-for") == ["203.0.113.9, 10.0.0.1"]
+    assert values_of(headers, "x-forwarded-proto") == ["https"]
+    assert values_of(headers, "x-forwarded-host") == ["shop.example"]
+    assert values_of(headers, "forwarded") == ["for=203.0.113.9"]
+
+
+def test_via_names_the_gateway_behind_those_before_it() -> None:
+    assert values_of(sent([("Via", "1.0 a"), ("via", "1.1 b")]), "via") == ["1.0 a, 1.1 b, 1.1 gateway"]
+
+
+def test_a_route_removes_and_sets() -> None:
+    rules = RequestRules(RULES.identity_names, False, frozenset({"cookie"}), (("X-Env", "prod"),))  # noqa: FBT003
+    headers = sent([("Cookie", "a=b"), ("x-env", "test"), ("Traceparent", "00-1")], rules)
+    assert values_of(headers, "cookie") == []
+    assert values_of(headers, "x-env") == ["prod"]
+    assert values_of(headers, "traceparent") == ["00-1"]
+
+
+def test_identity_comes_last_and_replaces_what_a_route_sets() -> None:
+    rules = RequestRules(RULES.identity_names, False, frozenset(), (("X-User-Id", "static"),))  # noqa: FBT003
+    assert sent([], rules, identity=[("X-User-Id", "alice")])[-1] == ("X-User-Id", "alice")
+    assert values_of(sent([], rules, identity=[("X-User-Id", "alice")]), "x-user-id") == ["alice"]
+
+
+@given(
+    st.lists(st.tuples(st.text(st.sampled_from("xX-_.userUSERidID"), min_size=1, max_size=12), st.just("forged")), max_size=8)
+)
+def test_no_identity_header_of_a_client_survives(headers) -> None:
+    for name, value in sent(headers):
+        assert not (value == "forged" and name.lower().translate(SAME_NAME) in RULES.identity_names)
+
+
+def test_an_answer_loses_what_belongs_to_the_hop() -> None:
+    rules = ResponseRules(frozenset({"server"}), (("X-Frame-Options", "DENY"),), own_cors=True)
+    answer = [
+        ("Connection", "x-hop"),
+        ("X-Hop", "1"),
+        ("Server", "b"),
+        ("Trailer", "x"),
+        ("X-Request-Id", "theirs"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+    ]
+    assert response_to_client(answer, rules) == [
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("X-Frame-Options", "DENY"),
+    ]
+
+
+def test_a_backend_answers_for_its_own_cors_where_the_route_has_none() -> None:
+    rules = ResponseRules(frozenset(), (), own_cors=False)
+    assert response_to_client([("Access-Control-Allow-Origin", "*")], rules)
+
+
+def test_every_spelling_of_a_name_is_one() -> None:
+    for separators in product("-_.", repeat=2):
+        name = "x" + separators[0] + "user" + separators[1] + "id"
+        assert name not in names(sent([(name, "root")]))

@@ -1,0 +1,25 @@
+"""What stands under `deploy/`, as tests read it."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+def document(path: str) -> Any:
+    return yaml.safe_load((DEPLOY / path).read_text())
+
+
+def documents(path: str) -> list[Any]:
+    return list(yaml.safe_load_all((DEPLOY / path).read_text()))
+
+
+def text_with_secrets_in(path: str, mounted_at: str, folder: Path, names: list[str]) -> str:
+    """A gateway.yaml whose secret files, mounted in a container, are in `folder` instead."""
+    for name in names:
+        folder.joinpath(name).write_text(f"a-secret-of-32-bytes-or-more-{name}\n")
+    text = (DEPLOY / path).read_text()
+    assert f"{mounted_at}/" in text
+    return text.replace(f"{mounted_at}/", f"{folder}/")

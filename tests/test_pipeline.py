@@ -1,0 +1,240 @@
+import base64
+import json
+
+import pytest
+
+from gateway.authn.facts import Inactive, Unclear, read_answer
+from gateway.config.model import Config
+from gateway.gate import Gate, compile_gate
+from gateway.http.headers import values_of
+from gateway.pipeline import Allow, NeedsFacts, Preflight, Refuse, Request, decide, resume
+
+NOW = 1_700_000_000.0
+ONE = {"kc": {"issuer": "https://sso/realms/demo", "client_id": "gateway", "client_secret": "s"}}
+TWO = {
+    **ONE,
+    "b": {"issuer": "https://b", "introspection_endpoint": "https://b/i", "client_id": "g", "client_secret": "s"},
+}
+
+
+def gate(*routes: dict, providers: dict = ONE, **server) -> Gate:
+    complete = [{"name": f"r{i}", "backend": "http://backend:1", **route} for i, route in enumerate(routes)]
+    return compile_gate(Config.model_validate({"providers": providers, "routes": complete, "server": server}))
+
+
+def request(target: str = "/a", method: str = "GET", token: str | None = "abc", headers=(), **more) -> Request:
+    fields = [("Host", "api.example.com"), *headers]
+    if token is not None:
+        fields.append(("Authorization", f"Bearer {token}"))
+    values = {"peer": "198.51.100.7", "scheme": "http", "version": (1, 1), "new_request_id": "id-1", **more}
+    return Request(method, target, fields, **values)
+
+
+def active(**claims):
+    return read_answer({"active": True, **claims}, NOW)
+
+
+def decided(gate: Gate, request: Request, *answers):
+    """The whole way, with the providers' answers in the order they are asked."""
+    decision, left = decide(gate, request), list(answers)
+    while isinstance(decision, NeedsFacts):
+        decision = resume(gate, decision, left.pop(0), NOW)
+    assert not left, "a provider was to be asked and was not"
+    return decision
+
+
+def code(decision) -> str:
+    assert isinstance(decision, Refuse)
+    return decision.refusal.code
+
+
+PATH = {"match": {"path": "/a/**"}}
+
+
+def test_a_good_token_passes_with_identity() -> None:
+    allow = decided(gate(PATH), request("/a/b?x=1", headers=[("X-User-Id", "root")]), active(sub="alice", scope="a b"))
+    assert isinstance(allow, Allow)
+    assert allow.path_and_query == "/a/b?x=1"
+    assert values_of(allow.headers, "x-user-id") == ["alice"]
+    assert values_of(allow.headers, "x-scopes") == ["a b"]
+    assert values_of(allow.headers, "authorization") == []
+    assert values_of(allow.headers, "x-request-id") == ["id-1"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "token", "headers", "expected"),
+    [
+        ("required", None, [], "token_missing"),
+        ("required", None, [("Authorization", "Basic abc")], "token_missing"),
+        ("required", "a,b", [], "invalid_request"),
+        ("required", "a", [("Authorization", "Bearer b")], "invalid_request"),
+        ("optional", "a b", [], "invalid_request"),
+    ],
+)
+def test_refusals_before_any_provider_is_asked(mode, token, headers, expected) -> None:
+    assert code(decided(gate({**PATH, "auth": mode}), request(token=token, headers=headers))) == expected
+
+
+def test_no_auth_key_means_required() -> None:
+    assert code(decided(gate(PATH), request(token=None))) == "token_missing"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Inactive(NOW), "invalid_token"),
+        (Unclear("down"), "introspection_unavailable"),
+        (active(exp=NOW - 1), "invalid_token"),
+        (active(sub="a\nb"), "unsafe_claim"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["required", "optional"])
+def test_a_token_that_was_sent_is_judged_in_every_mode(mode, answer, expected) -> None:
+    assert code(decided(gate({**PATH, "auth": mode}), request(), answer)) == expected
+
+
+def test_optional_lets_only_those_without_a_token_pass_without_identity() -> None:
+    allow = decided(gate({**PATH, "auth": "optional"}), request(token=None, headers=[("X_User.Id", "root")]))
+    assert isinstance(allow, Allow)
+    assert "root" not in dict(allow.headers).values()
+
+
+def test_none_looks_at_no_token_and_still_strips_it() -> None:
+    allow = decided(gate({**PATH, "auth": "none"}), request(token="not a token,"))
+    assert isinstance(allow, Allow)
+    assert values_of(allow.headers, "authorization") == []
+
+
+def test_authorization_can_be_kept() -> None:
+    allow = decided(gate({**PATH, "authorization": "keep"}), request(), active())
+    assert isinstance(allow, Allow)
+    assert values_of(allow.headers, "authorization") == ["Bearer abc"]
+
+
+def test_identity_headers_of_one_route_are_stripped_on_all() -> None:
+    routes = ({**PATH, "identity": {"headers": {"X-Tenant": "tenant"}}}, {"match": {"path": "/pub"}, "auth": "none"})
+    allow = decided(gate(*routes), request("/pub", headers=[("X_Tenant", "root")]))
+    assert isinstance(allow, Allow)
+    assert "root" not in dict(allow.headers).values()
+
+
+@pytest.mark.parametrize("target", ["/public/../admin", "/public/%2e%2e/admin", "//admin", "/public/..;/admin", "/Admin"])
+def test_no_spelling_reaches_what_is_protected(target: str) -> None:
+    routes = gate({"match": {"path": "/public/**"}, "auth": "none"}, {"match": {"path": "/admin/**"}})
+    assert code(decided(routes, request(target, token=None))) in {"invalid_target", "no_route"}
+
+
+def test_an_unknown_path_and_a_wrong_method() -> None:
+    routes = gate({"match": {"path": "/a", "methods": ["GET", "POST"]}})
+    assert code(decided(routes, request("/b"))) == "no_route"
+    wrong = decided(routes, request("/a", "DELETE"))
+    assert code(wrong) == "method_not_allowed"
+    assert wrong.refusal.headers == (("Allow", "GET, HEAD, POST"),)
+
+
+def test_an_encoded_slash_passes_only_where_it_is_allowed() -> None:
+    assert code(decided(gate(PATH), request("/a/x%2fy"))) == "invalid_target"
+    assert code(decided(gate(PATH), request("/b%2fy"))) == "invalid_target"
+    allow = decided(gate({**PATH, "allow_encoded_slash": True}), request("/a/x%2fy"), active())
+    assert isinstance(allow, Allow)
+    assert allow.path_and_query == "/a/x%2Fy"
+
+
+def test_heads_that_are_too_large() -> None:
+    small = gate(PATH, max_header_bytes=1024, max_headers=3)
+    assert code(decided(small, request("/a" * 600))) == "uri_too_long"
+    assert code(decided(small, request(headers=[("X", "y" * 1000)]))) == "headers_too_large"
+    assert code(decided(small, request(headers=[("X", "y")] * 3))) == "headers_too_large"
+
+
+@pytest.mark.parametrize(
+    ("keys", "target", "sent"),
+    [
+        ({"strip_prefix": "/a"}, "/a/b", "/b"),
+        ({"strip_prefix": "/a"}, "/a", "/"),
+        ({"strip_prefix": "/a"}, "/a/", "/"),
+        ({"strip_prefix": "/a"}, "/a/b/?q", "/b/?q"),
+        ({"rewrite": "/v2/{**}"}, "/a/b/c", "/v2/b/c"),
+        ({"rewrite": "/"}, "/a/b", "/"),
+    ],
+)
+def test_paths_are_stripped_and_rewritten(keys, target, sent) -> None:
+    allow = decided(gate({**PATH, **keys}), request(target), active())
+    assert isinstance(allow, Allow)
+    assert allow.path_and_query == sent
+
+
+def test_captures_move_into_the_rewritten_path() -> None:
+    routes = gate({"match": {"path": "/t/{tenant}/o/**"}, "rewrite": "/v2/{tenant}/{**}"})
+    allow = decided(routes, request("/t/acme/o/7/x"), active())
+    assert isinstance(allow, Allow)
+    assert allow.path_and_query == "/v2/acme/7/x"
+
+
+def test_a_body_that_is_declared_too_large_is_refused_after_authorisation() -> None:
+    routes = gate({**PATH, "max_body": "1KiB"}, {"match": {"path": "/b"}, "max_body": "unlimited"}, max_body=10)
+    large = [("Content-Length", "1025")]
+    assert code(decided(routes, request(headers=large), active())) == "content_too_large"
+    assert code(decided(routes, request(headers=large, token=None))) == "token_missing"
+    assert isinstance(decided(routes, request("/b", headers=large), active()), Allow)
+
+
+def test_the_servers_limit_holds_where_the_route_names_none() -> None:
+    assert code(decided(gate(PATH, max_body=10), request(headers=[("Content-Length", "11")]), active())) == (
+        "content_too_large"
+    )
+
+
+def jwt(issuer: str) -> str:
+    part = base64.urlsafe_b64encode(json.dumps({"iss": issuer}).encode()).decode().rstrip("=")
+    return f"e30.{part}.c2ln"
+
+
+def test_among_several_providers_the_issuer_of_a_jwt_picks() -> None:
+    routes = gate({**PATH, "auth": {"provider": ["kc", "b"]}}, providers=TWO)
+    needs = decide(routes, request(token=jwt("https://b")))
+    assert isinstance(needs, NeedsFacts)
+    assert (needs.question.provider, needs.others) == ("b", ())
+    assert isinstance(resume(routes, needs, active(iss="https://b"), NOW), Allow)
+    assert code(resume(routes, needs, active(iss="https://sso/realms/demo"), NOW)) == "invalid_token"
+    assert code(decided(routes, request(token=jwt("https://evil")))) == "invalid_token"
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ((active(),), None),
+        ((Inactive(NOW), active()), None),
+        ((Unclear("down"), active()), None),
+        ((Inactive(NOW), Inactive(NOW)), "invalid_token"),
+        ((Unclear("down"), Inactive(NOW)), "introspection_unavailable"),
+        ((Inactive(NOW), Unclear("down")), "introspection_unavailable"),
+    ],
+)
+def test_an_opaque_token_is_asked_of_each_in_turn(answers, expected) -> None:
+    routes = gate({**PATH, "auth": {"provider": ["kc", "b"]}}, providers=TWO)
+    decision = decided(routes, request(), *answers)
+    assert isinstance(decision, Allow) if expected is None else code(decision) == expected
+
+
+PREFLIGHT = [("Origin", "https://app"), ("Access-Control-Request-Method", "POST")]
+
+
+def test_a_preflight_needs_no_token_and_a_plain_options_does() -> None:
+    cors = {"match": {"path": "/a", "methods": ["POST", "OPTIONS"]}, "cors": {"allow_origins": ["https://app"]}}
+    assert isinstance(decide(gate(cors), request(method="OPTIONS", token=None, headers=PREFLIGHT)), Preflight)
+    assert code(decide(gate(cors), request(method="OPTIONS", token=None))) == "token_missing"
+    without = {"match": {"path": "/a"}}
+    assert code(decide(gate(without), request(method="OPTIONS", token=None, headers=PREFLIGHT))) == "token_missing"
+
+
+def test_the_record_knows_who_was_refused() -> None:
+    refuse = decided(gate({**PATH, "auth": {"scopes": ["x"]}}), request(), active(sub="alice"))
+    assert code(refuse) == "insufficient_scope"
+    assert refuse.case.facts.claims["sub"] == "alice"
+    assert refuse.case.route.name == "r0"
+
+
+def test_nothing_secret_shows_in_a_repr() -> None:
+    asked = decide(gate(PATH), request("/a?key=hush", token="hush-token"))
+    assert "hush" not in repr(asked)
