@@ -9,6 +9,9 @@ import math
 import re
 from dataclasses import dataclass
 
+from gateway.config.problems import Loc, WrongAt
+from gateway.config.values import quoted
+
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _PATH_DEPTH_MAX = 16
 
@@ -44,10 +47,14 @@ def parse_claim_path(value: object) -> ClaimPath:
     if isinstance(value, tuple):
         return value
     if not isinstance(value, str) or not value or "" in value.split("."):
-        raise ValueError(f"{value!r} is no claim; write a name, or names joined by dots such as realm_access.roles")
+        raise ValueError(
+            f"{quoted(value)} is no claim; write a name, or names joined by dots such as realm_access.roles"
+        )
+    if not value.isprintable():
+        raise ValueError(f"{quoted(value)} has a control character in it; write the claim's name as the token has it")
     path = tuple(value.split("."))
     if len(path) > _PATH_DEPTH_MAX:
-        raise ValueError(f"{value!r} is deeper than {_PATH_DEPTH_MAX} names; write a claim that lies higher")
+        raise ValueError(f"{quoted(value)} is deeper than {_PATH_DEPTH_MAX} names; write a claim that lies higher")
     return path
 
 
@@ -56,21 +63,42 @@ def parse_claim_rules(value: object) -> tuple[ClaimRule, ...]:
     if isinstance(value, tuple):
         return value
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no mapping; write claim: value, or claim: [one, of, these]")
-    return tuple(ClaimRule(parse_claim_path(path), _accepted(path, wanted)) for path, wanted in value.items())
+        raise ValueError(f"{quoted(value)} is no mapping; write claim: value, or claim: [one, of, these]")
+    rules: list[ClaimRule] = []
+    wrongs: list[tuple[Loc, str]] = []
+    for path, wanted in value.items():
+        try:
+            rules.append(ClaimRule(parse_claim_path(path), _accepted(wanted)))
+        except WrongAt as error:
+            wrongs += [((path, *loc), what) for loc, what in error.wrongs]
+        except ValueError as error:
+            wrongs.append(((path,), str(error)))
+    if wrongs:
+        raise WrongAt(wrongs)
+    return tuple(rules)
 
 
-def _accepted(path: object, wanted: object) -> tuple[Scalar | Template, ...]:
-    values = wanted if isinstance(wanted, list) else [wanted]
-    if not values:
-        raise ValueError(f"{path}: the list is empty, so no token could pass; write the accepted values")
-    return tuple(_scalar(path, value) for value in values)
+def _accepted(wanted: object) -> tuple[Scalar | Template, ...]:
+    if not isinstance(wanted, list):
+        return (_scalar(wanted),)
+    if not wanted:
+        raise ValueError("the list is empty, so no token could pass; write the accepted values")
+    accepted: list[Scalar | Template] = []
+    wrongs: list[tuple[Loc, str]] = []
+    for index, value in enumerate(wanted):
+        try:
+            accepted.append(_scalar(value))
+        except ValueError as error:
+            wrongs.append(((index,), str(error)))
+    if wrongs:
+        raise WrongAt(wrongs)
+    return tuple(accepted)
 
 
-def _scalar(path: object, value: object) -> Scalar | Template:
+def _scalar(value: object) -> Scalar | Template:
     if isinstance(value, str):
         parts = tuple(_CAPTURE.split(value))
         return Template(parts) if len(parts) > 1 else value
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"{path}: {value!r} can not be compared; write a text, a number, true or false, or a list of them")
+    raise ValueError(f"{quoted(value)} can not be compared; write a text, a number, true or false, or a list of them")

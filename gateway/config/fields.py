@@ -4,28 +4,94 @@ from __future__ import annotations
 
 import re
 
+from gateway.config.values import quoted
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 _SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]{1,256}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 # Names that frame a message or belong to one hop: to set or remove them is to break the exchange.
 _RESERVED = frozenset(
-    ["connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"]
+    [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
+# What else already has a meaning to backends, so that a claim in its place would steer more than it says.
+_NO_IDENTITY = _RESERVED | frozenset(
+    [
+        "accept",
+        "authorization",
+        "cache-control",
+        "cookie",
+        "date",
+        "forwarded",
+        "location",
+        "origin",
+        "range",
+        "referer",
+        "set-cookie",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "vary",
+        "via",
+        "www-authenticate",
+        "x-original-url",
+        "x-real-ip",
+        "x-request-id",
+        "x-rewrite-url",
+    ]
+)
+_NO_IDENTITY_PREFIX = ("accept-", "access-control-", "content-", "if-", "sec-", "x-forwarded-")
+_DEFAULT_PORT = {"http": ":80", "https": ":443"}
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+
+def fold_header_name(name: str) -> str:
+    """The one spelling of all that a backend may take for the same name: CGI and WSGI make `_` of `-`, PHP of `.`."""
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def parse_name(value: object) -> str:
+    """The name of a route or a provider, which becomes a label in metrics and logs."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is no name; write up to 100 letters, digits and _ . : -")
+    return value
 
 
 def parse_header_name(value: object) -> str:
     """A field name as written; its case is kept for the wire."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise ValueError(f"{value!r} is no header name; write letters, digits and dashes, such as X-User-Id")
-    if value.lower() in _RESERVED:
+        raise ValueError(f"{quoted(value)} is no header name; write letters, digits and dashes, such as X-User-Id")
+    if fold_header_name(value) in _RESERVED:
         raise ValueError(f"{value} belongs to the connection, which the gateway keeps; leave it out")
     return value
 
 
+def parse_identity_name(value: object) -> str:
+    """The name of a header that says who is calling."""
+    if isinstance(value, str) and _TOKEN.fullmatch(value):
+        folded = fold_header_name(value)
+        if folded in _NO_IDENTITY or folded.startswith(_NO_IDENTITY_PREFIX):
+            raise ValueError(f"{value} has a meaning of its own on the wire; write a name such as X-User-Id")
+    return parse_header_name(value)
+
+
 def parse_header_value(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{value!r} is no header value; write a text, in quotes where YAML reads something else")
+        raise ValueError(f"{quoted(value)} is no header value; write a text, in quotes where YAML reads something else")
     text = str(value).strip(" \t")
     if not _VALUE.fullmatch(text):
         raise ValueError("the header value has a control character; write it without line breaks")
@@ -35,9 +101,9 @@ def parse_header_value(value: object) -> str:
 def parse_method(value: object) -> str:
     """A method, case-sensitive (RFC 9110 §9.1)."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise ValueError(f"{value!r} is no method; write one such as GET")
+        raise ValueError(f"{quoted(value)} is no method; write one such as GET")
     if value != value.upper():
-        raise ValueError(f"methods are case-sensitive and {value!r} is not in capitals; write {value.upper()}")
+        raise ValueError(f"methods are case-sensitive and {quoted(value)} is not in capitals; write {value.upper()}")
     if value in {"CONNECT", "TRACE"}:
         raise ValueError(f"{value} is refused in every request; leave it out")
     return value
@@ -47,12 +113,18 @@ def parse_origin(value: object) -> str:
     """An origin as browsers send it (RFC 6454 §6.1), or `*`."""
     if value == "*":
         return "*"
-    if isinstance(value, str) and _ORIGIN.fullmatch(value):
-        return value
-    raise ValueError(f"{value!r} is no origin; write scheme://host in small letters, without a path, or *")
+    if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
+        raise ValueError(
+            f"{quoted(value)} is no origin; write scheme://host in small letters, without path or wildcard, or * alone"
+        )
+    scheme = value.partition(":")[0]
+    if scheme in _DEFAULT_PORT and value.endswith(_DEFAULT_PORT[scheme]):
+        without = value.removesuffix(_DEFAULT_PORT[scheme])
+        raise ValueError(f"browsers leave the port of {value} out, so it never matches; write {without}")
+    return value
 
 
 def parse_scope(value: object) -> str:
     if isinstance(value, str) and _SCOPE_TOKEN.fullmatch(value):
         return value
-    raise ValueError(f"{value!r} is no scope; write one scope per list item, without blanks")
+    raise ValueError(f"{quoted(value)} is no scope; write one scope per list item, without blanks")

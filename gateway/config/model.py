@@ -7,71 +7,52 @@ seconds, sizes are bytes, whatever unit the file used.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    WithJsonSchema,
-    model_validator,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from gateway.config.fields import fold_header_name
+from gateway.config.kinds import (
+    ONE_OR_MANY,
+    BackendUrl,
+    Bytes,
+    BytesOrUnlimited,
+    ClaimPath,
+    Claims,
+    Count,
+    Endpoint,
+    Flag,
+    HeaderName,
+    HeaderValue,
+    HostMatch,
+    IdentityName,
+    Listen,
+    Method,
+    Name,
+    Network,
+    OneOrMany,
+    Origin,
+    PathMatch,
+    RedisUrl,
+    Rewrite,
+    Scope,
+    Seconds,
+    Workers,
 )
-
-from gateway.config.claims import ClaimRule, parse_claim_path, parse_claim_rules
-from gateway.config.fields import (
-    parse_header_name,
-    parse_header_value,
-    parse_method,
-    parse_origin,
-    parse_scope,
-)
-from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_template
-from gateway.config.upstream import Backend, parse_backend, parse_endpoint
-from gateway.config.values import (
-    Address,
-    parse_address,
-    parse_duration_s,
-    parse_limit_bytes,
-    parse_size_bytes,
-)
+from gateway.config.pattern import parse_path
+from gateway.config.problems import WrongAt
+from gateway.config.values import Address
 
 
-def _text(pattern: str | None = None, **more: Any) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", **({"pattern": pattern} if pattern else {}), **more})
-
-
-def _one_or_many(value: object) -> object:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Seconds = Annotated[float, BeforeValidator(parse_duration_s), _text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", examples=["2s"])]
-Bytes = Annotated[
-    int,
-    BeforeValidator(parse_size_bytes),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$", "examples": ["10MiB"]}),
-]
-BytesOrUnlimited = Annotated[
-    int | None,
-    BeforeValidator(parse_limit_bytes),
-    WithJsonSchema(
-        {
-            "type": ["string", "integer"],
-            "pattern": "^([0-9]+(B|KiB|MiB|GiB)?|unlimited)$",
-            "examples": ["10MiB"],
-        }
-    ),
-]
-Listen = Annotated[Address, BeforeValidator(parse_address), _text(examples=["0.0.0.0:8080", "unix:/run/gateway.sock"])]
-Endpoint = Annotated[str, BeforeValidator(parse_endpoint), _text(examples=["https://sso.example.com/realms/demo"])]
-HeaderName = Annotated[str, BeforeValidator(parse_header_name), _text()]
-HeaderValue = Annotated[str, BeforeValidator(parse_header_value), _text()]
-Method = Annotated[str, BeforeValidator(parse_method), _text(examples=["GET"])]
-Origin = Annotated[str, BeforeValidator(parse_origin), _text(examples=["https://app.example.com"])]
-Scope = Annotated[str, BeforeValidator(parse_scope), _text(examples=["orders:read"])]
-ClaimPath = Annotated[tuple[str, ...], BeforeValidator(parse_claim_path), _text(examples=["realm_access.roles"])]
+def _refuse_twins(key: str, names: Iterable[str]) -> None:
+    """Names that some backend takes for the same header can not both be sent."""
+    first: dict[str, str] = {}
+    twins = [(name, other) for name in names if (other := first.setdefault(fold_header_name(name), name)) != name]
+    if twins:
+        raise WrongAt(
+            ((key, name), f"{name} and {other} are one header to a backend; keep one") for name, other in twins
+        )
 
 
 class Model(BaseModel):
@@ -90,16 +71,16 @@ class Tls(Model):
 
 class Server(Model):
     listen: Listen = Address("0.0.0.0", 8080)  # noqa: S104 - a gateway is there to be reached
-    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Workers = 1
     tls: Tls | None = None
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    header_timeout: Seconds = 10.0
-    idle_timeout: Seconds = 75.0
+    trusted_proxies: tuple[Network, ...] = ()
+    header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
+    idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
     shutdown_timeout: Seconds = 30.0
-    max_header_bytes: Bytes = 32 * 2**10
-    max_headers: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_header_bytes: Annotated[Bytes, Field(ge=1024, le=2**24)] = 32 * 2**10
+    max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100
     max_body: BytesOrUnlimited = 10 * 2**20
-    max_connections: Annotated[int, Field(ge=1)] = 10_000
+    max_connections: Annotated[Count, Field(ge=1)] = 10_000
 
 
 class AdminCors(Model):
@@ -128,29 +109,30 @@ class Provider(Model):
     private_key: SecretStr | None = None  # PEM, for private_key_jwt
     private_key_id: str | None = None  # the assertion's kid, where the provider holds several keys
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
-    max_concurrency: Annotated[int, Field(ge=1)] = 64
+    max_concurrency: Annotated[Count, Field(ge=1)] = 64
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
+        wrongs: list[str] = []
         if self.issuer is None and self.introspection_endpoint is None:
-            raise ValueError("neither issuer nor introspection_endpoint is named; write issuer: https://…")
+            wrongs.append("neither issuer nor introspection_endpoint is named; write issuer: https://…")
         if self.client_auth.startswith("client_secret_") and self.client_secret is None:
-            raise ValueError(
-                f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file"
-            )
+            wrongs.append(f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file")
         if self.client_auth == "private_key_jwt" and self.private_key is None:
-            raise ValueError("client_auth private_key_jwt needs a key; write private_key or private_key_file")
+            wrongs.append("client_auth private_key_jwt needs a key; write private_key or private_key_file")
+        if wrongs:
+            raise WrongAt(((), wrong) for wrong in wrongs)
         return self
 
 
 class Cache(Model):
     """How long answers live and where they are shared. `ttl: 0s` asks the provider about every request."""
 
-    redis: SecretStr | None = None  # a secret because the URL may carry a password
+    redis: RedisUrl | None = None  # a secret because the URL may carry a password
     secret: SecretStr | None = None
     ttl: Seconds = 60.0
     inactive_ttl: Seconds = 10.0
-    max_entries: Annotated[int, Field(ge=1)] = 100_000
+    max_entries: Annotated[Count, Field(ge=1)] = 100_000
     timeout: Annotated[Seconds, Field(gt=0)] = 0.05
 
     @model_validator(mode="after")
@@ -162,14 +144,12 @@ class Cache(Model):
 
 class Log(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
-    access: bool = True
+    access: Flag = True
 
 
 class Match(Model):
-    host: Annotated[HostPattern, BeforeValidator(parse_host), _text(examples=["*.example.com"])] | None = None
-    path: Annotated[PathPattern, BeforeValidator(parse_path), _text(pattern="^/", examples=["/orders/**"])] = (
-        parse_path("/**")
-    )
+    host: HostMatch | None = None
+    path: PathMatch = parse_path("/**")
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
 
 
@@ -177,33 +157,20 @@ class Auth(Model):
     """What a request to the route must show. An empty list asks for nothing."""
 
     mode: Literal["required", "optional", "none"] = "required"
-    provider: Annotated[
-        tuple[str, ...],
-        BeforeValidator(_one_or_many),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-    ] = ()
+    provider: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
     scopes: tuple[Scope, ...] = ()
     any_scope: tuple[Scope, ...] = ()
     audience: tuple[str, ...] = ()
     issuer: str | None = None
     roles: tuple[str, ...] = ()
-    claims: Annotated[
-        tuple[ClaimRule, ...], BeforeValidator(parse_claim_rules), WithJsonSchema({"type": "object"})
-    ] = ()
+    claims: Claims = ()
     max_age: Seconds | None = None
 
 
 class Identity(Model):
     """Header name -> the claim paths of which the first present one is sent."""
 
-    headers: dict[
-        HeaderName,
-        Annotated[
-            tuple[ClaimPath, ...],
-            BeforeValidator(_one_or_many),
-            WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-        ],
-    ] = Field(
+    headers: dict[IdentityName, Annotated[tuple[ClaimPath, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]] = Field(
         default_factory=lambda: {
             "X-User-Id": (("sub",),),
             "X-User-Name": (("preferred_username",), ("username",)),
@@ -213,18 +180,28 @@ class Identity(Model):
         }
     )
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> Identity:
+        _refuse_twins("headers", self.headers)
+        return self
+
 
 class Headers(Model):
     set: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     remove: tuple[HeaderName, ...] = ()
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> Headers:
+        _refuse_twins("set", self.set)
+        return self
+
 
 class Cors(Model):
     allow_origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
     allow_methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
-    allow_headers: tuple[HeaderName | Literal["*"], ...] = ()
+    allow_headers: tuple[HeaderName, ...] = ()  # * is a token, and so a name
     expose_headers: tuple[HeaderName, ...] = ()
-    allow_credentials: bool = False
+    allow_credentials: Flag = False
     max_age: Seconds | None = None
 
     @model_validator(mode="after")
@@ -234,29 +211,29 @@ class Cors(Model):
         return self
 
 
+# Shared by all routes that say nothing: pydantic would copy them for each, for they can not be hashed.
+_IDENTITY = Identity()
+_NO_HEADERS = Headers()
+
+
 class Route(Model):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+    name: Name
     match: Match = Match()
-    backend: Annotated[
-        tuple[Annotated[Backend, BeforeValidator(parse_backend), _text(examples=["http://orders:8000"])], ...],
-        BeforeValidator(_one_or_many),
-        Field(min_length=1),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-    ]
-    strip_prefix: Annotated[PathPattern, BeforeValidator(parse_path), _text(pattern="^/")] | None = None
-    rewrite: Annotated[PathPattern, BeforeValidator(parse_template), _text(pattern="^/")] | None = None
-    preserve_host: bool = False
-    allow_encoded_slash: bool = False
+    backend: Annotated[tuple[BackendUrl, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]
+    strip_prefix: PathMatch | None = None
+    rewrite: Rewrite | None = None
+    preserve_host: Flag = False
+    allow_encoded_slash: Flag = False
     auth: Annotated[Auth, BeforeValidator(lambda value: {"mode": value} if isinstance(value, str) else value)] = Auth()
-    identity: Identity = Identity()
+    identity: Identity = Field(default_factory=lambda: _IDENTITY)
     authorization: Literal["strip", "keep"] = "strip"
-    request_headers: Headers = Headers()
-    response_headers: Headers = Headers()
+    request_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
+    response_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
     cors: Cors | None = None
     timeout: Annotated[Seconds, Field(gt=0)] = 30.0
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     read_timeout: Annotated[Seconds, Field(gt=0)] = 60.0
-    retries: Annotated[int, Field(ge=0, le=10)] = 1
+    retries: Annotated[Count, Field(ge=0, le=10)] = 1
     max_body: BytesOrUnlimited = 10 * 2**20
 
 
@@ -265,7 +242,7 @@ class Config(Model):
 
     server: Server = Server()
     admin: Admin = Admin()
-    providers: dict[str, Provider] = Field(default_factory=dict)
+    providers: dict[Name, Provider] = Field(default_factory=dict)
     cache: Cache = Cache()
     log: Log = Log()
     routes: tuple[Route, ...] = ()

@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import AddressValueError, IPv6Address
 
 from gateway.config.percent import canonical_percent, has_bad_triplet
+from gateway.config.values import quoted
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _REST = "**"
@@ -76,13 +78,13 @@ def parse_path(value: object) -> PathPattern:
     if isinstance(value, PathPattern):
         return value
     if not isinstance(value, str) or not value.startswith("/"):
-        raise ValueError(f"{value!r} is no path; write one that starts with a slash, such as /orders/**")
+        raise ValueError(f"{quoted(value)} is no path; write one that starts with a slash, such as /orders/**")
     texts = value[1:].split("/")
     segments = tuple(_segment(text, last=i == len(texts) - 1, whole=value) for i, text in enumerate(texts))
     names = [s.text for s in segments if s.kind is Kind.CAPTURE]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{{{name}}} stands twice in {value!r}; give each segment a name of its own")
+            raise ValueError(f"{{{name}}} stands twice in {quoted(value)}; give each segment a name of its own")
     return PathPattern(value, segments)
 
 
@@ -93,10 +95,11 @@ def parse_template(value: object) -> PathPattern:
         return PathPattern(value, pattern.segments)
     if isinstance(value, PathPattern):
         return value
-    pattern = parse_path(value)
-    if pattern.has_rest:
-        raise ValueError(f"{value!r} ends in **; write {{**}} for what the path's ** matched")
-    return pattern
+    if isinstance(value, str) and "**" in value:
+        raise ValueError(
+            f"{quoted(value)} has ** in it; write {{**}} as the last segment for what the path's ** matched"
+        )
+    return parse_path(value)
 
 
 def parse_host(value: object) -> HostPattern:
@@ -107,29 +110,43 @@ def parse_host(value: object) -> HostPattern:
         name = value.lower().removesuffix(".")
         wildcard = name.startswith(_WILDCARD)
         name = name.removeprefix(_WILDCARD)
-        if re.fullmatch(r"\[[0-9a-f:.]{2,45}\]", name) and not wildcard:
-            return HostPattern(name)
+        if name.startswith("[") and not wildcard:
+            return HostPattern(_ipv6(value))
         if 0 < len(name) <= _HOST_MAX and all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
             return HostPattern(name, wildcard)
-    raise ValueError(f"{value!r} is no host; write a name without port, such as api.example.com or *.example.com")
+    if value == "*":
+        raise ValueError("'*' is no host; leave host out for any, or write *.example.com for all below")
+    raise ValueError(f"{quoted(value)} is no host; write a name without port, such as api.example.com or *.example.com")
+
+
+def _ipv6(value: str) -> str:
+    """An address in brackets, in the form of RFC 5952 so that two spellings are one host."""
+    try:
+        if value.endswith("]") and "%" not in value:
+            return f"[{IPv6Address(value[1:-1]).compressed}]"
+    except AddressValueError:
+        pass
+    raise ValueError(f"{quoted(value)} is no IPv6 address in brackets; write one such as [2001:db8::1]")
 
 
 def _segment(text: str, *, last: bool, whole: str) -> Segment:
     if text == _REST:
         if not last:
-            raise ValueError(f"** stands inside {whole!r}; write it as the last segment only")
+            raise ValueError(f"** stands inside {quoted(whole)}; write it as the last segment only")
         return Segment(Kind.REST)
     if match := _CAPTURE.fullmatch(text):
         return Segment(Kind.CAPTURE, match[1])
     if text == "" and not last:
-        raise ValueError(f"{whole!r} has an empty segment, which no request can have; write single slashes")
+        raise ValueError(f"{quoted(whole)} has an empty segment, which no request can have; write single slashes")
     if has_bad_triplet(text) or not _LITERAL.fullmatch(text):
         raise ValueError(
-            f"segment {text!r} of {whole!r} is neither a literal, {{name}} nor **; "
+            f"segment {quoted(text)} of {quoted(whole)} is neither a literal, {{name}} nor **; "
             "write {name} for one segment, ** at the end for all below, and percent-encode other characters"
         )
     literal = canonical_percent(text)
     # The same paths that a target is refused for: such a pattern could never match.
     if literal.split(";", 1)[0] in {".", ".."} or any(code in literal for code in ("%5C", "%00")):
-        raise ValueError(f"segment {text!r} of {whole!r} is refused in every request; write the path without it")
+        raise ValueError(
+            f"segment {quoted(text)} of {quoted(whole)} is refused in every request; write the path without it"
+        )
     return Segment(Kind.LITERAL, literal)

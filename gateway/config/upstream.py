@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway.config.percent import canonical_percent, has_bad_triplet
+from gateway.config.values import quoted
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
@@ -40,7 +41,7 @@ def parse_backend(value: object) -> Backend:
     scheme, host, port, path = _split(value, example="http://orders:8000")
     segments = canonical_percent(path).split("/")
     if not _PATH.fullmatch(path) or any(s in {".", ".."} for s in segments) or "" in segments[1:-1]:
-        raise ValueError(f"the path of {value!r} is no plain path; write one such as /base, or none")
+        raise ValueError(f"the path of {quoted(value)} is no plain path; write one such as /base, or none")
     return Backend(scheme, host, port, canonical_percent(path).rstrip("/"))
 
 
@@ -52,19 +53,20 @@ def parse_endpoint(value: object) -> str:
 
 def _split(value: object, *, example: str, query: bool = False) -> tuple[str, str, int, str]:
     instead = f"write a URL such as {example}"
+    if isinstance(value, str) and "@" in value.partition("?")[0]:
+        # First of all, and without showing it: what stands before the @ may be a password.
+        raise ValueError("the URL carries a user or a password; write it without, and the secret under its own key")
     if not isinstance(value, str) or not _PRINTABLE.fullmatch(value) or has_bad_triplet(value):
-        raise ValueError(f"{value!r} is no URL; {instead}")
+        raise ValueError(f"{quoted(value)} is no URL; {instead}")
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{value!r} is no URL; {instead}") from None
+        raise ValueError(f"{quoted(value)} is no URL; {instead}") from None
     if parts.scheme not in _DEFAULT_PORT or not parts.hostname or not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{value!r} is no http or https URL with a host; {instead}")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("the URL carries a user or a password; write it without, and the secret under its own key")
+        raise ValueError(f"{quoted(value)} is no http or https URL with a host; {instead}")
     if "#" in value or ("?" in value and not query):
-        raise ValueError(f"{value!r} carries a query or a fragment; {instead}")
+        raise ValueError(f"{quoted(value)} carries a query or a fragment; {instead}")
     if port == 0:
-        raise ValueError(f"{value!r} names port 0; {instead}")
+        raise ValueError(f"{quoted(value)} names port 0; {instead}")
     return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], parts.path

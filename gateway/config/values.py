@@ -1,4 +1,4 @@
-"""The small values a configuration is written in: durations, sizes, addresses, networks.
+"""The small values a configuration is written in: durations, sizes, numbers, addresses, networks.
 
 Each parser takes what YAML gave and returns the value in the unit its name says; each raises `ValueError` with
 `what is wrong; what to write instead`, which is the form of every message of `gateway check`.
@@ -6,9 +6,10 @@ Each parser takes what YAML gave and returns the value in the unit its name says
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Any, Literal
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
 _DURATION_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -16,34 +17,112 @@ _SIZE = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)?")
 _SIZE_UNIT_BYTES = {None: 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{0,253}):([0-9]{1,5})")
 _PORT_MAX = 65535
+_UNIX_PATH_MAX_BYTES = 107  # sun_path of Linux, without its closing NUL
+_DURATION_MAX_S = 10 * 365 * 86400.0
+_SIZE_MAX_BYTES = 2**50
+_SHOWN_MAX = 80
+_WORKERS_MAX = 256
+_INTEGER = re.compile(r"[0-9]{1,9}")
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def quoted(value: Any) -> str:
+    """A value as a message shows it: short, on one line, never the inside of a list or mapping."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _SHOWN_MAX else value[:_SHOWN_MAX] + "…")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)[:_SHOWN_MAX]
+    return "nothing" if value is None else "a mapping" if isinstance(value, dict) else "a list"
 
 
 def parse_duration_s(value: object) -> float:
     """Seconds from `250ms`, `2s`, `5m` or `1h`."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         seconds = float(match[1]) * _DURATION_UNIT_S[match[2]]
-        if math.isfinite(seconds):
-            return seconds
-    raise ValueError(f"{value!r} is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h")
+        if seconds > _DURATION_MAX_S:
+            raise ValueError(f"{quoted(value)} is longer than ten years; write less")
+        return seconds
+    raise ValueError(f"{quoted(value)} is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h")
 
 
 def parse_size_bytes(value: object) -> int:
     """Bytes from `64KiB`, `10MiB`, `1GiB` or a plain number."""
+    size = None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return int(match[1]) * _SIZE_UNIT_BYTES[match[2]]
-    raise ValueError(f"{value!r} is not a size; write a number and a unit: 64KiB, 10MiB or 1GiB")
+        size = value
+    elif isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        size = int(match[1]) * _SIZE_UNIT_BYTES[match[2]]
+    if size is not None and size > _SIZE_MAX_BYTES:
+        raise ValueError(f"{quoted(value)} is more than a pebibyte; write less")
+    if size is not None:
+        return size
+    raise ValueError(f"{quoted(value)} is not a size; write a number and a unit: 64KiB, 10MiB or 1GiB")
 
 
 def parse_limit_bytes(value: object) -> int | None:
     """A size, or `None` for `unlimited`."""
-    if value == "unlimited" or value is None:
+    if value == "unlimited":
         return None
     try:
         return parse_size_bytes(value)
     except ValueError as error:
         raise ValueError(f"{error}, or unlimited") from None
+
+
+def parse_integer(value: object) -> int:
+    """A number without sign or fraction; as text too, which is what the environment holds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    raise ValueError(f"{quoted(value)} is no whole number; write digits such as 100")
+
+
+def parse_workers(value: object) -> int | Literal["auto"]:
+    """A number of processes, or `auto`."""
+    if value == "auto":
+        return "auto"
+    try:
+        workers = parse_integer(value)
+    except ValueError:
+        workers = 0
+    if not 1 <= workers <= _WORKERS_MAX:
+        raise ValueError(f"{quoted(value)} is no number of processes; write 1 to {_WORKERS_MAX}, or auto")
+    return workers
+
+
+def parse_flag(value: object) -> bool:
+    """A boolean; as text too, which is what the environment holds."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in _FLAGS:
+        return _FLAGS[value.lower()]
+    raise ValueError(f"{quoted(value)} is neither true nor false; write one of these")
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """A network from `10.0.0.0/8`, or one address."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    instead = "write one such as 10.0.0.0/8 or 2001:db8::/32"
+    if not isinstance(value, str):
+        raise ValueError(f"{quoted(value)} is no network; {instead}")
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{quoted(value)} is no network; {instead}") from None
+    if _has_host_bits(value, network):
+        raise ValueError(f"{quoted(value)} has bits set behind its prefix, which is likely a slip; write {network}")
+    return network
+
+
+def _has_host_bits(text: str, network: IPv4Network | IPv6Network) -> bool:
+    try:
+        return ip_network(text) != network
+    except ValueError:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +145,24 @@ def parse_address(value: object) -> Address:
         return value
     if isinstance(value, str):
         if value.startswith("unix:/"):
-            return Address(path=value.removeprefix("unix:"))
+            return Address(path=_socket_path(value.removeprefix("unix:")))
         match = _LISTEN.fullmatch(value)
-        if match and int(match[2]) <= _PORT_MAX:
+        if match and int(match[2]) <= _PORT_MAX and (match[1][:1] != "[" or _is_ipv6(match[1][1:-1])):
             return Address(host=match[1].strip("[]"), port=int(match[2]))
-    raise ValueError(f"{value!r} is no address to listen on; write host:port such as 0.0.0.0:8080, or unix:/path")
+    raise ValueError(f"{quoted(value)} is no address to listen on; write host:port such as 0.0.0.0:8080, or unix:/path")
+
+
+def _socket_path(path: str) -> str:
+    if len(path.encode()) > _UNIX_PATH_MAX_BYTES or "\x00" in path or path.endswith("/"):
+        raise ValueError(
+            f"{quoted(path)} is no path of a socket; write a file's path of at most {_UNIX_PATH_MAX_BYTES} bytes"
+        )
+    return path
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True

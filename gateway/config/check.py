@@ -1,0 +1,79 @@
+"""What can only be seen across the file: names that must differ, routes that tie, providers that nobody configured.
+
+Each check looks only at keys without problems of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.config.check_listeners import problems_of_key, problems_of_listeners
+from gateway.config.check_routes import problems_of_defaults, problems_of_route
+from gateway.config.model import Route
+from gateway.config.pieces import Piece, Pieces
+from gateway.config.problems import Problem
+
+_UNMATCHED = "none"  # the label of requests that no route matched
+
+
+def problems_across(pieces: Pieces) -> Iterator[Problem]:
+    """Every problem between the pieces of a file."""
+    yield from problems_of_listeners(pieces.sections["server"], pieces.sections["admin"])
+    for provider in pieces.providers.values():
+        yield from problems_of_key(provider)
+    if pieces.defaults is not None:
+        yield from problems_of_defaults(pieces.defaults)
+    yield from _names(pieces.routes)
+    yield from _ties(pieces.routes)
+    yield from _without_provider(pieces)
+    for route in pieces.routes:
+        yield from problems_of_route(route, pieces.provider_names)
+
+
+def _names(routes: list[Piece[Route]]) -> Iterator[Problem]:
+    first: dict[str, Piece[Route]] = {}
+    for route in routes:
+        if not route.sound("name"):
+            continue
+        name = route.value.name
+        if name == _UNMATCHED:
+            yield route.origin.problem(("name",), "none is the name of requests that match no route; write another")
+        other = first.setdefault(name, route)
+        if other is not route:
+            line = other.origin.find(("name",)).line
+            yield route.origin.problem(("name",), f"the route in line {line} is called {name} as well; write another")
+
+
+def _ties(routes: list[Piece[Route]]) -> Iterator[Problem]:
+    """Routes that match the same requests, so that none of them is the more specific."""
+    first: dict[object, Piece[Route]] = {}
+    for route in routes:
+        if not route.sound("match"):
+            continue
+        match = route.value.match
+        others = [
+            other
+            for method in dict.fromkeys(match.methods or (None,))
+            if (other := first.setdefault((match.host, match.path.shape, method), route)) is not route
+        ]
+        if others:
+            yield route.origin.problem(("match", "path"), _tie(others[0]))
+
+
+def _tie(other: Piece[Route]) -> str:
+    where = f"line {other.origin.find(('match', 'path')).line}"
+    name = other.value.name if other.sound("name") else "the route"
+    same = f"{name} in {where} matches the same requests ({other.value.match.path})"
+    return f"{same}; write another host, path or methods in one of them"
+
+
+def _without_provider(pieces: Pieces) -> Iterator[Problem]:
+    """Told once: the first step is the same for all routes."""
+    if pieces.provider_names is None or pieces.provider_names:
+        return
+    needy = [r for r in pieces.routes if r.sound("auth") and r.value.auth.mode != "none" and not r.value.auth.provider]
+    if needy:
+        more = f" (and {len(needy) - 1} more)" if len(needy) > 1 else ""
+        what = f"tokens are asked about at a provider, and none is configured; write providers:, or auth: none{more}"
+        found = needy[0].origin.find(("auth",))
+        yield needy[0].origin.problem(("auth",) if not found.inherited else (), what)

@@ -1,0 +1,119 @@
+"""Where the gateway listens and what it proves itself with: ports, certificates, keys."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import SecretStr
+
+from gateway.config.files import read_limited, shown_path
+from gateway.config.model import Admin, Provider, Server, Tls
+from gateway.config.node import Origin
+from gateway.config.pieces import Piece
+from gateway.config.problems import Problem
+from gateway.config.values import Address
+
+_PEM_LIMIT_BYTES = 2**20
+_PRINTABLE = re.compile(r"[!-~]+")
+_ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
+_LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
+
+
+def problems_of_listeners(server: Piece[Server], admin: Piece[Admin]) -> Iterator[Problem]:
+    """Ports that are taken twice, certificates that can not be loaded, a token that can not be sent."""
+    if server.sound("listen") and admin.sound("listen") and _overlap(server.value.listen, admin.value.listen):
+        yield _taken_twice(server, admin)
+    if server.value.tls is not None and server.sound("tls"):
+        yield from _tls(server.value.tls, server.origin)
+    token = admin.value.token
+    if token is not None and admin.sound("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
+        what = "this can not be sent in a header; write letters, digits and signs, without blanks"
+        yield admin.origin.problem(("token",), what)
+
+
+def problems_of_key(provider: Piece[Provider]) -> Iterator[Problem]:
+    """A private key that can not be read."""
+    key = provider.value.private_key
+    if key is not None and provider.sound("private_key") and not _is_private_key(key):
+        what = "this is no private key in PEM without a passphrase; write -----BEGIN PRIVATE KEY-----…"
+        yield provider.origin.problem(("private_key",), what)
+
+
+def _taken_twice(server: Piece[Server], admin: Piece[Admin]) -> Problem:
+    if admin.origin.find(("listen",)).rest:
+        what = f"the admin listener has this port ({admin.value.listen}); write another, or admin.listen"
+        return server.origin.problem(("listen",), what)
+    what = f"server.listen ({server.value.listen}) takes the same port; write another for one of them"
+    return admin.origin.problem(("listen",), what)
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    if one.path is not None or other.path is not None:
+        return one.path == other.path
+    if one.port != other.port or one.port == 0:  # 0 takes any free port
+        return False
+    hosts = {one.host.lower(), other.host.lower()}
+    if len(hosts) == 1 or hosts & {"", "::"}:
+        return True
+    if _ANY_IPV4 in hosts:
+        return not any(":" in host for host in hosts)
+    return "localhost" in hosts and hosts <= _LOOPBACK
+
+
+def _tls(tls: Tls, origin: Origin) -> Iterator[Problem]:
+    readable = True
+    for key, path in (("certificate", tls.certificate), ("key", tls.key), ("client_ca", tls.client_ca)):
+        if path is None:
+            continue
+        try:
+            read_limited(Path(path), _PEM_LIMIT_BYTES)
+        except ValueError as error:
+            readable = False
+            yield origin.problem(("tls", key), str(error))
+    if readable:
+        yield from _loaded(tls, origin)
+
+
+def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # The password is asked for only where the key has one; without this, on the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        yield _of_pair(error, tls, origin)
+    if tls.client_ca is None:
+        return
+    try:
+        context.load_verify_locations(tls.client_ca)
+    except OSError:
+        yield origin.problem(
+            ("tls", "client_ca"), f"{shown_path(tls.client_ca)} holds no certificate; write a PEM file of authorities"
+        )
+
+
+def _of_pair(error: Exception, tls: Tls, origin: Origin) -> Problem:
+    if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+        certificate = shown_path(tls.certificate)
+        what = f"{shown_path(tls.key)} is not the key of {certificate}; write the key that the certificate was made for"
+        return origin.problem(("tls", "key"), what)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(tls.certificate)
+    except OSError:
+        what = (
+            f"{shown_path(tls.certificate)} holds no certificate; write a PEM file, the server's own certificate first"
+        )
+        return origin.problem(("tls", "certificate"), what)
+    what = f"{shown_path(tls.key)} holds no private key that can be used; write a PEM file without a passphrase"
+    return origin.problem(("tls", "key"), what)
+
+
+def _is_private_key(key: SecretStr) -> bool:
+    try:
+        load_pem_private_key(key.get_secret_value().encode(), password=None)
+    except Exception:  # noqa: BLE001 - cryptography raises several kinds, and more with each release
+        return False
+    return True

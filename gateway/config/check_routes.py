@@ -1,0 +1,131 @@
+"""What one route asks for and can not have: providers, captures, prefixes, tokens that nobody looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.config.model import Route
+from gateway.config.node import Origin, leaves
+from gateway.config.pattern import Kind, PathPattern
+from gateway.config.pieces import Piece
+from gateway.config.problems import Loc, Problem
+from gateway.config.scalars import is_boolean_elsewhere
+from gateway.config.words import closest
+
+_ASKED_OF_A_TOKEN = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims", "max_age")
+_ENCODED_SLASH = "%2F"
+
+
+def problems_of_route(route: Piece[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
+    """Every problem between the keys of one route. `provider_names` is `None` where they can not be told."""
+    yield from _boolean_words(route.origin)
+    if route.sound("auth"):
+        yield from _useless_demands(route)
+        if provider_names:
+            yield from _providers(route, provider_names)
+    if route.sound("match", "allow_encoded_slash"):
+        yield from _encoded_slash(route)
+    if route.sound("match", "auth"):
+        yield from _claims(route)
+    if route.sound("match", "rewrite", "strip_prefix"):
+        yield from _rewriting(route)
+
+
+def problems_of_defaults(defaults: Origin) -> Iterator[Problem]:
+    """What is wrong with the defaults whatever the routes say."""
+    yield from _boolean_words(defaults)
+
+
+def _boolean_words(origin: Origin) -> Iterator[Problem]:
+    """`consent: yes` without quotes: some readers of YAML take it for true, and a claim's type matters."""
+    auth = origin.node.child("auth")
+    claims = auth.node.child("claims") if auth is not None else None
+    for loc, node in leaves(claims.node, ("auth", "claims")) if claims is not None else ():
+        if node.plain and isinstance(node.value, str) and is_boolean_elsewhere(node.value):
+            word = "true" if node.value.lower() in {"yes", "on", "y"} else "false"
+            what = f'{node.value} can be read as {word} or as a text; write {word}, or "{node.value}" in quotes'
+            yield origin.problem(loc, what)
+
+
+def _useless_demands(route: Piece[Route]) -> Iterator[Problem]:
+    """What the route itself asks of tokens that its mode never looks at; what it inherits is meant for others."""
+    own = route.origin.node.child("auth")
+    if route.value.auth.mode != "none" or own is None:
+        return
+    for key in _ASKED_OF_A_TOKEN:
+        if key in own.node.entries and getattr(route.value.auth, key) not in (None, ()):
+            what = "with mode none no token is looked at; take this out, or write mode: required"
+            yield route.origin.problem(("auth", key), what)
+
+
+def _providers(route: Piece[Route], names: frozenset[str]) -> Iterator[Problem]:
+    auth = route.value.auth
+    for index, name in enumerate(auth.provider):
+        if name not in names:
+            meant = closest(name, sorted(names)) or " or ".join(sorted(names)[:5])
+            yield route.origin.problem(("auth", "provider", index), f"there is no provider {name}; write {meant}")
+        elif name in auth.provider[:index]:
+            yield route.origin.problem(("auth", "provider", index), f"{name} is named twice; name it once")
+    if not auth.provider and auth.mode != "none" and len(names) > 1:
+        known = ", ".join(sorted(names))
+        what = f"it is not said which provider is asked; write provider: with one or a list of {known}"
+        yield route.origin.problem(_own(route, "auth"), what)
+
+
+def _encoded_slash(route: Piece[Route]) -> Iterator[Problem]:
+    literals = [s.text for s in route.value.match.path.segments if s.kind is Kind.LITERAL]
+    if not route.value.allow_encoded_slash and any(_ENCODED_SLASH in text for text in literals):
+        what = "%2F is refused in requests, so the path never matches; write allow_encoded_slash: true as well"
+        yield route.origin.problem(("match", "path"), what)
+
+
+def _claims(route: Piece[Route]) -> Iterator[Problem]:
+    if route.value.auth.mode == "none":
+        return
+    for rule in route.value.auth.claims:
+        for name in sorted(rule.captures - route.value.match.path.captures):
+            yield route.origin.problem(("auth", "claims", ".".join(rule.path)), _no_capture(name, route))
+
+
+def _rewriting(route: Piece[Route]) -> Iterator[Problem]:
+    strip_prefix, rewrite = route.value.strip_prefix, route.value.rewrite
+    if strip_prefix is not None and rewrite is not None:
+        yield route.origin.problem(("rewrite",), "strip_prefix is given as well; keep one of the two")
+        return
+    if rewrite is not None:
+        yield from _rewrite(route, rewrite)
+    if strip_prefix is not None:
+        yield from _strip_prefix(route, strip_prefix)
+
+
+def _rewrite(route: Piece[Route], rewrite: PathPattern) -> Iterator[Problem]:
+    path = route.value.match.path
+    for name in sorted(rewrite.captures - path.captures):
+        yield route.origin.problem(("rewrite",), _no_capture(name, route))
+    if rewrite.has_rest and not path.has_rest:
+        what = f"{{**}} needs {_whose(route)} to end in **, and it is {path}; write /** there, or leave {{**}} out"
+        yield route.origin.problem(("rewrite",), what)
+
+
+def _strip_prefix(route: Piece[Route], prefix: PathPattern) -> Iterator[Problem]:
+    path = route.value.match.path
+    if prefix.has_rest or (prefix.segments[-1].text == "" and prefix.segments[-1].kind is Kind.LITERAL):
+        what = f"a prefix ends in a name, and this is {prefix}; write it without the slash or ** at its end"
+        yield route.origin.problem(("strip_prefix",), what)
+    elif path.segments[: len(prefix.segments)] != prefix.segments:
+        what = f"{_whose(route)}, {path}, does not begin with {prefix}; write a prefix made of its first segments"
+        yield route.origin.problem(("strip_prefix",), what)
+
+
+def _no_capture(name: str, route: Piece[Route]) -> str:
+    known = ", ".join(f"{{{known}}}" for known in sorted(route.value.match.path.captures)) or "nothing"
+    return f"there is no {{{name}}} in {_whose(route)}, {route.value.match.path}; write one of its own ({known})"
+
+
+def _whose(route: Piece[Route]) -> str:
+    return f"the path of {route.value.name}" if route.sound("name") else "the route's path"
+
+
+def _own(route: Piece[Route], key: str) -> Loc:
+    """The key where the route itself has it, else the route."""
+    return (key,) if key in route.origin.node.entries else ()

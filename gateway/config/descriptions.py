@@ -1,0 +1,118 @@
+"""What each key means, its default, its zero and its danger: the words that editors show beside it."""
+
+from __future__ import annotations
+
+DESCRIPTIONS: dict[str, dict[str, str]] = {
+    "Config": {
+        "server": "Where clients connect, and what one of them may use up.",
+        "admin": "The second listener: health, metrics, routes, explain, cache.",
+        "providers": "The identity providers that are asked about tokens, by a name of your own.",
+        "cache": "How long answers of the providers are remembered, and where they are shared.",
+        "log": "JSON lines on standard output.",
+        "defaults": "Any key of a route but name and match, for every route; the route's own keys win.",
+        "routes": "What is forwarded where, and what a token must show. The most specific route wins.",
+    },
+    "Server": {
+        "listen": "host:port or unix:/path. Default 0.0.0.0:8080, which everyone who reaches the machine reaches.",
+        "workers": "Processes on one port; auto is one per core. Default 1. Not changed by a reload.",
+        "tls": "Certificates. Default none: plain HTTP, for a gateway behind something that ends TLS.",
+        "trusted_proxies": "Networks whose Forwarded and X-Forwarded-* are believed. Default nobody. Danger: who is in "
+        "one of them says where a request came from.",
+        "header_timeout": "First byte to the end of the headers. Default 10s; more than 0.",
+        "idle_timeout": "How long a connection may wait for its next request. Default 75s; more than 0.",
+        "shutdown_timeout": "How long requests may go on after SIGTERM. Default 30s; 0s cuts them off.",
+        "max_header_bytes": "The longest target, and all headers together. Default 32KiB; 1KiB to 16MiB.",
+        "max_headers": "The most header lines. Default 100; 1 to 10000.",
+        "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
+        "unlimited leaves it to the backends.",
+        "max_connections": "The most client connections of one worker. Default 10000.",
+    },
+    "Tls": {
+        "certificate": "PEM file: the server's certificate, then those between it and the authority.",
+        "key": "PEM file: the certificate's private key, without a passphrase.",
+        "client_ca": "PEM file of authorities: clients must show a certificate of one of them. Default: not asked.",
+    },
+    "Admin": {
+        "listen": "host:port or unix:/path. Default 127.0.0.1:9090. Danger: it shows routes and metrics to all.",
+        "token": "The bearer token for POST /explain and DELETE /cache. Unset or empty: those are 403.",
+        "cors": "Origins whose pages may read the admin listener. Default none.",
+    },
+    "AdminCors": {"allow_origins": "scheme://host[:port] of each, or *. Default none."},
+    "Provider": {
+        "issuer": "Its issuer identifier; discovery fills in the endpoints that are not named.",
+        "introspection_endpoint": "RFC 7662. Named, it skips discovery.",
+        "token_endpoint": "RFC 6749, for gateway token. Default: from discovery.",
+        "client_id": "The gateway's own client at the provider.",
+        "client_secret": "The client's secret. Better by environment or file than here.",
+        "client_auth": "How the client proves itself. Default client_secret_basic.",
+        "private_key": "PEM, for private_key_jwt.",
+        "private_key_id": "The kid of that key, where the provider knows several. Default none.",
+        "timeout": "For a whole call, connecting included. Default 2s; more than 0. Every request with a fresh token "
+        "may wait this long.",
+        "max_concurrency": "The most calls at a time per worker. Default 64.",
+    },
+    "Cache": {
+        "redis": "redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each "
+        "worker remembers for itself.",
+        "secret": "For the keys' HMAC and the entries' encryption; required with redis, the same for the whole fleet.",
+        "ttl": "How long an active answer is used, never past the token's exp. Default 60s; 0s asks each time. Danger: "
+        "for this long a revoked token may still work.",
+        "inactive_ttl": "How long an inactive answer is used. Default 10s; 0s asks each time.",
+        "max_entries": "The most answers one worker remembers. Default 100000.",
+        "timeout": "For one operation of Redis; a slower one is a miss. Default 50ms; more than 0.",
+    },
+    "Log": {
+        "level": "The least that is logged. Default info.",
+        "access": "A line for each request. Default true.",
+    },
+    "Route": {
+        "name": "Unique; the label in metrics and logs.",
+        "match": "Which requests take this route. Default: all.",
+        "backend": "http(s)://host[:port][/prefix], or a list that takes turns.",
+        "strip_prefix": "Taken off the path: its first segments. Default nothing.",
+        "rewrite": "The path that the backend gets; {name} and {**} are what match.path matched. Default: as it came.",
+        "preserve_host": "Send the client's Host, not the backend's. Default false.",
+        "allow_encoded_slash": "Pass %2F on undecoded. Default false: 400. Danger: a backend that decodes it sees "
+        "another path than was authorised.",
+        "auth": "What a token must show, or just required, optional or none. Default required.",
+        "identity": "How the backend learns who is calling.",
+        "authorization": "What the backend gets of the caller's token. Default strip. Danger: with keep, a backend can "
+        "act as the caller elsewhere.",
+        "request_headers": "Set and removed on the way to the backend.",
+        "response_headers": "Set and removed on the way to the client.",
+        "cors": "Cross-origin requests, answered by the gateway. Default none: they are ordinary requests.",
+        "timeout": "Request sent to the headers of the answer. Default 30s; more than 0.",
+        "connect_timeout": "Default 2s; more than 0.",
+        "read_timeout": "Between two parts of an answer's body. Default 60s; more than 0.",
+        "retries": "How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10.",
+        "max_body": "The largest request body. Default: the server's; 0 allows none, or unlimited.",
+    },
+    "Match": {
+        "host": "api.example.com, or *.example.com for any depth below. Default any.",
+        "path": "Segments: a literal, {name} for one of anything, ** at the end for all below. Default /**.",
+        "methods": "Default any. GET stands for HEAD too.",
+    },
+    "Auth": {
+        "mode": "required; optional: no token passes without identity, a bad one is 401; none: nobody looks at it. "
+        "Default required.",
+        "provider": "Who is asked; a list picks by the token's iss. Default: the only provider.",
+        "scopes": "All of these must be in scope. Default none.",
+        "any_scope": "One of these must be in scope. Default none.",
+        "audience": "One of these must be in aud. Default: aud is not looked at. Danger: without it, tokens meant for "
+        "other services pass.",
+        "issuer": "What iss must be; written out, facts without iss are refused. Default: the provider's.",
+        "roles": "All of these: of the realm, of our client, or client:role for another client's. Default none.",
+        "claims": "Each claim equals the value, or one of a list, compared with its type; {name} is the path's own.",
+        "max_age": "The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request.",
+    },
+    "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
+    "Headers": {"set": "Replaces what is there.", "remove": "In any case of letters."},
+    "Cors": {
+        "allow_origins": "scheme://host[:port] of each, or *.",
+        "allow_methods": "Default GET, HEAD, POST.",
+        "allow_headers": "Default none; * for any.",
+        "expose_headers": "What pages may read of the answer. Default none.",
+        "allow_credentials": "Cookies and Authorization of the browser. Default false; never with *.",
+        "max_age": "How long a browser remembers a preflight. Default: the browser's own.",
+    },
+}

@@ -1,0 +1,101 @@
+"""The environment in the file: `${NAME}`, `${NAME:-default}`, and `$${` for a literal `${`.
+
+It is put into values after the YAML was parsed, once: what a variable holds is never read again, neither as YAML
+nor for variables of its own. As in the shell, a default stands in for a variable that is unset or empty. Keys
+are left as they are. No problem shows what a variable holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from gateway.config.node import BROKEN, Entry, Node
+from gateway.config.problems import Loc, Problem, place_text
+
+_PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)[^}])*))?\})?")
+_TEXT_MAX = 2**20
+_MASKED_MIN = 6  # shorter values would be found in half of all words, and are no secrets
+
+
+@dataclass(slots=True)
+class Expansion:
+    """What came out: the tree, what is wrong, and what was taken from the environment."""
+
+    root: Node
+    problems: list[Problem]
+    taken: dict[str, str]
+
+    def masked(self, what: str) -> str:
+        """`what` without anything the environment holds."""
+        for value, name in self.taken.items():
+            what = what.replace(value, f"${{{name}}}").replace(repr(value)[1:-1], f"${{{name}}}")
+        return what
+
+
+def put_in(root: Node, environ: Mapping[str, str]) -> Expansion:
+    """The tree with the environment put in. A value that can not be made is `BROKEN`, and its problem is told."""
+    work = _Work(environ)
+    root = work.expanded(root, ())
+    return Expansion(root, work.problems, work.taken)
+
+
+class _Work:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._done: dict[int, Node] = {}  # shared nodes are expanded, and their problems told, once
+        self.problems: list[Problem] = []
+        self.taken: dict[str, str] = {}
+
+    def expanded(self, node: Node, path: Loc) -> Node:
+        value = node.value
+        if isinstance(value, str):
+            return self._text(node, path) if "${" in value else node
+        if not isinstance(value, dict | tuple):
+            return node
+        if id(node) not in self._done:
+            self._done[id(node)] = self._collection(node, path)
+        return self._done[id(node)]
+
+    def _collection(self, node: Node, path: Loc) -> Node:
+        if isinstance(node.value, tuple):
+            items = tuple(self.expanded(item, (*path, i)) for i, item in enumerate(node.value))
+            same = all(a is b for a, b in zip(items, node.value, strict=True))
+            return node if same else replace(node, value=items)
+        new = {key: self.expanded(entry.node, (*path, key)) for key, entry in node.value.items()}
+        if all(new[key] is entry.node for key, entry in node.value.items()):
+            return node
+        return replace(node, value={k: Entry(e.name, e.line, new[k]) for k, e in node.value.items()})
+
+    def _text(self, node: Node, path: Loc) -> Node:
+        wrongs: list[str] = []
+        text = _PART.sub(lambda match: self._part(match, wrongs), node.value)
+        if len(text) > _TEXT_MAX:
+            wrongs.append("with the environment put in, this is longer than 1 MiB; write less")
+        place = place_text(path)
+        self.problems += [Problem(place, wrong, node.line) for wrong in dict.fromkeys(wrongs)]
+        return replace(node, value=BROKEN if wrongs else text)
+
+    def _part(self, match: re.Match[str], wrongs: list[str]) -> str:
+        name, has_default, default = match.groups()
+        if match[0] == "$${":
+            return "${"
+        if name is None:
+            wrongs.append(
+                "there is a ${ that names no variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
+            )
+            return ""
+        value = self._environ.get(name)
+        if value is None and not has_default:
+            wrongs.append(f"the environment has no variable {name}; set it, or write ${{{name}:-default}}")
+        if has_default and not value:
+            return str(default)
+        return self._take(name, value or "", wrongs)
+
+    def _take(self, name: str, value: str, wrongs: list[str]) -> str:
+        if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            wrongs.append(f"the variable {name} holds bytes that are not UTF-8; set it to text")
+        if len(value) >= _MASKED_MIN:
+            self.taken[value] = name
+        return value

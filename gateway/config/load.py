@@ -1,0 +1,83 @@
+"""The file as a `Config`, or everything that is wrong with it.
+
+    text -> tree with lines -> environment put in -> pieces -> checks across the file -> Config
+
+Nothing but `ConfigError` is raised for what a file, the environment or a secret's file can hold. Reading blocks;
+a server calls this in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gateway.config.check import problems_across
+from gateway.config.environment import put_in
+from gateway.config.model import Config, Route
+from gateway.config.pieces import Pieces, cut
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.source import SOURCE_LIMIT_BYTES, read_source
+
+
+def load(path: str | os.PathLike[str]) -> Config:
+    """The configuration in the file at `path`, with the process's environment put in.
+
+    Raises `ConfigError` with every problem.
+    """
+    name = os.fspath(path)
+    return load_text(read_text(name), name, environ=os.environ, directory=Path(name).absolute().parent)
+
+
+def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Path) -> Config:
+    """The configuration in `text`; `name` is the file's name in messages, `directory` what its paths are relative to.
+
+    Raises `ConfigError` with every problem.
+    """
+    root, problems = read_source(text)
+    if root is None:
+        raise ConfigError(name, problems)
+    expansion = put_in(root, environ)
+    pieces = cut(expansion.root, directory)
+    problems += [*expansion.problems, *pieces.problems, *problems_across(pieces)]
+    if problems:
+        raise ConfigError(name, [Problem(p.place, expansion.masked(p.what), p.line) for p in problems])
+    return _joined(pieces)
+
+
+def describe_problems(error: ConfigError) -> str:
+    """Every problem on a line of its own, as `gateway check` prints them."""
+    return "\n".join(problem.render(error.file) for problem in error.problems)
+
+
+def _joined(pieces: Pieces) -> Config:
+    return Config(
+        server=pieces.section("server"),
+        admin=pieces.section("admin"),
+        providers={name: piece.value for name, piece in pieces.providers.items()},
+        cache=pieces.section("cache"),
+        log=pieces.section("log"),
+        routes=tuple(_with_body_limit(piece.value, pieces.section("server").max_body) for piece in pieces.routes),
+    )
+
+
+def _with_body_limit(route: Route, limit_bytes: int | None) -> Route:
+    """The route, with the server's limit where neither it nor the defaults say one."""
+    if "max_body" in route.model_fields_set or route.max_body == limit_bytes:
+        return route
+    return route.model_copy(update={"max_body": limit_bytes})
+
+
+def read_text(name: str) -> str:
+    """The text of the file `name`. Raises `ConfigError`."""
+    try:
+        with Path(name).open("rb") as file:
+            data = file.read(SOURCE_LIMIT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no path"
+        raise ConfigError(name, [Problem("", f"can not be read: {reason}; name a file that can with -c")]) from None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(name, [Problem("", "this is not UTF-8; save the file as UTF-8", line)]) from None

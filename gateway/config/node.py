@@ -1,0 +1,130 @@
+"""The file as a tree of values that know their lines; what every later stage asks where something stands.
+
+Anchors and aliases share nodes, so the tree is read and rebuilt, never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from gateway.config.problems import Loc, Problem, place_text
+
+
+class _Broken:
+    """Stands for a value whose problem is reported already; every parser refuses it, and nobody reports that."""
+
+    def __repr__(self) -> str:
+        return "BROKEN"
+
+
+BROKEN: Final = _Broken()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A key with its value. `name` is the key as written, or `None` where a shorthand leaves it out."""
+
+    name: str | None
+    line: int
+    node: Node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A value: `dict[str, Entry]`, `tuple[Node, ...]`, or a scalar.
+
+    `written` is a scalar's text in the file, before the environment was put in; `plain` that it had no quotes.
+    `weight` counts the nodes below with every alias spelled out, `height` the levels.
+    """
+
+    value: Any
+    line: int
+    written: str = ""
+    plain: bool = False
+    weight: int = 1
+    height: int = 0
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        return self.value if isinstance(self.value, dict) else {}
+
+    def child(self, step: str | int) -> Entry | None:
+        if isinstance(self.value, dict):
+            return self.value.get(step)
+        if isinstance(self.value, tuple) and isinstance(step, int) and 0 <= step < len(self.value):
+            item: Node = self.value[step]
+            return Entry(None, item.line, item)
+        return None
+
+    def with_entries(self, entries: dict[str, Entry]) -> Node:
+        return replace(self, value=entries)
+
+
+def plain(node: Node) -> Any:
+    """The values alone: dicts, lists and scalars."""
+    value = node.value
+    if isinstance(value, dict):
+        return {key: plain(entry.node) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def leaves(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
+    """Every scalar at or below `node`, with where it stands."""
+    if isinstance(node.value, dict):
+        for key, entry in node.value.items():
+            yield from leaves(entry.node, (*loc, key))
+    elif isinstance(node.value, tuple):
+        for index, item in enumerate(node.value):
+            yield from leaves(item, (*loc, index))
+    else:
+        yield loc, node
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a place in a piece stands: as deep as the file has it. `rest` is what the file does not have."""
+
+    path: Loc
+    line: int
+    node: Node
+    rest: Loc
+    inherited: bool
+
+    @property
+    def broken(self) -> bool:
+        return self.node.value is BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a piece of the configuration stands; `defaults` is what it was merged over."""
+
+    path: Loc
+    line: int
+    node: Node
+    defaults: Node | None = None
+
+    def find(self, loc: Loc) -> Found:
+        """The deepest part of `loc` that the file has, in the piece itself or else in the defaults under it."""
+        path, line, node, under, inherited = self.path, self.line, self.node, self.defaults, False
+        for depth, step in enumerate(loc):
+            entry = node.child(step)
+            below = under.child(step) if under is not None else None
+            if entry is None and below is not None:
+                entry, below = below, None
+                path, inherited = ("defaults", *loc[:depth]), True
+            if entry is None:
+                return Found(path, line, node, loc[depth:], inherited)
+            name: Loc = (step,) if isinstance(step, int) else (entry.name,) if entry.name is not None else ()
+            path, line, node = (*path, *name), entry.line, entry.node
+            under = below.node if below is not None and isinstance(node.value, dict) else None
+        return Found(path, line, node, (), inherited)
+
+    def problem(self, loc: Loc, what: str) -> Problem:
+        """A problem with what stands at `loc`."""
+        found = self.find(loc)
+        return Problem(place_text(found.path), what, found.line)

@@ -1,0 +1,216 @@
+"""The file cut into pieces, each validated on its own, so that no problem hides another.
+
+A piece with problems is validated again without the keys that have them: what is left of it still takes part in
+the checks across the file, and `sound` says which of its keys those checks may trust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from gateway.config.fields import parse_name
+from gateway.config.files import with_paths, with_secrets
+from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
+from gateway.config.model import Admin, Cache, Config, Log, Model, Provider, Route, Server, Tls
+from gateway.config.node import BROKEN, Entry, Node, Origin, plain
+from gateway.config.problems import Loc, Problem
+from gateway.config.words import kind, problems_of, unknown_key
+
+_M = TypeVar("_M", bound=Model)
+_SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": Log}
+_KEYS = ["server", "admin", "providers", "cache", "log", "defaults", "routes"]
+_NOT_DEFAULTS = frozenset(["name", "match"])
+# Stand in for keys with problems, so that the rest of their piece is not said to lack them.
+_STAND_INS: dict[type[Model], dict[str, Any]] = {
+    Route: {"name": "-", "backend": "http://-"},
+    Provider: {
+        "issuer": "http://-",
+        "client_id": "-",
+        "client_secret": "-",
+        "private_key": "-",
+        "client_auth": "none",
+    },
+    Cache: {"secret": "-"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[_M]):
+    """A validated piece, where it stands, and which of its keys are only stood in for."""
+
+    value: _M
+    origin: Origin
+    broken: frozenset[str] = frozenset()
+
+    def sound(self, *keys: str) -> bool:
+        return self.broken.isdisjoint(keys)
+
+
+@dataclass(slots=True)
+class Pieces:
+    """The whole file in pieces, and what is wrong inside each of them."""
+
+    root: Origin
+    sections: dict[str, Piece[Any]] = field(default_factory=dict)
+    providers: dict[str, Piece[Provider]] = field(default_factory=dict)
+    provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: can not be told
+    defaults: Origin | None = None
+    routes: list[Piece[Route]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def section(self, name: str) -> Any:
+        return self.sections[name].value
+
+
+def cut(root: Node, directory: Path) -> Pieces:
+    """The pieces of a file whose environment is put in."""
+    pieces = Pieces(Origin((), root.line, root))
+    for key in root.entries:
+        if key not in _KEYS:
+            pieces.problems.append(pieces.root.problem((key,), unknown_key(Config, key, _KEYS)))
+    _cut_sections(pieces, directory)
+    _cut_providers(pieces, directory)
+    _cut_defaults(pieces)
+    _cut_routes(pieces)
+    return pieces
+
+
+def _cut_sections(pieces: Pieces, directory: Path) -> None:
+    for name, model in _SECTIONS.items():
+        entry = _entry(pieces, name)
+        if entry is None:
+            wrong = _is_written(pieces, name)
+            pieces.sections[name] = Piece(model(), pieces.root, frozenset(model.model_fields if wrong else ()))
+            continue
+        origin = Origin((name,), entry.line, entry.node)
+        origin = Origin((name,), entry.line, with_secrets(model, origin, directory, pieces.problems))
+        if name == "server":
+            origin = Origin((name,), entry.line, _with_tls_paths(origin.node, directory))
+        pieces.sections[name] = _validated(model, origin, pieces.problems) or Piece(
+            model(), origin, frozenset(model.model_fields)
+        )
+
+
+def _with_tls_paths(server: Node, directory: Path) -> Node:
+    tls = server.entries.get("tls")
+    if tls is None or not isinstance(tls.node.value, dict):
+        return server
+    return server.with_entries({**server.entries, "tls": Entry("tls", tls.line, with_paths(Tls, tls.node, directory))})
+
+
+def _cut_providers(pieces: Pieces, directory: Path) -> None:
+    entry = _entry(pieces, "providers")
+    if entry is None:
+        pieces.provider_names = None if _is_written(pieces, "providers") else frozenset()
+        return
+    pieces.provider_names = frozenset(entry.node.entries)
+    for name, own in entry.node.entries.items():
+        origin = Origin(("providers", name), own.line, own.node)
+        try:
+            parse_name(name)
+        except ValueError as error:
+            pieces.problems.append(origin.problem((), str(error)))
+        if not _is_mapping(origin, pieces.problems):
+            continue
+        origin = Origin(origin.path, own.line, with_secrets(Provider, origin, directory, pieces.problems))
+        piece = _validated(Provider, origin, pieces.problems)
+        if piece is not None:
+            pieces.providers[name] = piece
+
+
+def _cut_defaults(pieces: Pieces) -> None:
+    """The defaults are looked at once on their own, so that a problem is told even if no route inherits it."""
+    entry = _entry(pieces, "defaults")
+    if entry is None:
+        return
+    for key in _NOT_DEFAULTS & entry.node.entries.keys():
+        what = f"{key} belongs to one route alone; write it in the route"
+        pieces.problems.append(pieces.root.problem(("defaults", key), what))
+    kept = {key: own for key, own in entry.node.entries.items() if key not in _NOT_DEFAULTS}
+    node = with_auth_spelled_out(entry.node.with_entries(kept))
+    pieces.defaults = Origin(("defaults",), entry.line, node)
+    try:
+        Route.model_validate({**_STAND_INS[Route], **plain(node)})
+    except ValidationError as error:
+        # What a default lacks, a route may have.
+        pieces.problems += problems_of(error, Route, pieces.defaults, also_missing=False)
+
+
+def _cut_routes(pieces: Pieces) -> None:
+    entry = pieces.root.node.entries.get("routes")
+    if entry is None or entry.node.value in (None, ()):
+        what = "there are no routes; write at least one: - {name: …, match: {path: …}, backend: …}"
+        pieces.problems.append(Problem("routes", what, entry.line if entry is not None else None))
+        return
+    if entry.node.value is BROKEN:
+        return
+    if not isinstance(entry.node.value, tuple):
+        what = f"{kind(entry.node.value)} stands where a list belongs; write a line with - for each route"
+        pieces.problems.append(pieces.root.problem(("routes",), what))
+        return
+    defaults = pieces.defaults.node if pieces.defaults is not None else Node({}, entry.line)
+    for index, node in enumerate(entry.node.value):
+        piece = _route(Origin(("routes", index), node.line, node), defaults, pieces.problems)
+        if piece is not None:
+            pieces.routes.append(piece)
+
+
+def _route(origin: Origin, defaults: Node, problems: list[Problem]) -> Piece[Route] | None:
+    if not _is_mapping(origin, problems):
+        return None
+    node = with_auth_spelled_out(origin.node)
+    under = without_rivals(defaults, node)
+    origin = Origin(origin.path, origin.line, node, under if under.entries else None)
+    return _validated(Route, origin, problems)
+
+
+def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Piece[_M] | None:
+    """The piece, whole or without the keys whose problems are now told; `None` where nothing is left of it."""
+    values = plain(origin.node)
+    if origin.defaults is not None:
+        values = merged(plain(origin.defaults), values)
+    try:
+        return Piece(model.model_validate(values), origin)
+    except ValidationError as error:
+        problems.extend(problems_of(error, model, origin))
+        broken = _broken_keys(error)
+    kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
+    stand_ins = {key: value for key, value in _STAND_INS.get(model, {}).items() if key in broken}
+    try:
+        return Piece(model.model_validate({**kept, **stand_ins}), origin, broken)
+    except ValidationError as error:
+        problems.extend(problems_of(error, model, origin))
+        return None
+
+
+def _broken_keys(error: ValidationError) -> frozenset[str]:
+    locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+    return frozenset(str(loc[0]) for loc in locs if loc)
+
+
+def _entry(pieces: Pieces, name: str) -> Entry | None:
+    """The entry of a section that is a mapping; a section without anything in it is as good as absent."""
+    entry = pieces.root.node.entries.get(name)
+    if entry is None or entry.node.value is None:
+        return None
+    origin = Origin((name,), entry.line, entry.node)
+    return entry if _is_mapping(origin, pieces.problems) else None
+
+
+def _is_written(pieces: Pieces, name: str) -> bool:
+    entry = pieces.root.node.entries.get(name)
+    return entry is not None and entry.node.value is not None
+
+
+def _is_mapping(origin: Origin, problems: list[Problem]) -> bool:
+    if isinstance(origin.node.value, dict):
+        return True
+    if origin.node.value is not BROKEN:
+        problems.append(
+            origin.problem((), f"{kind(origin.node.value)} stands where a mapping belongs; write key: value")
+        )
+    return False

@@ -1,0 +1,66 @@
+"""What is wrong with a file: each problem with its place, all of them together.
+
+A problem reads `gateway.yaml:31: routes[2].backend: what is wrong; what to write instead`. No message ever shows
+the value of a secret, nor what a variable of the environment holds.
+
+    ValueError
+    └── WrongAt         raised by a parser that knows which part of its value is wrong
+    Exception
+    └── ConfigError     the whole file, with every problem
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Loc = tuple[str | int, ...]
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.:*-]{1,100}")
+_KEY_SHOWN_MAX = 60
+_SOMETHING_ELSE = "; write something else, as `gateway schema` describes it"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem. `what` has two halves, joined by `; `: what is wrong, and what to write instead."""
+
+    place: str
+    what: str
+    line: int | None = None
+
+    def render(self, file: str) -> str:
+        what = self.what if "; " in self.what else self.what + _SOMETHING_ELSE
+        start = file if self.line is None else f"{file}:{self.line}"
+        return ": ".join(part for part in (start, self.place, what) if part)
+
+
+class ConfigError(Exception):
+    """The file can not be used. `problems` are in the order of their lines, each of them once."""
+
+    def __init__(self, file: str, problems: Iterable[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: (p.line or 0, p.place, p.what)))
+        super().__init__("\n".join(problem.render(file) for problem in self.problems))
+
+
+class WrongAt(ValueError):  # noqa: N818 - reads as what it says where it is raised
+    """Several things wrong inside one value: where in it, and what, in the two halves of `Problem.what`."""
+
+    def __init__(self, wrongs: Iterable[tuple[Loc, str]]) -> None:
+        self.wrongs = tuple(wrongs)
+        super().__init__(" | ".join(what for _, what in self.wrongs))
+
+
+def place_text(loc: Loc) -> str:
+    """`routes[2].match.path` for `("routes", 2, "match", "path")`."""
+    text = ""
+    for step in loc:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif _PLAIN_KEY.fullmatch(step):
+            text += f".{step}" if text else step
+        else:
+            text += f"[{step[:_KEY_SHOWN_MAX]!r}]"
+    return text

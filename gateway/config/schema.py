@@ -1,0 +1,99 @@
+"""JSON Schema (2020-12) of the file as people write it, for their editors.
+
+It starts from the models' own schema and adds what the file has on top of them: `…_file` twins, `defaults`,
+`auth: none`, and `${NAME}` wherever something else than free text is expected.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
+
+from gateway.config.descriptions import DESCRIPTIONS
+from gateway.config.files import SECRETS, TWIN
+from gateway.config.model import Config
+
+_Schema = dict[str, Any]
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ENVIRONMENT: _Schema = {
+    "description": "Taken from the environment: ${NAME} or ${NAME:-default}.",
+    "type": "string",
+    "pattern": r"\$\{[A-Za-z_]",
+}
+# The names that pydantic gives to bounds it can not place beside a parser of ours.
+_BOUNDS = {"ge": "minimum", "le": "maximum"}
+_LEFT_OUT = frozenset(["title", "gt", "writeOnly"])
+_ONE_ROUTES_OWN = ("name", "match")
+
+
+class _WithoutDefaults(GenerateJsonSchema):
+    """The models' defaults are seconds and bytes; the descriptions have them as the file writes them."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> _Schema:
+        return self.generate_inner(schema["schema"])
+
+
+def json_schema() -> _Schema:
+    """The schema as a new dict, ready for `json.dumps`."""
+    generated = Config.model_json_schema(schema_generator=_WithoutDefaults)
+    models: dict[str, _Schema] = {**generated.pop("$defs"), "Config": generated}
+    models = {name: _for_files(name, model) for name, model in models.items()}
+    _complete(models)
+    top = models.pop("Config")
+    return {
+        "$schema": _DIALECT,
+        "title": "Configuration of the gateway",
+        **top,
+        "$defs": {**models, "Environment": _ENVIRONMENT},
+    }
+
+
+def _for_files(name: str, model: _Schema) -> _Schema:
+    """A model's schema with what its keys mean, each of them open to the environment."""
+    words = DESCRIPTIONS[name]
+    keys = {key: {"description": words[key], **_open(value)} for key, value in model["properties"].items()}
+    return {"type": "object", "additionalProperties": False, "properties": keys} | (
+        {"required": model["required"]} if "required" in model else {}
+    )
+
+
+def _open(schema: Any) -> Any:
+    """`schema` where what is no free text may be a variable too."""
+    if isinstance(schema, list):
+        return [_open(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {_BOUNDS.get(key, key): _open(value) for key, value in schema.items() if key not in _LEFT_OUT}
+    if "enum" in inner or "const" in inner or "pattern" in inner or inner.get("type") in ("boolean", "integer"):
+        return {"anyOf": [inner, {"$ref": "#/$defs/Environment"}]}
+    return inner
+
+
+def _complete(models: dict[str, _Schema]) -> None:
+    """What the file has and the models do not."""
+    for model, secrets in SECRETS.items():
+        keys = models[model.__name__]["properties"]
+        for key in secrets:
+            keys[key + TWIN] = {"description": f"The path of a file that holds {key}, instead of it.", "type": "string"}
+    route = models["Route"]
+    modes = models["Auth"]["properties"]["mode"]["anyOf"]
+    auth = route["properties"]["auth"]
+    auth["anyOf"] = [{"$ref": auth.pop("$ref")}, *modes]
+    defaults = {key: value for key, value in route["properties"].items() if key not in _ONE_ROUTES_OWN}
+    models["Defaults"] = {**route, "properties": defaults, "required": []}
+    # Whatever else a route needs it may have from the defaults.
+    route["required"] = ["name"]
+    models["Cors"].pop("required")
+    top = models["Config"]
+    top["properties"]["defaults"] = {
+        "description": DESCRIPTIONS["Config"]["defaults"],
+        "anyOf": [{"$ref": "#/$defs/Defaults"}, {"type": "null"}],
+    }
+    for name in ("server", "admin", "cache", "log"):
+        section = top["properties"][name]
+        section["anyOf"] = [{"$ref": section.pop("$ref")}, {"type": "null"}]
+    top["properties"]["routes"]["minItems"] = 1
+    top["required"] = ["routes"]

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from jsonschema import Draft202012Validator
+
+from gateway.config.load import load_text
+from gateway.config.model import Auth, Config, Cors, Model, Route
+from gateway.config.schema import json_schema
+from gateway.config.words import model_of
+
+FOLDER = Path(__file__).parents[2] / "config"
+EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+OPTIONAL = {"introspection_endpoint", "token_endpoint", "private_key", "private_key_id"}
+
+
+@pytest.fixture(scope="module")
+def environ():
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {
+        "GATEWAY_ISSUER": "https://sso.example.com/realms/demo",
+        "GATEWAY_CLIENT_SECRET": "client-secret",
+        "GATEWAY_CACHE_SECRET": "cache-secret",
+        "STAFF_CLIENT_SECRET": "staff-secret",
+        "DEVICES_CLIENT_SECRET": "devices-secret",
+        "PARTNERS_PRIVATE_KEY": key.decode(),
+    }
+
+
+def test_there_are_examples():
+    assert [path.name for path in EXAMPLES] == ["everything.yaml", "keycloak.yaml", "minimal.yaml", "providers.yaml"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_loads(path, environ):
+    assert load_text(path.read_text(), path.name, environ=environ, directory=FOLDER).routes
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_fits_the_schema(path):
+    Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text()))
+
+
+def test_everything_names_every_key(environ):
+    written = (FOLDER / "everything.yaml").read_text()
+
+    def check(model: type[Model], value: object, place: str) -> None:
+        for name, field in model.model_fields.items():
+            if name in OPTIONAL:
+                assert f"# {name}" in written, f"{place}.{name}"
+                continue
+            assert isinstance(value, dict), place
+            assert name in value or (model, name) == (Route, "rewrite"), f"{place}.{name}"
+            if inner := model_of(field.annotation):
+                below = value[name]
+                below = next(iter(below.values())) if name == "providers" else below
+                below = below[0] if name == "routes" else below
+                if below is not None:
+                    check(inner, below, f"{place}.{name}")
+
+    check(Config, yaml.safe_load(written), "")
+
+
+def test_everything_shows_the_defaults_where_it_says_so(environ):
+    path = FOLDER / "everything.yaml"
+    config = load_text(path.read_text(), path.name, environ=environ, directory=FOLDER)
+    plain = Config()
+    assert config.server == plain.server
+    assert config.admin == plain.admin
+    assert config.log == plain.log
+    told = {"redis", "secret"}
+    assert config.cache.model_dump(exclude=told) == plain.cache.model_dump(exclude=told)
+    route, least = config.routes[0], Route(name="orders", backend="http://orders:8000")
+    telling = {"name", "match", "backend", "strip_prefix", "auth", "request_headers", "response_headers", "cors"}
+    assert route.model_dump(exclude=telling) == least.model_dump(exclude=telling)
+    assert isinstance(route.cors, Cors)
+    assert isinstance(route.auth, Auth)

@@ -1,0 +1,94 @@
+import json
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from support.configuration import PROVIDER, ROUTE, loaded
+
+from gateway.config.descriptions import DESCRIPTIONS
+from gateway.config.model import Config, Model
+from gateway.config.schema import json_schema
+from gateway.config.words import model_of
+
+
+@pytest.fixture(scope="module")
+def validator():
+    Draft202012Validator.check_schema(json_schema())
+    return Draft202012Validator(json_schema())
+
+
+def models(model: type[Model]) -> dict[str, type[Model]]:
+    found = {model.__name__: model}
+    for field in model.model_fields.values():
+        if inner := model_of(field.annotation):
+            found |= models(inner)
+    return found
+
+
+def test_every_key_is_described_and_nothing_else():
+    assert {name: set(keys) for name, keys in DESCRIPTIONS.items()} == {
+        name: set(model.model_fields) | ({"defaults"} if model is Config else set())
+        for name, model in models(Config).items()
+    }
+
+
+def test_it_is_json_and_made_anew_each_time():
+    assert json.loads(json.dumps(json_schema())) == json_schema()
+    assert json_schema() is not json_schema()
+
+
+GOOD = [
+    "",
+    "server: {workers: auto, max_headers: '${N}', max_body: unlimited, max_header_bytes: 4096}",
+    "server: {tls: null, workers: '${W:-2}'}",
+    "admin: {token_file: a}\ncache: {redis_file: b, secret_file: c, ttl: '${TTL}'}",
+    "log: {level: '${LEVEL:-info}', access: '${ACCESS}'}",
+    "defaults: {auth: none, timeout: 5s, cors: {allow_origins: ['*']}, backend: http://a}",
+    "defaults: {auth: {claims: {a: [1, true, x]}}, identity: {headers: {X-A: [a, b]}}}",
+    "defaults: null",
+    "defaults: {auth: '${MODE}'}",
+]
+BAD = [
+    "server: {workrs: 1}",
+    "server: {workers: many}",
+    "server: {max_headers: 0}",
+    "server: {idle_timeout: 75}",
+    "log: {level: loud}",
+    "log: {access: 5}",
+    "cache: {secret_fil: x}",
+    "defaults: {name: x}",
+    "defaults: {match: {path: /}}",
+    "defaults: {auth: sometimes}",
+    "defaults: {retries: 11}",
+    "other: {}",
+]
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_good_files_pass(validator, text):
+    validator.validate(yaml.safe_load(PROVIDER + ROUTE + text))
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad_files_do_not(validator, text):
+    assert not validator.is_valid(yaml.safe_load(PROVIDER + ROUTE + text))
+
+
+@pytest.mark.parametrize("text", [text for text in GOOD if "${" not in text and "_file" not in text])
+def test_what_the_schema_passes_the_gateway_reads(text):
+    assert loaded(PROVIDER + ROUTE + text)
+
+
+def test_routes_are_needed_and_named(validator):
+    for text in (PROVIDER, PROVIDER + "routes: []", PROVIDER + "routes: [{backend: http://a}]"):
+        assert not validator.is_valid(yaml.safe_load(text))
+
+
+def test_it_speaks_of_no_class_and_no_default_in_other_units():
+    def keys(value: Any) -> set[str]:
+        if isinstance(value, dict):
+            return set(value).union(*(keys(v) for v in value.values()))
+        return set().union(*(keys(v) for v in value)) if isinstance(value, list) else set()
+
+    assert not keys(json_schema()["$defs"]) & {"default", "gt", "ge", "le", "writeOnly"}
