@@ -20,7 +20,8 @@ def test_inactive_stays_inactive_whatever_stands_beside_it(document) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [{"typ": "Refresh"}, {"typ": "Offline"}, {"typ": "ID"}, {"token_type": "refresh_token"}, {"token_use": "id"}]
+    "kind",
+    [{"typ": "Refresh"}, {"typ": "Offline"}, {"typ": "ID"}, {"token_type": "refresh_token"}, {"token_use": "id"}],
 )
 def test_a_token_that_is_no_access_token_is_not_taken_for_one(kind) -> None:
     assert read_answer({"active": True, **kind}, NOW) == Inactive(NOW)
@@ -34,7 +35,8 @@ def test_other_kinds_pass(kind) -> None:
 @pytest.mark.parametrize(
     "document",
     [
-        None, [], "active", 1, True, {}, {"active": None}, {"active": "true"}, {"active": 1}, {"active": 0}, {"active": []},
+        None, [], "active", 1, True, {}, {"active": None}, {"active": "true"}, {"active": 1}, {"active": 0},
+        {"active": []},
         *({"active": True, name: value} for name in ("exp", "nbf") for value in
           ("1", None, True, [], {}, -1, -0.5, math.nan, math.inf, 1e300, 10**400, 253402300800)),
         *({"active": True, "scope": value} for value in (None, 5, ["a"], {}, True)),
@@ -53,7 +55,12 @@ def test_a_time_may_be_zero_or_a_fraction() -> None:
 @given(
     st.dictionaries(
         st.sampled_from(["active", "exp", "nbf", "scope", "typ", "sub"]),
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=5)
+        | st.lists(st.integers(), max_size=2),
     )
 )
 def test_only_a_literal_true_is_a_yes(document) -> None:

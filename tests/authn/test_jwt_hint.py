@@ -18,7 +18,8 @@ def test_a_jwt_names_its_issuer() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    [Token("opaque"), Token("a.b"), Token("a.b.c.d"), Token("a.!.c"), jwt(b"{"), jwt(b"[]"), jwt(b"{}"), jwt(b'{"iss":5}'),
+    [Token("opaque"), Token("a.b"), Token("a.b.c.d"), Token("a.!.c"), jwt(b"{"), jwt(b"[]"), jwt(b"{}"),
+     jwt(b'{"iss":5}'),
      jwt(b'{"iss":"a","iss":"b"}'), jwt(b"\xff"), Token("..")],
 )  # fmt: skip
 def test_what_names_nobody_is_opaque(token: Token) -> None:

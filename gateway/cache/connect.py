@@ -1,0 +1,97 @@
+"""Clients for a `RedisAddress`. Redis' own library, told never to retry: deadlines and pauses are decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException, RedisError
+
+from gateway.cache.address import TLS_FILES, RedisAddress
+
+Client = Redis | RedisCluster
+
+# What a broken or lying server makes of the library: its own errors, and those of a parser that trusts its input.
+# Wide, and still not `Exception`: it is caught around calls of the client and nothing else.
+FAILURES = (
+    RedisError,
+    RedisClusterException,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A client and what to close with it."""
+
+    client: Client
+    closers: tuple[Callable[[], Awaitable[None]], ...]
+
+    async def close(self) -> None:
+        for close in self.closers:
+            await close()
+
+
+def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections: int) -> Link:
+    """A client that connects when it is first used. The deadlines of commands are the caller's.
+
+    A time-out of the library's for reads and writes would be `asyncio.wait_for` inside, which before Python 3.12
+    can swallow a cancellation.
+    """
+    wire: dict[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": connect_timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        **_tls(address),
+    }
+    data = {
+        **wire,
+        "username": address.username,
+        "password": address.password,
+        "max_connections": max_connections,
+    }
+    match address.kind:
+        case "cluster":
+            cluster = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **data)
+            return Link(cluster, (cluster.aclose,))
+        case "sentinel":
+            login = {
+                "username": address.options.get("sentinel_username"),
+                "password": address.options.get("sentinel_password"),
+            }
+            # The one class of the library without types.
+            sentinel: Any = cast("Any", Sentinel)(
+                address.hosts, sentinel_kwargs={**wire, **login}, db=address.db, **data
+            )
+            primary = sentinel.master_for(address.service)
+            return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
+        case "single":
+            if address.path is not None:
+                client = Redis(unix_socket_path=address.path, db=address.db, **data)
+            else:
+                [(host, port)] = address.hosts
+                client = Redis(host=host, port=port, db=address.db, **data)
+            return Link(client, (client.aclose,))
+
+
+def _tls(address: RedisAddress) -> dict[str, Any]:
+    if not address.tls:
+        return {}
+    files = {name: address.options[name] for name in TLS_FILES if name in address.options}
+    # Before redis-py 6 the host name was not checked unless asked for.
+    check_hostname = address.options.get("ssl_check_hostname", "true") != "false"
+    return {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": check_hostname, **files}

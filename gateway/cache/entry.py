@@ -1,0 +1,75 @@
+"""A remembered answer as it lies in Redis, before it is sealed: compact JSON.
+
+Its age is told without trusting another host's clock: the entry says how old the answer was and how long it had
+left when it was written, and Redis, which counts down by one clock for all, says how much of that is left.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.tiers import Memorable, Recalled
+
+# Fleets whose clocks are further apart than this have other worries. What is older by the wall clock than its
+# life allows and this much more was put back into Redis by somebody.
+_CLOCKS_APART_MAX_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """`age_ms` and `left_ms` are as of the writing; `standing` says which purges the writer knew."""
+
+    answer: Memorable
+    age_ms: int
+    left_ms: int
+    standing: bytes
+
+    def recalled(self, left_ms: int, now: float) -> Recalled | None:
+        """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if that cannot be."""
+        if not 0 < left_ms <= self.left_ms:
+            return None
+        age_s = (self.age_ms + self.left_ms - left_ms) / 1000
+        if now - self.answer.introspected_at > (self.age_ms + self.left_ms) / 1000 + _CLOCKS_APART_MAX_S:
+            return None
+        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, left_ms / 1000)
+
+
+def encode(entry: StoredEntry) -> bytes:
+    """JSON in ASCII: a claim may hold a lone surrogate, which has no UTF-8."""
+    answer = entry.answer
+    fields: dict[str, Any] = {
+        "active": isinstance(answer, Facts),
+        "at": answer.introspected_at,
+        "age": entry.age_ms,
+        "left": entry.left_ms,
+        "known": entry.standing.hex(),
+    }
+    if isinstance(answer, Facts):
+        fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
+    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decode(text: bytes) -> StoredEntry | None:
+    """The inverse of `encode`; `None` for what another version of the gateway may have meant by it."""
+    try:
+        fields = json.loads(text)
+        answer: Memorable
+        match fields:
+            case {"active": True, "at": float() | int() as at, "claims": dict() as claims, "scopes": [*scopes]}:
+                answer = Facts(claims, at, fields["exp"], fields["nbf"], frozenset(scopes))
+            case {"active": False, "at": float() | int() as at}:
+                answer = Inactive(at)
+            case _:
+                return None
+        return StoredEntry(answer, int(fields["age"]), int(fields["left"]), bytes.fromhex(fields["known"]))
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+def _as_introspected_at(answer: Memorable, at: float) -> Memorable:
+    if isinstance(answer, Inactive):
+        return Inactive(at)
+    return Facts(answer.claims, at, answer.exp, answer.nbf, answer.scopes)

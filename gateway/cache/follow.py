@@ -1,0 +1,117 @@
+"""Follows the fleet's log of purges, and delivers to it what could not be told at once.
+
+A blocking read ends when somebody purges; it is cut short several times a second to see that the log is still the
+same one. That look is the heartbeat, too: who has not seen the log lately is out of step, and must not use shared
+answers, because they may have been purged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from gateway.authn.purge import Purge, purge_everything
+from gateway.cache.connect import FAILURES
+from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
+
+_log = logging.getLogger(__name__)
+
+# The fleet follows a purge within a second. Together these stay below it even when the connection falls silent.
+_LOOK_S = 0.4
+_ANSWER_S = 0.5
+_IN_STEP_S = 1.5  # a look is missed, and a busy process is late
+_CONNECT_S = 2.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
+_RENEW_S = LOG_TTL_S / 24
+_OUTBOX_MAX = 1_000
+
+
+class Follower:
+    """`warm_up` is awaited whenever the log is found again, before it counts as found."""
+
+    def __init__(self, log: PurgeLog, warm_up: Callable[[], Awaitable[None]], monotonic: Callable[[], float]) -> None:
+        self._purge_log = log
+        self._warm_up = warm_up
+        self._monotonic = monotonic
+        self._seen_at_s: float | None = None  # None: out of step by what we know
+        self._renew_at_s = 0.0
+        self._outbox: dict[bytes, tuple[Purge, float]] = {}
+        self._first_step = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def in_step(self) -> bool:
+        return self._seen_at_s is not None and self._monotonic() - self._seen_at_s <= _IN_STEP_S
+
+    async def start(self, on_purge: Callable[[Purge], object], wait_s: float) -> None:
+        """Begins, and returns when in step, at the latest after `wait_s`. Raises nothing when Redis is down."""
+        self._task = asyncio.get_running_loop().create_task(self._follow(on_purge))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._first_step.wait()
+
+    async def close(self) -> None:
+        while self._task is not None and not self._task.done():
+            # Again and again, should a library swallow one.
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_ANSWER_S)
+
+    async def publish(self, purge: Purge, until_s: float) -> bool:
+        """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
+        if self.in_step:
+            with suppress(LogGoneError, *FAILURES):
+                async with asyncio.timeout(_ANSWER_S):
+                    await self._purge_log.append(purge)
+                return True
+        if len(self._outbox) >= _OUTBOX_MAX:
+            purge = purge_everything()
+            self._outbox.clear()
+        self._outbox[purge.id] = (purge, until_s)
+        _log.warning("a purge could not be told to the fleet; it will be tried again")
+        return False
+
+    async def _follow(self, on_purge: Callable[[Purge], object]) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    await self._step(on_purge)
+                pause_s = _FIRST_PAUSE_S
+                async with asyncio.timeout(_LOOK_S + _ANSWER_S):
+                    await self._purge_log.wait(_LOOK_S)
+            except (LogGoneError, *FAILURES) as error:
+                self._lost(error)
+                # Not all of a fleet at the same instant.
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    async def _step(self, on_purge: Callable[[Purge], object]) -> None:
+        if not self.in_step:
+            await self._warm_up()
+        looked_at_s = self._monotonic()
+        for purge in await self._purge_log.catch_up():
+            on_purge(purge)
+        if self._seen_at_s is None:
+            _log.info("in step with the fleet's cache")
+        self._seen_at_s = looked_at_s
+        self._first_step.set()
+        await self._deliver()
+        if looked_at_s >= self._renew_at_s:
+            self._renew_at_s = looked_at_s + _RENEW_S
+            await self._purge_log.renew()
+
+    async def _deliver(self) -> None:
+        for purge, until_s in list(self._outbox.values()):
+            # Past `until_s` everything that was to be forgotten has expired.
+            if self._monotonic() < until_s:
+                await self._purge_log.append(purge)
+            self._outbox.pop(purge.id, None)
+
+    def _lost(self, error: BaseException) -> None:
+        if self._seen_at_s is not None:
+            # By its class alone: the text of an error may quote an address or an answer.
+            _log.warning("out of step with the fleet's cache: %s", type(error).__name__)
+        self._seen_at_s = None

@@ -1,0 +1,108 @@
+"""The fleet's purges in Redis: one stream, appended to by who purges, followed by every process.
+
+A stream and not pub/sub, because a subscription that is cut loses what was published meanwhile, and a reader of a
+stream goes on where it stopped. Each reading begins with the message that was read last. When that is no longer
+there the log was lost (an eviction, a restart without persistence, a failover to a replica that lacked the end, a
+reader too far behind), so purges may have been lost with it, and everything is forgotten.
+
+Messages are sealed. Whoever can write to Redis can still delete them; `ttl` then is what remains, as without Redis.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from gateway.authn.purge import Purge
+from gateway.cache.connect import Client
+from gateway.cache.ledger import LOG_ID_BYTES, Ledger, Message, position
+from gateway.cache.seal import Seal
+
+_FIELD = b"m"
+_PAGE_MESSAGES = 500
+# A reader that is further behind than this forgets everything; at 200 bytes each, 2 MB in Redis.
+_MESSAGES_MAX = 10_000
+# Longer than any ttl worth the name; extended by every reader as long as there is one.
+LOG_TTL_S = 24 * 3600
+
+
+class LogGoneError(Exception):
+    """There is no log to append to; reading makes one."""
+
+
+class PurgeLog:
+    """What is raised beyond the errors of the client is `LogGoneError`, by `append`."""
+
+    def __init__(self, client: Client, name: str, seal: Seal, ledger: Ledger) -> None:
+        self._client = client
+        self._name = name
+        self._place = name.encode()
+        self._seal = seal
+        self._ledger = ledger
+        self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
+
+    async def append(self, purge: Purge) -> None:
+        """Tells the fleet. The log must have been read before."""
+        if self._ledger.log_id is None or not await self._add(Message(self._ledger.log_id, purge), must_exist=True):
+            raise LogGoneError
+
+    async def catch_up(self) -> list[Purge]:
+        """Reads what is new into the ledger; what is to be purged locally for it."""
+        try:
+            return await self._read_on()
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            # Somebody put something else in its place; as long as it lies there nobody can be told anything.
+            await self._client.delete(self._name)
+            return [self._restart(), *await self._read_on()]
+
+    async def wait(self, at_most_s: float) -> None:
+        """Returns when there may be more to read."""
+        last = b"0-0" if self._last is None else self._last[0]
+        await self._client.xread({self._name: last}, count=1, block=int(at_most_s * 1000))
+
+    async def renew(self) -> None:
+        await self._client.expire(self._name, LOG_TTL_S)
+
+    async def _read_on(self) -> list[Purge]:
+        purges = []
+        if self._last is None:
+            purges.append(self._restart())
+        while True:
+            page = await self._page()
+            if self._last is not None and page[:1] != [self._last]:
+                purges.append(self._restart())
+                continue
+            new = page if self._last is None else page[1:]
+            purges += [self._read(*message) for message in new]
+            if not new and self._ledger.log_id is None:
+                await self._add(Message(secrets.token_bytes(LOG_ID_BYTES), None), must_exist=False)
+            elif len(page) < _PAGE_MESSAGES:
+                return purges
+
+    def _restart(self) -> Purge:
+        self._last = None
+        return self._ledger.restart()
+
+    async def _page(self) -> list[tuple[bytes, bytes | None]]:
+        first = b"-" if self._last is None else self._last[0]
+        reply: Any = await self._client.xrange(self._name, min=first, count=_PAGE_MESSAGES)
+        return [(bytes(stream_id), (fields or {}).get(_FIELD)) for stream_id, fields in reply]
+
+    def _read(self, stream_id: bytes, sealed: bytes | None) -> Purge:
+        text = None if sealed is None else self._seal.open(self._place, sealed)
+        purge = self._ledger.read(position(stream_id), None if text is None else Message.decode(text))
+        self._last = (stream_id, sealed)
+        return purge
+
+    async def _add(self, message: Message, *, must_exist: bool) -> bool:
+        sealed = self._seal.close(self._place, message.encode())
+        if sealed is None:
+            raise ValueError("the purge has more marks than a message holds")
+        added = await self._client.xadd(
+            self._name, {_FIELD: sealed}, maxlen=_MESSAGES_MAX, approximate=True, nomkstream=must_exist
+        )
+        return added is not None

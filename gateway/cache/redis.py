@@ -1,0 +1,176 @@
+"""The tier that the fleet shares: sealed answers in Redis, and the purges that void them.
+
+Nothing that Redis does, or does not, stops a request: each operation has one deadline for everything, waiting for a
+connection included; what fails, is slow or lies is a counted miss. After a failure Redis is left alone for a moment.
+
+Answers are used only by a process that follows the fleet's purges: one that lost sight of them would not know what
+has been revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from redis.exceptions import ClusterError, ResponseError
+
+from gateway.authn.purge import Purge
+from gateway.authn.tiers import Absent, Recalled
+from gateway.cache.address import RedisAddress
+from gateway.cache.connect import FAILURES, connect
+from gateway.cache.entry import StoredEntry, decode, encode
+from gateway.cache.follow import Follower
+from gateway.cache.key import Keys
+from gateway.cache.ledger import Ledger
+from gateway.cache.purge_log import PurgeLog
+from gateway.cache.rest import Rest
+from gateway.cache.seal import Seal
+
+# Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
+_ENTRY_LIMIT_BYTES = 256 * 2**10
+_MESSAGE_LIMIT_BYTES = 64 * 2**10
+_CONNECTIONS_MAX = 64
+_CONNECT_S = 2.0  # at most; within an operation its own deadline comes first
+_FIRST_STEP_S = 1.0
+_NO_KEY, _NO_EXPIRY = -2, -1  # what PTTL says
+
+_T = TypeVar("_T")
+
+
+class RedisTier:
+    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl).
+
+    `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        keys: Keys,
+        *,
+        timeout_s: float,
+        life_max_s: float,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.timeout_s = timeout_s
+        self._life_max_s = life_max_s
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys = keys
+        self._prefix = f"gateway:{keys.fleet}:"
+        self._seal = Seal(keys.sealing, _ENTRY_LIMIT_BYTES)
+        self._ledger = Ledger()
+        self._rest = Rest()
+        self._slots = asyncio.Semaphore(_CONNECTIONS_MAX)
+        self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
+        # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
+        self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
+        seal = Seal(keys.sealing, _MESSAGE_LIMIT_BYTES)
+        log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger)
+        self._follower = Follower(log, self._warm_up, monotonic)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether answers are shared at present."""
+        return self._follower.in_step and not self._rest.resting(self._monotonic())
+
+    async def start(self, on_purge: Callable[[Purge], object]) -> None:
+        """Begins to follow the fleet; `on_purge` is called with what other instances purge.
+
+        Returns when Redis can be used, or after a second without: it will be used when it comes.
+        """
+        await self._follower.start(on_purge, _FIRST_STEP_S)
+
+    async def close(self) -> None:
+        await self._follower.close()
+        for link in (self._link, self._log_link):
+            with suppress(*FAILURES):
+                await link.close()
+
+    def standing(self) -> bytes:
+        return self._ledger.standing() if self._follower.in_step else b""
+
+    async def get(self, key: bytes) -> Recalled | Absent:
+        reply = await self._tried(partial(self._read, self._name(key)))
+        if reply is None:
+            return Absent.ERROR
+        left_ms, sealed = reply
+        if not sealed or left_ms in (_NO_KEY, 0):
+            return Absent.MISS
+        text = self._seal.open(key, sealed)
+        entry = None if text is None else decode(text)
+        recalled = None if entry is None else entry.recalled(left_ms, self._clock())
+        if entry is None or recalled is None:
+            return Absent.ERROR
+        marks = (key, *self._keys.tags(recalled.answer))
+        return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
+
+    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+        left_ms = int(recalled.left_s * 1000)
+        if not standing or left_ms < 1:
+            return
+        age_ms = -int(-recalled.age_s * 1000 // 1)
+        sealed = self._seal.close(key, encode(StoredEntry(recalled.answer, age_ms, left_ms, standing)))
+        if sealed is not None:
+            await self._tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
+
+    def forget(self, purge: Purge) -> None:
+        self._ledger.forget(purge, self._monotonic(), self._life_max_s)
+
+    async def publish_purge(self, purge: Purge) -> bool:
+        """Tells the fleet; it follows within a second. Returns False when Redis could not be told yet.
+
+        It is then tried again for as long as anything lives that was to be forgotten.
+        """
+        told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
+        # Void already; gone is tidier still.
+        for mark in purge.marks or ():
+            await self._tried(partial(self._link.client.unlink, self._name(mark)))
+        return told
+
+    def _name(self, key: bytes) -> str:
+        return self._prefix + urlsafe_b64encode(key).rstrip(b"=").decode()
+
+    async def _read(self, name: str) -> tuple[int, bytes]:
+        """How long the value has left, and the value as far as it can be one of ours.
+
+        In this order: should it be replaced in between, its age comes out too high and never too low.
+        """
+        async with self._link.client.pipeline(transaction=False) as pipeline:
+            pipeline.pttl(name)
+            pipeline.getrange(name, 0, _ENTRY_LIMIT_BYTES)
+            reply = await pipeline.execute()
+        match reply:
+            case [int(left_ms), bytes(sealed)]:
+                return left_ms, sealed
+        raise ValueError("not what PTTL and GETRANGE answer")
+
+    async def _tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
+        """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
+        if not self._follower.in_step or not self._rest.admits(self._monotonic()):
+            return None
+        try:
+            async with asyncio.timeout(self.timeout_s), self._slots:
+                outcome = await operation()
+        except ResponseError as error:
+            # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
+            if isinstance(error, ClusterError):
+                self._rest.failed(self._monotonic())
+            else:
+                self._rest.worked()
+            return None
+        except FAILURES:
+            self._rest.failed(self._monotonic())
+            return None
+        self._rest.worked()
+        return outcome
+
+    async def _warm_up(self) -> None:
+        """Connects outside of any request's deadline, and learns a cluster's layout."""
+        await self._link.client.exists(self._prefix + "purges")
+        self._rest.worked()

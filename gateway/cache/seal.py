@@ -1,0 +1,47 @@
+"""Encryption of what leaves the process: AES-256-GCM (NIST SP 800-38D), bound to the place where it lies.
+
+Each place has a key of its own and is authenticated as associated data besides: what was tampered with, or copied
+from another place, does not open. Keys per place also keep the random nonces of a busy fleet, whose secret may
+live for years, far from the number at which two are expected to meet under one key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_VERSION = b"\x01"
+_NONCE_BYTES = 12
+_TAG_BYTES = 16
+_OVERHEAD_BYTES = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
+
+
+class Seal:
+    """`limit_bytes` holds for what is sealed: more is neither made nor opened."""
+
+    def __init__(self, key: bytes, limit_bytes: int) -> None:
+        self._key = key
+        self.limit_bytes = limit_bytes
+
+    def close(self, place: bytes, plain: bytes) -> bytes | None:
+        """`plain` sealed for `place`, or `None` when it would be larger than the limit."""
+        if len(plain) + _OVERHEAD_BYTES > self.limit_bytes:
+            return None
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._cipher(place).encrypt(nonce, plain, _VERSION + place)
+
+    def open(self, place: bytes, sealed: bytes) -> bytes | None:
+        """What was sealed for `place`, or `None` when `sealed` is anything else."""
+        if not _OVERHEAD_BYTES <= len(sealed) <= self.limit_bytes or sealed[:1] != _VERSION:
+            return None
+        nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        try:
+            return self._cipher(place).decrypt(nonce, body, _VERSION + place)
+        except InvalidTag:
+            return None
+
+    def _cipher(self, place: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._key, place, "sha256"))

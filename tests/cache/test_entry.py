@@ -1,0 +1,78 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authn.facts import Facts, Inactive
+from gateway.cache.entry import StoredEntry, decode, encode
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+answers = st.builds(Inactive, st.floats(0, 4e9)) | st.builds(
+    Facts,
+    st.dictionaries(st.text(), json_values, max_size=4),
+    st.floats(0, 4e9),
+    st.none() | st.floats(0, 4e9),
+    st.none() | st.integers(0, 4_000_000_000),
+    st.frozensets(st.text(max_size=5)),
+)
+entries = st.builds(StoredEntry, answers, st.integers(0, 10**7), st.integers(1, 10**7), st.binary(max_size=24))
+
+NOW = 1_700_000_000.0
+
+
+def stored(age_ms: int = 500, left_ms: int = 60_000, introspected_at: float = NOW) -> StoredEntry:
+    return StoredEntry(Facts({"sub": "alice"}, introspected_at, exp=NOW + 99), age_ms, left_ms, b"known")
+
+
+@given(entries)
+def test_an_entry_survives_the_way_through_redis(entry: StoredEntry) -> None:
+    assert decode(encode(entry)) == entry
+
+
+def test_a_lone_surrogate_survives_too() -> None:
+    entry = StoredEntry(Facts({"name": "\ud800"}, NOW), 0, 1, b"")
+    assert decode(encode(entry)) == entry
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"active":true}',
+        b'{"active":false,"at":1}',
+        b'{"active":true,"at":1,"claims":{},"scopes":[{}],"exp":null,"nbf":null,"age":1,"left":1,"known":""}',
+        b'{"active":false,"at":1,"age":1,"left":1,"known":"zz"}',
+        b"\xff",
+    ],
+)
+def test_what_another_version_wrote_is_nothing(text: bytes) -> None:
+    assert decode(text) is None
+
+
+def test_the_age_is_told_by_what_redis_has_counted_down() -> None:
+    recalled = stored().recalled(left_ms=45_000, now=NOW + 15)
+    assert recalled is not None
+    assert (recalled.age_s, recalled.left_s) == (15.5, 45.0)
+
+
+@pytest.mark.parametrize("apart_s", [-300.0, 0.0, 300.0])
+def test_clocks_five_minutes_apart_do_not_change_it(apart_s: float) -> None:
+    recalled = stored().recalled(left_ms=45_000, now=NOW + 15 + apart_s)
+    assert recalled is not None
+    assert (recalled.age_s, recalled.left_s) == (15.5, 45.0)
+    assert recalled.answer.introspected_at == NOW + 15 + apart_s - 15.5  # by the reader's clock
+
+
+@pytest.mark.parametrize("left_ms", [-2, -1, 0, 60_001])
+def test_a_time_that_redis_cannot_have_left_is_a_lie(left_ms: int) -> None:
+    assert stored().recalled(left_ms, NOW) is None
+
+
+def test_what_was_put_back_long_after_is_not_taken() -> None:
+    assert stored().recalled(left_ms=60_000, now=NOW + 3600) is None

@@ -1,0 +1,124 @@
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.purge import purge_everything, purge_of
+from gateway.authn.tiers import Entry
+from gateway.cache.local import LocalCache
+
+
+def good(until_s: float = 60, *tags: bytes) -> Entry:
+    return Entry(Facts({}, 0), tags, 0, until_s)
+
+
+def junk(until_s: float = 10) -> Entry:
+    return Entry(Inactive(0), (), 0, until_s)
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def test_an_entry_is_found_until_its_time_and_not_at_it() -> None:
+    cache, entry = LocalCache(10), good(60)
+    cache.put(b"k", entry, 0)
+    assert cache.get(b"k", 59.9) is entry
+    assert cache.get(b"k", 60) is None
+    assert len(cache) == 0
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = LocalCache(2)
+    cache.put(b"a", good(), 0)
+    cache.put(b"b", good(), 0)
+    cache.get(b"a", 1)
+    cache.put(b"c", good(), 2)
+    assert [name for name in (b"a", b"b", b"c") if cache.get(name, 3)] == [b"a", b"c"]
+
+
+def test_junk_pushes_out_no_good_entry_and_takes_a_tenth_of_the_room() -> None:
+    cache = LocalCache(100)
+    for number in range(100):
+        cache.put(key(number), good(), 0)
+    for number in range(1000, 21_000):
+        cache.put(key(number), junk(), 0)
+    assert all(cache.get(key(number), 1) for number in range(100))
+    assert len(cache) == 110
+
+
+def test_there_is_room_for_one_inactive_answer_at_least() -> None:
+    cache = LocalCache(1)
+    cache.put(b"a", junk(), 0)
+    assert cache.get(b"a", 1) is not None
+
+
+def test_a_token_is_either_active_or_inactive() -> None:
+    cache = LocalCache(10)
+    cache.put(b"k", good(), 0)
+    cache.put(b"k", junk(), 0)
+    found = cache.get(b"k", 1)
+    assert found is not None
+    assert isinstance(found.answer, Inactive)
+    cache.put(b"k", good(), 0)
+    assert len(cache) == 1
+
+
+def test_what_has_expired_is_reclaimed_while_new_entries_come() -> None:
+    cache = LocalCache(10_000)
+    for number in range(5_000):
+        cache.put(key(number), good(until_s=number / 100 + 1), number / 100)
+    assert len(cache) < 250  # of which 100 are good
+
+
+def test_a_purge_drops_what_bears_the_mark() -> None:
+    cache = LocalCache(10)
+    cache.put(b"1", good(60, b"alice"), 0)
+    cache.put(b"2", good(60, b"alice"), 0)
+    cache.put(b"3", good(60, b"bob"), 0)
+    cache.put(b"4", junk(), 0)
+    assert cache.purge(purge_of([b"alice"]), 1) == 2
+    assert cache.purge(purge_of([b"4", b"unknown"]), 1) == 1
+    assert cache.get(b"3", 1) is not None
+    assert cache.purge(purge_everything(), 1) == 1
+    assert len(cache) == 0
+
+
+def test_one_entry_under_two_marks_counts_once() -> None:
+    cache = LocalCache(10)
+    cache.put(b"1", good(60, b"alice", b"session"), 0)
+    assert cache.purge(purge_of([b"alice", b"session", b"1"]), 1) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from([(), (b"x",), (b"y",), (b"x", b"y")]), st.booleans())))
+def test_a_purge_finds_all_and_only_what_is_tagged(steps: list[tuple[int, tuple[bytes, ...], bool]]) -> None:
+    cache, expected = LocalCache(100), {}
+    for number, tags, drop in steps:
+        if drop:
+            cache.purge(purge_of([key(number)]), 0)
+            expected.pop(number, None)
+        else:
+            cache.put(key(number), good(60, *tags), 0)
+            expected[number] = tags
+    assert cache.purge(purge_of([b"x"]), 0) == sum(b"x" in tags for tags in expected.values())
+    assert cache.purge(purge_everything(), 0) == sum(b"x" not in tags for tags in expected.values())
+    assert not cache._active._tagged._keys
+
+
+def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None:
+    cache = LocalCache(20_000)
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    for number in range(10_000):
+        cache.put(key(number), good(60, b"service"), 0)
+    before = sys.getprofile()
+    sys.setprofile(count)
+    cache.put(key(3), good(60, b"service"), 0)
+    cache.purge(purge_of([key(4)]), 0)
+    sys.setprofile(before)
+    assert calls < 200

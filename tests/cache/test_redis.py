@@ -1,0 +1,411 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from support.redis_server import RedisServer
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.purge import Purge, purge_everything, purge_of
+from gateway.authn.tiers import Absent, Recalled
+from gateway.cache.address import parse_redis_address
+from gateway.cache.key import Keys
+from gateway.cache.redis import RedisTier
+
+KEYS = Keys(b"secret")
+KEY = KEYS.key(b"provider", Token("alice.1"))
+# Far from what a busy machine takes, unless the test is about the time-out.
+PATIENT_S = 2.0
+BRIEF_S = 0.05
+
+
+def alice(**claims: object) -> Facts:
+    return Facts({"active": True, "sub": "alice", **claims}, time.time())
+
+
+def about(answer: Facts | Inactive, age_s: float = 0.0, left_s: float = 60.0) -> Recalled:
+    return Recalled(answer, age_s, left_s)
+
+
+@asynccontextmanager
+async def tier(
+    server: RedisServer,
+    *,
+    timeout_s: float = PATIENT_S,
+    clock: Callable[[], float] = time.time,
+    on_purge: Callable[[Purge], object] = lambda _: None,
+    keys: Keys = KEYS,
+) -> AsyncIterator[RedisTier]:
+    made = RedisTier(
+        parse_redis_address(server.url),
+        keys,
+        timeout_s=timeout_s,
+        life_max_s=60,
+        clock=clock,
+        monotonic=time.monotonic,
+    )
+    await made.start(on_purge)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10.0) -> float:
+    """How long it took until `condition` held."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within_s, "it never came true"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+def entry_name(server: RedisServer, keys: Keys = KEYS) -> bytes:
+    with server.client() as client:
+        [name] = [name for name in client.keys() if name != b"gateway:%b:purges" % keys.fleet.encode()]
+    return bytes(name)
+
+
+async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one, tier(redis_server) as other:
+        assert await other.get(KEY) is Absent.MISS
+        facts = alice(roles=["a", "b"], exp=2e9)
+        await one.put(KEY, about(facts, age_s=0.25, left_s=60), one.standing())
+        got = await other.get(KEY)
+        assert isinstance(got, Recalled)
+        assert isinstance(got.answer, Facts)
+        assert got.answer.claims == facts.claims
+        assert 0.25 <= got.age_s < 10
+        assert got.left_s <= 60
+        assert got.age_s + got.left_s == pytest.approx(60.25, abs=0.01)
+
+
+async def test_inactive_answers_are_shared_too(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(Inactive(time.time()), left_s=10), one.standing())
+        got = await one.get(KEY)
+        assert isinstance(got, Recalled)
+        assert isinstance(got.answer, Inactive)
+
+
+async def test_redis_forgets_in_time(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice(), left_s=0.05), one.standing())
+        await asyncio.sleep(0.1)
+        assert await one.get(KEY) is Absent.MISS
+        await one.put(KEY, about(alice(), left_s=0.0), one.standing())
+        assert await one.get(KEY) is Absent.MISS
+
+
+@pytest.mark.parametrize("apart_s", [-300.0, 300.0])
+async def test_clocks_five_minutes_apart_change_neither_age_nor_life(redis_server: RedisServer, apart_s: float) -> None:
+    async with tier(redis_server) as one, tier(redis_server, clock=lambda: time.time() + apart_s) as other:
+        await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
+        got = await other.get(KEY)
+        assert isinstance(got, Recalled)
+        assert 5 <= got.age_s < 15
+        assert got.left_s <= 55
+
+
+async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
+        await one.publish_purge(purge_of([KEYS.sub_tag("bob"), KEYS.key(b"provider", Token("bob.1"))]))
+        await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
+        with redis_server.client() as client:
+            names = client.keys()
+            held = b"".join(name + client.dump(name) for name in names)
+    assert len(names) == 2
+    secrets = [
+        b"alice",
+        b"bob",
+        b"provider",
+        b"secret",
+        b"active",
+        b"example.com",
+        KEYS.sub_tag("bob"),
+        KEY.hex().encode(),
+    ]
+    assert [each for each in secrets if each in held] == []
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda client, name: client.set(name, b"garbage", ex=60),
+        lambda client, name: client.set(name, b"", ex=60),
+        lambda client, name: client.set(name, b"\x01" * 2_000_000, ex=60),
+        lambda client, name: (client.delete(name), client.lpush(name, b"a list")),
+        lambda client, name: client.setrange(name, 40, b"tampered"),
+        lambda client, name: client.append(name, b"x"),
+        lambda client, name: client.persist(name),
+        lambda client, name: client.pexpire(name, 10_000_000),
+    ],
+    ids=["garbage", "empty", "oversized", "another type", "tampered", "longer", "no expiry", "longer life"],
+)
+async def test_a_lie_in_redis_is_an_error_and_is_put_right_by_the_next_answer(
+    redis_server: RedisServer, harm: Callable[[object, bytes], object]
+) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        with redis_server.client() as client:
+            harm(client, entry_name(redis_server))
+        assert await one.get(KEY) in {Absent.ERROR, Absent.MISS}
+        assert one.healthy
+        await one.put(KEY, about(alice()), one.standing())
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisServer) -> None:
+    other_key = KEYS.key(b"provider", Token("mallory.1"))
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        name = entry_name(redis_server)
+        await one.put(other_key, about(Inactive(time.time())), one.standing())
+        with redis_server.client() as client:
+            for target in client.keys():
+                if target != name and not target.endswith(b":purges"):
+                    client.copy(name, target, replace=True)
+        assert await one.get(other_key) is Absent.ERROR
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_another_secret_finds_nothing(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one, tier(redis_server, keys=Keys(b"another")) as other:
+        await one.put(KEY, about(alice()), one.standing())
+        assert await other.get(KEY) is Absent.MISS
+
+
+async def test_an_answer_too_large_to_share_is_not_shared(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice(groups=["g" * 1000] * 300)), one.standing())
+        assert await one.get(KEY) is Absent.MISS
+        assert one.healthy
+
+
+async def test_a_redis_that_is_down_costs_nothing_and_is_used_again_when_it_is_back(own_redis: RedisServer) -> None:
+    async with tier(own_redis) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        own_redis.kill()
+        await until(lambda: not one.healthy)
+        began = time.monotonic()
+        for _ in range(100):
+            assert await one.get(KEY) is Absent.ERROR
+            await one.put(KEY, about(alice()), one.standing())
+        assert time.monotonic() - began < 1
+        own_redis.start()
+        await until(lambda: one.healthy, within_s=10)
+        assert await one.get(KEY) is Absent.MISS
+        await one.put(KEY, about(alice()), one.standing())
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_a_redis_that_does_not_answer_costs_one_request_its_patience_and_the_next_nothing(
+    own_redis: RedisServer,
+) -> None:
+    async with tier(own_redis, timeout_s=BRIEF_S) as one:
+        await until(lambda: one.healthy)
+        own_redis.pause()
+        try:
+            began = time.monotonic()
+            assert await one.get(KEY) is Absent.ERROR
+            assert time.monotonic() - began < 1
+            began = time.monotonic()
+            for _ in range(100):
+                assert await one.get(KEY) is Absent.ERROR
+            assert time.monotonic() - began < 0.9
+        finally:
+            own_redis.resume()
+        await until(lambda: one.healthy, within_s=10)
+        assert await one.get(KEY) is Absent.MISS
+
+
+async def test_a_redis_that_comes_late_is_used_when_it_comes() -> None:
+    server = RedisServer()
+    try:
+        async with tier(server, timeout_s=BRIEF_S) as one:
+            assert not one.healthy
+            assert one.standing() == b""
+            assert await one.get(KEY) is Absent.ERROR
+            server.start()
+            await until(lambda: one.healthy)
+    finally:
+        server.stop()
+
+
+async def test_a_full_redis_is_read_and_not_written(own_redis: RedisServer) -> None:
+    async with tier(own_redis) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        with own_redis.client() as client:
+            client.config_set("maxmemory", "1")
+        other = KEYS.key(b"provider", Token("bob.1"))
+        await one.put(other, about(alice()), one.standing())
+        assert await one.get(other) is Absent.MISS
+        assert isinstance(await one.get(KEY), Recalled)
+        assert one.healthy
+
+
+async def test_a_read_only_redis_is_read(own_redis: RedisServer) -> None:
+    async with tier(own_redis) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        with own_redis.client() as client:
+            client.config_set("min-replicas-to-write", "1")
+        await one.put(KEY, about(alice()), one.standing())
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_something_that_speaks_no_redis_is_no_obstacle() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b":abc\r\n*-5\r\n$x\r\nHTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        await reader.read(100)
+        writer.close()
+        await writer.wait_closed()
+
+    listener = await asyncio.start_server(babble, "127.0.0.1", 0)
+    server = RedisServer(port=listener.sockets[0].getsockname()[1])
+    async with listener, tier(server, timeout_s=BRIEF_S) as one:
+        assert not one.healthy
+        assert await one.get(KEY) is Absent.ERROR
+        assert await one.publish_purge(purge_everything()) is False
+
+
+async def test_a_purge_is_seen_by_all_within_a_second(redis_server: RedisServer) -> None:
+    seen: list[Purge] = []
+    async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
+        seen.clear()
+        purge = purge_of([KEYS.sub_tag("alice")])
+        assert await one.publish_purge(purge)
+        assert await until(lambda: purge in seen, within_s=5) < 1
+        assert other.healthy
+
+
+@pytest.mark.parametrize("marks", [[KEY], [KEYS.sub_tag("alice")], None], ids=["token", "sub", "everything"])
+async def test_what_was_asked_for_before_a_purge_is_not_found_after_it(
+    redis_server: RedisServer, marks: list[bytes] | None
+) -> None:
+    seen: list[Purge] = []
+    async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
+        await one.put(KEY, about(alice()), one.standing())
+        assert isinstance(await other.get(KEY), Recalled)
+        before, before_elsewhere = one.standing(), other.standing()
+        purge = purge_everything() if marks is None else purge_of(marks)
+        one.forget(purge)
+        assert await one.get(KEY) is Absent.MISS  # at once, before anybody is told
+        assert await one.publish_purge(purge)
+        await until(lambda: purge in seen)
+        for late, standing in ((one, before), (other, before_elsewhere)):
+            await late.put(KEY, about(alice()), standing)
+            assert await other.get(KEY) is Absent.MISS
+            assert await one.get(KEY) is Absent.MISS
+        await other.put(KEY, about(alice()), other.standing())
+        await until(lambda: one.standing() == other.standing())
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_a_purged_token_is_gone_from_redis(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        await one.publish_purge(purge_of([KEY]))
+        with redis_server.client() as client:
+            assert [name for name in client.keys() if not name.endswith(b":purges")] == []
+
+
+async def test_a_process_that_starts_later_knows_earlier_purges(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        before = one.standing()
+        await one.publish_purge(purge_of([KEYS.sub_tag("alice")]))
+        await one.put(KEY, about(alice()), before)
+        async with tier(redis_server) as late:
+            assert await late.get(KEY) is Absent.MISS
+
+
+async def test_a_cut_connection_loses_no_purge(redis_server: RedisServer) -> None:
+    seen: list[Purge] = []
+    async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append):
+        for number in range(5):
+            purge = purge_of([KEYS.sub_tag(f"user {number}")])
+            with redis_server.client() as client:
+                for kind in ("normal", "pubsub"):
+                    client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            await one.publish_purge(purge)
+            assert await until(lambda purge=purge: purge in seen, within_s=5) < 2
+
+
+async def test_a_purge_while_redis_is_down_is_told_when_it_is_back(own_redis: RedisServer) -> None:
+    seen: list[Purge] = []
+    async with tier(own_redis, timeout_s=BRIEF_S) as one, tier(own_redis, on_purge=seen.append):
+        own_redis.pause()
+        purge = purge_of([KEYS.sub_tag("alice")])
+        one.forget(purge)
+        assert await one.publish_purge(purge) is False
+        own_redis.resume()
+        await until(lambda: purge in seen)
+
+
+async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServer) -> None:
+    seen: list[Purge] = []
+    async with tier(redis_server, on_purge=seen.append) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        standing = one.standing()
+        for harm in ("delete", "overwrite"):
+            seen.clear()
+            with redis_server.client() as client:
+                name = f"gateway:{KEYS.fleet}:purges"
+                client.delete(name) if harm == "delete" else client.set(name, "garbage")
+            await until(lambda: any(purge.marks is None for purge in seen))
+            await until(lambda: one.healthy)
+            assert await one.get(KEY) is Absent.MISS
+            assert one.standing() not in {standing, b""}
+
+
+async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(redis_server: RedisServer) -> None:
+    seen: list[Purge] = []
+    async with tier(redis_server, on_purge=seen.append) as one:
+        seen.clear()
+        with redis_server.client() as client:
+            client.xadd(f"gateway:{KEYS.fleet}:purges", {"m": b"forged"})
+            client.xadd(f"gateway:{KEYS.fleet}:purges", {"x": b"forged"})
+        await until(lambda: len(seen) == 2)
+        assert {purge.marks for purge in seen} == {None}
+        await one.put(KEY, about(alice()), one.standing())
+        assert isinstance(await one.get(KEY), Recalled)
+
+
+async def test_a_long_log_is_read_to_its_end(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        before = one.standing()
+        last = [purge_of([KEYS.sub_tag(f"user {number}")]) for number in range(1_200)]
+        for purge in last:
+            await one._follower._purge_log.append(purge)
+        async with tier(redis_server) as late:
+            assert late.standing() > before
+            await until(lambda: one.standing() == late.standing())
+
+
+async def test_the_log_is_given_a_life_of_its_own(redis_server: RedisServer) -> None:
+    async with tier(redis_server):
+        with redis_server.client() as client:
+            await until(lambda: client.ttl(f"gateway:{KEYS.fleet}:purges") > 3600)
+
+
+async def test_a_burst_is_answered_in_turn(redis_server: RedisServer) -> None:
+    async with tier(redis_server, timeout_s=10) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        got = await asyncio.gather(*(one.get(KEY) for _ in range(500)))
+        assert all(isinstance(each, Recalled) for each in got)
+
+
+async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis_server: RedisServer) -> None:
+    async with tier(redis_server, timeout_s=10) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        for pause_s in (0.0, 0.0001, 0.0005, 0.001, 0.002) * 20:
+            asking = asyncio.create_task(one.get(KEY))
+            await asyncio.sleep(pause_s)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        got = await asyncio.gather(*(one.get(KEY) for _ in range(20)))
+        assert all(isinstance(each, Recalled) for each in got)
+        assert one.healthy
