@@ -1,0 +1,51 @@
+"""What may be asked of the admin listener in a body, and what is refused rather than guessed.
+
+A purge that was meant for one token must never become a purge of everything because of a typing error: only a
+request without any body and without a query means everything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.http.strict_json import JSONError, loads
+
+
+class BadQuestionError(ValueError):
+    """The body is not what was asked for; the text says what to send instead."""
+
+
+def parse_selector(body: bytes, query: str) -> dict[str, str]:
+    """What to forget: `{"token": …}`, `{"sub": …}`, or all (`{}`) when there is no body at all."""
+    if query:
+        raise BadQuestionError('what to forget goes into the body: {"token": …} or {"sub": …}; the query is not read')
+    if not body:
+        return {}
+    selector = _members(body)
+    if len(selector) != 1 or not selector.keys() <= {"token", "sub"}:
+        raise BadQuestionError('write {"token": …} or {"sub": …}, or send no body to forget everything')
+    return {name: _text(name, value) for name, value in selector.items()}
+
+
+def parse_explain(body: bytes) -> dict[str, str]:
+    """A request to decide: `{"method": …, "url": …}`, and perhaps a `"token"`."""
+    question = _members(body)
+    if not {"method", "url"} <= question.keys() <= {"method", "url", "token"}:
+        raise BadQuestionError('write {"method": …, "url": …}, and "token" when one is sent')
+    return {name: _text(name, value) for name, value in question.items()}
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        value = loads(body)
+    except JSONError as error:
+        raise BadQuestionError(f"the body cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise BadQuestionError("the body is no JSON object")
+    return value
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadQuestionError(f'"{name}" is not a text with something in it')
+    return value

@@ -1,0 +1,57 @@
+"""The metric families: names, labels and meaning, which dashboards and alerts are written against.
+
+Labels come from the configuration or from a closed list of words, never from a client: a client that could choose
+a label value could fill the memory of every Prometheus that scrapes us.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+
+
+REQUESTS = Family("gateway_requests_total", "counter", ("route", "method", "status"), "Requests answered.")
+REQUEST_DURATION = Family(
+    "gateway_request_duration_seconds", "histogram", ("route",), "From the request's head to the answer's last byte."
+)
+BACKEND_DURATION = Family(
+    "gateway_backend_duration_seconds", "histogram", ("route",), "From sending to a backend to its response headers."
+)
+REFUSALS = Family("gateway_refusals_total", "counter", ("route", "code"), "Answers that the gateway gave itself.")
+INTROSPECTIONS = Family(
+    "gateway_introspections_total", "counter", ("provider", "outcome"), "Introspection calls to identity providers."
+)
+INTROSPECTION_DURATION = Family(
+    "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
+)
+CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
+CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
+REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
+CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
+BUILD_INFO = Family("gateway_build_info", "gauge", ("version",), "Always 1; the label says what runs.")
+
+FAMILIES = (
+    REQUESTS,
+    REQUEST_DURATION,
+    BACKEND_DURATION,
+    REFUSALS,
+    INTROSPECTIONS,
+    INTROSPECTION_DURATION,
+    CACHE_LOOKUPS,
+    CONFIG_RELOADS,
+    REQUESTS_IN_FLIGHT,
+    CONNECTIONS,
+    BUILD_INFO,
+)
+NAMES = tuple(family.name for family in FAMILIES)
+
+# Upper bounds in seconds: from an in-process hit (a millisecond) to the default `timeout` of a route (30 s).
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -1,0 +1,157 @@
+"""Log lines on their way out: one JSON object a line, written in batches by a thread of their own.
+
+Standard output may be a pipe that nobody reads, a full disk or a closed terminal. None of that may hold up or end a
+worker: a line that finds the buffer full is dropped and counted, and the count is logged once lines go out again.
+A thread, because making a shared standard output non-blocking would do so for every process that has it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import stat
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+# A write of up to this many bytes into a pipe is not mixed with another worker's (POSIX; 4096 on Linux).
+PIPE_ATOMIC_BYTES = 4096
+_FILE_CHUNK_BYTES = 256 * 2**10
+_BUFFER_MAX_BYTES = 4 * 2**20
+_BATCH_S = 0.1
+# Lengths to which texts are cut, one after the other, until the line fits into one write.
+_TEXT_LIMITS = (2000, 1000, 400, 100, 30)
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=str).encode
+
+
+def json_line(values: Mapping[str, Any]) -> bytes:
+    """`values` as a line of at most `PIPE_ATOMIC_BYTES`; texts that are too long lose their middle."""
+    line = _encode(values)
+    for limit in _TEXT_LIMITS:
+        if len(line) < PIPE_ATOMIC_BYTES:
+            break
+        line = _encode({key: cut(value, limit) for key, value in values.items()})
+    if len(line) >= PIPE_ATOMIC_BYTES:
+        line = _encode({"time": rfc3339(time.time()), "level": "warning", "event": "log_line_too_long"})
+    return line.encode("ascii") + b"\n"
+
+
+def rfc3339(wall_s: float) -> str:
+    """A wall-clock time as UTC with milliseconds: `2026-01-31T12:00:00.123Z`."""
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str) and len(value) > limit:
+        return f"{value[: limit // 2]}…{value[-limit // 2 :]}"
+    return value
+
+
+class LineWriter:
+    """Writes lines to a file descriptor. `write` never blocks and may be called from any thread.
+
+    `dropped` counts the lines that were lost, because the buffer was full or because writing failed.
+    """
+
+    def __init__(self, fd: int | None, *, buffer_bytes: int = _BUFFER_MAX_BYTES, batch_s: float = _BATCH_S) -> None:
+        """`fd` is borrowed, not owned; None (there is no standard output) drops every line."""
+        self.dropped = 0
+        self._fd = -1 if fd is None else fd
+        self._buffer_bytes = buffer_bytes
+        self._batch_s = batch_s
+        self._chunk_bytes = _chunk_bytes(fd)
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._waiting_bytes = 0
+        self._reported = 0
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def write(self, line: bytes) -> None:
+        """Take one line, newline included; drop it when the buffer is full."""
+        with self._lock:
+            if self._fd < 0 or self._waiting_bytes + len(line) > self._buffer_bytes:
+                self.dropped += 1
+                return
+            first = not self._lines
+            self._lines.append(line)
+            self._waiting_bytes += len(line)
+        if first:
+            self._start()
+            self._wake.set()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Write what is waiting, for at most `timeout_s`. A reader that is stuck loses the rest."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _start(self) -> None:
+        # Not before the first line: a thread started at import would not live on in a forked child.
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            closing = self._closing.wait(self._batch_s)
+            for chunk in _chunks(self._take(), self._chunk_bytes):
+                self._send(chunk)
+            if closing and not self._lines:
+                return
+
+    def _take(self) -> list[bytes]:
+        with self._lock:
+            lines, self._lines = self._lines, []
+            self._waiting_bytes = 0
+            lost, self._reported = self.dropped - self._reported, self.dropped
+        if lost:
+            now = rfc3339(time.time())
+            lines.append(json_line({"time": now, "level": "warning", "event": "log_lines_dropped", "count": lost}))
+        return lines
+
+    def _send(self, chunk: bytes) -> None:
+        rest = memoryview(chunk)
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:  # another process made it non-blocking
+                _wait_until_writable(self._fd)
+            except OSError:  # the reader has gone or the disk is full; the next batch tries again
+                with self._lock:
+                    self.dropped += bytes(rest).count(b"\n")
+                return
+
+
+def _wait_until_writable(fd: int) -> None:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll(1000)
+
+
+def _chunk_bytes(fd: int | None) -> int:
+    try:
+        plain_file = fd is not None and stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        plain_file = False
+    return _FILE_CHUNK_BYTES if plain_file else PIPE_ATOMIC_BYTES
+
+
+def _chunks(lines: list[bytes], limit_bytes: int) -> Iterator[bytes]:
+    """Whole lines, joined as long as they fit into one write."""
+    start = size = 0
+    for index, line in enumerate(lines):
+        if size and size + len(line) > limit_bytes:
+            yield b"".join(lines[start:index])
+            start, size = index, 0
+        size += len(line)
+    if size:
+        yield b"".join(lines[start:])

@@ -1,0 +1,160 @@
+"""What one worker counts: plain integers, because a labelled `.observe()` per request costs more than the routing.
+
+A scrape turns them into Prometheus families (`gateway.observe.exposition`); several workers' are summed first
+(`gateway.observe.snapshots`). Nothing here awaits, locks or allocates per request beyond a key.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from gateway.observe.families import (
+    BACKEND_DURATION,
+    BOUNDS_S,
+    CACHE_LOOKUPS,
+    CONFIG_RELOADS,
+    CONNECTIONS,
+    INTROSPECTION_DURATION,
+    INTROSPECTIONS,
+    REFUSALS,
+    REQUEST_DURATION,
+    REQUESTS,
+    REQUESTS_IN_FLIGHT,
+)
+from gateway.observe.snapshots import Snapshot
+from gateway.server.exchange import NO_ROUTE, Exchange
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+# nginx's number for a client that left before it had an answer; operators know it.
+CLIENT_LEFT = 499
+
+_Key = TypeVar("_Key")
+
+_TIERS = ("local", "redis")
+_RESULTS = ("hit", "miss", "error")
+_OUTCOMES = ("active", "inactive", "unclear")
+# What alerts are written on: `increase()` does not see a series that begins at 1.
+_ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout")
+# Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
+_DECLARED_ROUTES_MAX = 200
+
+
+class _Histogram:
+    """Counts per bucket (not cumulative; the last one has no upper bound) and the sum of what was observed."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(BOUNDS_S, value)] += 1
+        self.total += value
+
+
+class Metrics:
+    """The counters of one process. The listener keeps `requests_in_flight` and `connections` itself."""
+
+    __slots__ = (
+        "_backend_durations",
+        "_introspection_durations",
+        "_introspections",
+        "_lookups",
+        "_refusals",
+        "_reloads",
+        "_request_durations",
+        "_requests",
+        "connections",
+        "requests_in_flight",
+    )
+
+    def __init__(self) -> None:
+        self.requests_in_flight = 0
+        self.connections = 0
+        self._requests: dict[tuple[str, str, int], int] = {}
+        self._refusals: dict[tuple[str, str], int] = {}
+        self._introspections: dict[tuple[str, str], int] = {}
+        self._lookups: dict[tuple[str, str], int] = {}
+        self._reloads: dict[str, int] = {}
+        self._request_durations: dict[str, _Histogram] = {}
+        self._backend_durations: dict[str, _Histogram] = {}
+        self._introspection_durations: dict[str, _Histogram] = {}
+
+    def declare(self, routes: Iterable[str], providers: Iterable[str]) -> None:
+        """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were."""
+        names = list(routes)
+        for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
+            _histogram(self._request_durations, route)
+            if route != NO_ROUTE:
+                _histogram(self._backend_durations, route)
+                _begin(self._refusals, ((route, code) for code in _ALARMING_CODES))
+        for provider in providers:
+            _histogram(self._introspection_durations, provider)
+            _begin(self._introspections, ((provider, outcome) for outcome in _OUTCOMES))
+        _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
+        _begin(self._reloads, ("success", "failure"))
+
+    def finished(self, exchange: Exchange) -> None:
+        """Count an exchange that is over, however it ended."""
+        route = exchange.route
+        method = exchange.method if exchange.method in METHODS else "other"
+        _count(self._requests, (route, method, exchange.status or CLIENT_LEFT))
+        _histogram(self._request_durations, route).observe(exchange.duration_s)
+        if exchange.backend_s is not None:
+            _histogram(self._backend_durations, route).observe(exchange.backend_s)
+        if exchange.code is not None:
+            _count(self._refusals, (route, exchange.code))
+
+    def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
+        """Count one call to a provider's introspection endpoint."""
+        _count(self._introspections, (provider, outcome))
+        _histogram(self._introspection_durations, provider).observe(duration_s)
+
+    def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None:
+        """Count one lookup of a token's facts in one tier."""
+        _count(self._lookups, (tier, result))
+
+    def reloaded(self, result: Literal["success", "failure"]) -> None:
+        """Count one reload, in the one process that decides on it."""
+        _count(self._reloads, result)
+
+    def snapshot(self) -> Snapshot:
+        """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
+        return {
+            "counters": {
+                REQUESTS.name: [[[r, m, str(s)], n] for (r, m, s), n in self._requests.items()],
+                REFUSALS.name: [[list(key), n] for key, n in self._refusals.items()],
+                INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
+                CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
+                CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
+            },
+            "histograms": {
+                REQUEST_DURATION.name: _rows(self._request_durations),
+                BACKEND_DURATION.name: _rows(self._backend_durations),
+                INTROSPECTION_DURATION.name: _rows(self._introspection_durations),
+            },
+            "gauges": {REQUESTS_IN_FLIGHT.name: self.requests_in_flight, CONNECTIONS.name: self.connections},
+        }
+
+
+def _count(counts: dict[_Key, int], key: _Key) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _begin(counts: dict[_Key, int], keys: Iterable[_Key]) -> None:
+    for key in keys:
+        counts.setdefault(key, 0)
+
+
+def _histogram(histograms: dict[str, _Histogram], label: str) -> _Histogram:
+    found = histograms.get(label)
+    if found is None:
+        found = histograms[label] = _Histogram()
+    return found
+
+
+def _rows(histograms: dict[str, _Histogram]) -> list[object]:
+    return [[[label], list(one.counts), one.total] for label, one in histograms.items()]

@@ -1,0 +1,53 @@
+"""Adding up what several workers counted, so that one scrape shows the sum.
+
+A snapshot is JSON: `{"counters": {name: [[labels, count], …]}, "histograms": {name: [[labels, counts, sum], …]},
+"gauges": {name: value}}`, with `counts` per bucket of `BOUNDS_S` and one beyond, not cumulative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Snapshot = dict[str, Any]
+
+
+def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
+    """The sum of all of them, series by series. Of none: an empty snapshot."""
+    counters: dict[str, dict[tuple[str, ...], int]] = {}
+    histograms: dict[str, dict[tuple[str, ...], tuple[list[int], float]]] = {}
+    gauges: dict[str, int] = {}
+    for snapshot in snapshots:
+        for name, counted in snapshot.get("counters", {}).items():
+            _add_counts(counters.setdefault(name, {}), counted)
+        for name, observed in snapshot.get("histograms", {}).items():
+            _add_observations(histograms.setdefault(name, {}), observed)
+        for name, value in snapshot.get("gauges", {}).items():
+            gauges[name] = gauges.get(name, 0) + value
+    return {
+        "counters": {name: [[list(key), n] for key, n in sums.items()] for name, sums in counters.items()},
+        "histograms": {
+            name: [[list(key), counts, total] for key, (counts, total) in sums.items()]
+            for name, sums in histograms.items()
+        },
+        "gauges": gauges,
+    }
+
+
+def without_gauges(snapshot: Mapping[str, Any]) -> Snapshot:
+    """What stays true of a worker that is gone: what it counted, not what it held open."""
+    return {**snapshot, "gauges": {}}
+
+
+def _add_counts(sums: dict[tuple[str, ...], int], series: list[Any]) -> None:
+    for labels, count in series:
+        key = tuple(labels)
+        sums[key] = sums.get(key, 0) + count
+
+
+def _add_observations(sums: dict[tuple[str, ...], tuple[list[int], float]], series: list[Any]) -> None:
+    for labels, counts, total in series:
+        key = tuple(labels)
+        so_far, sum_so_far = sums.get(key, ([0] * len(counts), 0.0))
+        # Strict: buckets that differ would be added to the wrong bounds without anybody noticing.
+        sums[key] = ([a + b for a, b in zip(so_far, counts, strict=True)], sum_so_far + total)

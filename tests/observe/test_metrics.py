@@ -1,0 +1,212 @@
+import json
+import shutil
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from support.needed import missing
+
+from gateway import __version__
+from gateway.observe.exposition import CONTENT_TYPE, exposition
+from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES
+from gateway.observe.metrics import Metrics
+from gateway.observe.snapshots import merge, without_gauges
+from gateway.server.exchange import Exchange
+
+
+def exchange(**more):
+    given = {"route": "orders", "status": 200, "duration_s": 0.02} | more
+    return Exchange("id", given.pop("method", "GET"), "/orders", "192.0.2.1", 0.0, **given)
+
+
+def samples(snapshot):
+    """`name{label="value",…}` -> value, as Prometheus reads it."""
+    found = {}
+    for family in text_string_to_metric_families(exposition(snapshot).decode()):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
+    return found
+
+
+@pytest.fixture
+def metrics():
+    return Metrics()
+
+
+def test_the_names_and_labels_are_the_promised_ones():
+    assert {family.name: family.labels for family in FAMILIES} == {
+        "gateway_requests_total": ("route", "method", "status"),
+        "gateway_request_duration_seconds": ("route",),
+        "gateway_backend_duration_seconds": ("route",),
+        "gateway_refusals_total": ("route", "code"),
+        "gateway_introspections_total": ("provider", "outcome"),
+        "gateway_introspection_duration_seconds": ("provider",),
+        "gateway_cache_lookups_total": ("tier", "result"),
+        "gateway_requests_in_flight": (),
+        "gateway_connections": (),
+        "gateway_config_reloads_total": ("result",),
+        "gateway_build_info": ("version",),
+    }
+    assert set(NAMES) == {family.name for family in FAMILIES}
+
+
+def test_every_family_is_exposed_under_its_name_and_kind(metrics):
+    text = exposition(metrics.snapshot()).decode()
+    for family in FAMILIES:
+        assert f"# TYPE {family.name} {family.kind}\n" in text
+
+
+def test_an_exchange_is_counted_by_route_method_and_status(metrics):
+    metrics.finished(exchange())
+    metrics.finished(exchange())
+    metrics.finished(exchange(method="POST", status=502, code="bad_gateway"))
+    found = samples(metrics.snapshot())
+    assert found['gateway_requests_total{method="GET",route="orders",status="200"}'] == 2
+    assert found['gateway_requests_total{method="POST",route="orders",status="502"}'] == 1
+    assert found['gateway_refusals_total{code="bad_gateway",route="orders"}'] == 1
+
+
+@pytest.mark.parametrize("method", ["PURGE", "get", "G" * 1000, "", "GET\n"])
+def test_a_method_of_the_clients_making_is_no_label(metrics, method):
+    metrics.finished(exchange(method=method))
+    assert samples(metrics.snapshot())['gateway_requests_total{method="other",route="orders",status="200"}'] == 1
+
+
+def test_a_client_that_left_before_an_answer_is_499_as_with_nginx(metrics):
+    metrics.finished(exchange(status=0))
+    assert samples(metrics.snapshot())['gateway_requests_total{method="GET",route="orders",status="499"}'] == 1
+
+
+@pytest.mark.parametrize("bound", BOUNDS_S)
+def test_a_bucket_holds_its_own_bound(metrics, bound):
+    metrics.finished(exchange(duration_s=bound))
+    metrics.finished(exchange(duration_s=bound * 1.0001))
+    found = samples(metrics.snapshot())
+    assert found[f'gateway_request_duration_seconds_bucket{{le="{bound}",route="orders"}}'] == 1
+    assert found['gateway_request_duration_seconds_bucket{le="+Inf",route="orders"}'] == 2
+    assert found['gateway_request_duration_seconds_count{route="orders"}'] == 2
+    assert found['gateway_request_duration_seconds_sum{route="orders"}'] == pytest.approx(bound * 2.0001)
+
+
+def test_a_backend_that_was_not_asked_has_no_duration(metrics):
+    metrics.finished(exchange(backend_s=None))
+    metrics.finished(exchange(backend_s=0.1))
+    found = samples(metrics.snapshot())
+    assert found['gateway_backend_duration_seconds_count{route="orders"}'] == 1
+    assert found['gateway_request_duration_seconds_count{route="orders"}'] == 2
+
+
+def test_introspections_lookups_reloads_and_gauges_are_counted(metrics):
+    metrics.introspected("keycloak", "unclear", 2.0)
+    metrics.looked_up("redis", "error")
+    metrics.reloaded("failure")
+    metrics.requests_in_flight += 3
+    metrics.connections += 5
+    found = samples(metrics.snapshot())
+    assert found['gateway_introspections_total{outcome="unclear",provider="keycloak"}'] == 1
+    assert found['gateway_introspection_duration_seconds_sum{provider="keycloak"}'] == 2.0
+    assert found['gateway_cache_lookups_total{result="error",tier="redis"}'] == 1
+    assert found['gateway_config_reloads_total{result="failure"}'] == 1
+    assert found["gateway_requests_in_flight{}"] == 3
+    assert found["gateway_connections{}"] == 5
+    assert found[f'gateway_build_info{{version="{__version__}"}}'] == 1
+
+
+def test_declared_names_begin_at_zero_so_that_the_first_event_is_an_increase(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    found = samples(metrics.snapshot())
+    for series in (
+        'gateway_request_duration_seconds_count{route="orders"}',
+        'gateway_request_duration_seconds_count{route="none"}',
+        'gateway_backend_duration_seconds_count{route="orders"}',
+        'gateway_refusals_total{code="introspection_unavailable",route="orders"}',
+        'gateway_introspections_total{outcome="unclear",provider="keycloak"}',
+        'gateway_introspection_duration_seconds_count{provider="keycloak"}',
+        'gateway_cache_lookups_total{result="error",tier="redis"}',
+        'gateway_config_reloads_total{result="failure"}',
+    ):
+        assert found[series] == 0
+
+
+def test_declaring_again_after_a_reload_loses_no_count(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    metrics.finished(exchange(code="bad_gateway"))
+    before = samples(metrics.snapshot())
+    metrics.declare(["orders", "more"], ["keycloak"])
+    after = samples(metrics.snapshot())
+    assert before.items() <= after.items()
+
+
+def test_ten_thousand_declared_routes_do_not_make_ten_thousand_histograms(metrics):
+    metrics.declare([f"route-{n}" for n in range(10_000)], ["keycloak"])
+    assert len(exposition(metrics.snapshot())) < 100_000
+
+
+def test_the_sum_of_several_workers_is_the_sum_of_each_series():
+    workers = [Metrics() for _ in range(3)]
+    for n, worker in enumerate(workers):
+        worker.finished(exchange(duration_s=0.002))
+        worker.finished(exchange(route=f"only-{n}", code="forbidden", status=403))
+        worker.connections = 2
+    found = samples(merge(worker.snapshot() for worker in workers))
+    assert found['gateway_requests_total{method="GET",route="orders",status="200"}'] == 3
+    assert found['gateway_requests_total{method="GET",route="only-1",status="403"}'] == 1
+    assert found['gateway_request_duration_seconds_bucket{le="0.0025",route="orders"}'] == 3
+    assert found['gateway_request_duration_seconds_sum{route="orders"}'] == pytest.approx(0.006)
+    assert found["gateway_connections{}"] == 6
+    assert found[f'gateway_build_info{{version="{__version__}"}}'] == 1
+
+
+def test_a_snapshot_survives_the_way_between_processes(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    metrics.finished(exchange(backend_s=0.01))
+    snapshot = metrics.snapshot()
+    assert merge([json.loads(json.dumps(snapshot))]) == merge([snapshot])
+    assert samples(json.loads(json.dumps(snapshot))) == samples(merge([snapshot, {}]))
+
+
+def test_what_a_departed_worker_counted_stays_and_what_it_held_open_does_not(metrics):
+    metrics.finished(exchange())
+    metrics.connections = 7
+    found = samples(merge([without_gauges(metrics.snapshot())]))
+    assert found['gateway_requests_total{method="GET",route="orders",status="200"}'] == 1
+    assert found["gateway_connections{}"] == 0
+
+
+def test_merging_changes_none_of_its_parts(metrics):
+    metrics.finished(exchange())
+    snapshot = metrics.snapshot()
+    before = json.dumps(snapshot)
+    merge([snapshot, snapshot])
+    assert json.dumps(snapshot) == before
+
+
+def test_a_snapshot_does_not_change_afterwards(metrics):
+    metrics.finished(exchange())
+    snapshot = metrics.snapshot()
+    before = json.dumps(snapshot)
+    metrics.finished(exchange())
+    assert json.dumps(snapshot) == before
+
+
+def test_nothing_at_all_can_be_exposed():
+    assert samples(merge([])) == samples({})
+
+
+def test_promtool_finds_nothing_to_complain_about(metrics):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing("no promtool on the PATH; Debian has it in the package prometheus")
+    metrics.declare(["orders"], ["keycloak"])
+    metrics.finished(exchange(backend_s=0.01, code="bad_gateway"))
+    metrics.introspected("keycloak", "active", 0.1)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=exposition(metrics.snapshot()),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    assert CONTENT_TYPE.startswith("text/plain; version=")
