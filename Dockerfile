@@ -1,0 +1,22 @@
+# The gateway alone, in a virtual environment that the runtime image takes as it is.
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /opt/gateway
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check .
+
+FROM python:3.13-slim
+# Nothing is written at run time: byte code was compiled by pip, and the root may be read-only.
+ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+COPY --from=build /opt/gateway /opt/gateway
+WORKDIR /etc/gateway
+# A number, so that Kubernetes can see that it is not root; nobody's, so that it owns no file.
+USER 10001:10001
+EXPOSE 8080 9090
+STOPSIGNAL SIGTERM
+# The admin listener's default port; a file that moves it moves this with --health-cmd.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9090, timeout=2); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
+ENTRYPOINT ["gateway"]
+CMD ["serve", "-c", "/etc/gateway/gateway.yaml"]
