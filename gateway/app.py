@@ -12,8 +12,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +23,12 @@ from gateway.admin.listener import AdminListener
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config, Server
 from gateway.config.problems import ConfigError
+from gateway.demo import settings as demo_settings
+from gateway.demo.backend import EchoBackend
+from gateway.demo.places import Places, check_free, places_from
+from gateway.demo.provider import DemoProvider
+from gateway.demo.transcript import Transcript
+from gateway.demo.walkthrough import walk
 from gateway.observe import snapshots
 from gateway.observe.access_log import AccessLog
 from gateway.observe.lines import LineWriter
@@ -31,11 +37,13 @@ from gateway.observe.metrics import Metrics
 from gateway.server.engine import Engine
 from gateway.server.exchange import Exchange
 from gateway.server.instance import Instance, Readiness
+from gateway.server.single import InProcess
 from gateway.server.sockets import bind, unbind
 from gateway.server.supervisor import ReloadRefusedError, StartError, Supervisor
 from gateway.server.worker import Source, serve_worker
 
 _logger = logging.getLogger(__name__)
+_DEMO_DRAIN_S = 2.0
 
 
 class Observation(Metrics):
@@ -91,43 +99,37 @@ class Worker:
 
 
 class _Serving(Instance, Protocol):
-    """What `serve` drives, whether one process or several."""
+    """What `Service` drives, whether one process or several."""
+
+    async def start(self) -> None: ...
 
     async def reload(self, source: Source) -> None: ...
 
     async def drain(self, timeout_s: float) -> None: ...
 
 
-class SingleProcess:
-    """The worker within this very process, as an `Instance`."""
+class SingleProcess(InProcess):
+    """The worker within this very process."""
 
-    def __init__(self, worker: Worker, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        self._worker = worker
-        self._routes = routes
+    def __init__(self, worker: Worker, source: Source, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+        super().__init__(worker, routes)
+        self._serving = worker
+        self._source = source
 
-    async def snapshot(self) -> dict[str, Any]:
-        return self._worker.snapshot()
-
-    async def purge(self, selector: Mapping[str, str]) -> int:
-        return await self._worker.purge(selector)
-
-    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
-        return await self._worker.explain(question)
-
-    def readiness(self) -> Readiness:
-        return self._worker.ready()
-
-    def routes(self) -> Sequence[Mapping[str, Any]]:
-        return self._routes()
+    async def start(self) -> None:
+        try:
+            await self._serving.configure(self._source)
+        except ValueError as error:
+            raise StartError(str(error)) from None
 
     async def reload(self, source: Source) -> None:
         try:
-            await self._worker.reload(source)
+            await self._serving.reload(source)
         except ValueError as error:
             raise ReloadRefusedError(str(error)) from None
 
     async def drain(self, timeout_s: float) -> None:
-        await self._worker.drain(timeout_s)
+        await self._serving.drain(timeout_s)
 
 
 class Service:
@@ -147,14 +149,20 @@ class Service:
         self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
+        """Bind, then answer the admin listener, which says "starting", then serve."""
         self._observation.configure(self.config)
         workers = worker_count(self.config.server)
         self._sockets = bind(self.config.server.listen, workers)
-        (admin_socket,) = bind(self.config.admin.listen)
-        self._serving = await self._serve(workers)
-        self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
-        await self._admin.start(admin_socket)
-        fields = {"listen": _bound(self._sockets[0]), "admin": _bound(admin_socket), "workers": workers}
+        try:
+            (admin_socket,) = bind(self.config.admin.listen)
+            self._serving = self._serving_by(workers)
+            self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
+            fields = {"listen": _bound(self._sockets[0]), "admin": _bound(admin_socket), "workers": workers}
+            await self._admin.start(admin_socket)
+            await self._serving.start()
+        except BaseException:
+            await self._close()
+            raise
         _logger.info("serving", extra={"event": "serving", "fields": fields})
 
     async def reload(self) -> bool:
@@ -181,20 +189,20 @@ class Service:
         _logger.info("draining", extra={"event": "draining"})
         if self._serving is not None:
             await self._serving.drain(self.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+        await self._close()
+        _logger.info("stopped", extra={"event": "stopped"})
+
+    async def _close(self) -> None:
         unbind(self._sockets)
         if self._admin is not None:
             await self._admin.stop()
-        _logger.info("stopped", extra={"event": "stopped"})
 
-    async def _serve(self, workers: int) -> _Serving:
+    def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:
-            worker = Worker(self._sockets[0], self._observation)
-            try:
-                await worker.configure(self._source)
-            except ValueError as error:
-                raise StartError(str(error)) from None
-            return SingleProcess(worker, lambda: describe(self.config))
-        supervisor = Supervisor(
+            # The listener closes what it is given; the socket itself, with a Unix socket's file, is for `unbind`.
+            worker = Worker(self._sockets[0].dup(), self._observation)
+            return SingleProcess(worker, self._source, lambda: describe(self.config))
+        return Supervisor(
             [sys.executable, "-m", "gateway", "worker"],
             self._sockets,
             self._source,
@@ -202,8 +210,6 @@ class Service:
             own_snapshot=self._observation.snapshot,
             routes=lambda: describe(self.config),
         )
-        await supervisor.start()
-        return supervisor
 
     def _check_fixed(self, new: Config) -> None:
         """Raises `ValueError` for what only a restart can change."""
@@ -230,9 +236,9 @@ async def serve(path: str) -> None:
     stopping = asyncio.Event()
     reload_wanted = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
-    await service.start()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, stopping.set)
+    await service.start()
     reloading = asyncio.create_task(_reload_when(reload_wanted, service), name="reload on SIGHUP")
     await stopping.wait()
     stopping.clear()
@@ -298,5 +304,38 @@ def _secrets(config: Config) -> list[str]:
 
 
 async def demo(port_base: int | None, *, is_check: bool) -> int:
-    """`gateway demo`; the exit status."""
-    raise NotImplementedError
+    """`gateway demo`; the exit status. Raises `OSError`, with all ports that are taken."""
+    places = places_from(port_base)
+    check_free(places)
+    transcript = Transcript(sys.stdout)
+    stopping = asyncio.Event()
+    if not is_check:
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(stop, stopping.set)
+    async with _demonstrating(places) as provider:
+        if is_check:
+            return 0 if await walk(places, lambda: provider.introspections, transcript) else 1
+        transcript.guide(places)
+        await stopping.wait()
+    transcript.stopped()
+    return 0
+
+
+@asynccontextmanager
+async def _demonstrating(places: Places) -> AsyncIterator[DemoProvider]:
+    """The demo's provider, backend and gateway, which end in the opposite order."""
+    async with AsyncExitStack() as stack:
+        provider = DemoProvider(port=places.provider)
+        await provider.start()
+        stack.push_async_callback(provider.stop)
+        backend = EchoBackend(places.backend)
+        await backend.start()
+        stack.push_async_callback(backend.stop)
+        # Standard output is the reader's: what goes wrong is logged beside it.
+        writer = LineWriter(sys.stderr.fileno() if sys.stderr is not None else None)
+        stack.callback(writer.close)
+        source = Source(demo_settings.text(places), demo_settings.NAME, ".")
+        service = Service(lambda: source, writer)
+        stack.push_async_callback(service.drain, _DEMO_DRAIN_S)
+        await service.start()
+        yield provider

@@ -160,7 +160,9 @@ def demo_command(is_check: bool, port_base: int | None) -> None:
     """Run gateway, provider and backend on loopback, and print what to paste."""
     try:
         sys.exit(_run(app.demo(port_base, is_check=is_check)))
-    except OSError as error:
+    except BrokenPipeError:
+        raise  # whoever read has gone; click ends quietly
+    except (StartError, OSError) as error:
         _fail(NO, f"gateway: {error}")
 
 

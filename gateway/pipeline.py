@@ -17,12 +17,15 @@ from gateway.authn.jwt_hint import unverified_issuer
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
 from gateway.http.forwarded import Caller, read_caller
+from gateway.http.framing import request_problem
 from gateway.http.headers import Pairs, request_to_backend, values_of
 from gateway.http.refusal import Refusal, challenge, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import identity_headers
 from gateway.policy import judge
 from gateway.routing import Matched, WrongMethod, rewritten
+
+_VERSIONS = frozenset({(1, 0), (1, 1)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,10 @@ def decide(gate: Gate, request: Request) -> Decision:
     case = Case(request, read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies))
     if refusal := _too_large(gate, request):
         return Refuse(case, refusal)
+    if request.version not in _VERSIONS:
+        return Refuse(case, Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
+    if problem := request_problem(request.version, request.headers):
+        return Refuse(case, Refusal("invalid_request", problem))
     target = read_target(request.method, request.target, values_of(request.headers, "host"))
     if isinstance(target, Refusal):
         return Refuse(case, target)

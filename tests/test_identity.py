@@ -39,7 +39,19 @@ def test_what_says_nothing_makes_no_header(claim) -> None:
 
 @pytest.mark.parametrize(
     "claim",
-    ["a\r\nX-Roles: root", "a\n", "\ta", "a\0", "\x7f", "a\u0085b", "\ud800", ["ok", "a\rb"], " root", "root ", ["a", " b"]],
+    [
+        "a\r\nX-Roles: root",
+        "a\n",
+        "\ta",
+        "a\0",
+        "\x7f",
+        "a\u0085b",
+        "\ud800",
+        ["ok", "a\rb"],
+        " root",
+        "root ",
+        ["a", " b"],
+    ],
 )
 def test_a_value_that_could_be_read_as_another_refuses_the_request(claim) -> None:
     refusal = header(claim)

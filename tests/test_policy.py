@@ -146,7 +146,8 @@ def test_role_claims_of_the_wrong_type_show_no_role(claims) -> None:
 @pytest.mark.parametrize(
     ("wanted", "claim", "passes"),
     [
-        ("a", "a", True), ("a", "A", False), ("a", ["b", "a"], True), (["a", "b"], "b", True), (["a", "b"], ["c"], False),
+        ("a", "a", True), ("a", "A", False), ("a", ["b", "a"], True), (["a", "b"], "b", True),
+        (["a", "b"], ["c"], False),
         (True, True, True), (True, 1, False), (True, "true", False), (1, True, False), (1, 1, True), (1, 1.0, True),
         (1, "1", False), ("1", 1, False), (1.5, 1.5, True), (0, False, False), (False, 0, False), (False, None, False),
         ("a", {"a": 1}, False), ("a", None, False), ("", "", True),

@@ -168,7 +168,9 @@ def rank(pattern: str) -> list[int]:
     return [order[s.kind.value] for s in parse_path(pattern).segments]
 
 
-@given(st.lists(PATTERN, min_size=1, max_size=6), st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=5))
+@given(
+    st.lists(PATTERN, min_size=1, max_size=6), st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=5)
+)
 def test_the_table_agrees_with_trying_every_route(patterns: list[str], parts: list[str]) -> None:
     unique = list({parse_path(p).shape: p for p in patterns}.values())
     path = "/" + "/".join(parts)

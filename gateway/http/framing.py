@@ -1,7 +1,7 @@
-"""Whether the head of a backend's answer can be trusted to frame its body (RFC 9112 §6.3).
+"""Whether a head frames its body in exactly one way (RFC 9112 §6): requests of clients, answers of backends.
 
-Parsers differ in what they forgive; what two could read differently is a broken backend (502), and its connection
-is thrown away.
+Parsers differ in what they forgive, and smuggling lives in the difference. What two could read differently is a
+refused request (400) or a broken backend (502), and in both cases the end of the connection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,20 @@ _INFORMATIONAL = range(100, 200)
 _STATUSES = range(100, 600)
 
 
-def framing_problem(status: int, version: tuple[int, int], headers: Pairs) -> str | None:
+def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
+    """What is wrong with the framing of a request, in words for the client; `None` when nothing is."""
+    lengths = values_of(headers, "content-length")
+    encodings = values_of(headers, "transfer-encoding")
+    if lengths and encodings:
+        return "Content-Length and Transfer-Encoding exclude each other"
+    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
+        return "Content-Length is one number"
+    if encodings and (version < (1, 1) or not _is_chunked(encodings)):
+        return "Transfer-Encoding is exactly chunked, in HTTP/1.1 alone"
+    return None
+
+
+def answer_problem(status: int, version: tuple[int, int], headers: Pairs) -> str | None:
     """What is wrong with the framing of an answer, for the log; `None` when nothing is."""
     if status not in _STATUSES:
         return f"the status {status} is out of range"
@@ -26,7 +39,7 @@ def framing_problem(status: int, version: tuple[int, int], headers: Pairs) -> st
         return "Content-Length together with Transfer-Encoding"
     if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
         return "Content-Length is not one number"
-    if encodings and (version < (1, 1) or [e.strip().lower() for e in encodings] != ["chunked"]):
+    if encodings and (version < (1, 1) or not _is_chunked(encodings)):
         return "Transfer-Encoding is not exactly chunked"
     if any("\0" in value or "\r" in value or "\n" in value for _, value in headers):
         return "a header field has a control character"
@@ -41,3 +54,7 @@ def has_body(method: str, status: int) -> bool:
 def declared_length(headers: Pairs) -> str | None:
     lengths = values_of(headers, "content-length")
     return lengths[0] if lengths else None
+
+
+def _is_chunked(encodings: list[str]) -> bool:
+    return [encoding.strip(" \t").lower() for encoding in encodings] == ["chunked"]

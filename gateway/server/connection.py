@@ -12,11 +12,15 @@ from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import StreamReader
 
 from gateway.http.refusal import Refusal, render
 
 # What aiohttp's parser itself may hold of one line; the exact limits are checked once the head is whole.
 _PARSER_SLACK = 2
+# How long a refused client may go on sending: to close while its bytes are unread is a reset, which can take the
+# answer with it (RFC 9112 §9.6).
+_LINGER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class Gauge(Protocol):
 
 
 class Connection(web.RequestHandler):
-    """One client connection. `head_is_whole` and `exchange_is_over` are called by the lane around each request."""
+    """One client connection. `head_is_whole` and `exchange_is_over` are called by the lane around each request.
+
+    `refused` records what was refused before there was a request, and from whom, and gives it an id.
+    """
 
     def __init__(
         self,
@@ -46,7 +53,7 @@ class Connection(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         gauge: Gauge,
-        new_request_id: Callable[[], str],
+        refused: Callable[[Refusal, str], str],
     ) -> None:
         super().__init__(
             manager,
@@ -54,18 +61,30 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for: no log of its own
             auto_decompress=False,  # bodies pass as they are
             keepalive_timeout=limits.idle_timeout_s,
+            lingering_time=_LINGER_S,
             max_line_size=limits.max_header_bytes * _PARSER_SLACK,
             max_field_size=limits.max_header_bytes * _PARSER_SLACK,
-            max_headers=limits.max_headers * _PARSER_SLACK,
+            # The parser tells too many fields from nonsense by its text alone; the size limits stop it first.
+            max_headers=limits.max_header_bytes,
         )
         self._limits = limits
         self._gauge = gauge
-        self._new_request_id = new_request_id
+        self._refused = refused
         self._is_counted = False
         self._is_busy = False
         self._head_bytes = 0
-        self._has_line = False  # whether the head's first line is whole
+        self._line_bytes = 0  # of the head's first line
+        self._has_line = False  # whether that line is whole
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._last_deadline: asyncio.TimerHandle | None = None
+        self._body: StreamReader | None = None  # of the request under way
+        self._ahead_bytes = 0  # what came behind that request before it was answered
+        self._is_draining = False
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a request is under way, or has begun to arrive."""
+        return self.transport is not None and (self._is_busy or bool(self._messages) or self._head_deadline is not None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._gauge.connections += 1
@@ -80,14 +99,18 @@ class Connection(web.RequestHandler):
             self._gauge.connections -= 1
             self._is_counted = False
         self._drop_deadline()
+        if self._last_deadline is not None:
+            self._last_deadline.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if not self._is_busy and not self._force_close:
             self._head_bytes += len(data)
-            self._has_line = self._has_line or b"\n" in data
+            self._measure_line(data)
             if self._head_deadline is None:
                 self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+        elif self._body is not None and self._body.is_eof() and not self._upgraded:
+            self._came_ahead(len(data))
         super().data_received(data)
         if (
             not self._is_busy
@@ -96,16 +119,24 @@ class Connection(web.RequestHandler):
         ):
             self._refuse(self._too_large())
 
-    def head_is_whole(self) -> None:
+    def head_is_whole(self, body: StreamReader) -> None:
         """A request's head has been read: the deadline for it is met."""
         self._is_busy = True
-        self._head_bytes = 0
+        self._body = body
+        self._head_bytes = self._line_bytes = 0
         self._has_line = False
         self._drop_deadline()
 
     def exchange_is_over(self) -> None:
-        """The next bytes belong to the next head."""
-        self._is_busy = False
+        """The next bytes belong to the next head, once the rest of the body has come."""
+        if self._body is not None:
+            self._body.on_eof(self._await_head)
+
+    def drain(self) -> None:
+        """Take no request that has not begun; end when there is none."""
+        self._is_draining = True
+        if not self.is_active:
+            self.force_close()
 
     def handle_error(
         self,
@@ -117,13 +148,15 @@ class Connection(web.RequestHandler):
         """The answer to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
         _ = message  # quotes what the client sent
         refusal = self._parser_refusal(exc)
-        self.head_is_whole()
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun; nothing else can be said on this connection")
         if status != HTTPStatus.BAD_REQUEST:
             self.logger.error("the gateway failed on a request", exc_info=exc)
             refusal = Refusal("internal_error", "the gateway failed on this request")
-        return self._as_response(refusal)
+        if request.writer.output_size == 0:
+            # Not through aiohttp's response, which would take what it could not parse for HTTP/1.0.
+            self._refuse(refusal)
+        elif self.transport is not None:
+            self.transport.abort()  # the answer was cut short, and must not look whole
+        return Said()
 
     def _parser_refusal(self, exc: BaseException | None) -> Refusal:
         if isinstance(exc, LineTooLong):
@@ -131,20 +164,15 @@ class Connection(web.RequestHandler):
         return Refusal("invalid_request", "this is not a valid HTTP/1.1 request")
 
     def _too_large(self) -> Refusal:
-        if not self._has_line:
+        if self._line_bytes > self._limits.max_header_bytes:
             return Refusal("uri_too_long", "the request target is too long")
         return Refusal("headers_too_large", "the header fields are too large or too many")
 
-    def _as_response(self, refusal: Refusal) -> web.Response:
-        request_id = self._new_request_id()
-        rendered = render(refusal, request_id)
-        response = web.Response(
-            status=rendered.status,
-            body=rendered.body,
-            headers=[*rendered.headers, ("X-Request-Id", request_id)],
-        )
-        response.force_close()
-        return response
+    def _measure_line(self, data: bytes) -> None:
+        if not self._has_line:
+            end = data.find(b"\n")
+            self._has_line = end >= 0
+            self._line_bytes += end if self._has_line else len(data)
 
     def _head_is_late(self) -> None:
         self._head_deadline = None
@@ -152,15 +180,58 @@ class Connection(web.RequestHandler):
             self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer without a request: what came is no head yet."""
+        """Answer without a request: what came is no head yet. The connection ends with it."""
         if self.transport is not None and not self._force_close:
-            self.transport.write(wire_form(refusal, self._new_request_id()))
-        self.force_close()
+            self.answer_last(wire_form(refusal, self._refused(refusal, self._peer())))
+
+    def answer_last(self, wire: bytes) -> None:
+        """Send these bytes as they are, and end the connection so that they arrive."""
+        if self.transport is None:
+            return
+        self._drop_deadline()
+        self.transport.write(wire)
+        self._force_close = True  # from now on what comes is read and dropped
+        if self._waiter is not None:
+            self._waiter.cancel()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._last_deadline = self._loop.call_later(_LINGER_S, self.transport.close)
+
+    def _await_head(self) -> None:
+        self._is_busy = False
+        self._body = None
+        if self._ahead_bytes > self._ahead_max and not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+        self._ahead_bytes = 0
+        if self._is_draining:
+            self.close()
+
+    @property
+    def _ahead_max(self) -> int:
+        return self._limits.max_header_bytes * _PARSER_SLACK
+
+    def _came_ahead(self, size: int) -> None:
+        """Read no further ahead than one head: the parser would hold whatever came."""
+        self._ahead_bytes += size
+        if self._ahead_bytes > self._ahead_max:
+            self._pause_transport_reading()
+
+    def _peer(self) -> str:
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(peer[0]) if isinstance(peer, tuple) else ""
 
     def _drop_deadline(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+
+class Said(web.StreamResponse):
+    """Stands for an answer that is on the wire already; aiohttp is told that there is nobody to send one to."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        _ = request
+        raise ConnectionResetError("the answer has been given")
 
 
 def wire_form(refusal: Refusal, request_id: str) -> bytes:

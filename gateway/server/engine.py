@@ -131,7 +131,9 @@ class Engine:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop accepting, let exchanges end for `timeout_s` (else as configured), release everything."""
         self._is_draining = True
-        running = self.running
+        if self._running is None:
+            return
+        running = self._running
         if self._listener is not None:
             await self._listener.drain(running.config.server.shutdown_timeout if timeout_s is None else timeout_s)
         retiring = list(self._retiring.items())

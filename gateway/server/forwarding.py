@@ -18,9 +18,9 @@ from aiohttp import web
 
 from gateway.config.upstream import Backend
 from gateway.gate import GatedRoute
+from gateway.http.framing import answer_problem, declared_length, has_body
 from gateway.http.headers import Pairs, response_to_client, values_of
 from gateway.http.refusal import Refusal
-from gateway.http.response import declared_length, framing_problem, has_body
 from gateway.pipeline import Allow
 from gateway.server.backend_client import (
     BackendBrokenError,
@@ -81,8 +81,8 @@ class Forwarder:
             return await self._pass_on(request, upstream, allow, exchange)
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
-            # Returns the connection to the pool only when the answer was read to its end, else closes it.
-            upstream.release() if upstream.content.at_eof() and not upstream.closed else upstream.close()
+            # An answer that was read to its end has given its connection back; another one's is closed.
+            upstream.close()
 
     async def _send_with_retries(
         self, request: web.Request, allow: Allow, rotation: Rotation, body: RequestBody, exchange: Exchange
@@ -136,7 +136,7 @@ class Forwarder:
         except TimeoutError:
             raise BackendTimeoutError("no response headers within timeout") from None
         version = (1, 0) if upstream.version is None else (upstream.version.major, upstream.version.minor)
-        problem = framing_problem(upstream.status, version, pairs(upstream.raw_headers))
+        problem = answer_problem(upstream.status, version, pairs(upstream.raw_headers))
         if upstream.status == _SWITCHING_PROTOCOLS and not wants_websocket(request):
             problem = "101 to a request that asked for no upgrade"
         if problem is not None:
@@ -170,8 +170,9 @@ class Forwarder:
                 exchange.bytes_sent += len(chunk)
             await response.write_eof()
         except (aiohttp.ClientError, TimeoutError):
+            is_gone = request.transport is None or request.transport.is_closing()
+            exchange.reason = "the client left" if is_gone else "the backend's answer broke off"
             abort(request)
-            exchange.reason = "the backend's answer broke off"
         return response
 
 

@@ -6,25 +6,41 @@ must be forwarded. One configuration is taken at the start and used to the end, 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol, assert_never
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.http.refusal import Refusal, render
 from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
 from gateway.server.backend_client import pairs
-from gateway.server.connection import Connection
+from gateway.server.connection import Connection, Said, wire_form
 from gateway.server.cors import RouteCors
 from gateway.server.exchange import Exchange
-from gateway.server.forwarding import Forwarder
+from gateway.server.forwarding import Forwarder, abort
 from gateway.server.passing import drop_additions
 from gateway.server.running import Running
 
+_logger = logging.getLogger(__name__)
+
 # A refused body up to this size is read and dropped so that the connection can be kept; a larger one costs it.
 _DRAINED_BYTES_MAX = 2**16
+_VERSIONS = (HttpVersion10, HttpVersion11)
+# After these, what follows on the connection may not be what it seems.
+_UNTRUSTED_FRAMING = frozenset(
+    {
+        "invalid_request",
+        "invalid_target",
+        "uri_too_long",
+        "headers_too_large",
+        "content_too_large",
+        "request_timeout",
+        "internal_error",
+    }
+)
 
 
 class Recorder(Protocol):
@@ -57,7 +73,7 @@ class Lane:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         connection = request.protocol
         if isinstance(connection, Connection):
-            connection.head_is_whole()
+            connection.head_is_whole(request.content)
         running = self._current()
         running.exchanges += 1
         self._recorder.requests_in_flight += 1
@@ -69,6 +85,15 @@ class Lane:
         request[_EXCHANGE] = exchange
         try:
             return await self._answer(request, running, head, exchange)
+        except ConnectionError:
+            raise  # the client is gone; there is nobody to tell
+        except Exception:
+            # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
+            _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
+            if request.writer.output_size > 0:
+                abort(request)
+                raise
+            return self._refuse(request, Refusal("internal_error", "the gateway failed on this request"), exchange)
         finally:
             exchange.duration_s = time.monotonic() - started
             running.exchanges -= 1
@@ -76,6 +101,13 @@ class Lane:
             self._recorder.finished(exchange)
             if isinstance(connection, Connection):
                 connection.exchange_is_over()
+
+    def refused(self, refusal: Refusal, client: str) -> str:
+        """Record the refusal of what never became a request; returns the id it is known by."""
+        exchange = Exchange(self._new_request_id(), "", "", client, time.time())
+        exchange.status, exchange.code = refusal.status, refusal.code
+        self._recorder.finished(exchange)
+        return exchange.request_id
 
     def _head(self, request: web.Request) -> Request:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
@@ -141,9 +173,13 @@ class Lane:
     def _refuse(self, request: web.Request, refusal: Refusal, exchange: Exchange) -> web.StreamResponse:
         exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
         rendered = render(refusal, exchange.request_id)
+        if request.version not in _VERSIONS and isinstance(request.protocol, Connection):
+            # aiohttp answers in the version it was asked in; there is no such answer.
+            request.protocol.answer_last(wire_form(refusal, exchange.request_id))
+            return Said()
         response = web.Response(status=rendered.status, body=rendered.body, headers=rendered.headers)
         exchange.bytes_sent = 0 if request.method == "HEAD" else len(rendered.body)
-        if request.body_exists and not request.content.at_eof() and _costs_connection(request, refusal):
+        if refusal.code in _UNTRUSTED_FRAMING or _has_costly_body(request):
             response.force_close()
         return response
 
@@ -161,12 +197,12 @@ class Lane:
 _EXCHANGE = web.RequestKey("exchange", Exchange)
 
 
-def _costs_connection(request: web.Request, refusal: Refusal) -> bool:
-    """Whether to close rather than to read a body nobody wants; it is never the next request (CVE-2025-4366)."""
-    if "Expect" in request.headers or refusal.code in {"content_too_large", "request_timeout", "invalid_request"}:
-        return True
+def _has_costly_body(request: web.Request) -> bool:
+    """Whether a body that nobody wants is better cut off than read; it is never the next request (CVE-2025-4366)."""
+    if not request.body_exists or request.content.at_eof():
+        return False
     length = request.content_length
-    return length is None or length > _DRAINED_BYTES_MAX
+    return "Expect" in request.headers or length is None or length > _DRAINED_BYTES_MAX
 
 
 def _name(claim: object) -> str | None:

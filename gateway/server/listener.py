@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 
 from aiohttp import web
@@ -15,6 +16,9 @@ from gateway.server.lane import Lane, Recorder
 from gateway.server.running import Running
 
 _BACKLOG = 2048
+_DRAIN_POLL_S = 0.05
+# For an exchange that is cut to end; aiohttp takes 0 for no limit at all.
+_CUT_S = 0.1
 
 
 class Listener:
@@ -31,7 +35,6 @@ class Listener:
     ) -> None:
         self._gauge = gauge
         self._limits = limits
-        self._new_request_id = new_request_id
         app = web.Application(middlewares=[self._catch_what_no_path_matches])
         self._lane = Lane(app, current, forwarder, recorder, new_request_id)
         app.router.add_route("*", "/{path:.*}", self._lane.handle, expect_handler=_expect_nothing)
@@ -45,18 +48,13 @@ class Listener:
         loop = asyncio.get_running_loop()
 
         def connect() -> Connection:
-            return Connection(
-                manager, loop=loop, limits=self._limits, gauge=self._gauge, new_request_id=self._new_request_id
-            )
+            return Connection(manager, loop=loop, limits=self._limits, gauge=self._gauge, refused=self._lane.refused)
 
         timeout_s = self._limits.header_timeout_s if tls is not None else None
-        if sock.family == socket.AF_UNIX:
-            create = loop.create_unix_server(
-                connect, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s
-            )
-        else:
-            create = loop.create_server(connect, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s)
-        self._server = await create
+        # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
+        self._server = await loop.create_server(
+            connect, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s
+        )
 
     def limit(self, limits: Limits) -> None:
         """Hold connections that are opened from now on to `limits`."""
@@ -66,13 +64,22 @@ class Listener:
         """Accept nothing more, let exchanges end for `timeout_s`, then cut what is left."""
         self._lane.is_draining = True
         if self._server is not None:
+            for _ in range(2):  # a turn to accept what waits in the socket, which closing would reset
+                await asyncio.sleep(0)
             self._server.close()
-        manager = self._runner.server
-        if manager is not None:
-            manager.pre_shutdown()
-            # Waits for exchanges under way, then closes their connections whatever they are at.
-            await manager.shutdown(timeout_s)
+        # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
+        for connection in self._connections():
+            connection.drain()
+        deadline = time.monotonic() + timeout_s
+        while any(one.is_active for one in self._connections()) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
+            await asyncio.sleep(_DRAIN_POLL_S)
+        if self._runner.server is not None:
+            await self._runner.server.shutdown(_CUT_S)
         await self._runner.cleanup()
+
+    def _connections(self) -> list[Connection]:
+        found = [] if self._runner.server is None else self._runner.server.connections
+        return [one for one in found if isinstance(one, Connection)]
 
     @web.middleware
     async def _catch_what_no_path_matches(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.server.worker import Source
 
 # What is killed ends at once, unless the kernel itself is stuck.
 _KILLED_S = 5.0
+_PURGE_ID_BYTES = 16
 
 
 class StartError(Exception):
@@ -77,22 +79,24 @@ class Supervisor:
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting and let the workers finish for at most `timeout_s`, then kill what is left.
 
-        May be called again while it runs, with a shorter time.
+        May be called again with a shorter time, while it runs or after it was cancelled.
         """
         self._draining.set()
         unbind(self._sockets)
         # A little earlier than ours: workers that reach their deadline close their connections in order.
         worker_s = max(timeout_s * 0.9, timeout_s - 1)
         telling = [asyncio.create_task(_drain(worker, worker_s), name="drain") for worker in self._workers()]
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
-            for worker in self._workers():
-                event(logging.WARNING, "worker_killed", worker.pid, "not done at the deadline")
-                worker.kill()
-            await asyncio.wait(self._running, timeout=_KILLED_S)
-        for task in telling:
-            task.cancel()
-        await asyncio.gather(*telling, return_exceptions=True)
+        try:
+            if self._running:
+                await asyncio.wait(self._running, timeout=timeout_s)
+                for worker in self._workers():
+                    event(logging.WARNING, "worker_killed", worker.pid, "not done at the deadline")
+                    worker.kill()
+                await asyncio.wait(self._running, timeout=_KILLED_S)
+        finally:
+            for task in telling:
+                task.cancel()
+            await asyncio.gather(*telling, return_exceptions=True)
 
     async def reload(self, source: Source) -> None:
         """Have every worker serve `source`, and those to come. Raises `ReloadRefusedError`: none serves it.
@@ -122,7 +126,9 @@ class Supervisor:
         """Returns when no worker holds what `selector` names. Raises `InstanceError` when that is not certain."""
         if not self._serving():
             raise InstanceError("no worker is running")
-        purges = (_purge(worker, selector) for worker in self._workers())
+        # One order under one id: a worker that hears of it from the fleet as well forgets once.
+        order = {**selector, "id": secrets.token_hex(_PURGE_ID_BYTES)}
+        purges = (_purge(worker, order) for worker in self._workers())
         evicted = 0
         for result in await asyncio.gather(*purges, return_exceptions=True):
             if isinstance(result, BaseException):
@@ -146,8 +152,9 @@ class Supervisor:
         told = [worker.readiness for worker in self._serving()]
         able = [one for one in told if one.ready]
         self._all_were_ready = self._all_were_ready or len(able) == len(self._sockets)
-        checks = dict((able or told)[0].checks) if told else {}
-        checks["workers"] = f"{len(told)}/{len(self._sockets)}"
+        checks: dict[str, Any] = {"workers": f"{len(told)}/{len(self._sockets)}"}
+        for one in sorted(told, key=lambda one: not one.ready):  # where they differ, what is wrong is shown
+            checks |= one.checks
         if able and self._all_were_ready and not self._draining.is_set():
             return Readiness(ready=True, checks=checks)
         reasons = ["draining"] if self._draining.is_set() else []

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.http.response import framing_problem, has_body
+from gateway.http.framing import answer_problem, has_body, request_problem
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from gateway.http.response import framing_problem, has_body
     ],
 )
 def test_an_answer_that_two_could_frame_differently_is_a_problem(status, version, headers) -> None:
-    assert framing_problem(status, version, headers)
+    assert answer_problem(status, version, headers)
 
 
 @pytest.mark.parametrize("headers", [[], [("Content-Length", "5")], [("Transfer-Encoding", "Chunked")]])
 def test_ordinary_framing_is_none(headers) -> None:
-    assert framing_problem(200, (1, 1), headers) is None
+    assert answer_problem(200, (1, 1), headers) is None
 
 
 def test_some_answers_have_no_body_whatever_they_say() -> None:
@@ -34,3 +34,25 @@ def test_some_answers_have_no_body_whatever_they_say() -> None:
     assert not has_body("GET", 204)
     assert not has_body("GET", 304)
     assert not has_body("GET", 103)
+
+
+@pytest.mark.parametrize(
+    ("version", "headers"),
+    [
+        ((1, 1), [("Content-Length", "5"), ("Transfer-Encoding", "chunked")]),
+        ((1, 1), [("Content-Length", "5"), ("content-length", "5")]),
+        ((1, 1), [("Transfer-Encoding", "gzip, chunked")]),
+        ((1, 1), [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "identity")]),
+        ((1, 1), [("Transfer-Encoding", "\x0bchunked")]),
+        ((1, 0), [("Transfer-Encoding", "chunked")]),
+        *(((1, 1), [("Content-Length", value)]) for value in
+          ("", "+5", "-5", "0x5", "5,5", "5 5", "1_0", "\u0665", "\u00b2", "9" * 20)),
+    ],
+)  # fmt: skip
+def test_a_request_that_two_could_frame_differently_is_a_problem(version, headers) -> None:
+    assert request_problem(version, headers)
+
+
+@pytest.mark.parametrize("headers", [[], [("Content-Length", "005")], [("Transfer-Encoding", "CHUNKED")]])
+def test_an_ordinarily_framed_request_is_none(headers) -> None:
+    assert request_problem((1, 1), headers) is None

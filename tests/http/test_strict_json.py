@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,5 @@ def test_all_else_is_what_json_says(value) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_a_json_error(body: bytes) -> None:
-    try:
+    with suppress(JSONError):
         loads(body)
-    except JSONError as error:
-        assert str(error)

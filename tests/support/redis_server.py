@@ -94,7 +94,7 @@ class RedisServer:
     tls: tuple[Path, Path, Path] | None = None
     config: str | None = None
     port: int = field(default_factory=free_port)
-    _folder: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory)
+    _folder: Path | None = None
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -104,15 +104,13 @@ class RedisServer:
             return f"rediss://{login}127.0.0.1:{self.port}/0?ssl_ca_certs={self.tls[2]}"
         return f"redis://{login}127.0.0.1:{self.port}/0"
 
-    @property
-    def _output(self) -> Path:
-        return Path(self._folder.name) / "output"
-
     def client(self) -> Redis:
         """A plain client, for looking at what lies in it and for doing it harm."""
         return Redis(host="127.0.0.1", port=self.port, password=self.password)
 
     def start(self) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         listen = ["--port", str(self.port)]
         if self.tls is not None:
             certificate, key, authority = self.tls
@@ -123,22 +121,23 @@ class RedisServer:
             listen += ["--requirepass", self.password]
         command: list[str] = [str(redis_binary())]
         if self.config is not None:
-            file = Path(self._folder.name) / "redis.conf"
+            file = self._folder / "redis.conf"
             file.write_text(self.config)
             command.append(str(file))
-        command += [*listen, "--bind", "127.0.0.1", "--dir", self._folder.name]
+        command += [*listen, "--bind", "127.0.0.1", "--dir", str(self._folder)]
         if "--sentinel" not in self.options:
             command += ["--save", "", "--appendonly", "no"]
-        with self._output.open("wb") as output:
+        output_file = self._folder / "output"
+        with output_file.open("wb") as output:
             self._process = subprocess.Popen([*command, *self.options], stdout=output, stderr=subprocess.STDOUT)
-        self._await_listening()
+        self._await_listening(output_file)
 
-    def _await_listening(self) -> None:
+    def _await_listening(self, output_file: Path) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise RuntimeError(f"redis-server ended at once: {self._output.read_text()}")
+                raise RuntimeError(f"redis-server ended at once: {output_file.read_text()}")
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                     if self.tls is not None:
@@ -154,7 +153,9 @@ class RedisServer:
     def stop(self) -> None:
         """Ends it if it runs, and takes its files away."""
         self.kill()
-        self._folder.cleanup()
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
+            self._folder = None
 
     def kill(self) -> None:
         """At once, as a crash would. It can be started again on the same port, empty."""

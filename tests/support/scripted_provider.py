@@ -137,6 +137,13 @@ class ScriptedProvider:
         }
         return {**document, **more}
 
+    async def __aenter__(self) -> ScriptedProvider:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
     async def start(self, port: int = 0) -> None:
         """Listen, on the port it had before where it was stopped."""
         self._server = await asyncio.start_server(

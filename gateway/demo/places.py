@@ -1,0 +1,54 @@
+"""Where the parts of the demo listen: four ports of 127.0.0.1, by habit or from a base."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+
+from gateway.config.values import Address
+from gateway.server.sockets import BindError, bind, unbind
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The ports. An address, not `localhost`: that may be `::1` for one program and 127.0.0.1 for the next."""
+
+    gateway: int = 8080
+    admin: int = 9090
+    provider: int = 8081
+    backend: int = 8082
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://{HOST}:{self.gateway}"
+
+    @property
+    def admin_url(self) -> str:
+        return f"http://{HOST}:{self.admin}"
+
+    @property
+    def provider_url(self) -> str:
+        return f"http://{HOST}:{self.provider}"
+
+    @property
+    def backend_url(self) -> str:
+        return f"http://{HOST}:{self.backend}"
+
+
+def places_from(base: int | None) -> Places:
+    """The usual ports, or with a base N the ports N, N+1, N+2 and N+3 in the order of the fields."""
+    return Places() if base is None else Places(base, base + 1, base + 2, base + 3)
+
+
+def check_free(places: Places) -> None:
+    """Raises `BindError`, which names each port that cannot be listened on, before anything is started."""
+    reasons = []
+    for field, port in zip(fields(places), astuple(places), strict=True):
+        try:
+            unbind(bind(Address(HOST, port)))
+        except BindError as error:
+            reasons.append(f"{field.name}: {error}")
+    if reasons:
+        wanted = "; ".join(reasons)
+        raise BindError(f"{wanted}. With --port-base N the demo takes the ports N, N+1, N+2 and N+3 instead")

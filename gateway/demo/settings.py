@@ -1,0 +1,64 @@
+"""The demo's own configuration file: what a user would write, with the ports put in."""
+
+from __future__ import annotations
+
+from string import Template
+
+from gateway.demo.places import HOST, Places
+from gateway.demo.realm import CLIENTS, REALM
+
+NAME = "demo.yaml"  # for messages; there is no such file
+ADMIN_TOKEN = "demo-admin-token"  # noqa: S105 - of a demo on loopback, printed by it
+TTL_S = 60
+
+_SETTINGS = Template("""\
+server:
+  listen: $host:$gateway
+
+admin:
+  listen: $host:$admin
+  token: $admin_token
+
+providers:
+  demo:
+    issuer: $provider_url/realms/$realm # discovery finds the endpoints
+    client_id: gateway
+    client_secret: $client_secret
+
+cache:
+  ttl: ${ttl_s}s # a token is introspected once in this time
+
+log: {level: warning, access: false} # the terminal is for the reader
+
+routes:
+  - name: public
+    match: {path: /public/**}
+    backend: $backend_url
+    auth: none
+
+  - name: orders
+    match: {path: /orders/**, methods: [GET]}
+    backend: $backend_url
+    auth: {scopes: [orders:read], audience: [orders-api]}
+
+  - name: orders-write
+    match: {path: /orders/**, methods: [POST, PUT, PATCH, DELETE]}
+    backend: $backend_url
+    auth: {scopes: [orders:write], audience: [orders-api], roles: [manager]}
+""")
+
+
+def text(places: Places) -> str:
+    """The YAML text for a gateway in front of the demo's provider and backend."""
+    secret = CLIENTS["gateway"].secret
+    return _SETTINGS.substitute(
+        host=HOST,
+        gateway=places.gateway,
+        admin=places.admin,
+        admin_token=ADMIN_TOKEN,
+        provider_url=places.provider_url,
+        realm=REALM,
+        client_secret=secret,
+        ttl_s=TTL_S,
+        backend_url=places.backend_url,
+    )

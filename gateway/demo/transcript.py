@@ -1,0 +1,89 @@
+"""How the demo speaks: plain lines for people, with colour on a terminal and nothing but text anywhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from gateway.demo.guide import addresses, pastes
+from gateway.demo.places import Places
+
+_BOLD, _DIM, _GREEN, _RED = "1", "2", "32", "31"
+_INDENT = "   "
+
+
+class Transcript:
+    """Writes to `stream`, line by line. `environ` may ask for no colour (https://no-color.org)."""
+
+    def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ) -> None:
+        self._stream = stream
+        self._has_colour = stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+        self._yes, self._no = ("✓", "✗") if _can_write("✓✗", stream) else ("ok:", "FAILED:")
+
+    def guide(self, places: Places) -> None:
+        """All that one needs to try the demo by hand."""
+        self._line(self._in("A gateway, a provider and a backend in one process, on loopback alone.", _BOLD))
+        self._line()
+        for name, url, meaning in addresses(places):
+            self._line(f"  {name:<9} {url:<24} {meaning}")
+        self._line()
+        self._line("Paste into another terminal:")
+        for number, paste in enumerate(pastes(places), 1):
+            self._line()
+            self._line(self._in(f"# {number}. {paste.shows}", _DIM))
+            self._line(paste.command)
+        self._line()
+        self._line("`gateway demo --check` does all of it by itself. Ctrl-C stops this one.")
+
+    def opening(self, places: Places) -> None:
+        self._line(self._in("The demo's walk-through, over real connections.", _BOLD))
+        for name, url, _ in addresses(places):
+            self._line(f"  {name:<9} {url}")
+
+    def step(self, number: int, title: str) -> None:
+        self._line()
+        self._line(self._in(f"{number}. {title}", _BOLD))
+
+    def did(self, *lines: str) -> None:
+        """What was sent: the first line, and below it what else is worth a look."""
+        self._exchange(">", lines)
+
+    def came(self, *lines: str) -> None:
+        """What came back, in the same form."""
+        self._exchange("<", lines)
+
+    def passed(self, words: str) -> None:
+        self._line(f"{_INDENT}{self._in(self._yes, _GREEN)} {words}")
+
+    def failed(self, expected: str, came: str) -> None:
+        self._line(f"{_INDENT}{self._in(self._no, _RED)} expected: {expected}")
+        self._line(f"{_INDENT}  came: {came}")
+
+    def closing(self, words: str, *, is_good: bool) -> None:
+        self._line()
+        self._line(self._in(words, _GREEN if is_good else _RED))
+
+    def stopped(self) -> None:
+        self._line()
+        self._line("Stopped.")
+
+    def _exchange(self, sign: str, lines: Sequence[str]) -> None:
+        self._line(f"{_INDENT}{sign} {lines[0]}")
+        for line in lines[1:]:
+            self._line(f"{_INDENT}    {self._in(line, _DIM)}")
+
+    def _in(self, words: str, style: str) -> str:
+        return f"\x1b[{style}m{words}\x1b[0m" if self._has_colour else words
+
+    def _line(self, text: str = "") -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()  # a step that hangs must be seen in a pipe, too
+
+
+def _can_write(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

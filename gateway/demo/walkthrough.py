@@ -1,0 +1,221 @@
+"""The walk-through: the gateway's promises, one by one, asked of a running demo over real connections.
+
+Each step says what it did and what came back, and ends with what that shows; the first that does not show it ends
+the walk. Nothing is taken from inside the gateway: what is claimed is read off the backend, the provider's own count
+of introspections and the metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from gateway.demo.caller import Caller, Reply, UnexpectedError
+from gateway.demo.guide import PROTOCOL
+from gateway.demo.places import Places
+from gateway.demo.settings import ADMIN_TOKEN, TTL_S
+from gateway.demo.transcript import Transcript
+
+_IDENTITY = ("X-User-Id", "X-User-Name", "X-Client-Id", "X-Scopes", "X-Roles")
+_FORGED = {"X-User-Name": "mallory", "x_user_id": "mallory", "X.Roles": "mallory", "Connection": "X-User-Id"}
+_FORGER = "mallory"
+_SHOWN_METRICS = ("gateway_requests_total", "gateway_cache_lookups_total", "gateway_introspections_total")
+
+
+async def walk(places: Places, introspections: Callable[[], int], transcript: Transcript) -> bool:
+    """Go through all steps; whether all went as they should. `introspections` is the provider's own count."""
+    transcript.opening(places)
+    async with Caller() as caller:
+        walker = _Walker(places, introspections, transcript, caller)
+        for number, (title, step) in enumerate(walker.steps(), 1):
+            transcript.step(number, title)
+            try:
+                transcript.passed(await step())
+            except UnexpectedError as error:
+                transcript.failed(error.expected, error.came)
+                transcript.closing(
+                    f"Step {number} of {len(walker.steps())} failed; no further step was tried.", is_good=False
+                )
+                return False
+    transcript.closing(f"All {len(walker.steps())} steps went as they should.", is_good=True)
+    return True
+
+
+class _Walker:
+    def __init__(
+        self, places: Places, introspections: Callable[[], int], transcript: Transcript, caller: Caller
+    ) -> None:
+        self._places = places
+        self._introspections = introspections
+        self._say = transcript
+        self._caller = caller
+        self._alice = ""
+
+    def steps(self) -> tuple[tuple[str, Callable[[], Awaitable[str]]], ...]:
+        return (
+            ("No token", self._no_token),
+            ("A token from the provider's token endpoint", self._get_token),
+            ("The call: the backend is told who is calling", self._call),
+            ("Forged identity headers", self._forge),
+            ("The same token again: the answer comes from the cache", self._call_again),
+            ("A token without the scope", self._missing_scope),
+            ("A revoked token", self._revoke),
+            ("The metrics", self._metrics),
+        )
+
+    async def _no_token(self) -> str:
+        before = self._introspections()
+        reply = await self._get("/orders/7")
+        _expect_refusal(reply, 401, "token_missing")
+        challenge = reply.headers.get("WWW-Authenticate", "nothing")
+        _expect(
+            challenge == 'Bearer realm="gateway"', "a challenge without an error (RFC 6750, section 3.1)", challenge
+        )
+        self._say.came("401 token_missing", f"WWW-Authenticate: {challenge}")
+        _expect(self._introspections() == before, "no introspection", "one")
+        return "Refused, and the provider was not asked."
+
+    async def _get_token(self) -> str:
+        self._alice = await self._token_of("alice")
+        return "alice has a token, which the gateway has never seen."
+
+    async def _call(self) -> str:
+        before = self._introspections()
+        reply = await self._get("/orders/7", self._alice)
+        headers = _seen_by_backend(reply)
+        self._say.came(
+            "200 from the backend, which read", *(f"{name}: {headers[name]}" for name in _IDENTITY if name in headers)
+        )
+        for name in _IDENTITY:
+            _expect(name in headers, f"{name} at the backend", "none")
+        _expect(headers["X-User-Name"] == "alice", "X-User-Name: alice", f"X-User-Name: {headers['X-User-Name']}")
+        _expect("Authorization" not in headers, "no Authorization at the backend", "one")
+        asked = self._introspections() - before
+        _expect(asked == 1, "one introspection", f"{asked}")
+        return "The backend knows who is calling and did not get the token. The provider was asked once."
+
+    async def _forge(self) -> str:
+        for path, token in (("/orders/7", self._alice), ("/public/hello", None)):
+            reply = await self._get(path, token, _FORGED)
+            headers = _seen_by_backend(reply)
+            forged = [name for name, value in headers.items() if _FORGER in value]
+            _expect(not forged, "none of the forged headers at the backend", ", ".join(forged))
+            user = headers.get("X-User-Name")
+            wanted = "alice" if token else None
+            _expect(user == wanted, f"X-User-Name: {wanted}", f"X-User-Name: {user}")
+            _expect(("X-User-Id" in headers) == bool(token), "X-User-Id exactly where there is a token", "the opposite")
+            self._say.came("200 from the backend, which read", f"X-User-Name: {user}" if user else "no X-User-Name")
+        return "What the client wrote is gone, on the public route too; what the gateway wrote is there."
+
+    async def _call_again(self) -> str:
+        asked, hits = self._introspections(), await self._hits()
+        _seen_by_backend(await self._get("/orders/7", self._alice))
+        asked, hits = self._introspections() - asked, await self._hits() - hits
+        self._say.came("200 from the backend", f"introspections: +{asked}", f"cache hits: +{hits:g}")
+        _expect(asked == 0, "no further introspection", f"{asked}")
+        _expect(hits == 1, "one more hit in gateway_cache_lookups_total", f"{hits:g}")
+        return f"Within {TTL_S} s the provider is not asked about this token again. The policy is applied all the same."
+
+    async def _missing_scope(self) -> str:
+        bob = await self._token_of("bob")
+        reply = await self._get("/orders/7", bob)
+        _expect_refusal(reply, 403, "insufficient_scope")
+        challenge = reply.headers.get("WWW-Authenticate", "nothing")
+        _expect('scope="orders:read"' in challenge, 'a challenge with scope="orders:read"', challenge)
+        self._say.came("403 insufficient_scope", f"WWW-Authenticate: {challenge}")
+        return "A good token, but not good enough for this route: 403, with the scope that is missing."
+
+    async def _revoke(self) -> str:
+        url = f"{self._places.provider_url}/{PROTOCOL}/revoke"
+        self._say.did(f"POST {url}", "token: alice's")
+        form = {"client_id": "demo-app", "token": self._alice}
+        reply = await self._caller.request("POST", url, data=form)
+        _expect(reply.status == 200, "200", reply.words())  # noqa: PLR2004 - RFC 7009 §2.2
+        self._say.came("200")
+        _seen_by_backend(await self._get("/orders/7", self._alice))
+        self._say.came(
+            "200: still let in, for /revoke sends no event and the gateway has the answer of a moment ago.",
+            f"That ends with cache.ttl ({TTL_S} s) at the latest. Whoever revokes can end it at once:",
+        )
+        await self._forget(self._alice)
+        reply = await self._get("/orders/7", self._alice)
+        _expect_refusal(reply, 401, "invalid_token")
+        self._say.came("401 invalid_token", f"WWW-Authenticate: {reply.headers.get('WWW-Authenticate')}")
+        return "Refused. Without DELETE /cache it would have been as soon as the provider was asked again."
+
+    async def _metrics(self) -> str:
+        self._say.did(f"GET {self._places.admin_url}/metrics")
+        samples = await self._scrape()
+        shown = [one for one in samples if one.value and one.name in _SHOWN_METRICS]
+        self._say.came("200, and among others", *(_line(one) for one in shown))
+        counted = _sum(samples, "gateway_introspections_total")
+        asked = self._introspections()
+        _expect(counted == asked, f"gateway_introspections_total to be the provider's own {asked}", f"{counted:g}")
+        return f"The gateway counts {asked} introspections, and so does the provider."
+
+    async def _forget(self, token: str) -> None:
+        url = f"{self._places.admin_url}/cache"
+        self._say.did(f"DELETE {url}", "token: alice's")
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        reply = await self._caller.request("DELETE", url, headers, json={"token": token})
+        _expect(reply.document() == {"evicted": 1}, '{"evicted": 1}', reply.words())
+        self._say.came(reply.words())
+
+    async def _token_of(self, user: str) -> str:
+        url = f"{self._places.provider_url}/{PROTOCOL}/token"
+        self._say.did(f"POST {url}", f"grant_type=password username={user}")
+        form = {"grant_type": "password", "client_id": "demo-app", "username": user, "password": user}
+        reply = await self._caller.request("POST", url, data=form)
+        answer = reply.document()
+        token = answer.get("access_token")
+        _expect(isinstance(token, str) and bool(token), "an access_token", reply.words())
+        self._say.came(f"{reply.status}", f"scope: {answer.get('scope')}", f"expires_in: {answer.get('expires_in')}")
+        return str(token)
+
+    async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+        """Call the gateway, and say so. A token is shown by its first letters alone."""
+        sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+        shown = {**sent, "Authorization": f"Bearer {token[:6]}…"} if token else sent
+        url = f"{self._places.gateway_url}{path}"
+        self._say.did(f"GET {url}", *(f"{name}: {value}" for name, value in shown.items()))
+        return await self._caller.request("GET", url, sent)
+
+    async def _hits(self) -> float:
+        return _sum(await self._scrape(), "gateway_cache_lookups_total", tier="local", result="hit")
+
+    async def _scrape(self) -> list[Sample]:
+        reply = await self._caller.request("GET", f"{self._places.admin_url}/metrics")
+        try:
+            families = list(text_string_to_metric_families(reply.text))
+        except ValueError as error:
+            raise UnexpectedError("metrics in Prometheus' text format", str(error)) from error
+        return [sample for family in families for sample in family.samples]
+
+
+def _sum(samples: Iterable[Sample], name: str, **labels: str) -> float:
+    return sum(one.value for one in samples if one.name == name and labels.items() <= one.labels.items())
+
+
+def _line(sample: Sample) -> str:
+    labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+    return f"{sample.name}{{{labels}}} {sample.value:g}"
+
+
+def _expect(is_so: bool, expected: str, came: str) -> None:
+    if not is_so:
+        raise UnexpectedError(expected, came)
+
+
+def _expect_refusal(reply: Reply, status: int, code: str) -> None:
+    _expect(reply.status == status and reply.document().get("code") == code, f"{status} {code}", reply.words())
+
+
+def _seen_by_backend(reply: Reply) -> dict[str, str]:
+    """The header fields that the echo backend read."""
+    _expect(reply.status == 200, "200 from the backend", reply.words())  # noqa: PLR2004 - RFC 9110 §15.3.1
+    headers = reply.document().get("headers")
+    if not isinstance(headers, dict):
+        raise UnexpectedError("the backend's account of the request", reply.words())
+    return headers

@@ -1,0 +1,69 @@
+import signal
+import socket
+
+import pytest
+from support.demonstrated import STOP_WITHIN_S, checked, demonstrated, free_base
+
+from gateway.demo.guide import pastes
+
+ESCAPE = "\x1b"
+STEPS = [
+    "1. No token",
+    "2. A token from the provider's token endpoint",
+    "3. The call: the backend is told who is calling",
+    "4. Forged identity headers",
+    "5. The same token again: the answer comes from the cache",
+    "6. A token without the scope",
+    "7. A revoked token",
+    "8. The metrics",
+]
+
+
+def test_the_check_walks_through_all_steps_and_ends_with_0():
+    done = checked(free_base())
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line[:1].isdigit()] == STEPS
+    assert len([line for line in lines if line.startswith("   ✓ ")]) == len(STEPS)
+    assert lines[-1] == "All 8 steps went as they should."
+
+
+def test_what_is_shown_in_a_pipe_has_no_escape_codes_and_no_token():
+    done = checked(free_base())
+    assert ESCAPE not in done.stdout
+    assert "eyJ" in done.stdout
+    assert not [word for word in done.stdout.split() if word.startswith("eyJ") and len(word) > len("eyJhbG…")]
+
+
+def test_a_taken_port_ends_it_with_1_and_the_port_in_words():
+    base = free_base()
+    with socket.create_server(("127.0.0.1", base + 2)):
+        done = checked(base)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"provider: cannot listen on 127.0.0.1:{base + 2}: in use by another process" in done.stderr
+    assert done.stderr.count("cannot listen") == 1
+    assert "--port-base N" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_all_taken_ports_are_named_at_once():
+    base = free_base()
+    with socket.create_server(("127.0.0.1", base)), socket.create_server(("127.0.0.1", base + 3)):
+        done = checked(base)
+    assert f"127.0.0.1:{base}:" in done.stderr
+    assert f"127.0.0.1:{base + 3}:" in done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_prints_what_to_paste_and_a_signal_ends_it_with_0(stop):
+    with demonstrated() as (places, process, lines):
+        text = "\n".join(lines)
+        assert ESCAPE not in text
+        for url in (places.gateway_url, places.admin_url, places.provider_url, places.backend_url):
+            assert url in text
+        for paste in pastes(places):
+            assert paste.command in text
+        process.send_signal(stop)
+        rest, _ = process.communicate(timeout=STOP_WITHIN_S)
+        assert process.returncode == 0
+    assert rest.strip() == "Stopped."

@@ -1,0 +1,168 @@
+"""The commands as they are run: real processes, their output and their exit statuses."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from support.scripted_provider import ScriptedProvider
+
+from gateway.demo.provider import DemoProvider
+
+MINIMAL = """
+providers:
+  demo:
+    issuer: {issuer}
+    introspection_endpoint: {introspection}
+    token_endpoint: {token}
+    client_id: {client}
+    client_secret: {client}-secret
+routes:
+  - name: orders
+    match: {{path: "/orders/**"}}
+    backend: http://127.0.0.1:9
+    auth: {{scopes: [orders:read]}}
+"""
+
+
+async def gateway(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        out, err = await process.communicate(stdin.encode())
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def demo_provider():
+    provider = DemoProvider()
+    await provider.start()
+    yield provider
+    await provider.stop()
+
+
+@pytest.fixture
+def config_for(tmp_path: Path):
+    def write(provider, client: str = "gateway", more: str = "") -> str:
+        path = tmp_path / "gateway.yaml"
+        issuer = getattr(provider, "issuer", None) or provider.url
+        token = getattr(provider, "token_endpoint", None) or f"{provider.url}/token"
+        path.write_text(
+            MINIMAL.format(issuer=issuer, introspection=provider.introspection_endpoint, token=token, client=client)
+            + more
+        )
+        return str(path)
+
+    return write
+
+
+async def test_check_names_every_problem_and_exits_with_2(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("server: {workers: no}\nroutes:\n  - name: a\n    backend: nowhere\n")
+    status, out, err = await gateway("check", "-c", str(path))
+    assert (status, out) == (2, "")
+    lines = err.splitlines()
+    assert any(line.startswith(f"{path}:1: server.workers: ") for line in lines)
+    assert any(line.startswith(f"{path}:4: routes[0].backend: ") for line in lines)
+    assert all("; " in line for line in lines)
+
+
+async def test_serve_refuses_a_bad_file_with_the_lines_of_check(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: 5\n")
+    assert await gateway("serve", "-c", str(path)) == await gateway("check", "-c", str(path))
+
+
+async def test_check_says_ok(demo_provider, config_for) -> None:
+    status, out, err = await gateway("check", "-c", config_for(demo_provider))
+    assert (status, err) == (0, "")
+    assert "ok" in out
+
+
+async def test_a_file_that_is_not_there_is_a_problem_of_the_file() -> None:
+    status, _, err = await gateway("check", "-c", "/nowhere/gateway.yaml")
+    assert status == 2
+    assert "/nowhere/gateway.yaml" in err
+
+
+async def test_schema_is_json() -> None:
+    status, out, _ = await gateway("schema")
+    assert status == 0
+    assert json.loads(out)["properties"].keys() >= {"server", "providers", "routes"}
+
+
+async def test_a_token_is_issued_and_introspected(demo_provider, config_for) -> None:
+    path = config_for(demo_provider, client="demo-service")
+    status, out, _ = await gateway("token", "-c", path, "--scope", "orders:read")
+    assert status == 0
+    token = json.loads(out)["access_token"]
+    status, out, _ = await gateway("introspect", "-c", path, token)
+    assert status == 0
+    assert json.loads(out)["active"] is True
+    status, out, _ = await gateway("introspect", "-c", path, "-", stdin=token + "\n")
+    assert status == 0
+    assert json.loads(out)["scope"].split().count("orders:read") == 1
+
+
+async def test_a_refused_grant_exits_with_1_and_says_why(demo_provider, config_for) -> None:
+    status, out, err = await gateway(
+        "token", "-c", config_for(demo_provider), "--grant", "password", "--username", "alice", "--password", "wrong"
+    )
+    assert (status, out) == (1, "")
+    assert "invalid_grant" in err
+
+
+async def test_a_grant_without_what_it_needs_says_so(demo_provider, config_for) -> None:
+    status, _, err = await gateway("token", "-c", config_for(demo_provider), "--grant", "refresh_token")
+    assert status == 2
+    assert "--refresh-token" in err
+
+
+async def test_an_inactive_token_exits_with_1(demo_provider, config_for) -> None:
+    status, out, _ = await gateway("introspect", "-c", config_for(demo_provider), "nonsense")
+    assert (status, json.loads(out)) == (1, {"active": False})
+
+
+async def test_a_provider_that_can_not_tell_exits_with_3(config_for) -> None:
+    async with ScriptedProvider() as provider:
+        provider.default = {"active": "yes"}
+        path = config_for(provider)
+        status, out, err = await gateway("introspect", "-c", path, "secret-token-value")
+        assert (status, json.loads(out)) == (3, {"active": "yes"})
+        assert "active" in err
+    status, out, err = await gateway("introspect", "-c", path, "secret-token-value")
+    assert (status, out) == (3, "")
+    assert "secret-token-value" not in err
+
+
+async def test_explain_tells_the_decision_and_its_steps(demo_provider, config_for) -> None:
+    path = config_for(demo_provider, client="demo-service")
+    status, out, _ = await gateway("explain", "-c", path, "GET", "/orders/1")
+    told = json.loads(out)
+    assert status == 0
+    assert (told["route"], told["decision"], told["status"], told["code"]) == ("orders", "refuse", 401, "token_missing")
+    _, out, _ = await gateway("token", "-c", path)
+    token = json.loads(out)["access_token"]
+    _, out, _ = await gateway("explain", "-c", path, "GET", "http://api.example.com/orders/1", "--token", token)
+    told = json.loads(out)
+    assert told["decision"] == "allow"
+    assert any("active" in step for step in told["steps"])
+    assert token not in out
+
+
+async def test_an_unknown_provider_is_named_with_those_there_are(demo_provider, config_for) -> None:
+    status, _, err = await gateway("introspect", "-c", config_for(demo_provider), "--provider", "x", "t")
+    assert status == 2
+    assert "demo" in err
+
+
+async def test_an_address_in_use_is_said_in_words(demo_provider, config_for) -> None:
+    port = demo_provider.url.rpartition(":")[2]
+    more = f"server: {{listen: '127.0.0.1:{port}'}}\nadmin: {{listen: '127.0.0.1:0'}}\n"
+    status, _, err = await gateway("serve", "-c", config_for(demo_provider, more=more))
+    assert status == 1
+    assert "in use" in err
