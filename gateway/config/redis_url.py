@@ -22,7 +22,7 @@ from pydantic import SecretStr
 Kind = Literal["single", "sentinel", "cluster", "unix"]
 
 _URL = re.compile(
-    r"(rediss?(?:\+sentinel|\+cluster)?|unix)://(?:([^/?#\[\]]{0,2000})@)?([^@/?#]{0,2000})([^?#]{0,2000})(?:\?([^#]{0,2000}))?"
+    r"(rediss?(?:\+sentinel|\+cluster)?|unix)://(?:([^/?#\[\]]{0,2000})@)?([^@/?#]{0,2000})((?:/[^?#]{0,2000})?)(?:\?([^#]{0,2000}))?"
 )
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
 _DB = re.compile(r"[0-9]{1,4}")
