@@ -45,8 +45,6 @@ class Authenticator:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
     ) -> None:
-        self._introspectors = introspectors
-        self._keys = keys
         self._local = local
         self._shared = shared
         self._meter = meter
@@ -60,7 +58,7 @@ class Authenticator:
 
     def remembered(self, question: Question) -> Found | None:
         """What this process remembers, at once; `None` means `ask`."""
-        entry = self._fresh(self._key(question), question.max_age_s)
+        entry = self._fresh(self._source.key(question), question.max_age_s)
         if entry is None:
             return None  # counted by `ask`
         self._meter.looked_up("local", "hit")
@@ -68,7 +66,7 @@ class Authenticator:
 
     async def ask(self, question: Question) -> Found:
         """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
-        key = self._key(question)
+        key = self._source.key(question)
         entry = self._fresh(key, question.max_age_s)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
         while entry is None:
@@ -82,9 +80,10 @@ class Authenticator:
 
     def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
         """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
+        keys, introspectors = self._source.keys, self._source.introspectors
         if token is not None:
-            return purge_of(self._keys.key(each.identity, token) for each in self._introspectors.values())
-        return purge_everything() if sub is None else purge_of([self._keys.sub_tag(sub)])
+            return purge_of(keys.key(each.identity, token) for each in introspectors.values())
+        return purge_everything() if sub is None else purge_of([keys.sub_tag(sub)])
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -111,9 +110,6 @@ class Authenticator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _key(self, question: Question) -> bytes:
-        return self._keys.key(self._introspectors[question.provider].identity, question.token)
 
     def _fresh(self, key: bytes, max_age_s: float | None) -> Entry | None:
         now_s = self._monotonic()

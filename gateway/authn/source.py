@@ -25,6 +25,9 @@ class Source:
     clock: Callable[[], float]
     monotonic: Callable[[], float]
 
+    def key(self, question: Question) -> bytes:
+        return self.keys.key(self.introspectors[question.provider].identity, question.token)
+
     async def fetch(self, key: bytes, question: Question) -> Landed:
         """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""
         if self.shared is None:

@@ -13,9 +13,11 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from gateway.cache.address import TLS_FILES, RedisAddress
+from gateway.config.redis_url import RedisAddress
 
 Client = Redis | RedisCluster
+
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 # What a broken or lying server makes of the library: its own errors, and those of a parser that trusts its input.
 # Wide, and still not `Exception`: it is caught around calls of the client and nothing else.
@@ -69,9 +71,10 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
             cluster = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **data)
             return Link(cluster, (cluster.aclose,))
         case "sentinel":
+            options = dict(address.options)
             login = {
-                "username": address.options.get("sentinel_username"),
-                "password": address.options.get("sentinel_password"),
+                "username": options.get("sentinel_username"),
+                "password": options.get("sentinel_password"),
             }
             # The one class of the library without types.
             sentinel: Any = cast("Any", Sentinel)(
@@ -79,19 +82,20 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
             )
             primary = sentinel.master_for(address.service)
             return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
+        case "unix":
+            local = Redis(unix_socket_path=address.path, db=address.db, **data)
+            return Link(local, (local.aclose,))
         case "single":
-            if address.path is not None:
-                client = Redis(unix_socket_path=address.path, db=address.db, **data)
-            else:
-                [(host, port)] = address.hosts
-                client = Redis(host=host, port=port, db=address.db, **data)
-            return Link(client, (client.aclose,))
+            [(host, port)] = address.hosts
+            single = Redis(host=host, port=port, db=address.db, **data)
+            return Link(single, (single.aclose,))
 
 
 def _tls(address: RedisAddress) -> dict[str, Any]:
     if not address.tls:
         return {}
-    files = {name: address.options[name] for name in TLS_FILES if name in address.options}
+    options = dict(address.options)
+    files = {name: options[name] for name in _TLS_FILES if name in options}
     # Before redis-py 6 the host name was not checked unless asked for.
-    check_hostname = address.options.get("ssl_check_hostname", "true") != "false"
+    check_hostname = options.get("ssl_check_hostname", "true") != "false"
     return {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": check_hostname, **files}

@@ -102,6 +102,8 @@ class Ledger:
         purge = None
         if message is not None and message.log_id == self._log_id:
             purge = message.purge
+            if purge is not None and purge.id in self._read_ids:
+                return purge  # told twice: what was asked for in between is newer than the order
         elif message is not None:
             self._log_id = message.log_id
         if purge is None:
@@ -120,6 +122,7 @@ class Ledger:
         """The log is not the one that was read before: all that was known is void, and so is all that is local."""
         self._log_id, self._position, self._floor = None, b"", b""
         self._latest.clear()
+        self._read_ids.clear()  # what is read again counts again
         purge = purge_everything()
         self._remember_read(purge)
         return purge

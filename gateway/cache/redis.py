@@ -20,7 +20,6 @@ from redis.exceptions import ClusterError, ResponseError
 
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
-from gateway.cache.address import RedisAddress
 from gateway.cache.connect import FAILURES, connect
 from gateway.cache.entry import StoredEntry, decode, encode
 from gateway.cache.follow import Follower
@@ -29,6 +28,7 @@ from gateway.cache.ledger import Ledger
 from gateway.cache.purge_log import PurgeLog
 from gateway.cache.rest import Rest
 from gateway.cache.seal import Seal
+from gateway.config.redis_url import RedisAddress
 
 # Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
 _ENTRY_LIMIT_BYTES = 256 * 2**10

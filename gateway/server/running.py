@@ -15,11 +15,11 @@ from gateway.authn.authenticate import Authenticator
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Meter
-from gateway.cache.address import parse_redis_address
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.config.model import Cache, Config
+from gateway.config.redis_url import parse_redis_url
 from gateway.gate import Gate, compile_gate
 from gateway.provider.provider import ProviderClient
 from gateway.server.forwarding import Rotation
@@ -111,7 +111,7 @@ def _cache_parts(cache: Cache) -> CacheParts:
     shared = None
     if cache.redis is not None:
         shared = RedisTier(
-            parse_redis_address(cache.redis.get_secret_value()),
+            parse_redis_url(cache.redis.get_secret_value()),
             keys,
             timeout_s=cache.timeout,
             life_max_s=max(cache.ttl, cache.inactive_ttl),

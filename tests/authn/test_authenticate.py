@@ -356,6 +356,17 @@ async def test_an_answer_asked_for_before_a_purge_does_not_settle_after_it(
     assert [held.answer for held in house.shared.held.values()] == [new]
 
 
+async def test_who_asks_after_the_token_was_purged_does_not_wait_for_the_answer_from_before(house: House) -> None:
+    old = house.keycloak.gate = asyncio.Event()
+    before = asyncio.create_task(house.ask("alice.1"))
+    await ticks()
+    house.purge(token="alice.1")
+    house.keycloak.gate = None
+    assert isinstance((await house.ask("alice.1")).answer, Facts)
+    old.set()
+    assert isinstance((await before).answer, Facts)
+
+
 async def test_an_answer_about_somebody_else_settles_across_a_purge(house: House) -> None:
     house.keycloak.gate = asyncio.Event()
     asking = asyncio.create_task(house.ask("bob.1"))

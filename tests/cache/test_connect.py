@@ -14,9 +14,9 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.purge import Purge, purge_of
 from gateway.authn.tiers import Absent, Recalled
-from gateway.cache.address import parse_redis_address
 from gateway.cache.key import Keys
 from gateway.cache.redis import RedisTier
+from gateway.config.redis_url import parse_redis_url
 
 KEYS = Keys(b"secret")
 # From 7.0 on a cluster can do without redis-cli, and a Sentinel is what is run today.
@@ -33,9 +33,7 @@ def answer(sub: str) -> Recalled:
 
 @asynccontextmanager
 async def tier(url: str, on_purge: Callable[[Purge], object] = lambda _: None) -> AsyncIterator[RedisTier]:
-    made = RedisTier(
-        parse_redis_address(url), KEYS, timeout_s=2, life_max_s=60, clock=time.time, monotonic=time.monotonic
-    )
+    made = RedisTier(parse_redis_url(url), KEYS, timeout_s=2, life_max_s=60, clock=time.time, monotonic=time.monotonic)
     await made.start(on_purge)
     try:
         yield made

@@ -90,6 +90,26 @@ def test_an_order_that_the_log_brought_first_is_not_waited_for() -> None:
     assert ledger.stands(ledger.standing(), [b"alice"], 100)
 
 
+def test_an_order_that_is_told_twice_voids_nothing_that_was_asked_for_in_between() -> None:
+    ledger, purge = opened(), purge_of([b"alice"])
+    ledger.read(at(1), Message(LOG, purge))
+    between = ledger.standing()
+    assert ledger.read(at(2), Message(LOG, purge)) is purge
+    assert ledger.stands(between, [b"alice"], 0)
+    assert ledger.standing() > between
+
+
+def test_what_is_read_again_after_a_restart_counts_again() -> None:
+    ledger, purge = opened(), purge_of([b"alice"])
+    before = ledger.standing()
+    ledger.read(at(1), Message(LOG, purge))
+    ledger.restart()
+    ledger.read(at(0), Message(LOG, None))
+    ledger.read(at(1), Message(LOG, purge))
+    assert not ledger.stands(before, [b"alice"], 0)
+    assert ledger.stands(before, [b"bob"], 0)
+
+
 def test_a_flood_of_orders_ends_in_one_for_everything() -> None:
     ledger = opened()
     for number in range(1_500):

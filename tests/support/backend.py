@@ -239,12 +239,17 @@ class SeenConnection:
         return None
 
 
+def hello(request: SeenRequest) -> Script:
+    answer = ok(b"from the backend")
+    return script(answer.removesuffix(b"from the backend") if request.method == "HEAD" else answer)
+
+
 class Backend:
     """`answers` are used up first, one for each request, then `default`, which may be made from the request."""
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
         self.answers: deque[Script] = deque()
-        self.default: Script | Callable[[SeenRequest], Script] = script(ok(b"from the backend"))
+        self.default: Script | Callable[[SeenRequest], Script] = hello
         self.connections: list[SeenConnection] = []
         self.requests: list[SeenRequest] = []
         self.faults: list[str] = []

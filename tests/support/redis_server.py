@@ -108,6 +108,12 @@ class RedisServer:
         """A plain client, for looking at what lies in it and for doing it harm."""
         return Redis(host="127.0.0.1", port=self.port, password=self.password)
 
+    def names(self) -> list[bytes]:
+        """All keys but the log of purges."""
+        with self.client() as client:
+            names: list[bytes] = client.execute_command("KEYS", "*")
+        return [name for name in names if not name.endswith(b":purges")]
+
     def start(self) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
