@@ -1,232 +1,29 @@
-"""Where everything is built and joined: one process or a supervisor with workers, the admin listener beside it.
+"""What the commands run: a service under signals, a worker of one, the demo with all its parts.
 
-With `workers: 1` the process serves by itself; with more, it holds the sockets and its workers serve. Signals reach
-only this process: SIGHUP reloads, SIGTERM and SIGINT drain, a second one drains no longer.
+Signals reach only the first process: SIGHUP reloads, SIGTERM and SIGINT drain, a second one drains no longer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
-from typing import Any, Protocol
 
-from gateway.admin.app import admin_app
-from gateway.admin.describe import describe
-from gateway.admin.listener import AdminListener
-from gateway.config.load import describe_problems, load_text, read_text
-from gateway.config.model import Config, Server
-from gateway.config.problems import ConfigError
 from gateway.demo import settings as demo_settings
 from gateway.demo.backend import EchoBackend
 from gateway.demo.places import Places, check_free, places_from
 from gateway.demo.provider import DemoProvider
 from gateway.demo.transcript import Transcript
 from gateway.demo.walkthrough import walk
-from gateway.observe import snapshots
-from gateway.observe.access_log import AccessLog
 from gateway.observe.lines import LineWriter
-from gateway.observe.log import configure_logging, standard_output
-from gateway.observe.metrics import Metrics
-from gateway.server.engine import Engine
-from gateway.server.exchange import Exchange
-from gateway.server.instance import Instance, Readiness
-from gateway.server.single import InProcess
-from gateway.server.sockets import bind, unbind
-from gateway.server.supervisor import ReloadRefusedError, StartError, Supervisor
+from gateway.observe.log import standard_output
 from gateway.server.worker import Source, serve_worker
+from gateway.service import Observation, Service, Worker, read_source
 
-_logger = logging.getLogger(__name__)
 _DEMO_DRAIN_S = 2.0
-
-
-class Observation(Metrics):
-    """What one process counts and logs: metrics and access log told of each exchange at once."""
-
-    def __init__(self, writer: LineWriter) -> None:
-        super().__init__()
-        self.access_log = AccessLog(writer)
-        self._writer = writer
-
-    def finished(self, exchange: Exchange) -> None:
-        super().finished(exchange)
-        self.access_log.finished(exchange)
-
-    def configure(self, config: Config) -> None:
-        """Follow `log`, and show every route and provider from the start."""
-        self.access_log.enabled = config.log.access
-        configure_logging(config.log.level, self._writer, _secrets(config))
-        self.declare([route.name for route in config.routes], list(config.providers))
-
-
-class Worker:
-    """A `WorkerHandler`: the engine under the texts that the supervisor sends."""
-
-    def __init__(self, sock: socket.socket, observation: Observation) -> None:
-        self._engine = Engine(sock, observation)
-        self._observation = observation
-
-    async def configure(self, source: Source) -> None:
-        config = await _load(source)
-        self._observation.configure(config)
-        await self._engine.start(config)
-
-    async def reload(self, source: Source) -> None:
-        config = await _load(source)
-        await self._engine.apply(config)
-        self._observation.configure(config)
-
-    async def purge(self, selector: Mapping[str, str]) -> int:
-        return await self._engine.purge(selector)
-
-    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
-        return await self._engine.explain(question)
-
-    async def drain(self, timeout_s: float | None) -> None:
-        await self._engine.drain(timeout_s)
-
-    def snapshot(self) -> dict[str, Any]:
-        return self._observation.snapshot()
-
-    def ready(self) -> Readiness:
-        return self._engine.readiness()
-
-
-class _Serving(Instance, Protocol):
-    """What `Service` drives, whether one process or several."""
-
-    async def start(self) -> None: ...
-
-    async def reload(self, source: Source) -> None: ...
-
-    async def drain(self, timeout_s: float) -> None: ...
-
-
-class SingleProcess(InProcess):
-    """The worker within this very process."""
-
-    def __init__(self, worker: Worker, source: Source, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        super().__init__(worker, routes)
-        self._serving = worker
-        self._source = source
-
-    async def start(self) -> None:
-        try:
-            await self._serving.configure(self._source)
-        except ValueError as error:
-            raise StartError(str(error)) from None
-
-    async def reload(self, source: Source) -> None:
-        try:
-            await self._serving.reload(source)
-        except ValueError as error:
-            raise ReloadRefusedError(str(error)) from None
-
-    async def drain(self, timeout_s: float) -> None:
-        await self._serving.drain(timeout_s)
-
-
-class Service:
-    """A gateway that serves what `read` gives: `start`, then `reload` and `drain` as signals say.
-
-    Raises `ConfigError` for the configuration, `OSError` (`BindError`) for an address and `StartError` for the rest.
-    """
-
-    def __init__(self, read: Callable[[], Source], writer: LineWriter) -> None:
-        self._read = read
-        self._observation = Observation(writer)
-        self._source = read()
-        self.config = load_source(self._source)
-        self._serving: _Serving | None = None
-        self._admin: AdminListener | None = None
-        self._sockets: list[socket.socket] = []
-        self._reloading = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Bind, then answer the admin listener, which says "starting", then serve."""
-        self._observation.configure(self.config)
-        workers = worker_count(self.config.server)
-        self._sockets = bind(self.config.server.listen, workers)
-        try:
-            (admin_socket,) = bind(self.config.admin.listen)
-            self._serving = self._serving_by(workers)
-            self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
-            fields = {"listen": _bound(self._sockets[0]), "admin": _bound(admin_socket), "workers": workers}
-            await self._admin.start(admin_socket)
-            await self._serving.start()
-        except BaseException:
-            await self._close()
-            raise
-        _logger.info("serving", extra={"event": "serving", "fields": fields})
-
-    async def reload(self) -> bool:
-        """Serve what the file says now; False, with the reason in the log, where the old configuration stays."""
-        async with self._reloading:
-            try:
-                source = await asyncio.to_thread(self._read)
-                config = await asyncio.to_thread(load_source, source)
-                self._check_fixed(config)
-                assert self._serving is not None  # start has set it
-                await self._serving.reload(source)
-            except ConfigError as error:
-                return self._refused(describe_problems(error))
-            except (ReloadRefusedError, ValueError) as error:
-                return self._refused(str(error))
-            self._source, self.config = source, config
-            self._observation.configure(config)
-            self._observation.reloaded("success")
-            _logger.info("configuration reloaded", extra={"event": "reloaded"})
-            return True
-
-    async def drain(self, timeout_s: float | None = None) -> None:
-        """Let exchanges under way end, at most for `shutdown_timeout`; the admin listener stays until then."""
-        _logger.info("draining", extra={"event": "draining"})
-        if self._serving is not None:
-            await self._serving.drain(self.config.server.shutdown_timeout if timeout_s is None else timeout_s)
-        await self._close()
-        _logger.info("stopped", extra={"event": "stopped"})
-
-    async def _close(self) -> None:
-        unbind(self._sockets)
-        if self._admin is not None:
-            await self._admin.stop()
-
-    def _serving_by(self, workers: int) -> _Serving:
-        if workers == 1:
-            # The listener closes what it is given; the socket itself, with a Unix socket's file, is for `unbind`.
-            worker = Worker(self._sockets[0].dup(), self._observation)
-            return SingleProcess(worker, self._source, lambda: describe(self.config))
-        return Supervisor(
-            [sys.executable, "-m", "gateway", "worker"],
-            self._sockets,
-            self._source,
-            counting=snapshots,
-            own_snapshot=self._observation.snapshot,
-            routes=lambda: describe(self.config),
-        )
-
-    def _check_fixed(self, new: Config) -> None:
-        """Raises `ValueError` for what only a restart can change."""
-        old = self.config
-        fixed = {
-            "server.listen": (old.server.listen, new.server.listen),
-            "server.workers": (old.server.workers, new.server.workers),
-            "admin.listen": (old.admin.listen, new.admin.listen),
-        }
-        for name, (before, after) in fixed.items():
-            if before != after:
-                raise ValueError(f"{name} changed from {before} to {after}, which a reload can not do; restart for it")
-
-    def _refused(self, reason: str) -> bool:
-        self._observation.reloaded("failure")
-        _logger.error("reload refused, the old configuration stays: %s", reason, extra={"event": "reload_refused"})
-        return False
 
 
 async def serve(path: str) -> None:
@@ -261,46 +58,11 @@ async def work(control_fd: int, listen_fd: int) -> None:
     await serve_worker(control, Worker(listener, Observation(standard_output())))
 
 
-def worker_count(server: Server) -> int:
-    if server.workers != "auto":
-        return server.workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def read_source(path: str) -> Source:
-    """The file's text, with what it takes to read it the same way elsewhere. Raises `ConfigError`."""
-    return Source(read_text(path), path, str(Path(path).absolute().parent))
-
-
-def load_source(source: Source) -> Config:
-    return load_text(source.text, source.name, environ=os.environ, directory=Path(source.directory))
-
-
-async def _load(source: Source) -> Config:
-    try:
-        return await asyncio.to_thread(load_source, source)
-    except ConfigError as error:
-        raise ValueError(describe_problems(error)) from None
-
-
 async def _reload_when(wanted: asyncio.Event, service: Service) -> None:
     while True:
         await wanted.wait()
         wanted.clear()
         await service.reload()
-
-
-def _bound(sock: socket.socket) -> str:
-    name = sock.getsockname()
-    return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"
-
-
-def _secrets(config: Config) -> list[str]:
-    """What no log line may show, wherever it comes from."""
-    values = [config.cache.secret, config.cache.redis, config.admin.token]
-    for provider in config.providers.values():
-        values += [provider.client_secret, provider.private_key]
-    return [value.get_secret_value() for value in values if value is not None]
 
 
 async def demo(port_base: int | None, *, is_check: bool) -> int:

@@ -21,6 +21,7 @@ LAYERS = (
     {"server"},
     {"observe"},
     {"admin"},
+    {"service"},
     {"demo"},
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -19,7 +19,8 @@ class Transcript:
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ) -> None:
         self._stream = stream
         self._has_colour = stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-        self._yes, self._no = ("✓", "✗") if _can_write("✓✗", stream) else ("ok:", "FAILED:")
+        self._encoding = stream.encoding or "ascii"
+        self._yes, self._no = ("✓", "✗") if _can_write("✓✗", self._encoding) else ("ok:", "FAILED:")
 
     def guide(self, places: Places) -> None:
         """All that one needs to try the demo by hand."""
@@ -77,13 +78,14 @@ class Transcript:
         return f"\x1b[{style}m{words}\x1b[0m" if self._has_colour else words
 
     def _line(self, text: str = "") -> None:
-        self._stream.write(text + "\n")
+        # What came back may hold any character; one that cannot be shown is no reason to stop.
+        self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding) + "\n")
         self._stream.flush()  # a step that hangs must be seen in a pipe, too
 
 
-def _can_write(text: str, stream: TextIO) -> bool:
+def _can_write(text: str, encoding: str) -> bool:
     try:
-        text.encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
+        text.encode(encoding)
+    except UnicodeEncodeError:
         return False
     return True

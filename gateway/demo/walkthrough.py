@@ -177,7 +177,7 @@ class _Walker:
     async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> Reply:
         """Call the gateway, and say so. A token is shown by its first letters alone."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
-        shown = {**sent, "Authorization": f"Bearer {token[:6]}…"} if token else sent
+        shown = {**sent, "Authorization": f"Bearer {token[:6]}..."} if token else sent
         url = f"{self._places.gateway_url}{path}"
         self._say.did(f"GET {url}", *(f"{name}: {value}" for name, value in shown.items()))
         return await self._caller.request("GET", url, sent)

@@ -11,6 +11,7 @@ import re
 from gateway.http.headers import Pairs, values_of
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BODYLESS_STATUSES = frozenset({204, 304})
 _INFORMATIONAL = range(100, 200)
 _STATUSES = range(100, 600)
@@ -29,7 +30,7 @@ def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
     return None
 
 
-def answer_problem(status: int, version: tuple[int, int], headers: Pairs) -> str | None:
+def answer_problem(status: int, version: tuple[int, int], headers: Pairs, reason: str = "") -> str | None:
     """What is wrong with the framing of an answer, for the log; `None` when nothing is."""
     if status not in _STATUSES:
         return f"the status {status} is out of range"
@@ -41,8 +42,8 @@ def answer_problem(status: int, version: tuple[int, int], headers: Pairs) -> str
         return "Content-Length is not one number"
     if encodings and (version < (1, 1) or not _is_chunked(encodings)):
         return "Transfer-Encoding is not exactly chunked"
-    if any("\0" in value or "\r" in value or "\n" in value for _, value in headers):
-        return "a header field has a control character"
+    if _CONTROL.search(reason) or any(_CONTROL.search(value) for _, value in headers):
+        return "a header field or the status line has a control character"
     return None
 
 

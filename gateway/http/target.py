@@ -20,8 +20,9 @@ _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
 _HOST_MAX_CHARS = 255
 _PORT_MAX = 65535
-# A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving.
-_DOT_SEGMENT = re.compile(r"/\.{1,2}(?:;[^/]*)?(?=/|$)")
+# A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving, and also
+# beside an encoded slash: a route that lets those through has a backend that decodes them (CVE-2021-29492).
+_DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:;[^/]*)?(?=/|%2F|$)")
 # Overlong UTF-8 of . / and \, which lenient decoders take for the characters themselves (RFC 3629 §3).
 _OVERLONG = re.compile(r"%C0%[2A]E|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
@@ -90,7 +91,7 @@ def path_problem(path: str) -> str | None:
         return "the path has an empty segment"
     if "\\" in path:
         return "the path has a backslash"
-    if "/." in path and _DOT_SEGMENT.search(path):
+    if ("/." in path or "%2F." in path) and _DOT_SEGMENT.search(path):
         return "the path has a dot segment"
     if "%" in path and ("%5C" in path or "%00" in path or _OVERLONG.search(path)):
         return "the path has an encoded backslash, NUL or overlong character"

@@ -11,6 +11,7 @@ import functools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,6 +31,7 @@ _INFORMATIONAL_MAX = 16
 _SWITCHING_PROTOCOLS = 101
 
 Informational = Callable[[int, str, Pairs], Awaitable[None]]
+ProblemOf = Callable[[int, str, tuple[int, int], Pairs], str | None]  # status, reason, version, fields
 
 
 class BackendError(Exception):
@@ -71,11 +73,12 @@ class BackendClient:
         connect_timeout_s: float,
         on_sent: Callable[[], None],
         on_informational: Informational,
+        problem_of: ProblemOf,
     ) -> aiohttp.ClientResponse:
         """The answer's head; its body is read from it by the caller, who must close it.
 
-        `on_sent` is called when the head of the request has been written. Raises `BackendError`; what the body's
-        iterator raised arrives as a `BackendBrokenError`.
+        `on_sent` is called when the head of the request has been written. An answer of which `problem_of` says what
+        is wrong is no answer. Raises `BackendError`, also where the body's iterator raised.
         """
         # The target is put together verbatim: nothing here may normalise what was matched and authorised.
         url = URL.build(
@@ -85,16 +88,16 @@ class BackendClient:
             path=backend.path + path_and_query,
             encoded=True,
         )
-        wire = _Wire()
-        _WIRE.set(wire)
-        _ON_INFORMATIONAL.set(on_informational)
+        talk = _Talk(on_informational, problem_of)
+        _TALK.set(talk)
         while True:
             try:
                 return await self._session.request(
                     method,
                     url,
                     data=body,
-                    headers=headers,
+                    allow_redirects=False,  # where a redirect leads is the client's to decide
+                    headers=_one_spelling(headers),
                     timeout=aiohttp.ClientTimeout(
                         total=None, connect=connect_timeout_s, sock_connect=connect_timeout_s
                     ),
@@ -103,20 +106,26 @@ class BackendClient:
             except StaleConnectionError:
                 continue  # nothing was sent, and that connection is out of the pool: this ends with a new one
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                raise _translated(error, wire) from error
+                raise _translated(error, talk) from error
 
     async def close(self) -> None:
         await self._session.close()
 
 
-def _translated(error: Exception, wire: _Wire) -> BackendError:
+def _one_spelling(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each name as it was first spelled: where two spellings of a name meet, aiohttp lets the last one win."""
+    first: dict[str, str] = {}
+    return [(first.setdefault(name.lower(), name), value) for name, value in fields]
+
+
+def _translated(error: Exception, talk: _Talk) -> BackendError:
     words = f"{type(error).__name__}: {error}"
     if isinstance(error, TimeoutError):
         return BackendTimeoutError("no connection within connect_timeout")
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | ssl.SSLError):
         return BackendBrokenError(words)
     reset = isinstance(error, aiohttp.ClientConnectionError | OSError)
-    if reset and not wire.has_answered:
+    if reset and not talk.has_answered:
         return BackendUnreachableError(words)
     return BackendBrokenError(words)
 
@@ -153,27 +162,50 @@ async def _tell_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     context.trace_request_ctx()
 
 
-class _Wire:
-    """Whether a byte of an answer came: after that, nothing is sent a second time."""
+@dataclass(slots=True)
+class _Talk:
+    """One request's hold on the connection that it was sent on."""
 
-    has_answered = False
+    on_informational: Informational
+    problem_of: ProblemOf
+    has_answered: bool = False  # whether a byte of an answer came: after that, nothing is sent a second time
 
 
 # The client library has no place for per-request callbacks in its protocol and response classes; each request runs in
 # a task of its own, so a context variable is private to it.
-_WIRE: ContextVar[_Wire] = ContextVar("wire")
-_ON_INFORMATIONAL: ContextVar[Informational] = ContextVar("on_informational")
+_TALK: ContextVar[_Talk] = ContextVar("talk")
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's client protocol, which also remembers that bytes came."""
+    """aiohttp's client protocol, which also passes 1xx on (RFC 9110 §15.2) and looks at every head before it counts."""
 
-    wire: _Wire | None = None
+    talk: _Talk | None = None
 
     def data_received(self, data: bytes) -> None:
-        if self.wire is not None and data:
-            self.wire.has_answered = True
+        if self.talk is not None and data:
+            self.talk.has_answered = True
         super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if exc is not None and self._payload is not None and not self._payload.is_eof():
+            # A body that ends with its connection would otherwise seem whole after a reset.
+            self._payload.set_exception(aiohttp.ClientPayloadError("the connection was lost within the body"))
+        super().connection_lost(exc)
+
+    async def read(self) -> Any:
+        """The next final answer. Raises `aiohttp.ClientPayloadError` where there is none to be trusted."""
+        talk = self.talk
+        assert talk is not None  # set before the answer is awaited
+        for _ in range(_INFORMATIONAL_MAX):
+            message, payload = await super().read()
+            fields = pairs(message.raw_headers)
+            if message.code not in range(100, 200) or message.code == _SWITCHING_PROTOCOLS:
+                # Found here, while the connection is not yet back in the pool, it is closed.
+                if problem := talk.problem_of(message.code, message.reason, tuple(message.version), fields):
+                    raise aiohttp.ClientPayloadError(problem)
+                return message, payload
+            await talk.on_informational(message.code, message.reason, fields)
+        raise aiohttp.ClientPayloadError("the backend sends informational answers without end")
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -184,46 +216,9 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Response(aiohttp.ClientResponse):
-    """aiohttp's response, which passes 1xx on instead of dropping it (RFC 9110 §15.2)."""
-
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        protocol = connection.protocol
-        protocol.wire = _WIRE.get()
-        attentive: Any = _Attentive(connection, _ON_INFORMATIONAL.get())
-        return await super().start(attentive)
-
-
-class _Attentive:
-    """A connection whose protocol reads past informational answers, telling of each."""
-
-    def __init__(self, connection: Any, on_informational: Informational) -> None:
-        self._connection = connection
-        self._on_informational = on_informational
-
-    @property
-    def protocol(self) -> Any:
-        protocol = self._connection.protocol
-        return protocol and _AttentiveProtocol(protocol, self._on_informational)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-
-class _AttentiveProtocol:
-    def __init__(self, protocol: Any, on_informational: Informational) -> None:
-        self._protocol = protocol
-        self._on_informational = on_informational
-
-    async def read(self) -> Any:
-        for _ in range(_INFORMATIONAL_MAX):
-            message, payload = await self._protocol.read()
-            if message.code not in range(100, 200) or message.code == _SWITCHING_PROTOCOLS:
-                return message, payload
-            await self._on_informational(message.code, message.reason, pairs(message.raw_headers))
-        raise aiohttp.ClientPayloadError("the backend sends informational answers without end")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._protocol, name)
+        connection.protocol.talk = _TALK.get()
+        return await super().start(connection)
 
 
 def pairs(raw_headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from gateway.server.connection import Gauge, Limits
 from gateway.server.exchange import Exchange
 from gateway.server.explain import explain
 from gateway.server.forwarding import Forwarder
+from gateway.server.header_bytes import keep_header_bytes
 from gateway.server.instance import Readiness
 from gateway.server.lane import Recorder
 from gateway.server.listener import Listener
@@ -58,6 +59,7 @@ class Engine:
 
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
+        keep_header_bytes()
         server = config.server
         self._tls = _context(server)
         self._running = await assemble(config, self._observer, self._on_purge)

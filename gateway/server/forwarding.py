@@ -8,18 +8,22 @@ request.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import aiohttp
 from aiohttp import web
+from multidict import CIMultiDict
 
 from gateway.config.upstream import Backend
 from gateway.gate import GatedRoute
 from gateway.http.framing import answer_problem, declared_length, has_body
-from gateway.http.headers import Pairs, response_to_client, values_of
+from gateway.http.headers import Pairs, nominated, response_to_client, values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow
 from gateway.server.backend_client import (
@@ -33,6 +37,7 @@ from gateway.server.backend_client import (
 )
 from gateway.server.body import BodyFault, RequestBody
 from gateway.server.exchange import Exchange
+from gateway.server.header_bytes import serialize
 from gateway.server.passing import PassedResponse, SwitchedResponse
 from gateway.server.tunnel import tunnel
 
@@ -129,19 +134,13 @@ class Forwarder:
                         body=body.chunks() if body.exists else None,
                         connect_timeout_s=config.connect_timeout,
                         on_sent=restart,
-                        on_informational=_relay(request),
+                        on_informational=_relay(request, allow.route),
+                        problem_of=partial(_problem, request),
                     )
                 finally:
                     is_waiting = False
         except TimeoutError:
             raise BackendTimeoutError("no response headers within timeout") from None
-        version = (1, 0) if upstream.version is None else (upstream.version.major, upstream.version.minor)
-        problem = answer_problem(upstream.status, version, pairs(upstream.raw_headers))
-        if upstream.status == _SWITCHING_PROTOCOLS and not wants_websocket(request):
-            problem = "101 to a request that asked for no upgrade"
-        if problem is not None:
-            upstream.close()
-            raise BackendBrokenError(problem)
         return upstream
 
     async def _pass_on(
@@ -155,6 +154,8 @@ class Forwarder:
         if length is not None:
             kept.append(("Content-Length", length))
         response = PassedResponse(upstream.status, upstream.reason or "", kept)
+        if length is None and request.version < (1, 1) and has_body(request.method, upstream.status):
+            response.force_close()  # the end of the body; aiohttp would wait for another request
         await response.prepare(request)
         exchange.status = upstream.status
         if not has_body(request.method, upstream.status):
@@ -187,10 +188,26 @@ def wants_websocket(request: web.Request) -> bool:
     )
 
 
+def _problem(request: web.Request, status: int, reason: str, version: tuple[int, int], fields: Pairs) -> str | None:
+    if status == _SWITCHING_PROTOCOLS:
+        if not wants_websocket(request):
+            return "101 to a request that asked for no upgrade"
+        if [value.lower() for value in values_of(fields, "upgrade")] != ["websocket"] or "upgrade" not in nominated(
+            fields
+        ):
+            return "101 to another protocol than asked for"
+    return answer_problem(status, version, fields, reason)
+
+
 def abort(request: web.Request) -> None:
     """End the client's connection so that a body cut short is not taken for a whole one (RFC 9112 §8)."""
-    if request.transport is not None:
-        request.transport.abort()
+    if request.transport is None:
+        return
+    sock = request.transport.get_extra_info("socket")
+    if request.version < (1, 1) and sock is not None:
+        # The end of the connection is the end of the body there: only a reset says that it was none.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    request.transport.abort()
 
 
 def _fields(request: web.Request, allow: Allow, backend: Backend, body: RequestBody) -> list[tuple[str, str]]:
@@ -205,13 +222,13 @@ def _fields(request: web.Request, allow: Allow, backend: Backend, body: RequestB
     return fields
 
 
-def _relay(request: web.Request) -> Informational:
-    async def relay(status: int, reason: str, headers: Pairs) -> None:
+def _relay(request: web.Request, route: GatedRoute) -> Informational:
+    async def relay(status: int, reason: str, fields: Pairs) -> None:
         """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
         if request.version < (1, 1) or status == 100 or request.transport is None:  # noqa: PLR2004
             return
-        head = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers), "", ""]
-        request.transport.write("\r\n".join(head).encode("utf-8", "surrogateescape"))
+        kept = response_to_client(fields, route.response_rules)
+        request.transport.write(serialize(f"HTTP/1.1 {status} {reason}", CIMultiDict(kept)))
 
     return relay
 

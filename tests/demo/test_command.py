@@ -32,7 +32,7 @@ def test_what_is_shown_in_a_pipe_has_no_escape_codes_and_no_token():
     done = checked(free_base())
     assert ESCAPE not in done.stdout
     assert "eyJ" in done.stdout
-    assert not [word for word in done.stdout.split() if word.startswith("eyJ") and len(word) > len("eyJhbG…")]
+    assert not [word for word in done.stdout.split() if word.startswith("eyJ") and len(word) > len("eyJhbG...")]
 
 
 def test_a_taken_port_ends_it_with_1_and_the_port_in_words():

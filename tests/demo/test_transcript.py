@@ -56,3 +56,9 @@ def test_a_pipe_gets_the_same_lines_without_colour():
 def test_an_encoding_without_check_marks_gets_words():
     plain = spoken(Terminal("iso-8859-1", is_terminal=False), {})
     assert "   ok: as it should\n   FAILED: expected: this\n" in plain
+
+
+def test_what_the_encoding_cannot_say_does_not_stop_it():
+    stream = Terminal("ascii", is_terminal=False)
+    Transcript(stream, {}).came("200 Zoë…")
+    assert stream.text() == "   < 200 Zo??\n"

@@ -70,7 +70,7 @@ def test_a_broken_promise_is_found_by_its_step_and_ends_the_check_with_1(step):
 
 def test_a_gateway_that_is_not_there_is_a_failure_in_words():
     program = """
-from gateway.app import Service
+from gateway.service import Service
 async def start(self): pass
 Service.start = start
 from gateway.cli import main

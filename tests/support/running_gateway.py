@@ -12,10 +12,10 @@ from typing import Any
 from support.scripted_provider import ScriptedProvider
 from support.wire import Answer, Client, request
 
-from gateway.app import Service
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import JsonLines
 from gateway.server.worker import Source
+from gateway.service import Service
 
 ADMIN_TOKEN = "token-of-the-admin-listener"
 CLIENT_SECRET = "secret-of-the-client"
