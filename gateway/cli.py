@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +19,7 @@ import gateway
 from gateway import app
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Unclear, read_answer
+from gateway.authn.lifetime import as_of
 from gateway.config.load import describe_problems, load
 from gateway.config.model import Cache, Config
 from gateway.config.problems import ConfigError
@@ -101,7 +103,7 @@ def explain(path: str, method: str, url: str, token: str | None) -> None:
     default="client_credentials",
     show_default=True,
 )
-@click.option("--scope", metavar="S", help="Scopes to ask for, separated by blanks.")
+@click.option("--scope", metavar="S", multiple=True, help="Scopes to ask for, separated by blanks; may be repeated.")
 @click.option("--username", metavar="U", help="For password.")
 @click.option("--password", metavar="P", envvar="GATEWAY_TOKEN_PASSWORD", help="For password; - reads standard input.")
 @click.option("--refresh-token", metavar="T", help="For refresh_token; - reads standard input.")
@@ -113,12 +115,12 @@ def explain(path: str, method: str, url: str, token: str | None) -> None:
 @click.option("--requested-token-type", metavar="URN", help="For token_exchange.")
 @click.option("--audience", metavar="A", multiple=True, help="For token_exchange; may be repeated.")
 @click.option("--resource", metavar="URI", multiple=True, help="For token_exchange; may be repeated.")
-def token(path: str, provider: str | None, grant: str, scope: str | None, **options: Any) -> None:
+def token(path: str, provider: str | None, grant: str, scope: tuple[str, ...], **options: Any) -> None:
     """Print the token endpoint's answer; exit 1 when it refuses."""
     client = _client(_load(path), provider)
     asked = _grant(grant, options)
     try:
-        _print_json(_run(_request_token(client, asked, scope)))
+        _print_json(_run(_request_token(client, asked, " ".join(scope) or None)))
     except TokenRefused as error:
         _fail(NO, f"gateway: {client.name} refuses: {error}")
     except ProviderError as error:
@@ -140,7 +142,8 @@ def introspect(path: str, provider: str | None, token: str) -> None:
     except ProviderError as error:
         _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
     _print_json(document)
-    match read_answer(document, 0.0):
+    now = time.time()
+    match as_of(read_answer(document, now), now):
         case Facts():
             return
         case Inactive():

@@ -177,6 +177,7 @@ class Service:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Let exchanges under way end, at most for `shutdown_timeout`; the admin listener stays until then."""
         _logger.info("draining", extra={"event": "draining"})
+        unbind(self._sockets)  # else new connections would wait where nobody takes them
         if self._serving is not None:
             await self._serving.drain(self.config.server.shutdown_timeout if timeout_s is None else timeout_s)
         await self._close()

@@ -127,6 +127,21 @@ async def test_an_inactive_token_exits_with_1(demo_provider, config_for) -> None
     assert (status, json.loads(out)) == (1, {"active": False})
 
 
+async def test_a_token_past_its_exp_is_not_active_whatever_the_provider_says(config_for) -> None:
+    async with ScriptedProvider() as provider:
+        provider.default = {"active": True, "exp": 1}
+        status, out, _ = await gateway("introspect", "-c", config_for(provider), "old")
+    assert (status, json.loads(out)) == (1, {"active": True, "exp": 1})
+
+
+async def test_scopes_may_be_given_one_by_one(config_for) -> None:
+    async with ScriptedProvider() as provider:
+        provider.token_answer = {"access_token": "t", "token_type": "Bearer"}
+        status, _, err = await gateway("token", "-c", config_for(provider), "--scope", "a", "--scope", "b c")
+        assert (status, err) == (0, "")
+        assert provider.calls[-1].form["scope"] == "a b c"
+
+
 async def test_a_provider_that_can_not_tell_exits_with_3(config_for) -> None:
     async with ScriptedProvider() as provider:
         provider.default = {"active": "yes"}

@@ -142,5 +142,7 @@ def _refusal_of(error: web.HTTPException) -> Refusal:
 
 
 def _problem(refusal: Refusal) -> web.Response:
-    rendered = render(refusal, secrets.token_hex(16))
-    return web.Response(status=rendered.status, headers=dict(rendered.headers), body=rendered.body)
+    request_id = secrets.token_hex(16)
+    rendered = render(refusal, request_id)
+    headers = {**dict(rendered.headers), "X-Request-Id": request_id}
+    return web.Response(status=rendered.status, headers=headers, body=rendered.body)

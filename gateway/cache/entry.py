@@ -12,10 +12,15 @@ from typing import Any
 
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.tiers import Memorable, Recalled
+from gateway.http.strict_json import DEPTH_MAX, loads
 
 # Fleets whose clocks are further apart than this have other worries. What is older by the wall clock than its
 # life allows and this much more was put back into Redis by somebody.
 _CLOCKS_APART_MAX_S = 600.0
+# The claims lie one level deeper than in the provider's answer.
+_DEPTH_MAX = DEPTH_MAX + 1
+# What is beyond is no time, and would not survive arithmetic.
+_NUMBER_MAX = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +60,31 @@ def encode(entry: StoredEntry) -> bytes:
 def decode(text: bytes) -> StoredEntry | None:
     """The inverse of `encode`; `None` for what another version of the gateway may have meant by it."""
     try:
-        fields = json.loads(text)
-        answer: Memorable
+        fields = loads(text, _DEPTH_MAX)
         match fields:
-            case {"active": True, "at": float() | int() as at, "claims": dict() as claims, "scopes": [*scopes]}:
-                answer = Facts(claims, at, fields["exp"], fields["nbf"], frozenset(scopes))
-            case {"active": False, "at": float() | int() as at}:
-                answer = Inactive(at)
-            case _:
-                return None
-        return StoredEntry(answer, int(fields["age"]), int(fields["left"]), bytes.fromhex(fields["known"]))
-    except (LookupError, TypeError, ValueError):
-        return None
+            case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known)} if all(
+                map(_is_number, (at, age_ms, left_ms))
+            ):
+                answer = _answer(fields, at)
+                return None if answer is None else StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known))
+    except ValueError:
+        pass
+    return None
+
+
+def _answer(fields: dict[str, Any], at: float) -> Memorable | None:
+    match fields:
+        case {"active": True, "claims": dict(claims), "exp": exp, "nbf": nbf, "scopes": list(scopes)}:
+            has_times = all(time is None or _is_number(time) for time in (exp, nbf))
+            has_scopes = all(isinstance(scope, str) for scope in scopes)
+            return Facts(claims, at, exp, nbf, frozenset(scopes)) if has_times and has_scopes else None
+        case {"active": False}:
+            return Inactive(at)
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_MAX
 
 
 def _as_introspected_at(answer: Memorable, at: float) -> Memorable:

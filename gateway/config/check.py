@@ -71,7 +71,11 @@ def _without_provider(pieces: Pieces) -> Iterator[Problem]:
     """Told once: the first step is the same for all routes."""
     if pieces.provider_names is None or pieces.provider_names:
         return
-    needy = [r for r in pieces.routes if r.sound("auth") and r.value.auth.mode != "none" and not r.value.auth.provider]
+    needy = [
+        r
+        for r in pieces.routes
+        if r.sound_within("auth", "mode", "provider") and r.value.auth.mode != "none" and not r.value.auth.provider
+    ]
     if needy:
         more = f" (and {len(needy) - 1} more)" if len(needy) > 1 else ""
         what = f"tokens are asked about at a provider, and none is configured; write providers:, or auth: none{more}"

@@ -19,13 +19,13 @@ _ENCODED_SLASH = "%2F"
 def problems_of_route(route: Piece[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
     """Every problem between the keys of one route. `provider_names` is `None` where they can not be told."""
     yield from _boolean_words(route.origin)
-    if route.sound("auth"):
+    if route.sound_within("auth", "mode"):
         yield from _useless_demands(route)
-        if provider_names:
-            yield from _providers(route, provider_names)
+    if provider_names and route.sound_within("auth", "provider"):
+        yield from _providers(route, provider_names)
     if route.sound("match", "allow_encoded_slash"):
         yield from _encoded_slash(route)
-    if route.sound("match", "auth"):
+    if route.sound("match") and route.sound_within("auth", "mode", "claims"):
         yield from _claims(route)
     if route.sound("match", "rewrite", "strip_prefix"):
         yield from _rewriting(route)
@@ -66,7 +66,7 @@ def _providers(route: Piece[Route], names: frozenset[str]) -> Iterator[Problem]:
             yield route.origin.problem(("auth", "provider", index), f"there is no provider {name}; write {meant}")
         elif name in auth.provider[:index]:
             yield route.origin.problem(("auth", "provider", index), f"{name} is named twice; name it once")
-    if not auth.provider and auth.mode != "none" and len(names) > 1:
+    if route.sound_within("auth", "mode") and not auth.provider and auth.mode != "none" and len(names) > 1:
         known = ", ".join(sorted(names))
         what = f"it is not said which provider is asked; write provider: with one or a list of {known}"
         yield route.origin.problem(_own(route, "auth"), what)

@@ -6,6 +6,7 @@ the checks across the file, and `sound` says which of its keys those checks may 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,7 +19,7 @@ from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
 from gateway.config.model import Admin, Cache, Config, Log, Model, Provider, Route, Server, Tls
 from gateway.config.node import BROKEN, Entry, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
-from gateway.config.words import kind, problems_of, unknown_key
+from gateway.config.words import kind, model_of, problems_of, unknown_key
 
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": Log}
@@ -40,14 +41,22 @@ _STAND_INS: dict[type[Model], dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece(Generic[_M]):
-    """A validated piece, where it stands, and which of its keys are only stood in for."""
+    """A validated piece, where it stands, and which of its keys are only stood in for.
+
+    Of a broken key that is a mapping, `without` says which of its own keys had to go; the others are as written.
+    """
 
     value: _M
     origin: Origin
     broken: frozenset[str] = frozenset()
+    without: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def sound(self, *keys: str) -> bool:
         return self.broken.isdisjoint(keys)
+
+    def sound_within(self, key: str, *parts: str) -> bool:
+        """Whether these keys of the mapping at `key` can be trusted, whatever is wrong beside them."""
+        return self.sound(key) or (key in self.without and self.without[key].isdisjoint(parts))
 
 
 @dataclass(slots=True)
@@ -177,19 +186,33 @@ def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Piec
         return Piece(model.model_validate(values), origin)
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin))
-        broken = _broken_keys(error)
+        locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+    broken = frozenset(str(loc[0]) for loc in locs if loc)
+    without = _broken_parts(model, values, locs)
     kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
+    parts = {key: {k: v for k, v in values[key].items() if k not in gone} for key, gone in without.items()}
     stand_ins = {key: value for key, value in _STAND_INS.get(model, {}).items() if key in broken}
     try:
-        return Piece(model.model_validate({**kept, **stand_ins}), origin, broken)
+        return Piece(model.model_validate({**kept, **parts, **stand_ins}), origin, broken, without)
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin))
         return None
 
 
-def _broken_keys(error: ValidationError) -> frozenset[str]:
-    locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
-    return frozenset(str(loc[0]) for loc in locs if loc)
+def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]) -> dict[str, frozenset[str]]:
+    """The keys with problems of each mapping whose other keys can be validated without them."""
+    parts: dict[str, frozenset[str]] = {}
+    for key in dict.fromkeys(str(loc[0]) for loc in locs if loc):
+        known = model.model_fields.get(key)
+        inner = model_of(known.annotation) if known is not None else None
+        if inner is None or not isinstance(values.get(key), dict):
+            continue
+        gone = [loc[1:2] for loc in locs if loc[0] == key]
+        needed = {(name,) for name, one in inner.model_fields.items() if one.is_required()}
+        # A mapping that is wrong as a whole, or lacks what it needs, is stood in for as a whole.
+        if () not in gone and needed.isdisjoint(gone):
+            parts[key] = frozenset(str(step) for (step,) in gone)
+    return parts
 
 
 def _entry(pieces: Pieces, name: str) -> Entry | None:

@@ -29,7 +29,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # YAML 1.2 §5.1, so that both of PyYAML's parsers are given the same and the line is ours to tell.
 _NOT_PRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_QUOTED_PART = re.compile(r"'[^'<>]{2,}'")
+_QUOTED = re.compile(r"'([^']*)'")
+_BARE_CAPTURE = re.compile(r"/\{[A-Za-z_*]")
 
 
 class _StopReadingError(Exception):
@@ -223,21 +224,32 @@ class _Reader:
 
     def _stop_at(self, error: yaml.MarkedYAMLError) -> NoReturn:
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        said = _QUOTED_PART.sub("…", f"{error.context}: {error.problem}" if error.context else str(error.problem))
+        said = _QUOTED.sub(_shown, f"{error.context}: {error.problem}" if error.context else str(error.problem))
         began = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
         instead = "write it as in the examples, with blanks for indentation"
-        if self._has_bare_variable(error):
+        lines = self._flow_lines(error)
+        if "${" in lines:
             instead = 'inside [ ] and { } write a variable in quotes: "${NAME}"'
+        elif _BARE_CAPTURE.search(lines):
+            instead = 'inside [ ] and { } write a path with {name} in it in quotes: "/orders/{name}"'
         self._stop(f"this is not YAML: {said}{began}; {instead}", line)
 
-    def _has_bare_variable(self, error: yaml.MarkedYAMLError) -> bool:
+    def _flow_lines(self, error: yaml.MarkedYAMLError) -> str:
+        """The lines of what is wrong inside brackets or braces, where `{**}` reads as an alias; else nothing."""
         marks = [mark.line for mark in (error.context_mark, error.problem_mark) if mark]
-        lines = self._text.split("\n")[min(marks) : max(marks) + 1] if marks else []
-        return "flow" in str(error.context) and any("${" in line for line in lines)
+        if not marks or not ("flow" in str(error.context) or "alias" in str(error.context)):
+            return ""
+        return "\n".join(self._text.split("\n")[min(marks) : max(marks) + 1])
 
     def _stop(self, what: str, line: int | None) -> NoReturn:
         self.problems.append(Problem("", what, line))
         raise _StopReadingError
+
+
+def _shown(quoted: re.Match[str]) -> str:
+    """A sign or `<a token's name>` of the parser as it stands; what else it quotes may be a secret."""
+    inside = quoted[1]
+    return quoted[0] if len(inside) <= 1 or (inside[0] == "<" and inside[-1] == ">") else "…"
 
 
 def _kind(value: Any) -> str:

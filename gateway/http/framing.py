@@ -11,10 +11,13 @@ import re
 from gateway.http.headers import Pairs, values_of
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BODYLESS_STATUSES = frozenset({204, 304})
 _INFORMATIONAL = range(100, 200)
 _STATUSES = range(100, 600)
+_VERSIONS = frozenset({(1, 0), (1, 1)})
+_ANSWER_HEAD_MAX_BYTES = 64 * 2**10
 
 
 def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
@@ -32,8 +35,8 @@ def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
 
 def answer_problem(status: int, version: tuple[int, int], headers: Pairs, reason: str = "") -> str | None:
     """What is wrong with the framing of an answer, for the log; `None` when nothing is."""
-    if status not in _STATUSES:
-        return f"the status {status} is out of range"
+    if status not in _STATUSES or version not in _VERSIONS:
+        return "the status line is none of HTTP/1.1"
     lengths = values_of(headers, "content-length")
     encodings = values_of(headers, "transfer-encoding")
     if lengths and encodings:
@@ -44,6 +47,10 @@ def answer_problem(status: int, version: tuple[int, int], headers: Pairs, reason
         return "Transfer-Encoding is not exactly chunked"
     if _CONTROL.search(reason) or any(_CONTROL.search(value) for _, value in headers):
         return "a header field or the status line has a control character"
+    if not all(_NAME.fullmatch(name) for name, _ in headers):
+        return "a header field has a name that is none"
+    if sum(len(name) + len(value) for name, value in headers) > _ANSWER_HEAD_MAX_BYTES:
+        return "the header fields are too large"
     return None
 
 

@@ -20,10 +20,10 @@ class JSONError(ValueError):
     """What came is no JSON, or JSON of more than one meaning; the text says which, without quoting it."""
 
 
-def loads(body: bytes) -> Any:
+def loads(body: bytes, depth_max: int = DEPTH_MAX) -> Any:
     """The value of `body`, UTF-8 without a byte order mark. Raises `JSONError`."""
-    if _depth(body) > DEPTH_MAX:
-        raise JSONError(f"nested deeper than {DEPTH_MAX} levels")
+    if _depth(body) > depth_max:
+        raise JSONError(f"nested deeper than {depth_max} levels")
     try:
         return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
     except JSONError:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import aiohttp
 from aiohttp import ClientResponse
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 _FIELD_MAX_BYTES = 8 * 2**10
@@ -32,7 +33,11 @@ class CheckedRequest(aiohttp.ClientRequest):
         protocol = conn.protocol
         if protocol is None or not protocol.is_connected() or protocol.should_close:
             raise StaleConnectionError
+        self.on_checked(protocol)
         return await super().send(conn)
+
+    def on_checked(self, protocol: ResponseHandler) -> None:
+        """Called just before the first byte is written: what comes from now on is the answer."""
 
 
 async def _mark_reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
 
 from gateway.config.upstream import Backend
@@ -148,8 +149,7 @@ def _session() -> aiohttp.ClientSession:
         read_bufsize=_READ_BUFFER_BYTES,
         max_line_size=_HEAD_LIMIT_BYTES,
         max_field_size=_HEAD_LIMIT_BYTES,
-        request_class=CheckedRequest,
-        response_class=_Response,
+        request_class=_Request,
         trace_configs=[tracing],
     )
     # aiohttp repeats idempotent requests on its own when a kept connection turns out dead. Here the route's `retries`
@@ -169,6 +169,9 @@ class _Talk:
     on_informational: Informational
     problem_of: ProblemOf
     has_answered: bool = False  # whether a byte of an answer came: after that, nothing is sent a second time
+    has_head: bool = False  # whether the head of the final answer is there
+    head_bytes: int = 0  # what came until then
+    is_over: bool = False
 
 
 # The client library has no place for per-request callbacks in its protocol and response classes; each request runs in
@@ -182,15 +185,62 @@ class _Protocol(ResponseHandler):
     talk: _Talk | None = None
 
     def data_received(self, data: bytes) -> None:
-        if self.talk is not None and data:
-            self.talk.has_answered = True
+        talk = self.talk
+        if talk is None:
+            super().data_received(data)
+            return
+        talk.has_answered = talk.has_answered or bool(data)
+        talk.head_bytes += 0 if talk.has_head else len(data)
+        if data and talk.has_head and not self._upgraded and (self._payload is None or self._payload.is_eof()):
+            # Nobody asked for this (RFC 9112 §9.2): whatever it is, it must not stand before the next answer.
+            self._end()
+            return
         super().data_received(data)
+        if not talk.has_head and not self._buffer and talk.head_bytes > _HEAD_LIMIT_BYTES:
+            # The library bounds each field and their number, but not what they come to.
+            self.set_exception(aiohttp.ClientPayloadError("the head of the answer is too large"))
+            self._end()
+
+    @property
+    def should_close(self) -> bool:
+        """Asked when an answer is over, and again before the next request."""
+        return super().should_close or self._has_begun_another()
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        # Where a body's framing turns out broken the library tells nobody, and who reads the body waits for ever.
+        self._break_body("the framing of the answer is broken")
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if exc is not None and self._payload is not None and not self._payload.is_eof():
+        if exc is not None:
             # A body that ends with its connection would otherwise seem whole after a reset.
-            self._payload.set_exception(aiohttp.ClientPayloadError("the connection was lost within the body"))
+            self._break_body("the connection was lost within the body")
         super().connection_lost(exc)
+
+    def _has_begun_another(self) -> bool:
+        """Whether half an answer stands behind the last one.
+
+        The parser alone knows: told that nothing more comes, it gives out what it has of a head. It is not used again,
+        since each request gets a new one.
+        """
+        if self.talk is None or self.talk.is_over or self._parser is None:
+            return False
+        self.talk.is_over = True
+        try:
+            return self._parser.feed_eof() is not None
+        except Exception:  # noqa: BLE001 - whatever it is that it can not make a head of
+            return True
+
+    def _end(self) -> None:
+        self.force_close()
+        if self.transport is not None:
+            self.transport.close()
+
+    def _break_body(self, problem: str) -> None:
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError(problem))
+            # A reader that was just about to look wakes up to an end, and goes back to sleep at an error alone.
+            self._payload.feed_eof()
 
     async def read(self) -> Any:
         """The next final answer. Raises `aiohttp.ClientPayloadError` where there is none to be trusted."""
@@ -199,10 +249,13 @@ class _Protocol(ResponseHandler):
         for _ in range(_INFORMATIONAL_MAX):
             message, payload = await super().read()
             fields = pairs(message.raw_headers)
+            # Found here, while the connection is not yet back in the pool, it is closed.
+            if problem := talk.problem_of(
+                message.code, message.reason, (message.version.major, message.version.minor), fields
+            ):
+                raise aiohttp.ClientPayloadError(problem)
             if message.code not in range(100, 200) or message.code == _SWITCHING_PROTOCOLS:
-                # Found here, while the connection is not yet back in the pool, it is closed.
-                if problem := talk.problem_of(message.code, message.reason, tuple(message.version), fields):
-                    raise aiohttp.ClientPayloadError(problem)
+                talk.has_head = True
                 return message, payload
             await talk.on_informational(message.code, message.reason, fields)
         raise aiohttp.ClientPayloadError("the backend sends informational answers without end")
@@ -215,10 +268,28 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = functools.partial(make, loop=asyncio.get_running_loop())
 
 
-class _Response(aiohttp.ClientResponse):
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        connection.protocol.talk = _TALK.get()
-        return await super().start(connection)
+class _Request(CheckedRequest):
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        is_new = isinstance(conn.protocol, _Protocol) and conn.protocol.talk is None
+        try:
+            return await super().send(conn)
+        except StaleConnectionError:
+            if not is_new:
+                raise
+            # Another connection would be no better: this backend closes at once, or speaks before it is asked.
+            raise aiohttp.ServerDisconnectedError("the backend ended or broke a connection that was new") from None
+
+    def on_checked(self, protocol: ResponseHandler) -> None:
+        assert isinstance(protocol, _Protocol)
+        protocol.talk = _TALK.get()
+
+
+async def body_of(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """The body as it arrives. Raises `aiohttp.ClientError` or `TimeoutError` where it ends before its end."""
+    async for chunk in answer.content.iter_any():
+        yield chunk
+    if (broken := answer.content.exception()) is not None:
+        raise broken
 
 
 def pairs(raw_headers: tuple[tuple[bytes, bytes], ...]) -> list[tuple[str, str]]:

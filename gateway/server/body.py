@@ -44,7 +44,7 @@ class RequestBody:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `BodyError` after setting `fault`."""
         self.is_touched = True
-        if self._request.headers.get("Expect", "").lower() == "100-continue" and self._request.transport is not None:
+        if expects_continue(self._request) and self._request.transport is not None:
             self._request.transport.write(_CONTINUE)
         while chunk := await self._next():
             self.received_bytes += len(chunk)
@@ -67,6 +67,11 @@ class RequestBody:
     def _failed(self, fault: BodyFault) -> BodyError:
         self.fault = fault
         return BodyError(fault.value)
+
+
+def expects_continue(request: web.Request) -> bool:
+    """An HTTP/1.0 client knows no interim answers (RFC 9110 §10.1.1)."""
+    return request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue"
 
 
 def _ignore() -> None:

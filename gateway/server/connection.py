@@ -15,12 +15,18 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 
 from gateway.http.refusal import Refusal, render
+from gateway.http.scanner import Scanner
 
 # What aiohttp's parser itself may hold of one line; the exact limits are checked once the head is whole.
 _PARSER_SLACK = 2
 # How long a refused client may go on sending: to close while its bytes are unread is a reset, which can take the
 # answer with it (RFC 9112 §9.6).
 _LINGER_S = 1.0
+_JUNK = b"\0"
+# A chunked body shows only as it comes whether it is one. A short one is looked at whole before anybody is asked: it
+# comes with its head, or right behind it. A longer or slower one streams.
+_SETTLED_BYTES = 2**16
+_SETTLE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +77,24 @@ class Connection(web.RequestHandler):
         self._gauge = gauge
         self._refused = refused
         self._is_counted = False
-        self._is_busy = False
+        self._scanner = Scanner(limits.max_header_bytes)
+        self._is_spoiled = False  # nothing more of what comes is a request
+        self._expects_head = True  # what comes next is the head of a request
         self._head_bytes = 0
         self._line_bytes = 0  # of the head's first line
         self._has_line = False  # whether that line is whole
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
+        self._reader_deadline: asyncio.TimerHandle | None = None  # while the client takes nothing more
         self._body: StreamReader | None = None  # of the request under way
+        self._settling: asyncio.Future[None] | None = None
         self._ahead_bytes = 0  # what came behind that request before it was answered
         self._is_draining = False
 
     @property
     def is_active(self) -> bool:
         """Whether a request is under way, or has begun to arrive."""
-        return self.transport is not None and (self._is_busy or bool(self._messages) or self._head_deadline is not None)
+        return self.transport is not None and (not self._expects_head or self._head_bytes > 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._gauge.connections += 1
@@ -99,33 +109,81 @@ class Connection(web.RequestHandler):
             self._gauge.connections -= 1
             self._is_counted = False
         self._drop_deadline()
-        if self._last_deadline is not None:
-            self._last_deadline.cancel()
+        for deadline in (self._last_deadline, self._reader_deadline):
+            if deadline is not None:
+                deadline.cancel()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader(None)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
+
+    def _await_reader(self, unread_before: int | None) -> None:
+        """Give the client up that has taken nothing of its answer for as long as a connection may be idle."""
+        self._reader_deadline = None
+        if self.transport is None or self._upgraded:
+            return
+        unread = self.transport.get_write_buffer_size()
+        if unread_before is not None and unread >= unread_before:
+            self.transport.abort()
+            return
+        self._reader_deadline = self._loop.call_later(self._limits.idle_timeout_s, self._await_reader, unread)
+
     def data_received(self, data: bytes) -> None:
-        if not self._is_busy and not self._force_close:
-            self._head_bytes += len(data)
-            self._measure_line(data)
-            if self._head_deadline is None:
-                self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+        if self._force_close or self._is_spoiled:
+            return  # the last answer has been given, or will be
+        data, is_sound = self._scanner.feed(data)
+        self._parse(data)
+        if not is_sound:
+            self._is_spoiled = True
+            # What is refused is kept from the parser, which might forgive it; this no parser forgives.
+            self._parse(_JUNK)
+
+    def _parse(self, data: bytes) -> None:
+        if self._expects_head and data:
+            self._measure_head(data)
         elif self._body is not None and self._body.is_eof() and not self._upgraded:
             self._came_ahead(len(data))
+        before = self._request_count
         super().data_received(data)
-        if (
-            not self._is_busy
-            and not self._messages
-            and self._head_bytes > self._limits.max_header_bytes * _PARSER_SLACK
-        ):
+        if self._request_count > before:
+            self._expects_head = False
+            self._head_bytes = 0
+            self._drop_deadline()
+            self._notice_broken_body()
+        elif self._expects_head and self._head_bytes > self._limits.max_header_bytes * _PARSER_SLACK:
             self._refuse(self._too_large())
+        if self._settling is not None and not self._settling.done() and self._is_settled:
+            self._settling.set_result(None)
 
     def head_is_whole(self, body: StreamReader) -> None:
-        """A request's head has been read: the deadline for it is met."""
-        self._is_busy = True
+        """A request has its turn."""
+        self._expects_head = False
         self._body = body
-        self._head_bytes = self._line_bytes = 0
-        self._has_line = False
-        self._drop_deadline()
+        self._notice_broken_body()
+
+    async def has_broken_body(self, *, may_wait: bool) -> bool:
+        """Whether the body of the request under way is known to be broken; `may_wait`: once some of it has come."""
+        if may_wait and not self._is_settled:
+            self._settling = self._loop.create_future()
+            try:
+                async with asyncio.timeout(_SETTLE_S):
+                    await self._settling
+            except TimeoutError:
+                pass  # it takes its time
+            finally:
+                self._settling = None
+        return self._body is not None and self._body.exception() is not None
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._body is None or self._body.is_eof() or self._body.total_bytes > _SETTLED_BYTES
 
     def exchange_is_over(self) -> None:
         """The next bytes belong to the next head, once the rest of the body has come."""
@@ -168,7 +226,12 @@ class Connection(web.RequestHandler):
             return Refusal("uri_too_long", "the request target is too long")
         return Refusal("headers_too_large", "the header fields are too large or too many")
 
-    def _measure_line(self, data: bytes) -> None:
+    def _measure_head(self, data: bytes) -> None:
+        if not self._head_bytes:
+            self._line_bytes = 0
+            self._has_line = False
+            self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+        self._head_bytes += len(data)
         if not self._has_line:
             end = data.find(b"\n")
             self._has_line = end >= 0
@@ -176,8 +239,7 @@ class Connection(web.RequestHandler):
 
     def _head_is_late(self) -> None:
         self._head_deadline = None
-        if not self._is_busy:
-            self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
+        self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer without a request: what came is no head yet. The connection ends with it."""
@@ -197,8 +259,14 @@ class Connection(web.RequestHandler):
             self.transport.write_eof()
         self._last_deadline = self._loop.call_later(_LINGER_S, self.transport.close)
 
+    def _notice_broken_body(self) -> None:
+        """What could not be parsed is put into the queue, and the body that it was part of would wait for ever."""
+        if self._messages and self._body is not None and not self._body.is_eof():
+            self._body.set_exception(web.RequestPayloadError("the body is broken"))
+            self._body.feed_eof()
+
     def _await_head(self) -> None:
-        self._is_busy = False
+        self._expects_head = not self._messages
         self._body = None
         if self._ahead_bytes > self._ahead_max and not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()

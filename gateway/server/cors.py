@@ -47,6 +47,7 @@ class RouteCors(AbstractRouterAdapter):
             # Its text quotes what the client sent; ours does not.
             return challenge("forbidden", "the origin, the method or a header is not allowed here")
         response.set_status(204)
+        _name_all_that_is_allowed(response, _cors_of(request))
         return response
 
     # What follows is called by aiohttp-cors.
@@ -67,13 +68,14 @@ class RouteCors(AbstractRouterAdapter):
     async def get_preflight_request_config(
         self, preflight_request: web.Request, origin: str, requested_method: str
     ) -> Options:
-        _ = origin, requested_method  # the table was asked with the method, and the options are keyed by origin
+        _ = origin  # the options are keyed by it
+        methods = _cors_of(preflight_request).allow_methods
+        if requested_method not in methods and _ANY not in methods:
+            raise KeyError(requested_method)  # what the library asks for; of the options it reads the headers alone
         return self.get_non_preflight_request_config(preflight_request)
 
     def get_non_preflight_request_config(self, request: web.Request) -> Options:
-        cors = request[_ROUTE].config.cors
-        assert cors is not None  # is_cors_enabled_on_request was asked first
-        return _options(cors)
+        return _options(_cors_of(request))
 
 
 def _options(cors: Cors) -> Options:
@@ -85,6 +87,20 @@ def _options(cors: Cors) -> Options:
         max_age=None if cors.max_age is None else int(cors.max_age),
     )
     return dict.fromkeys(cors.allow_origins, options)
+
+
+def _cors_of(request: web.Request) -> Cors:
+    cors = request[_ROUTE].config.cors
+    assert cors is not None  # is_cors_enabled_on_request was asked first
+    return cors
+
+
+def _name_all_that_is_allowed(response: web.StreamResponse, cors: Cors) -> None:
+    """A browser keeps what it is told for `max_age`; the library names no more than it was asked for."""
+    if _ANY not in cors.allow_methods:
+        response.headers["Access-Control-Allow-Methods"] = ", ".join(cors.allow_methods)
+    if cors.allow_headers and _ANY not in cors.allow_headers:
+        response.headers["Access-Control-Allow-Headers"] = ", ".join(cors.allow_headers)
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:

@@ -17,6 +17,7 @@ from gateway.authn.tiers import Meter
 from gateway.config.model import Config, Server
 from gateway.server.backend_client import BackendClient
 from gateway.server.connection import Gauge, Limits
+from gateway.server.descriptors import allow_descriptors
 from gateway.server.exchange import Exchange
 from gateway.server.explain import explain
 from gateway.server.forwarding import Forwarder
@@ -61,6 +62,7 @@ class Engine:
         """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
         keep_header_bytes()
         server = config.server
+        allow_descriptors(server.max_connections)
         self._tls = _context(server)
         self._running = await assemble(config, self._observer, self._on_purge)
         self._client = BackendClient()
@@ -84,6 +86,7 @@ class Engine:
         if self._tls is not None and new_tls is not None and config.server.tls is not None:
             # The listener keeps its context; new handshakes show the certificate as it is now on the disk.
             self._tls.load_cert_chain(config.server.tls.certificate, config.server.tls.key)
+        allow_descriptors(config.server.max_connections)
         if self._listener is not None:
             self._listener.limit(_limits(config.server))
         self._running = new

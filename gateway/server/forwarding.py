@@ -27,12 +27,12 @@ from gateway.http.headers import Pairs, nominated, response_to_client, values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow
 from gateway.server.backend_client import (
-    BackendBrokenError,
     BackendClient,
     BackendError,
     BackendTimeoutError,
     BackendUnreachableError,
     Informational,
+    body_of,
     pairs,
 )
 from gateway.server.body import BodyFault, RequestBody
@@ -70,10 +70,13 @@ class Forwarder:
         self._client = client
 
     async def forward(
-        self, request: web.Request, allow: Allow, rotation: Rotation, exchange: Exchange, *, body_idle_timeout_s: float
+        self, request: web.Request, allow: Allow, rotation: Rotation, exchange: Exchange, *, idle_timeout_s: float
     ) -> web.StreamResponse | Refusal:
-        """The answer, already sent to the client, or a refusal to be sent where no answer could be passed on."""
-        body = RequestBody(request, allow.route.max_body_bytes, body_idle_timeout_s)
+        """The answer, already sent to the client, or a refusal to be sent where no answer could be passed on.
+
+        A client that neither sends nor takes anything for `idle_timeout_s` is given up.
+        """
+        body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s)
         try:
             upstream = await self._send_with_retries(request, allow, rotation, body, exchange)
         except BackendError as error:
@@ -83,7 +86,7 @@ class Forwarder:
         finally:
             exchange.bytes_received = body.received_bytes
         try:
-            return await self._pass_on(request, upstream, allow, exchange)
+            return await self._pass_on(request, upstream, allow, exchange, idle_timeout_s)
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
             # An answer that was read to its end has given its connection back; another one's is closed.
@@ -144,7 +147,12 @@ class Forwarder:
         return upstream
 
     async def _pass_on(
-        self, request: web.Request, upstream: aiohttp.ClientResponse, allow: Allow, exchange: Exchange
+        self,
+        request: web.Request,
+        upstream: aiohttp.ClientResponse,
+        allow: Allow,
+        exchange: Exchange,
+        idle_timeout_s: float,
     ) -> web.StreamResponse:
         fields = pairs(upstream.raw_headers)
         kept = response_to_client(fields, allow.route.response_rules)
@@ -166,35 +174,43 @@ class Forwarder:
             connection.protocol.read_timeout = allow.route.config.read_timeout
             connection.protocol.start_timeout()
         try:
-            async for chunk in upstream.content.iter_any():
-                await response.write(chunk)
+            async for chunk in body_of(upstream):
+                async with asyncio.timeout(idle_timeout_s):
+                    await response.write(chunk)
                 exchange.bytes_sent += len(chunk)
-            await response.write_eof()
-        except (aiohttp.ClientError, TimeoutError):
-            is_gone = request.transport is None or request.transport.is_closing()
-            exchange.reason = "the client left" if is_gone else "the backend's answer broke off"
+            async with asyncio.timeout(idle_timeout_s):
+                await response.write_eof()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            exchange.reason = _why_cut(request, error)
             abort(request)
         return response
 
 
+def _why_cut(request: web.Request, error: Exception) -> str:
+    if request.transport is None or request.transport.is_closing():
+        return "the client left"
+    from_backend = isinstance(error, aiohttp.ClientError)
+    return "the backend's answer broke off" if from_backend else "the client took nothing of the answer for too long"
+
+
 def wants_websocket(request: web.Request) -> bool:
     """RFC 6455 §4.1. Other upgrades are not offered to backends: h2c would carry requests past the gateway."""
-    options = request.headers.get("Connection", "").lower().split(",")
-    return (
-        request.method == "GET"
-        and request.version >= (1, 1)
-        and "upgrade" in (option.strip() for option in options)
-        and request.headers.get("Upgrade", "").lower() == "websocket"
-    )
+    if request.method != "GET" or request.version < (1, 1):
+        return False
+    return _names_websocket(pairs(request.raw_headers))
+
+
+def _names_websocket(fields: Pairs) -> bool:
+    """Whether this, and nothing else, is the protocol to change to."""
+    protocols = [value.lower() for value in values_of(fields, "upgrade")]
+    return protocols == ["websocket"] and "upgrade" in nominated(fields)
 
 
 def _problem(request: web.Request, status: int, reason: str, version: tuple[int, int], fields: Pairs) -> str | None:
     if status == _SWITCHING_PROTOCOLS:
         if not wants_websocket(request):
             return "101 to a request that asked for no upgrade"
-        if [value.lower() for value in values_of(fields, "upgrade")] != ["websocket"] or "upgrade" not in nominated(
-            fields
-        ):
+        if not _names_websocket(fields):
             return "101 to another protocol than asked for"
     return answer_problem(status, version, fields, reason)
 
@@ -241,7 +257,7 @@ async def _switch(
     response.force_close()
     await response.prepare(request)
     exchange.status = _SWITCHING_PROTOCOLS
-    exchange.bytes_received, exchange.bytes_sent = await tunnel(request, upstream)
+    await tunnel(request, upstream, exchange)
     return response
 
 

@@ -7,16 +7,16 @@ drops surrogates without a word, and has no setting for it, so its serializer is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from aiohttp import http_writer
+from multidict import CIMultiDict
 
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def serialize(first_line: str, fields: Mapping[str, str]) -> bytes:
+def serialize(status_line: str, headers: CIMultiDict[str]) -> bytes:
     """A head. Raises `ValueError` where a control character would make one line two."""
-    lines = [first_line, *(f"{name}: {value}" for name, value in fields.items())]
+    lines = [status_line, *(f"{name}: {value}" for name, value in headers.items())]
     if _FORBIDDEN.search("".join(lines)):
         raise ValueError("a header field has a control character")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")

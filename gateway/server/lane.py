@@ -17,6 +17,7 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 from gateway.http.refusal import Refusal, render
 from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
 from gateway.server.backend_client import pairs
+from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said, wire_form
 from gateway.server.cors import RouteCors
 from gateway.server.exchange import Exchange
@@ -86,7 +87,9 @@ class Lane:
         try:
             return await self._answer(request, running, head, exchange)
         except ConnectionError:
-            raise  # the client is gone; there is nobody to tell
+            # The client is gone; there is nobody to tell, and it is no fault of ours, for which aiohttp would take it.
+            abort(request)
+            return Said()
         except Exception:
             # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
             _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
@@ -124,6 +127,8 @@ class Lane:
     async def _answer(
         self, request: web.Request, running: Running, head: Request, exchange: Exchange
     ) -> web.StreamResponse:
+        if await _has_broken_body(request):
+            return self._refuse(request, Refusal("invalid_request", "the body is broken"), exchange)
         decision = await self._decide(running, head, exchange)
         case = decision.case
         exchange.request_id, exchange.client = case.request_id, case.caller.address
@@ -149,7 +154,7 @@ class Lane:
                     decision,
                     running.rotation,
                     exchange,
-                    body_idle_timeout_s=running.config.server.idle_timeout,
+                    idle_timeout_s=running.config.server.idle_timeout,
                 )
             case NeedsFacts():
                 raise AssertionError("a decision that still needs facts was taken for final")
@@ -189,12 +194,23 @@ class Lane:
         exchange = request.get(_EXCHANGE)
         if exchange is not None:
             response.headers["X-Request-Id"] = exchange.request_id
-        if self.is_draining and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        is_last = self.is_draining or "Upgrade" in request.headers
+        if is_last and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            # Draining, or bytes behind an upgrade that was declined: they may have been meant for another protocol,
+            # and aiohttp's parser loses what came with the request where that is none it knows.
             response.force_close()
             response.headers["Connection"] = "close"
 
 
 _EXCHANGE = web.RequestKey("exchange", Exchange)
+
+
+async def _has_broken_body(request: web.Request) -> bool:
+    """Whether that shows before anybody is asked. A client that awaits `100 Continue` is not waited for."""
+    connection = request.protocol
+    if not isinstance(connection, Connection) or "Transfer-Encoding" not in request.headers:
+        return False
+    return await connection.has_broken_body(may_wait=not expects_continue(request))
 
 
 def _has_costly_body(request: web.Request) -> bool:

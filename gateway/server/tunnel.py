@@ -15,18 +15,20 @@ from aiohttp import web
 from aiohttp.http import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from gateway.server.exchange import Exchange
+
 _HIGH_WATER_BYTES = 2**16
 
 
-async def tunnel(request: web.Request, upstream: aiohttp.ClientResponse) -> tuple[int, int]:
-    """Carry bytes until one end closes; returns how many went to the backend and to the client.
+async def tunnel(request: web.Request, upstream: aiohttp.ClientResponse, exchange: Exchange) -> None:
+    """Carry bytes until one end closes, and count them.
 
     The client's 101 must have been sent. Closes both connections, also when cancelled.
     """
     connection = upstream.connection
     client = request.transport
     if connection is None or connection.protocol is None or connection.transport is None or client is None:
-        return 0, 0
+        return
     backend, backend_protocol = connection.transport, connection.protocol
     loop = asyncio.get_running_loop()
     from_client, from_backend = _Tap(client), _Tap(backend)
@@ -41,7 +43,7 @@ async def tunnel(request: web.Request, upstream: aiohttp.ClientResponse) -> tupl
     finally:
         upstream.close()
         request.protocol.force_close()
-    return from_client.passed_bytes, from_backend.passed_bytes
+        exchange.bytes_received, exchange.bytes_sent = from_client.passed_bytes, from_backend.passed_bytes
 
 
 async def _until_either_ends(*pumps: Coroutine[Any, Any, None]) -> None:
@@ -77,7 +79,8 @@ class _Tap:
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         self._pending += data
         self._arrived.set()
-        if len(self._pending) > _HIGH_WATER_BYTES and not self._paused:
+        if len(self._pending) > _HIGH_WATER_BYTES:
+            # Also when it was paused before: aiohttp resumes once it has handed over what it had kept.
             self._paused = True
             self._transport.pause_reading()
         return False, b""

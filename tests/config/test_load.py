@@ -404,6 +404,22 @@ def test_one_bad_piece_hides_no_other_problem():
 
 
 @pytest.mark.parametrize(
+    ("auth", "places"),
+    [
+        ("{provider: q, scopes: 5}", ["provider", "scopes"]),
+        ("{provider: [p, q], scope: x}", ["provider[1]", "scope"]),
+        ("{provider: q, mode: non}", ["mode", "provider"]),
+        ("{mode: none, roles: [r], scopes: 5}", ["roles", "scopes"]),
+        ("{claims: {t: '{t}'}, scopes: 5}", ["claims.t", "scopes"]),
+        ("{claims: {t: '{t}'}, mode: non}", ["mode"]),  # under mode none nobody would read the claim
+    ],
+)
+def test_one_bad_key_of_auth_hides_no_problem_of_another(auth, places):
+    text = PROVIDER + f"routes: [{{name: a, backend: http://a, match: {{path: /a}}, auth: {auth}}}]"
+    assert [line.split(": ")[1] for line in lines(text)] == [f"routes[0].auth.{place}" for place in places]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "providers: {p: {issuer: nonsense, client_id: gw, client_secret: s}}\n" + ROUTE,

@@ -107,6 +107,13 @@ def test_a_variable_in_a_flow_list_is_explained():
     assert what.endswith('; inside [ ] and { } write a variable in quotes: "${NAME}"')
 
 
+@pytest.mark.parametrize("path", ["match: {path: /a/{x}}", "match: {path: /{x}/b}", "- {rewrite: /a/{**}}"])
+def test_a_capture_without_quotes_in_a_flow_mapping_is_explained(path):
+    [(line, _, what)] = wrongs(f"a: 1\nb:\n  {path}\n")
+    assert line == 3
+    assert what.endswith('; inside [ ] and { } write a path with {name} in it in quotes: "/orders/{name}"')
+
+
 def test_a_secret_that_looks_like_yaml_is_not_shown():
     for text in ("s: *hunter22", "s: !hunter22 x", "s: !a!hunter22 x", "s: &hunter22", "s: %hunter22", "s: @hunter22"):
         assert "hunter22" not in str(wrongs(text))

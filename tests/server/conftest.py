@@ -72,8 +72,8 @@ async def serve(provider: ScriptedProvider, backend: Backend) -> AsyncIterator[S
             assert gateway.lines.errors == []
 
 
-def two_routes(backend: Backend, **more: Any) -> list[dict[str, Any]]:
+def two_routes(recording: Backend, **more: Any) -> list[dict[str, Any]]:
     return [
-        {"name": "open", "match": {"path": "/open/**"}, "backend": backend.url, "auth": "none", **more},
-        {"name": "api", "match": {"path": "/api/**"}, "backend": backend.url, **more},
+        {"name": "open", "match": {"path": "/open/**"}, "backend": recording.url, "auth": "none", **more},
+        {"name": "api", "match": {"path": "/api/**"}, "backend": recording.url, **more},
     ]

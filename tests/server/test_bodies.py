@@ -1,6 +1,7 @@
 """Bodies of requests: framing, limits, pace, `Expect`, and that an unread one is never the next request."""
 
 import asyncio
+import contextlib
 import hashlib
 
 import pytest
@@ -49,11 +50,11 @@ async def test_an_empty_body_is_framed_as_one(serve, backend):
     assert [one.body for one in backend.requests] == [b"", b""]
 
 
-async def test_a_million_one_byte_chunks_are_no_burden(serve, backend):
+async def test_many_one_byte_chunks_are_no_burden(serve, backend):
     gateway = await serve()
-    wire = OPEN + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 200_000 + b"0\r\n\r\n"
+    wire = OPEN + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"
     assert (await gateway.ask(wire)).status == 200
-    assert backend.requests[0].body == b"x" * 200_000
+    assert backend.requests[0].body == b"x" * 50_000
 
 
 async def test_a_body_that_comes_byte_by_byte(serve, backend):
@@ -69,7 +70,7 @@ async def test_a_body_that_comes_byte_by_byte(serve, backend):
 async def test_trailers_and_chunk_extensions_stay_here(serve, backend):
     gateway = await serve()
     wire = OPEN + b"Trailer: X-User-Id\r\nTransfer-Encoding: chunked\r\n\r\n"
-    wire += b"3;name=value\r\nabc\r\n0\r\nX-User-Id: root\r\nContent-Length: 5\r\n\r\n"
+    wire += b"3;name=value\r\nabc\r\n0\r\nX-User-Id: root\r\n\r\n"
     async with await gateway.client() as client:
         await client.send(wire)
         assert (await client.answer()).status == 200
@@ -136,7 +137,9 @@ class TestLimit:
         assert len(backend.requests[0].body) == 1024
 
     async def test_an_answer_that_has_begun_is_cut_off_at_once(self, serve, backend):
-        backend.default = script(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", HANG, at_head=True)
+        backend.default = script(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", HANG, at_head=True
+        )
         gateway = await serve(max_body="1KiB")
         async with await gateway.client() as client:
             await client.send(OPEN + b"Transfer-Encoding: chunked\r\n\r\n" + in_chunks(b"x" * 10, end=b""))
@@ -249,10 +252,8 @@ class TestRefusedBodies:
             answer = await client.answer()
             assert (answer.status, answer.value("Connection")) == (401, "close")
             body = SMUGGLED * (400_000 // len(SMUGGLED) + 1)
-            try:
+            with contextlib.suppress(ConnectionError):
                 await client.send(in_chunks(body) if b"chunked" in framing else body)
-            except ConnectionError:
-                pass
             assert await client.rest() == b""
         assert backend.requests == []
 
@@ -308,17 +309,10 @@ class TestPace:
     async def test_no_more_of_a_body_is_read_than_the_backend_takes(self, serve, backend):
         gateway = await serve(max_body="unlimited", timeout="20s")
         async with await gateway.client() as client:
-            sent = 0
             await client.send(OPEN + b"Content-Length: 100000000\r\n\r\n")
             (await backend.connected()).pause()
-            piece = b"x" * 65536
-            with pytest.raises(TimeoutError):
-                while sent < 100_000_000 - len(piece):
-                    client.writer.write(piece)
-                    sent += len(piece)
-                    async with asyncio.timeout(1):
-                        await client.writer.drain()
-            assert sent < 30_000_000  # what four socket buffers hold
+            assert await client.send_until_stuck(b"x" * 65536, 90_000_000) < 30_000_000  # what four socket buffers hold
+            client.reset()
 
     async def test_an_early_answer_passes_while_the_body_still_comes(self, serve, backend):
         backend.default = script(ok(b"no, thanks"), at_head=True)
@@ -388,13 +382,8 @@ async def test_what_is_sent_ahead_is_not_read_without_end(serve, backend):
         await client.send(request("GET", "/open/x"))
         await backend.seen()
         client.writer.write(b"GET /open/y HTTP/1.1\r\nHost: a\r\n")
-        sent, line = 0, b"X-A: " + b"b" * 1000 + b"\r\n"
-        with pytest.raises(TimeoutError):
-            while sent < 100_000_000:
-                client.writer.write(line * 64)
-                sent += 64 * len(line)
-                async with asyncio.timeout(1):
-                    await client.writer.drain()
+        line = b"X-A: " + b"b" * 1000 + b"\r\n"
+        assert await client.send_until_stuck(line * 64, 90_000_000) < 30_000_000
         go_on.set()
         assert (await client.answer()).body == b"first"
         assert (await client.answer()).status == 431

@@ -27,7 +27,8 @@ ROUTES = {
 @pytest.fixture
 async def gateway(serve, backend):
     routes = [
-        {"name": name, "match": {"path": f"/{name}/**"}, "backend": backend.url, **keys} for name, keys in ROUTES.items()
+        {"name": name, "match": {"path": f"/{name}/**"}, "backend": backend.url, **keys}
+        for name, keys in ROUTES.items()
     ]
     return await serve(routes, server={"max_header_bytes": "4KiB", "max_headers": 20, "max_body": "2KiB"})
 

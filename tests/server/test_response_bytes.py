@@ -85,14 +85,18 @@ async def test_headers_are_set_and_removed_as_the_route_says(serve, backend):
 
 
 async def test_bytes_of_header_values_and_reasons_pass_as_they_are(serve, backend):
-    backend.default = script(ok(b"x", status="200 Très bien").replace(b"\r\n\r\n", b"\r\nX-A: caf\xe9 \xc3\xa9 \xff\r\n\r\n"))
+    backend.default = script(
+        ok(b"x", status="200 Très bien").replace(b"\r\n\r\n", b"\r\nX-A: caf\xe9 \xc3\xa9 \xff\r\n\r\n")
+    )
     gateway = await serve()
     answer = await gateway.get("/open/x")
     assert b"HTTP/1.1 200 Tr\xc3\xa8s bien\r\n" in answer.head
     assert b"X-A: caf\xe9 \xc3\xa9 \xff\r\n" in answer.head
 
 
-@pytest.mark.parametrize("status", ["200 OK", "201 Created", "302 Found", "404 Not Found", "418 I'm a teapot", "503 No", "599 "])
+@pytest.mark.parametrize(
+    "status", ["200 OK", "201 Created", "302 Found", "404 Not Found", "418 I'm a teapot", "503 No", "599 "]
+)
 async def test_every_status_is_the_backends_to_give(serve, backend, status):
     backend.default = script(ok(b"body", "Location: /elsewhere", status=status))
     gateway = await serve()
@@ -163,7 +167,7 @@ class TestWithoutABody:
 
     @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
     async def test_204_and_304_have_none(self, serve, backend, status):
-        backend.default = script(f"HTTP/1.1 {status}\r\nETag: \"a\"\r\n\r\n".encode())
+        backend.default = script(f'HTTP/1.1 {status}\r\nETag: "a"\r\n\r\n'.encode())
         gateway = await serve()
         async with await gateway.client() as client:
             for _ in range(2):

@@ -67,4 +67,5 @@ def problem(answer: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:
     value = json.loads(body)
     assert value["status"] == answer.status
     assert value.keys() == {"type", "title", "status", "detail", "code", "request_id"}
+    assert value["request_id"] == answer.headers["X-Request-Id"]
     return value

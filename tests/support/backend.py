@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from socket import SO_LINGER, SOL_SOCKET
 
-SOON_S = 20.0  # generous: the machine may be busy; what is waited for comes at once
+SOON_S = 10.0  # generous: the machine may be busy; what is waited for comes at once
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\t -~\x80-\xff]*)")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
@@ -128,12 +128,18 @@ class SeenConnection:
         self.received = bytearray()  # every byte
         self.requests: list[SeenRequest] = []
         self.ended: str | None = None
+        self.is_raw = False  # after a script that ended with RAW
         self._unread = bytearray()
         self._reader = reader
         self._writer = writer
         self._arrived = asyncio.Condition()
         self._reading = asyncio.Event()
         self._reading.set()
+
+    @property
+    def unread(self) -> bytes:
+        """What came and is not, or not yet, part of a request."""
+        return bytes(self._unread)
 
     def send(self, wire: bytes) -> None:
         self._writer.write(wire)
@@ -146,6 +152,10 @@ class SeenConnection:
         if sock is not None and sock.fileno() >= 0:
             sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
+
+    def unsent(self) -> int:
+        """How many bytes wait because the other end reads too slowly."""
+        return self._writer.transport.get_write_buffer_size()
 
     def pause(self) -> None:
         """Read nothing more, so that the other end's writes back up."""
@@ -342,6 +352,7 @@ class Backend:
             if end in {CLOSE, RESET}:
                 return
             if end in {HANG, RAW}:
+                connection.is_raw = end is RAW
                 await connection.wait_gone()
 
     def _choose(self, request: SeenRequest) -> Script:

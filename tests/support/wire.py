@@ -1,9 +1,9 @@
 """A client that sends the bytes it is given and reads answers strictly, as a conversation on one connection.
 
-    async with Client.of(address) as client:
-        await client.send(request("GET", "/a", token="good"))
-        answer = await client.answer()
-        assert (answer.status, answer.code) == (401, "invalid_token")
+async with Client.of(address) as client:
+    await client.send(request("GET", "/a", token="good"))
+    answer = await client.answer()
+    assert (answer.status, answer.code) == (401, "invalid_token")
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-SOON_S = 20.0
+SOON_S = 10.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) ([\t -~\x80-\xff]*)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([\t -~\x80-\xff]*)")
 _BUFFER_BYTES = 2**20
@@ -135,6 +135,19 @@ class Client:
                 await asyncio.sleep(pause_s)
         async with asyncio.timeout(SOON_S):
             await self.writer.drain()
+
+    async def send_until_stuck(self, piece: bytes, at_most: int) -> int:
+        """Send `piece` again and again; how many bytes went until a second passed without progress, or `at_most`."""
+        sent = 0
+        try:
+            while sent < at_most:
+                self.writer.write(piece)
+                sent += len(piece)
+                async with asyncio.timeout(1):
+                    await self.writer.drain()
+        except TimeoutError:
+            pass
+        return sent
 
     async def answer(self, method: str = "GET") -> Answer:
         """The next final answer, to a request of `method`. Raises `BrokenOffError`."""

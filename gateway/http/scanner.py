@@ -1,0 +1,182 @@
+"""Whether the bytes of a client's connection are sound HTTP/1.1, looked at before any parser sees them.
+
+Follows requests by itself: head, body, next head. It finds the first byte that no valid request has there, and takes
+trailers away: aiohttp's parser lets the last one slip into the fields of the next request on the connection. llhttp
+forgives what another parser may read differently (two blanks in a request line, empty lines without CR, extensions
+and trailers of any length), and smuggling lives in the difference (CVE-2023-39326, CVE-2025-55315). Stricter than the
+parser behind it at every byte, so that the two can not disagree on where a request ends: RFC 9112 §2.2, §3, §5, §7.1.
+What a head *means* is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from gateway.http.framing import request_problem
+from gateway.http.headers import offers_websocket, values_of
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT = rb"[\t -~\x80-\xff]*+"
+# One empty line before a request is passed over (RFC 9112 §2.2).
+_HEAD = re.compile(
+    rb"(?:\r\n)?+%b [^\x00-\x20\x7f]++ HTTP/([0-9]\.[0-9])\r\n(?:%b:%b\r\n)*+\r\n" % (_TOKEN, _TOKEN, _TEXT)
+)
+_FIELD = re.compile(rb"%b:%b\r\n" % (_TOKEN, _TEXT))
+# Fifteen digits are beyond any body and below what overflows. BWS before an extension is refused, as llhttp does.
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
+# Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FRAMING = re.compile(rb"(?i)\r\n(content-length|transfer-encoding|upgrade):[ \t]*+([^\r]*)")
+_SIZE_MAX_BYTES = len(b"fffffffffffffff\r\n")
+
+
+class _UnsoundError(Exception):
+    """There is a byte that has no place there."""
+
+
+class Scanner:
+    """Of one connection. `spare_bytes` bounds the extensions and trailers of a chunked body, all together."""
+
+    __slots__ = ("_after_data", "_cuts", "_held", "_left", "_spare_bytes", "_spare_max", "_step")
+
+    def __init__(self, spare_bytes: int) -> None:
+        # The steps are kept as plain functions: bound methods would tie a knot that only the collector undoes.
+        self._step: _Step = Scanner._head
+        self._after_data: _Step = Scanner._head
+        self._held = bytearray()  # of a head or line that is not whole yet
+        self._left = 0  # bytes of data still to come
+        self._cuts: list[tuple[int, int]] = []  # where the trailers are in what is being fed
+        self._spare_max = spare_bytes
+        self._spare_bytes = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """What of these bytes is for the parser, and whether all were sound; after a `False` nothing may be fed.
+
+        Of a head that is unsound nothing is for the parser, as far as it came with this call.
+        """
+        position, is_sound = 0, True
+        try:
+            while position < len(data):
+                position = self._step(self, data, position)
+        except _UnsoundError:
+            is_sound = False
+        return self._without_trailers(data if is_sound else data[:position]), is_sound
+
+    def _without_trailers(self, data: bytes) -> bytes:
+        if not self._cuts:
+            return data
+        pieces, position = [], 0
+        for start, end in self._cuts:
+            pieces.append(data[position:start])
+            position = end
+        self._cuts.clear()
+        return b"".join([*pieces, data[position:]])
+
+    def _head(self, data: bytes, start: int) -> int:
+        held = self._held
+        end = -1 if held else data.find(b"\r\n\r\n", start)
+        if end >= 0:
+            return self._begin_body(data[start : end + 4], end + 4)
+        seen = len(held)
+        held += data[start:]
+        end = held.find(b"\r\n\r\n", max(0, seen - 3))
+        if end < 0:
+            if _STRAY.search(held, max(0, seen - 1)):
+                raise _UnsoundError
+            return len(data)
+        head = bytes(held[: end + 4])
+        held.clear()
+        return self._begin_body(head, start + len(head) - seen)
+
+    def _begin_body(self, head: bytes, position: int) -> int:
+        found = _HEAD.fullmatch(head)
+        if found is None:
+            raise _UnsoundError
+        fields = [(name.decode().lower(), value.decode("latin-1").rstrip()) for name, value in _FRAMING.findall(head)]
+        if not fields:
+            return position
+        if offers_websocket(fields) or request_problem((1, int(found[1] > b"1.0")), fields):
+            # Another protocol, or a request that is refused: nothing behind it is ever taken for a request.
+            self._step = Scanner._anything
+        elif values_of(fields, "transfer-encoding"):
+            self._spare_bytes = self._spare_max
+            self._step = Scanner._chunk
+        elif lengths := values_of(fields, "content-length"):
+            self._expect(int(lengths[0]), Scanner._head)
+        return position
+
+    def _anything(self, data: bytes, _start: int) -> int:
+        return len(data)
+
+    def _expect(self, size: int, after: _Step) -> None:
+        self._left, self._after_data = size, after
+        self._step = Scanner._data if size else after
+
+    def _data(self, data: bytes, start: int) -> int:
+        taken = min(self._left, len(data) - start)
+        self._left -= taken
+        if not self._left:
+            self._step = self._after_data
+        return start + taken
+
+    def _chunk(self, data: bytes, start: int) -> int:
+        line, position = self._line(data, start)
+        if line is not None:
+            found = _CHUNK.fullmatch(line)
+            if found is None:
+                raise _UnsoundError
+            self._spend(found[2])
+            self._expect(int(found[1], 16), Scanner._chunk_end)
+            if not self._left:
+                self._step = Scanner._trailer
+        return position
+
+    def _chunk_end(self, data: bytes, start: int) -> int:
+        return self._line_end(data, start, Scanner._chunk)
+
+    def _trailer(self, data: bytes, start: int) -> int:
+        if self._held == b"\r" or (not self._held and data.startswith(b"\r", start)):
+            return self._line_end(data, start, Scanner._head)
+        line, position = self._line(data, start)
+        if line is not None:
+            if _FIELD.fullmatch(line) is None:
+                raise _UnsoundError
+            self._spend(line)
+        self._cuts.append((start, position))
+        return position
+
+    def _line_end(self, data: bytes, start: int, after: _Step) -> int:
+        held = self._held
+        part = data[start : start + 2 - len(held)]
+        held += part
+        if not b"\r\n".startswith(held):
+            raise _UnsoundError
+        if len(held) == len(b"\r\n"):
+            held.clear()
+            self._step = after
+        return start + len(part)
+
+    def _spend(self, extra: bytes | None) -> None:
+        self._spare_bytes -= len(extra or b"")
+        if self._spare_bytes < 0:
+            raise _UnsoundError
+
+    def _line(self, data: bytes, start: int) -> tuple[bytes | None, int]:
+        """The line that ends here, with its end, or `None` while it has none; and the position behind."""
+        held = self._held
+        end = data.find(b"\n", start) + 1
+        seen = len(held)
+        held += data[start:end] if end else data[start:]
+        if len(held) > self._spare_bytes + _SIZE_MAX_BYTES:
+            raise _UnsoundError
+        if end:
+            line = bytes(held)
+            held.clear()
+            return line, end
+        if held.find(b"\r", max(0, seen - 1), len(held) - 1) >= 0:
+            raise _UnsoundError
+        return None, len(data)
+
+
+_Step = Callable[[Scanner, bytes, int], int]

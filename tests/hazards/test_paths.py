@@ -1,0 +1,375 @@
+"""Paths: the one that is matched is the one that is authorised is the one that is forwarded."""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+import pytest
+import pytest_asyncio
+from support.backend import Backend
+from support.transcript import Case, Run, forwarded, head, passed, played, refused
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+IDENTITY = {"headers": {"X-User-Id": "sub"}}
+
+
+@pytest.fixture(scope="module")
+def routes(backend):
+    """All on one backend, which is told the route: what it is told and where it is asked must belong together."""
+
+    def route(name, path, auth="none", **keys):
+        told = {"set": {"X-Route": name}}
+        match = {"path": path}
+        return {"name": name, "match": match, "backend": backend.url, "auth": auth, "identity": IDENTITY,
+                "request_headers": told, **keys}  # fmt: skip
+
+    return [
+        route("open", "/open/**"),
+        route("public", "/public/**"),
+        route("admin", "/admin/**", "required"),
+        route("strip", "/strip/**", strip_prefix="/strip"),
+        route("slashes", "/slashes/**", allow_encoded_slash=True),
+        route("stripped-slashes", "/ss/**", allow_encoded_slash=True, strip_prefix="/ss"),
+        route("rewrite", "/t/{tenant}/**", rewrite="/v2/{tenant}/{**}"),
+        route("tenant", "/only/{tenant}", rewrite="/{tenant}/own"),
+    ]
+
+
+def resolved(target: str) -> list[str]:
+    """The segments that the most forgiving of backends would see: decoded once, backslashes and parameters and all."""
+    path = unquote_to_bytes(target.partition("?")[0]).decode("latin-1").replace("\\", "/")
+    path = re.sub(r"\xc0[\xae.]|\xe0\x80\xae", ".", path).partition("\0")[0]
+    return [segment.partition(";")[0] for segment in path.split("/") if segment]
+
+
+ESCAPES = [
+    "/public/../admin/x",
+    "/public/..%2fadmin/x",
+    "/public/%2e%2e/admin/x",
+    "/public/%2E%2E/admin/x",
+    "/public/%2e./admin/x",
+    "/public/.%2e/admin/x",
+    "/public/%2e%2e%2fadmin/x",
+    "/public/..;/admin/x",
+    "/public/..;a=b/admin/x",
+    "/public/%2e%2e;/admin/x",
+    "/public/..%3b/admin/x",
+    "/public/..%3B/admin/x",
+    "/public/./../admin/x",
+    "/public/x/../../admin/x",
+    "/public/.;/../admin/x",
+    "/public/..\\admin/x",
+    "/public\\..\\admin\\x",
+    "/public/..%5cadmin/x",
+    "/public/..%5Cadmin/x",
+    "/public%2f..%2fadmin/x",
+    "/public%2F..%2Fadmin%2Fx",
+    "/public/%c0%ae%c0%ae/admin/x",
+    "/public/%c0%2e%c0%2e/admin/x",
+    "/public/%e0%80%ae%e0%80%ae/admin/x",
+    "/public/..%c0%afadmin/x",
+    "/public/..%c1%9cadmin/x",
+    "/public/..%00/admin/x",
+    "/public/%00/../admin/x",
+    "/public/%2e%2e%00/admin/x",
+    "/public/%u002e%u002e/admin/x",
+    "/public/..",
+    "/public/../",
+    "/public/..?/x",
+    "/public/../admin/x?y",
+    "/public/../admin",
+    "/..",
+    "/../admin/x",
+    "/./admin/x",
+    "/.//admin/x",
+    "/%2e/admin/x",
+    "/.;/admin/x",
+    "//admin/x",
+    "///admin/x",
+    "/public//../admin/x",
+    "/public//..//admin/x",
+    "/public/;/../admin/x",
+    "/;/admin/x",
+    "/;x/admin/x",
+    "/%2f/admin/x",
+    "/%2fadmin/x",
+    "/%5cadmin/x",
+    "/\\admin/x",
+    "/admin;/x",
+    "/admin;x=y/x",
+    "/admin%2fx",
+    "/admin%2Fx",
+    "/admin%3b/x",
+    "/admin%5cx",
+    "/admin\\x",
+    "/admin//x",
+    "/admin/./x",
+    "/admin/../admin/x",
+    "/admin/",
+    "/admin",
+    "/admin?",
+    "/admin/x?/public/",
+    "/admin/%2e%2e/public/x",
+    "/%61dmin/x",
+    "/%61%64%6d%69%6e/x",
+    "/%41dmin/x",
+    "/admin%20/x",
+    "/admin%09/x",
+    "/admin%00/x",
+    "/admin./x",
+    "/admin%2e/x",
+    "/Admin/x",
+    "/ADMIN/x",
+    "/%2561dmin/x",
+    "/public/%252e%252e/admin/x",
+    "/public/%25%32%65%25%32%65/admin/x",
+    "/public/..%252fadmin/x",
+    "/public/%uff0e%uff0e/admin/x",
+    "/public/%ef%bc%8e%ef%bc%8e/admin/x",
+    "/public/x#/../admin/x",
+    "/public/x%23/../admin/x",
+    "/public/x%3f/../admin/x",
+    "/public/%",
+    "/public/%2",
+    "/public/%zz/../admin/x",
+    "/public/%2%65/admin/x",
+    "http://gw.example/public/../admin/x",
+    "http://gw.example/admin/x",
+    "http://gw.example/%61dmin/x",
+    "http://gw.example//admin/x",
+    "http://gw.example?/admin/x",
+    "HTTP://gw.example/public/%2e%2e/admin/x",
+    "http://gw.example/public/..;/admin/x",
+    "/strip/../admin/x",
+    "/strip/x/../admin/x",
+    "/strip/admin/x",
+    "/strip//admin/x",
+    "/strip/%2e%2e/admin/x",
+    "/slashes/..%2fadmin/x",
+    "/slashes/..%2f..%2fadmin/x",
+    "/slashes/x%2f..%2f..%2fadmin/x",
+    "/slashes/%2e%2e%2fadmin/x",
+    "/slashes/%2fadmin%2f..",
+    "/slashes/x%2f..",
+    "/slashes/..;%2fadmin/x",
+    "/slashes/.%2f..%2f/admin/x",
+    "/slashes%2f..%2fadmin/x",
+    "/slashes/..%5cadmin/x",
+    "/ss/..%2fadmin/x",
+    "/ss/%2fadmin/x",
+    "/ss/%2e%2e%2fadmin%2fx",
+    "/t/../admin/x",
+    "/t/..%2fadmin/x",
+    "/t/%2e%2e/admin/x",
+    "/t/a/../../admin/x",
+    "/only/..",
+    "/only/%2e%2e",
+    "/only/admin%2f..",
+    "/only/..%2fadmin",
+]
+# Where on the backend a route may lead; the others lead anywhere, but never up.
+LEADS_TO = {"open": "open", "public": "public", "admin": "admin", "slashes": "slashes", "rewrite": "v2"}
+
+
+@pytest.mark.parametrize("has_token", [False, True], ids=["anonymous", "token"])
+@pytest.mark.parametrize("is_split", [False, True], ids=["whole", "bytes"])
+@pytest.mark.parametrize("target", ESCAPES)
+async def test_no_spelling_reaches_admin_without_a_token(stage, target, is_split, has_token):
+    seen = await stage.talk(head(b"GET " + target.encode()), Run(has_token, is_split, is_second=len(target) % 2 == 0))
+    assert seen.rest == b""
+    if seen.answers[0].status != 200:
+        assert 400 <= seen.answers[0].status < 500
+        assert seen.requests == []
+        return
+    (request,) = seen.requests
+    segments, route = resolved(request.target), request.value("X-Route")
+    assert request.target.startswith("/")
+    assert not request.target.startswith("//")
+    assert not {".", ".."}.intersection(segments), request.target
+    assert segments[0] == LEADS_TO.get(route, segments[0]), request.target
+    if route == "admin":
+        assert request.value("X-User-Id") == seen.caller
+    assert seen.provider_tokens == ([seen.token] if has_token and route == "admin" else [])
+
+
+def test_the_judge_of_spellings_sees_through_them():
+    assert resolved("/public/..%3b/%61dmin\\x?y") == ["public", "..", "admin", "x"]
+
+
+def routed(name: bytes, start: bytes, **more: bool) -> bytes:
+    return forwarded(start, b"X-Route: " + name, **{"anonymous": True, **more})
+
+
+def public(name: str, came: bytes, went: bytes, *, main: bool = False) -> Case:
+    return passed(name, head(b"GET " + came), routed(b"public", b"GET " + went), asks=False, main=main)
+
+
+@played(
+    public("twice encoded", b"/public/%2561", b"/public/%2561", main=True),
+    public("encoded percent and digits", b"/public/%25%36%31", b"/public/%2561"),
+    public("three times encoded", b"/public/%25252e", b"/public/%25252e"),
+    public("unreserved", b"/%70ublic/%61%7E%2d%5f", b"/public/a~-_"),
+    public("upper-cased", b"/public/%c3%a9", b"/public/%C3%A9"),
+    public("reserved", b"/public/%3B%3f%23%26%3d%40%3a", b"/public/%3B%3F%23%26%3D%40%3A"),
+    public("query", b"/public/x?%2e%2e/%61&//%2f", b"/public/x?%2e%2e/%61&//%2f"),
+    public("dots within names", b"/public/..a/a../...", b"/public/..a/a../..."),
+    refused("twice encoded to a triplet cut off", head(b"GET /public/%2%35%36"), 400),
+)
+async def test_percent_encoding_is_decoded_once_at_most(stage, case, run):
+    await stage.play(case, run)
+
+
+@played(
+    passed("protected", head(b"GET /%61dmin/x?/public"), routed(b"admin", b"GET /admin/x?/public", anonymous=False)),
+)
+async def test_what_was_matched_is_what_is_forwarded_with_a_token(stage, case, run):
+    if run.has_token:
+        await stage.play(case, run)
+    else:
+        seen = await stage.talk(case.sends, run)
+        assert (seen.answers[0].status, seen.requests, seen.provider_tokens) == (401, [], [])
+
+
+# The authority of the backend.
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def evil():
+    """Another server, which nothing may reach."""
+    recording = Backend()
+    await recording.start()
+    yield recording
+    await recording.stop()
+
+
+TO_EVIL = [
+    "//{evil}/x",
+    "///{evil}/x",
+    "/\\{evil}/x",
+    "\\\\{evil}\\x",
+    "/%2f{evil}/x",
+    "/public//{evil}/x",
+    "/public/@{evil}/x",
+    "/public/..//{evil}/x",
+    "@{evil}/x",
+    "@{evil}",
+    ":@{evil}/x",
+    ".{evil}/x",
+    ":80@{evil}/x",
+    "{evil}/x",
+    "{evil}",
+    "http:{evil}/x",
+    "http:/{evil}/x",
+    "http:///{evil}/x",
+    "http://{evil}/public/x",
+    "http://{evil}@gw.example/public/x",
+    "http://gw.example@{evil}/public/x",
+    "http://gw.example:80@{evil}/public/x",
+    "http://gw.example%40{evil}/public/x",
+    "http://gw.example\\@{evil}/public/x",
+    "http://gw.example#@{evil}/public/x",
+    "http://gw.example?@{evil}/public/x",
+    "http://gw.example/public/http://{evil}/x",
+    "https://{evil}/public/x",
+    "ftp://{evil}/public/x",
+    "javascript://{evil}/public/x",
+    "/strip//{evil}/x",
+    "/strip/@{evil}/x",
+    "/strip/%2f{evil}/x",
+    "/strip/\\{evil}/x",
+    "/strip@{evil}/x",
+    "/ss/%2f{evil}/x",
+    "/ss/%2F%2F{evil}/x",
+    "/ss%2f{evil}/x",
+    "/ss/%40{evil}/x",
+    "/t/@{evil}/x",
+    "/t/%2f{evil}/x",
+    "/t/{evil}/x",
+    "/only/@{evil}",
+    "/only/%2f{evil}",
+    "/only/{evil}",
+    "/only/%40{evil}",
+    "/only/:80@{evil}",
+]
+
+
+@pytest.mark.parametrize("has_token", [False, True], ids=["anonymous", "token"])
+@pytest.mark.parametrize("target", TO_EVIL)
+async def test_the_backends_authority_never_changes(stage, evil, target, has_token):
+    wire = head(b"GET " + target.format(evil=f"127.0.0.1:{evil.port}").encode())
+    seen = await stage.talk(wire, Run(has_token, is_split=has_token, is_second=not has_token))
+    assert evil.connections == []
+    assert len(seen.answers) == 1
+    assert seen.answers[0].status == (200 if seen.requests else seen.answers[0].status)
+    for request in seen.requests:
+        assert request.value("Host") == f"127.0.0.1:{stage.backend.port}"
+        assert re.match(r"/(?!/)", request.target)
+        assert "%2F" not in request.target or request.value("X-Route") == "stripped-slashes"
+
+
+@pytest.mark.parametrize("name", [b"Host", b"X-Forwarded-Host", b"X-Host", b"Forwarded"])
+async def test_no_header_changes_the_backends_authority(stage, evil, name):
+    authority = f"127.0.0.1:{evil.port}".encode()
+    value = b"host=" + authority if name == b"Forwarded" else authority
+    fields = [] if name == b"Host" else [name + b": " + value]
+    wire = head(b"GET /public/x", *fields, host=authority if name == b"Host" else b"gw.example")
+    seen = await stage.talk(wire, Run(has_token=False, is_split=False, is_second=True))
+    assert evil.connections == []
+    assert [one.value("Host") for one in seen.requests] == [f"127.0.0.1:{stage.backend.port}"]
+
+
+# What strip and rewrite produce.
+
+
+@played(
+    passed("strip", head(b"GET /strip/a%20b/"), routed(b"strip", b"GET /a%20b/"), asks=False, main=True),
+    passed("strip all", head(b"GET /strip"), routed(b"strip", b"GET /"), asks=False),
+    passed("rewrite", head(b"GET /t/acme/x?y"), routed(b"rewrite", b"GET /v2/acme/x?y"), asks=False),
+    passed("rewrite with an at", head(b"GET /only/@x"), routed(b"tenant", b"GET /@x/own"), asks=False),
+    passed("rewrite once", head(b"GET /t/{**}/x"), routed(b"rewrite", b"GET /v2/{**}/x"), asks=False),
+    passed("rewrite with a question mark", head(b"GET /only/a%3fb"), routed(b"tenant", b"GET /a%3Fb/own"), asks=False),
+    passed("an encoded slash stays one", head(b"GET /slashes/a%2fb"), routed(b"slashes", b"GET /slashes/a%2Fb"), asks=False),
+    refused("strip to two slashes", head(b"GET /strip//x"), 400),
+    refused("strip to a dot segment", head(b"GET /strip/..;/x"), 400),
+    refused("dots behind an encoded slash", head(b"GET /slashes/a%2f..%2fb"), 400, main=True),
+    refused("dots at the end behind one", head(b"GET /ss/a%2f.."), 400),
+    refused("strip to two encoded slashes", head(b"GET /ss/%2f%2fx"), 400),
+    refused("encoded parameter", head(b"GET /public/..%3bx/y"), 400),
+    refused("empty tenant", head(b"GET /only//"), 400),
+)  # fmt: skip
+async def test_what_strip_or_rewrite_produces_is_checked_again(stage, case, run):
+    await stage.play(case, run)
+
+
+# Nothing becomes a header line.
+
+LINE_BREAKS = [
+    "%0d%0aX-Admin:%201",
+    "%0aX-Admin:%201",
+    "%0d%0a%0d%0aGET%20/admin%20HTTP/1.1",
+    "%E5%98%8A%E5%98%8DX-Admin:1",
+]
+
+
+@pytest.mark.parametrize("path", ["/public/{}", "/public/x?{}", "/strip/{}", "/t/{}/x", "/only/{}", "/slashes/{}"])
+@pytest.mark.parametrize("breaks", LINE_BREAKS)
+async def test_nothing_in_a_target_becomes_a_header_line(stage, path, breaks):
+    wire = head(b"GET " + path.format(breaks).encode())
+    seen = await stage.talk(wire, Run(has_token=True, is_split=False, is_second=True))
+    assert len(seen.answers) == 1
+    assert b"X-Admin" not in seen.answers[0].head
+    for request in seen.requests:
+        assert len(request.names) == 8, request.head
+        assert not any(name.startswith("x-admin") for name in request.names)
+
+
+@pytest.mark.parametrize(
+    "value", ["x%0d%0aX-Admin: 1", "x\\r\\nX-Admin: 1", "x\u010d\u010aX-Admin: 1", "x\u2028X-Admin: 1"]
+)
+@pytest.mark.parametrize("name", ["X-A", "Origin", "X-Request-Id", "X-Forwarded-For", "Via", "Referer", "Cookie"])
+async def test_nothing_in_a_value_becomes_a_header_line(stage, name, value):
+    """The last two are characters whose lower bytes are CR and LF, or that some take for a line's end."""
+    wire = head(b"GET /public/x", f"{name}: {value}".encode())
+    seen = await stage.talk(wire, Run(has_token=True, is_split=False, is_second=False))
+    assert len(seen.answers) == 1
+    assert not any(b"\r\nX-Admin" in one.head for one in [*seen.answers, *seen.requests])

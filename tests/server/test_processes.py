@@ -1,0 +1,155 @@
+"""`gateway serve` as processes: workers on one port, signals, and a worker that dies."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import urllib.request
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.backend import HANG, Wait, ok, script
+from support.keycloak import free_ports
+from support.running_gateway import configuration, eventually, provider_settings
+from support.served import served
+from support.wire import BrokenOffError, Client, request
+
+TOKEN = "good"
+
+
+class Serving:
+    def __init__(self, process, config, port, admin_port):
+        self.process = process
+        self.config = config
+        self.address = ("127.0.0.1", port)
+        self.admin = f"http://127.0.0.1:{admin_port}"
+
+    async def get(self, target, token=TOKEN):
+        async with await Client.of(self.address) as client:
+            await client.send(request("GET", target, token=token))
+            return await client.answer()
+
+    async def scrape(self):
+        def read():
+            with urllib.request.urlopen(self.admin + "/metrics", timeout=10) as response:
+                return response.read().decode()
+
+        return await asyncio.to_thread(read)
+
+    def output(self):
+        return self.config.with_suffix(".log").read_text()
+
+    def events(self, name):
+        return [line for line in map(json.loads, self.output().splitlines()) if line["event"] == name]
+
+    def workers(self):
+        children = []
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            children += [int(pid) for pid in (task / "children").read_text().split()]
+        return children
+
+
+def running(pids):
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture
+def start(provider, backend, tmp_path):
+    @asynccontextmanager
+    async def start(**server):
+        port, admin_port = free_ports(2)
+        routes = [{"name": "api", "match": {"path": "/api/**"}, "backend": backend.url}]
+        text = configuration(
+            providers={"p": provider_settings(provider)},
+            routes=routes,
+            server={"listen": f"127.0.0.1:{port}", **server},
+            admin={"listen": f"127.0.0.1:{admin_port}"},
+        )
+        config = tmp_path / "gateway.yaml"
+        config.write_text(text)
+        context = served(config, admin_port)
+        process = await asyncio.to_thread(context.__enter__)
+        try:
+            yield Serving(process, config, port, admin_port)
+        finally:
+            await asyncio.to_thread(context.__exit__, None, None, None)
+
+    return start
+
+
+async def test_two_workers_through_reloads_a_death_and_the_end(start, backend):
+    async with start(workers=2) as serving:
+        before = serving.workers()
+        assert len(before) == 2
+        for _ in range(20):
+            assert (await serving.get("/api/x")).status == 200
+        counted = re.search(r'gateway_requests_total\{[^}]*status="200"[^}]*\} ([0-9.]+)', await serving.scrape())
+        assert float(counted[1]) == 20
+
+        # SIGHUP: the new file holds for every worker.
+        serving.config.write_text(serving.config.read_text().replace("/api/**", "/next/**"))
+        serving.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: serving.events("reloaded"))
+        for _ in range(10):
+            assert (await serving.get("/next/x")).status == 200
+            assert (await serving.get("/api/x")).status == 404
+
+        # A bad file keeps the old one.
+        good = serving.config.read_text()
+        serving.config.write_text("routes: 7")
+        serving.process.send_signal(signal.SIGHUP)
+        await eventually(lambda: serving.events("reload_refused"))
+        assert (await serving.get("/next/x")).status == 200
+        serving.config.write_text(good)
+
+        # A worker dies: the other serves, and another takes its place under the configuration of now.
+        os.kill(before[0], signal.SIGKILL)
+        failed = 0
+        await eventually(lambda: before[0] not in serving.workers())
+        for _ in range(20):
+            try:
+                failed += (await serving.get("/next/x")).status != 200
+            except (BrokenOffError, ConnectionError):
+                failed += 1  # it had been given to the dead one
+        await eventually(lambda: len(serving.workers()) == 2, within_s=60)
+        assert before[1] in serving.workers()
+        assert failed <= 2
+        for _ in range(10):
+            assert (await serving.get("/next/x")).status == 200
+
+        # SIGTERM: what is under way ends, then all processes do.
+        workers = serving.workers()
+        serving.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(serving.process.wait, 20) == 0
+        assert not running(workers)
+        assert f"Bearer {TOKEN}" not in serving.output()
+        assert len(serving.events("request")) >= 60
+
+
+async def test_one_process_drains_on_sigterm(start, backend):
+    go_on = asyncio.Event()
+    backend.default = script(Wait(go_on), ok(b"in time"))
+    async with start() as serving, await Client.of(serving.address) as client:
+        await client.send(request("GET", "/api/x", token=TOKEN))
+        await backend.seen()
+        serving.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: serving.events("draining"))
+        with pytest.raises((ConnectionError, BrokenOffError)):
+            await serving.get("/api/x")
+        go_on.set()
+        answer = await client.answer()
+        assert (answer.body, answer.value("Connection")) == (b"in time", "close")
+        assert await asyncio.to_thread(serving.process.wait, 20) == 0
+
+
+async def test_a_second_sigterm_waits_for_nothing(start, backend):
+    backend.default = script(HANG)
+    async with start() as serving, await Client.of(serving.address) as client:
+        await client.send(request("GET", "/api/x", token=TOKEN))
+        await backend.seen()
+        serving.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: serving.events("draining"))
+        serving.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(serving.process.wait, 20) == 0
