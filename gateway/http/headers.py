@@ -32,7 +32,35 @@ _HOP_BY_HOP = frozenset(
 )
 # What each message gets anew: framing and routing are never taken over as text.
 _FRAMING = frozenset({"content-length", "expect", "host"})
-_FROM_PROXIES = frozenset({"forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"})
+# What proxies and CDNs tell servers behind them of the client, and of the request as it was before they rewrote it.
+_FROM_PROXIES = frozenset(
+    {
+        "cf-connecting-ip",
+        "client-ip",
+        "fastly-client-ip",
+        "forwarded",
+        "front-end-https",
+        "true-client-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-envoy-external-address",
+        "x-envoy-original-path",
+        "x-forwarded",
+        "x-host",
+        "x-http-host-override",
+        "x-original-host",
+        "x-original-method",
+        "x-original-uri",
+        "x-original-url",
+        "x-originating-ip",
+        "x-real-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+        "x-rewrite-url",
+        "x-scheme",
+        "x-url-scheme",
+    }
+)
 _FROM_PROXIES_PREFIX = "x-forwarded-"
 # What a Connection header may not take away: these are end-to-end, or the gateway's own.
 _NEVER_NOMINATED = frozenset(

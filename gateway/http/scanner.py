@@ -25,6 +25,7 @@ _HEAD = re.compile(
 _FIELD = re.compile(rb"%b:%b\r\n" % (_TOKEN, _TEXT))
 # Fifteen digits are beyond any body and below what overflows. BWS before an extension is refused, as llhttp does.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
+_PLAIN_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 # Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FRAMING = re.compile(rb"(?i)\r\n(content-length|transfer-encoding|upgrade):[ \t]*+([^\r]*)")
@@ -121,6 +122,8 @@ class Scanner:
         return start + taken
 
     def _chunk(self, data: bytes, start: int) -> int:
+        if not self._held and (behind := _behind_whole_chunks(data, start)) > start:
+            return behind
         line, position = self._line(data, start)
         if line is not None:
             found = _CHUNK.fullmatch(line)
@@ -177,6 +180,16 @@ class Scanner:
         if held.find(b"\r", max(0, seen - 1), len(held) - 1) >= 0:
             raise _UnsoundError
         return None, len(data)
+
+
+def _behind_whole_chunks(data: bytes, start: int) -> int:
+    """The position behind as many plain chunks as lie there whole: a body may be of nothing but one-byte chunks."""
+    while found := _PLAIN_CHUNK.match(data, start):
+        end = found.end() + int(found[1], 16)
+        if not data.startswith(b"\r\n", end) or end == found.end():
+            break
+        start = end + 2
+    return start
 
 
 _Step = Callable[[Scanner, bytes, int], int]

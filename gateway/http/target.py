@@ -22,9 +22,9 @@ _HOST_MAX_CHARS = 255
 _PORT_MAX = 65535
 # A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving, and also
 # beside an encoded slash: a route that lets those through has a backend that decodes them (CVE-2021-29492).
-_DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:;[^/]*)?(?=/|%2F|$)")
+_DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:(?:;|%3B)[^/]*)?(?=/|%2F|$)")
 # Overlong UTF-8 of . / and \, which lenient decoders take for the characters themselves (RFC 3629 §3).
-_OVERLONG = re.compile(r"%C0%[2A]E|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
+_OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 

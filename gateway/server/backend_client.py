@@ -30,6 +30,7 @@ _READ_BUFFER_BYTES = 2**16
 _KEEPALIVE_S = 15.0
 _INFORMATIONAL_MAX = 16
 _SWITCHING_PROTOCOLS = 101
+_BODYLESS = frozenset({204, 304})
 
 Informational = Callable[[int, str, Pairs], Awaitable[None]]
 ProblemOf = Callable[[int, str, tuple[int, int], Pairs], str | None]  # status, reason, version, fields
@@ -170,6 +171,8 @@ class _Talk:
     problem_of: ProblemOf
     has_answered: bool = False  # whether a byte of an answer came: after that, nothing is sent a second time
     has_head: bool = False  # whether the head of the final answer is there
+    is_final: bool = False  # whether the parser has it
+    tail: bytes = b""  # the end of a head that is not whole yet
     head_bytes: int = 0  # what came until then
     is_over: bool = False
 
@@ -195,11 +198,38 @@ class _Protocol(ResponseHandler):
             # Nobody asked for this (RFC 9112 §9.2): whatever it is, it must not stand before the next answer.
             self._end()
             return
-        super().data_received(data)
+        if not talk.is_final:
+            data = self._feed_heads(talk, data)
+        if data:
+            super().data_received(data)
         if not talk.has_head and not self._buffer and talk.head_bytes > _HEAD_LIMIT_BYTES:
             # The library bounds each field and their number, but not what they come to.
             self.set_exception(aiohttp.ClientPayloadError("the head of the answer is too large"))
             self._end()
+
+    def _feed_heads(self, talk: _Talk, data: bytes) -> bytes:
+        """Give the parser one head at a time; what is left behind the final one.
+
+        Where no body can follow (RFC 9112 §6.3), what is left belongs to no answer: given to the parser as well, it
+        would cost the answer that was sound.
+        """
+        while data and not talk.is_final:
+            overlap = len(talk.tail)
+            found = (talk.tail + data).find(b"\r\n\r\n")
+            end = len(data) if found < 0 else found + 4 - overlap
+            talk.tail = b"" if found >= 0 else (talk.tail + data)[-3:]
+            super().data_received(data[:end])
+            data = data[end:]
+            if self.exception() is not None:
+                return b""
+            if self._buffer:
+                (message, _), _ = self._buffer[-1]
+                code = message.code
+                talk.is_final = code not in range(100, 200) or code == _SWITCHING_PROTOCOLS
+                if talk.is_final and data and (self._skip_payload or code in _BODYLESS):
+                    self._end()
+                    return b""
+        return data
 
     @property
     def should_close(self) -> bool:

@@ -253,6 +253,7 @@ class Connection(web.RequestHandler):
         self._drop_deadline()
         self.transport.write(wire)
         self._force_close = True  # from now on what comes is read and dropped
+        self._parser = None  # with all that it holds of an unfinished head
         if self._waiter is not None:
             self._waiter.cancel()
         if self.transport.can_write_eof():

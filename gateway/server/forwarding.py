@@ -74,7 +74,7 @@ class Forwarder:
     ) -> web.StreamResponse | Refusal:
         """The answer, already sent to the client, or a refusal to be sent where no answer could be passed on.
 
-        A client that neither sends nor takes anything for `idle_timeout_s` is given up.
+        A client that sends nothing of its body for `idle_timeout_s` is given up.
         """
         body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s)
         try:
@@ -86,7 +86,7 @@ class Forwarder:
         finally:
             exchange.bytes_received = body.received_bytes
         try:
-            return await self._pass_on(request, upstream, allow, exchange, idle_timeout_s)
+            return await self._pass_on(request, upstream, allow, exchange)
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
             # An answer that was read to its end has given its connection back; another one's is closed.
@@ -147,12 +147,7 @@ class Forwarder:
         return upstream
 
     async def _pass_on(
-        self,
-        request: web.Request,
-        upstream: aiohttp.ClientResponse,
-        allow: Allow,
-        exchange: Exchange,
-        idle_timeout_s: float,
+        self, request: web.Request, upstream: aiohttp.ClientResponse, allow: Allow, exchange: Exchange
     ) -> web.StreamResponse:
         fields = pairs(upstream.raw_headers)
         kept = response_to_client(fields, allow.route.response_rules)
@@ -175,22 +170,14 @@ class Forwarder:
             connection.protocol.start_timeout()
         try:
             async for chunk in body_of(upstream):
-                async with asyncio.timeout(idle_timeout_s):
-                    await response.write(chunk)
+                await response.write(chunk)
                 exchange.bytes_sent += len(chunk)
-            async with asyncio.timeout(idle_timeout_s):
-                await response.write_eof()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            exchange.reason = _why_cut(request, error)
+            await response.write_eof()
+        except (aiohttp.ClientError, TimeoutError):
+            is_gone = request.transport is None or request.transport.is_closing()
+            exchange.reason = "the client left" if is_gone else "the backend's answer broke off"
             abort(request)
         return response
-
-
-def _why_cut(request: web.Request, error: Exception) -> str:
-    if request.transport is None or request.transport.is_closing():
-        return "the client left"
-    from_backend = isinstance(error, aiohttp.ClientError)
-    return "the backend's answer broke off" if from_backend else "the client took nothing of the answer for too long"
 
 
 def wants_websocket(request: web.Request) -> bool:

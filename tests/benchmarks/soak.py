@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--callers", type=int, default=8, help="how many callers at a time (default: 8)")
     parser.add_argument("--seed", type=int, default=1, help="of the order in which things happen (default: 1)")
-    parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep what the gateways print there")
+    parser.add_argument(
+        "--keep", metavar="FOLDER", type=Path, help="keep there what the gateways print, and samples.csv"
+    )
     asked = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from benchmarks.soak_run import soak

@@ -81,6 +81,7 @@ async def soak(duration_s: float, callers: int, seed: int, folder: Path) -> Verd
             stopping.set()
         shown = await _shown(stage)
         calls = len(stage.provider.calls)
+    watch.write(folder / "samples.csv")
     spent_s = time.monotonic() - began_s
     leaked = _found(tokens, [gateway.output for gateway in stage.gateways], shown)
     return _verdict(stage, tally, troubles, watch, calls, leaked, spent_s)

@@ -7,14 +7,15 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from support.processes import Footprint, ServedGateway, footprint
 
 SAMPLE_EVERY_S = 1.0
 # A process is measured once it is this old: it has imported, compiled and filled its caches by then.
 WARM_UP_S, WARM_UP_SHARE = 20.0, 0.25
-# The allocator's own ups and downs. A leak of 100 bytes a request is more than this within ten minutes.
-MEMORY_SLACK_BYTES = 3 * 2**20
+# The allocator's own ups and downs. A leak of 300 bytes a request is more than this within ten minutes.
+MEMORY_SLACK_BYTES = 2 * 2**20
 DESCRIPTORS_SLACK = 4
 
 
@@ -54,6 +55,16 @@ class Watch:
                 if seen is not None:
                     self.series.setdefault(pid, Series(name)).samples.append((now_s, seen))
             await asyncio.sleep(SAMPLE_EVERY_S)
+
+    def write(self, file: Path) -> None:
+        """Every sample, for those who want to draw it."""
+        lines = ["pid,name,seconds,memory_bytes,descriptors"]
+        for pid, series in self.series.items():
+            lines += [
+                f"{pid},{series.name},{at_s:.0f},{seen.memory_bytes},{seen.descriptors}"
+                for at_s, seen in series.samples
+            ]
+        file.write_text("\n".join(lines) + "\n")
 
     def growths(self) -> list[Growth]:
         """Of those that lived at least half of the time after their warm-up; the others are too young to tell."""

@@ -228,7 +228,7 @@ async def test_a_fault_is_answered_with_what_it_is(scene: Scene, edge: str, stat
     """Also: what the tests above switch on is no calm weather."""
     callers = scene.callers
     for weather, status in zip((SILENT, RESETTING, GARBLED), statuses, strict=True):
-        scene.roads[edge].become(weather)
+        scene.roads[edge].to_client.become(weather)
         outcome = await callers.once("miss")
         assert outcome.status == status
         assert outcome.ended_s - outcome.began_s < 5

@@ -74,6 +74,10 @@ def test_hop_by_hop_and_framing_fields_never_pass(name: str) -> None:
         "X-Real-IP",
         "X-Original-URL",
         "X-Rewrite-URL",
+        "X_Original_Uri",
+        "True-Client-IP",
+        "CF.Connecting.IP",
+        "X-Host",
     ],
 )
 def test_a_stranger_can_not_speak_for_proxies(name: str) -> None:

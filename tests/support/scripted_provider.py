@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from socket import SO_LINGER, SOL_SOCKET
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 from support.broken_answers import SLOW, Fault, parts
@@ -137,7 +137,7 @@ class ScriptedProvider:
         }
         return {**document, **more}
 
-    async def __aenter__(self) -> ScriptedProvider:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

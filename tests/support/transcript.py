@@ -156,6 +156,16 @@ def played(*cases: Case) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "run"), parameters)
 
 
+def in_runs(name: str, values: Iterable[str]) -> pytest.MarkDecorator:
+    """As `played`, for a test that judges by itself: `name` and `run`, the first value in all runs."""
+    parameters = [
+        pytest.param(value, run, id=f"{value}-{run}")
+        for number, value in enumerate(values)
+        for run in (_TURNS[number % len(_TURNS)] if number else ALL_RUNS)
+    ]
+    return pytest.mark.parametrize((name, "run"), parameters)
+
+
 # What was seen.
 
 
@@ -438,7 +448,3 @@ class _Mark:
     def plus(self, requests: int) -> _Mark:
         return replace(self, requests=self.requests + requests)
 
-
-def variants(name: str, wires: Iterable[bytes], make: Callable[[str, bytes], Case]) -> list[Case]:
-    """One case for each of several members of a class, numbered."""
-    return [make(f"{name} {number}", wire) for number, wire in enumerate(wires, 1)]
