@@ -50,7 +50,10 @@ class Message:
 def position(stream_id: bytes) -> bytes:
     """A Redis stream's `milliseconds-sequence` as bytes that sort as it does. Raises `ValueError`."""
     milliseconds, _, sequence = stream_id.partition(b"-")
-    return b"".join(int(part).to_bytes(_POSITION_PART_BYTES, "big") for part in (milliseconds, sequence))
+    try:
+        return b"".join(int(part).to_bytes(_POSITION_PART_BYTES, "big") for part in (milliseconds, sequence))
+    except OverflowError:
+        raise ValueError("no id of a stream's message") from None
 
 
 class Ledger:

@@ -98,11 +98,6 @@ def nominated(headers: Pairs) -> frozenset[str]:
     return frozenset(option.strip() for option in options) - _NEVER_NOMINATED
 
 
-def offers_websocket(headers: Pairs) -> bool:
-    """Whether what follows these fields might be another protocol than HTTP, in any reading of them."""
-    return any("websocket" in value.lower() for value in values_of(headers, "upgrade"))
-
-
 def request_to_backend(
     headers: Pairs,
     rules: RequestRules,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 
 from gateway.http.framing import request_problem
-from gateway.http.headers import offers_websocket, values_of
+from gateway.http.headers import values_of
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TEXT = rb"[\t -~\x80-\xff]*+"
@@ -39,12 +39,13 @@ class _UnsoundError(Exception):
 class Scanner:
     """Of one connection. `spare_bytes` bounds the extensions and trailers of a chunked body, all together."""
 
-    __slots__ = ("_after_data", "_cuts", "_held", "_left", "_spare_bytes", "_spare_max", "_step")
+    __slots__ = ("_after_body", "_after_data", "_cuts", "_held", "_left", "_spare_bytes", "_spare_max", "_step")
 
     def __init__(self, spare_bytes: int) -> None:
         # The steps are kept as plain functions: bound methods would tie a knot that only the collector undoes.
         self._step: _Step = Scanner._head
         self._after_data: _Step = Scanner._head
+        self._after_body: _Step = Scanner._head
         self._held = bytearray()  # of a head or line that is not whole yet
         self._left = 0  # bytes of data still to come
         self._cuts: list[tuple[int, int]] = []  # where the trailers are in what is being fed
@@ -97,14 +98,16 @@ class Scanner:
         fields = [(name.decode().lower(), value.decode("latin-1").rstrip()) for name, value in _FRAMING.findall(head)]
         if not fields:
             return position
-        if offers_websocket(fields) or request_problem((1, int(found[1] > b"1.0")), fields):
-            # Another protocol, or a request that is refused: nothing behind it is ever taken for a request.
-            self._step = Scanner._anything
-        elif values_of(fields, "transfer-encoding"):
+        if request_problem((1, int(found[1] > b"1.0")), fields):
+            self._step = Scanner._anything  # it is refused, and its connection ends
+            return position
+        # An upgrade that is declined ends the connection too: nothing behind it is ever taken for a request.
+        self._step = self._after_body = Scanner._anything if values_of(fields, "upgrade") else Scanner._head
+        if values_of(fields, "transfer-encoding"):
             self._spare_bytes = self._spare_max
             self._step = Scanner._chunk
         elif lengths := values_of(fields, "content-length"):
-            self._expect(int(lengths[0]), Scanner._head)
+            self._expect(int(lengths[0]), self._after_body)
         return position
 
     def _anything(self, data: bytes, _start: int) -> int:
@@ -140,7 +143,7 @@ class Scanner:
 
     def _trailer(self, data: bytes, start: int) -> int:
         if self._held == b"\r" or (not self._held and data.startswith(b"\r", start)):
-            return self._line_end(data, start, Scanner._head)
+            return self._line_end(data, start, self._after_body)
         line, position = self._line(data, start)
         if line is not None:
             if _FIELD.fullmatch(line) is None:

@@ -22,8 +22,8 @@ def parse_retry_after_s(value: str | None, now: float) -> float | None:
         return None
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+        # An HTTP date is GMT whatever zone it fails to name (RFC 9110 §5.6.7).
+        moment_s = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):  # a year, or a zone, beyond what a date can have
         return None
-    # An HTTP date is GMT whatever zone it fails to name (RFC 9110 §5.6.7).
-    moment_s = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     return min(max(moment_s - now, 0.0), RETRY_AFTER_MAX_S)

@@ -200,7 +200,7 @@ class _Protocol(ResponseHandler):
             return
         if not talk.is_final:
             data = self._feed_heads(talk, data)
-        if data:
+        if data or talk.is_final:  # nothing at all: go on with what was held back
             super().data_received(data)
         if not talk.has_head and not self._buffer and talk.head_bytes > _HEAD_LIMIT_BYTES:
             # The library bounds each field and their number, but not what they come to.

@@ -181,8 +181,11 @@ class Forwarder:
 
 
 def wants_websocket(request: web.Request) -> bool:
-    """RFC 6455 §4.1. Other upgrades are not offered to backends: h2c would carry requests past the gateway."""
-    if request.method != "GET" or request.version < (1, 1):
+    """RFC 6455 §4.1. Other upgrades are not offered to backends: h2c would carry requests past the gateway.
+
+    Nor is one with a body, of which backends may take more or less for the first bytes of the new protocol.
+    """
+    if request.method != "GET" or request.version < (1, 1) or request.body_exists:
         return False
     return _names_websocket(pairs(request.raw_headers))
 

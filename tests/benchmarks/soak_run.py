@@ -15,7 +15,8 @@ import aiohttp
 from benchmarks.soak_stage import SECRETS, Stage, staged
 from benchmarks.soak_troubles import STALL_S, Troubles
 from benchmarks.soak_watch import Growth, Watch
-from support.callers import Caller, Outcome, Tokens
+from support.callers import Caller, Outcome
+from support.tokens import Tokens
 
 WEIGHTS = {"hit": 10, "miss": 6, "refusal": 6, "upload": 2, "download": 2, "socket": 1, "disconnect": 2}
 # About what keeps half of a small machine busy.

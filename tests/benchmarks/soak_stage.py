@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.callers import Tokens
 from support.fault_proxy import FaultProxy
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET
 from support.scripted_provider import ScriptedProvider
+from support.tokens import Tokens
 from support.witness import USER_HEADER, Witness
 
 CACHE_SECRET = "cache-secret-of-the-soak"

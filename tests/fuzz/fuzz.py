@@ -21,7 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 FOUND = HERE.parents[1] / ".cache" / "fuzz"
-INPUT_MAX_BYTES = 4096
+INPUT_MAX_BYTES = 1024
 ONE_INPUT_MAX_S = 5
 _INSIDE = "inside"
 

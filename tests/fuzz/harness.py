@@ -30,6 +30,7 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import answer_problem, request_problem
 from gateway.http.headers import RequestRules, ResponseRules, request_to_backend, response_to_client, values_of
 from gateway.http.refusal import Refusal, render
+from gateway.http.scanner import Scanner
 from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
 from gateway.http.target import Target, path_problem, read_host, read_target
 from gateway.identity import identity_headers
@@ -246,6 +247,23 @@ def retry_after(data: bytes) -> None:
     must(wait_s is None or 0 <= wait_s <= RETRY_AFTER_MAX_S, "within its bound")
 
 
+def scanner(data: bytes) -> None:
+    """How bytes are cut into segments changes nothing, and what is sound is so up to each of its bytes."""
+    whole, is_sound = Scanner(1024).feed(data)
+    piecewise, passed, fed = Scanner(1024), b"", 0
+    for fed in range(len(data)):
+        piece, was_sound = piecewise.feed(data[fed : fed + 1])
+        passed += piece
+        if not was_sound:
+            break
+    else:
+        must(is_sound and passed == whole, "byte by byte as all at once")
+        return
+    must(not is_sound, "byte by byte as all at once")
+    must(Scanner(1024).feed(data[:fed])[1], "what stands before the first unsound byte is sound")
+    must(passed.startswith(whole), "nothing of what is unsound is passed")
+
+
 def request(data: bytes) -> None:
     """A whole head: target, route, token, identity; nothing without a good token gets to where one is needed."""
     first, _, rest = data.partition(b"\n")
@@ -284,6 +302,7 @@ def _must_be_sound(allow: Allow, *, vouched: bool) -> None:
 HARNESSES: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
-        strict_json, target, host, headers, forwarded, bearer, facts, entry, pattern, framing, retry_after, request
+        strict_json, target, host, headers, forwarded, bearer, facts, entry, pattern, framing, retry_after, scanner,
+        request,
     )
 }  # fmt: skip

@@ -1,7 +1,10 @@
 """Framing (RFC 9112): what two parsers could read differently is refused, and its connection ends."""
 
+import asyncio
+
 import pytest
-from support.transcript import TOKEN, Case, Gets, forwarded, head, passed, played, refused
+from support.running_gateway import RunningGateway, configuration, provider_settings
+from support.transcript import TOKEN, Case, Gets, Line, Stage, forwarded, head, passed, played, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -569,7 +572,8 @@ PLAIN = b"5\r\nhello\r\n0\r\n"
     passed("host", chunks(PLAIN + b"Host: evil.example\r\n\r\n"), ordinary(b"hello", CHUNKED)),
     passed("connection", chunks(PLAIN + b"Connection: close, x-user-id\r\n\r\n"), ordinary(b"hello", CHUNKED)),
     passed("authorization", chunks(PLAIN + b"Authorization: Bearer other\r\n\r\n"), ordinary(b"hello", CHUNKED)),
-    passed("upgrade", chunks(PLAIN + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"), ordinary(b"hello", CHUNKED)),
+    passed("upgrade", chunks(PLAIN + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
+           ordinary(b"hello", CHUNKED)),
     passed("announced", head(POST, CHUNKED, b"Trailer: X-T", b"TE: trailers") + PLAIN + b"X-T: 1\r\n\r\n",
            ordinary(b"hello", CHUNKED)),
     refused("folded", chunks(PLAIN + b"X-T: 1\r\n 2\r\n\r\n"), 400),
@@ -598,7 +602,8 @@ LOOK_ALIKES = (b"Content_Length", b"Transfer_Encoding", b"content.length", b"TRA
            ordinary(b"hello", b"Content-Length: 5")),
     passed("both", head(POST, b"Content_Length: 1", b"Content_Length: 2", b"transfer_encoding: x", CHUNKED)
            + b"5\r\nhello\r\n0\r\n\r\n", ordinary(b"hello", CHUNKED)),
-    passed("with dots", head(POST, b"content.length: 99", b"TRANSFER.ENCODING: chunked", b"Content-Length: 5") + b"hello",
+    passed("with dots", head(POST, b"content.length: 99", b"TRANSFER.ENCODING: chunked", b"Content-Length: 5")
+           + b"hello",
            ordinary(b"hello", b"Content-Length: 5")),
     passed("alone", head(GET, b"Content_Length: 40", b"Transfer_Encoding: chunked"), forwarded(GET)),
     passed("followed by a request", head(GET, b"Content_Length: %d" % len(SMUGGLED))
@@ -664,7 +669,8 @@ BOTH = (forwarded(b"GET /open/next", anonymous=True),)
 
 @played(
     passed("a GET", head(GET) + NEXT, forwarded(GET), *BOTH, main=True),
-    passed("a length", head(POST, b"Content-Length: 5") + b"hello" + NEXT, ordinary(b"hello", b"Content-Length: 5"), *BOTH),
+    passed("a length", head(POST, b"Content-Length: 5") + b"hello" + NEXT,
+           ordinary(b"hello", b"Content-Length: 5"), *BOTH),
     passed("chunks", chunks(b"5\r\nhello\r\n0\r\n\r\n") + NEXT, ordinary(b"hello", CHUNKED), *BOTH),
     passed("trailers", chunks(PLAIN + b"X-T: 1\r\nX-User-Id: root\r\n\r\n") + NEXT, ordinary(b"hello", CHUNKED), *BOTH),
     passed("a GET with a body", head(GET, b"Content-Length: 5") + b"hello" + NEXT,
@@ -698,7 +704,55 @@ async def test_a_sound_request_before_a_refused_one_is_answered(stage, case, run
     passed("in capitals, then a request", head(POST, b"expect: 100-CONTINUE", b"Content-Length: 5") + b"hello" + NEXT,
            ordinary(b"hello", b"Content-Length: 5"), *BOTH),
     refused("with both framings", head(POST, b"Expect: 100-continue", b"Content-Length: 5", CHUNKED) + SMUGGLED),
-    refused("with two lengths", head(POST, b"Expect: 100-continue", b"Content-Length: 5", b"Content-Length: 5") + SMUGGLED),
+    refused("with two lengths", head(POST, b"Expect: 100-continue", b"Content-Length: 5", b"Content-Length: 5")
+            + SMUGGLED),
 )  # fmt: skip
 async def test_an_expectation_changes_no_framing(stage, case, run):
     await stage.play(case, run)
+
+
+# What never becomes whole.
+
+UNFINISHED = {
+    "a terminator and a letter": chunks(PLAIN + b"X"),
+    "a terminator": chunks(PLAIN),
+    "a trailer": chunks(PLAIN + b"X-T: 1\r\n"),
+    "a chunk": chunks(b"5\r\nhel"),
+    "a chunk's end": chunks(b"5\r\nhello\r"),
+    "a chunk's size": chunks(b"5"),
+    "an extension": chunks(b"5;a"),
+    "a length": head(POST, b"Content-Length: 5") + b"hel",
+    "a head": b"GET /any/x HTTP/1.1\r\nHost: gw.example\r\n",
+    "a start": b"GET /any/x HT",
+    "an empty line before": b"\r\n",
+}
+
+
+async def test_nobody_waits_past_the_deadline_for_what_never_becomes_whole(backend, provider, routes, lane):
+    """And it never reaches the backend as a whole request."""
+    text = configuration(
+        providers={"p": provider_settings(provider)},
+        routes=routes,
+        server={"header_timeout": "500ms", "idle_timeout": "1s"},
+    )
+    gateway = RunningGateway(text)
+    await gateway.start()
+
+    async def play(wire: bytes) -> tuple[list[int], bytes]:
+        line = await Line.to(gateway.address)
+        try:
+            await line.send(wire.replace(TOKEN, b""))
+            answers, rest = await line.answers(0, ["GET"], until_ended=True)
+        finally:
+            line.close()
+        return [one.status for one in answers], rest
+
+    seen = len(backend.requests)
+    try:
+        ends = dict(zip(UNFINISHED, await asyncio.gather(*map(play, UNFINISHED.values())), strict=True))
+        await Stage(gateway, backend, provider).canary(0)
+    finally:
+        await gateway.stop()
+    assert ends == dict.fromkeys(UNFINISHED, ([408], b""))
+    *begun, _canary = backend.requests[seen:]
+    assert not any(one.whole for one in begun)

@@ -177,7 +177,8 @@ FORWARDED = {
         passed(name, head(GET, f"{name}: {value}".encode()), forwarded(GET), main=name == "X-Forwarded-For")
         for name, value in FORWARDED.items()
     ),
-    passed("all, in capitals", head(GET, *(f"{n.upper()}: {v}".encode() for n, v in FORWARDED.items())), forwarded(GET)),
+    passed("all, in capitals", head(GET, *(f"{n.upper()}: {v}".encode() for n, v in FORWARDED.items())),
+           forwarded(GET)),
     passed("all, with underscores", head(GET, *(f"{n.replace('-', '_')}: {v}".encode() for n, v in FORWARDED.items())),
            forwarded(GET)),
     passed("all, with dots", head(GET, *(f"{n.replace('-', '.')}: {v}".encode() for n, v in FORWARDED.items())),

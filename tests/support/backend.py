@@ -354,6 +354,7 @@ class Backend:
             if end in {HANG, RAW}:
                 connection.is_raw = end is RAW
                 await connection.wait_gone()
+                return
 
     def _choose(self, request: SeenRequest) -> Script:
         if self.answers:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import itertools
 import json
 import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from support.scripted_provider import Call
+from support.tokens import Tokens
 from support.wire import Answer, BrokenOffError, Client, request
 from support.witness import lines_of
 
 _ANSWER_S = 15.0
+_FRAME_S = 5.0
 _REQUESTS_PER_CONNECTION = 25
 _MARKER_LINE = re.compile(rb"([a-z0-9]+-[0-9]+)\n")
 
@@ -48,37 +48,6 @@ class FailedError(Exception):
     def __init__(self, words: str, status: int | None) -> None:
         super().__init__(words)
         self.status = status
-
-
-@dataclass
-class Tokens:
-    """Tokens of one run, which tell them from all other text: `<run>.<user>.<serial>`; and what they stand for."""
-
-    run: str
-    users: int = 12
-    life_s: float = 300.0
-    _serials: Any = field(default_factory=lambda: itertools.count(1), repr=False)
-
-    def kept(self, user: str) -> str:
-        """The one that a user has all the time."""
-        return f"{self.run}.{user}.kept"
-
-    def fresh(self, user: str) -> str:
-        return f"{self.run}.{user}.{next(self._serials)}"
-
-    def junk(self) -> str:
-        return f"{self.run}.junk.{next(self._serials)}"
-
-    def names(self) -> list[str]:
-        return [f"u{number}" for number in range(self.users)]
-
-    def answer(self, call: Call) -> dict[str, Any]:
-        """For a provider's `default`."""
-        run, _, rest = (call.token or "").partition(".")
-        user = rest.partition(".")[0]
-        if run != self.run or user not in self.names():
-            return {"active": False}
-        return {"active": True, "sub": user, "scope": "read", "exp": int(time.time() + self.life_s)}
 
 
 @dataclass
@@ -238,10 +207,11 @@ class Caller:
                 mask = self.dice.randbytes(4)
                 masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
                 await client.send(b"\x81" + bytes([0x80 | len(text)]) + mask + masked)
-                start = await client.read_exactly(4)
-                if start[:2] != b"\x81\x7e":
-                    raise FailedError("no text frame", None)
-                told = await client.read_exactly(int.from_bytes(start[2:], "big"))
+                async with asyncio.timeout(_FRAME_S):
+                    start = await client.read_exactly(4)
+                    if start[:2] != b"\x81\x7e":
+                        raise FailedError("no text frame", None)
+                    told = await client.read_exactly(int.from_bytes(start[2:], "big"))
                 self._is_own(told, user)
                 await asyncio.sleep(self.dice.uniform(0, 0.2))
             await client.send(b"\x88\x80" + self.dice.randbytes(4))

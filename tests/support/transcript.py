@@ -447,4 +447,3 @@ class _Mark:
 
     def plus(self, requests: int) -> _Mark:
         return replace(self, requests=self.requests + requests)
-
