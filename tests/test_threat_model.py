@@ -12,7 +12,7 @@ NAMED = sorted(set(re.findall(r"`(tests/[\w/.-]+\.py(?:::[^`]+)?)`", DOCUMENT)))
 MODULE = re.compile(r"`((?:config|http|authn|provider|cache|server|observe|admin|demo)/[a-z_]+\.py|[a-z]+\.py)`")
 
 
-def tests_in(file: Path) -> set[str]:
+def names_in(file: Path) -> set[str]:
     """As pytest calls them: `test_x`, or `TestY::test_x` within a class."""
     found: set[str] = set()
     for node in ast.parse(file.read_text()).body:
@@ -31,7 +31,7 @@ def test_each_test_that_is_named_is_there(named: str) -> None:
     path, _, name = named.partition("::")
     file = TESTS.parent / path
     assert file.is_file()
-    assert not name or name in tests_in(file)
+    assert not name or name in names_in(file)
 
 
 def test_every_file_of_hazards_is_named() -> None:

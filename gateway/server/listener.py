@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -35,9 +35,10 @@ class Listener:
     ) -> None:
         self._gauge = gauge
         self._limits = limits
-        app = web.Application(middlewares=[self._catch_what_no_path_matches])
+        app = web.Application()
         self._lane = Lane(app, current, forwarder, recorder, new_request_id)
-        app.router.add_route("*", "/{path:.*}", self._lane.handle, expect_handler=_expect_nothing)
+        # The argument for it is deprecated without another way to have one.
+        app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         self._server: asyncio.Server | None = None
 
@@ -81,13 +82,21 @@ class Listener:
         found = [] if self._runner.server is None else self._runner.server.connections
         return [one for one in found if isinstance(one, Connection)]
 
-    @web.middleware
-    async def _catch_what_no_path_matches(
-        self, request: web.Request, handler: Callable[[web.Request], object]
-    ) -> web.StreamResponse:
-        """Targets that are no path (`*`, `host:port`) get past the router; the pipeline has the word on them."""
-        _ = handler
-        return await self._lane.handle(request)
+
+class _OneRoute(web.UrlDispatcher):
+    """Every request goes to one handler; the pipeline has the word on its target.
+
+    aiohttp's own search goes up a path segment by segment and copies what is left each time, which is quadratic in
+    what a client sends, and turns away targets that are no path (`*`, `host:port`) before they are looked at.
+    """
+
+    def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__()
+        self._only = self.add_route("*", "/", handler, expect_handler=_expect_nothing)
+
+    async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
+        _ = request
+        return web.UrlMappingMatchInfo({}, self._only)
 
 
 async def _expect_nothing(_request: web.Request) -> None:

@@ -49,6 +49,28 @@ def test_a_lone_surrogate_survives_too() -> None:
         b'{"active":true,"at":1,"claims":{},"scopes":[{}],"exp":null,"nbf":null,"age":1,"left":1,"known":""}',
         b'{"active":false,"at":1,"age":1,"left":1,"known":"zz"}',
         b"\xff",
+        *(
+            b'{"active":true,"at":1,"claims":{},"scopes":[],"exp":null,"nbf":null,"age":1,"left":1,"known":"",%b}' % lie
+            for lie in (
+                b'"x":1e999',
+                b'"x":NaN',
+                b'"at":1',
+                b'"x":{"a":1,"a":1}',
+            )
+        ),
+        *(
+            b'{"active":true,"claims":{},"scopes":[],"known":"","nbf":null,%b}' % lie
+            for lie in (
+                b'"at":"1","exp":null,"age":1,"left":1',
+                b'"at":true,"exp":null,"age":1,"left":1',
+                b'"at":1,"exp":"soon","age":1,"left":1',
+                b'"at":1,"exp":1e300,"age":1,"left":1',
+                b'"at":1,"exp":null,"age":1.5,"left":1',
+                b'"at":1,"exp":null,"age":1%b,"left":1' % (b"0" * 400),
+                b'"at":1,"exp":null,"age":1,"left":"1"',
+                b'"at":1,"exp":null,"age":1',
+            )
+        ),
     ],
 )
 def test_what_another_version_wrote_is_nothing(text: bytes) -> None:

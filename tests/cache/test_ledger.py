@@ -56,6 +56,12 @@ def test_a_message_that_cannot_be_read_purges_everything() -> None:
     assert ledger.stands(ledger.standing(), [b"key"], 0)
 
 
+@pytest.mark.parametrize("stream_id", [b"", b"5", b"a-b", b"-1-0", b"1-" + b"9" * 30, b"9" * 5000 + b"-1"])
+def test_what_is_no_position_is_a_value_error(stream_id: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - it has many words
+        position(stream_id)
+
+
 def test_another_log_purges_everything_even_if_its_positions_are_lower() -> None:
     ledger = opened()
     ledger.read(at(5), Message(LOG, purge_of([b"bob"])))

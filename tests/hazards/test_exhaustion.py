@@ -411,13 +411,17 @@ HEADS = {
 }
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def short_s(gateway: ServedGateway) -> float:
+    """Processor time of the gateway for an ordinary request."""
+    return max(await TestWork().cost_s(gateway, request("GET", "/open/x"), 200), 5e-4)
+
+
 class TestWork:
     @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
-    async def test_the_longest_head_costs_no_more_than_its_length(self, gateway, head):
-        """A short request is the measure: a head of its thousandfold length may cost a hundred times as much."""
-        short_s = await self.cost_s(gateway, request("GET", "/open/x"), 200)
-        long_s = await self.cost_s(gateway, head(30_000), 40)
-        assert long_s < 100 * max(short_s, 1e-4)
+    async def test_the_longest_head_costs_no_more_than_its_length(self, gateway, head, short_s):
+        """It is some five hundred times as long as a short one, and what is quadratic costs that much more."""
+        assert await self.cost_s(gateway, head(30_000), 20) < 30 * short_s
 
     async def cost_s(self, gateway: ServedGateway, wire: bytes, count: int) -> float:
         """Processor time of the gateway for one such request."""
@@ -461,7 +465,7 @@ class TestWork:
         assert await working < 32 * MIB
 
     async def test_deep_pipelining_is_answered_in_order_and_not_read_ahead(self, gateway, backend):
-        depth = 3_000
+        depth = 1_000
         wire = b"".join(request("GET", "/open/x", f"X-Marker: {number}") for number in range(depth))
 
         async def pipeline() -> None:
@@ -489,7 +493,7 @@ class TestWork:
 
     async def test_junk_tokens_cost_no_more_than_good_ones(self, gateway, provider):
         before = memory_bytes(gateway)
-        for number in range(1_000):
+        for number in range(400):
             got = await ask(gateway, request("GET", "/api/x", token=f"junk-{number}-" + "a" * 1_000))
             assert got.status in {401, 429}
         assert memory_bytes(gateway) - before < 16 * MIB
@@ -505,7 +509,7 @@ class TestWork:
 
         await storm(300)
         before = footprint(gateway.pid)
-        await storm(1_500)
+        await storm(1_000)
         await eventually(lambda: footprint(gateway.pid).descriptors <= before.descriptors + 20)
         assert footprint(gateway.pid).memory_bytes - before.memory_bytes < 8 * MIB
         await one_more(gateway)

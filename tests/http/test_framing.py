@@ -17,6 +17,13 @@ from gateway.http.framing import answer_problem, has_body, request_problem
         (200, (1, 0), [("Transfer-Encoding", "chunked")]),
         (200, (1, 1), [("X", "a\0b")]),
         (999, (1, 1), []),
+        (200, (2, 0), []),
+        (200, (0, 9), []),
+        (200, (1, 1), [("Content-Length ", "5")]),
+        (200, (1, 1), [("", "5")]),
+        (103, (1, 1), [("X-A", "a\rb")]),
+        (200, (1, 1), [("X-A", "a" * 2**16)]),
+        (200, (1, 1), [("X-A", "a" * 700)] * 100),
     ],
 )
 def test_an_answer_that_two_could_frame_differently_is_a_problem(status, version, headers) -> None:

@@ -25,6 +25,8 @@ NOW = 1_445_412_480.0  # Wed, 21 Oct 2015 07:28:00 GMT
         ("soon", None),
         ("99999999999", None),  # too many digits to be meant
         ("Wed, 99 Oct 2015 07:28:30 GMT", None),
+        ("Wed, 21 Oct 99999999999999999999 07:28:30 GMT", None),  # no year
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),  # gone by, before the first moment there is
         ("Wed, 21 Oct 2015 07:28:30 GMT" + " " * 100, None),
     ],
 )
