@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.backend import Backend, SeenRequest, script
+from support.backend import Backend, SeenRequest, Wait, ok, script
 from support.keycloak import free_ports
 from support.processes import ServedGateway, footprint
 from support.running_gateway import ADMIN_TOKEN, eventually
@@ -301,7 +301,7 @@ class TestManyConnections:
         ]
 
     async def test_beyond_max_connections_the_new_ones_go_and_the_old_ones_stay(self, backend, provider, tmp_path):
-        gateway = ServedGateway("few", tmp_path, document(backend, provider, max_connections=50))
+        gateway = ServedGateway("few", tmp_path, document(backend, provider, max_connections=50, idle_timeout="60s"))
         await gateway.start()
         try:
             async with AsyncExitStack() as stack:
@@ -480,16 +480,29 @@ class TestWork:
             await others_are_served(gateway, 3)
         assert await working < 16 * MIB
 
-    async def test_requests_ahead_of_a_slow_one_wait_unread(self, gateway, backend):
-        """What is behind a request that takes its time stays in the client's socket."""
+    @pytest.mark.parametrize(
+        ("begun", "wire"),
+        [
+            (b"", request("GET", "/open/large")),
+            (b"GET /open/y HTTP/1.1\r\nHost: a\r\n", b"X-A: " + b"b" * 1000 + b"\r\n"),
+        ],
+        ids=["requests", "a head"],
+    )
+    async def test_what_is_sent_ahead_of_a_slow_answer_waits_unread(self, gateway, backend, begun, wire):
+        """It stays in the client's socket."""
+        go_on = asyncio.Event()
+        backend.answers.append(script(Wait(go_on), ok(b"late")))
         async with await Client.of(gateway.address) as client:
-            await client.send(request("POST", "/open/x", "Content-Length: 5"))
+            await client.send(request("GET", "/open/x"))
+            await eventually(lambda: not backend.answers)
             before = memory_bytes(gateway)
-            client.writer.write(b"abcde")
-            sent = await TestSlowClients().ask_without_end(client, request("GET", "/open/large"))
+            client.writer.write(begun)
+            sent = await TestSlowClients().ask_without_end(client, wire)
             assert sent < 64 * MIB
-            assert memory_bytes(gateway) - before < 32 * MIB
+            assert memory_bytes(gateway) - before < 8 * MIB
             await others_are_served(gateway, 3)
+            go_on.set()
+            assert (await client.answer()).body == b"late"
 
     async def test_junk_tokens_cost_no_more_than_good_ones(self, gateway, provider):
         before = memory_bytes(gateway)
