@@ -1,6 +1,6 @@
 """Carrying an allowed request to a backend of its route and the answer back, streaming both ways.
 
-Decides nothing about who may pass. What it owes to HAZARDS: a body that breaks is seen by the client as an abort,
+Decides nothing about who may pass. What it owes to both ends: a body that breaks is seen by the client as an abort,
 never as an end; nothing is sent twice after a byte of an answer came; a client that leaves cancels the backend's
 request.
 """

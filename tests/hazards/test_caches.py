@@ -1,4 +1,4 @@
-"""HAZARDS, "Caches": facts are remembered and decisions never; nothing that a cache or its Redis does makes a yes.
+"""Caches: facts are remembered and decisions never; nothing that a cache or its Redis does makes a yes.
 
 Two gateways share a Redis behind a fault proxy; what provider and backend saw decides. `tier` says where the answer
 of a request came from: `local`, `redis` or `provider`.

@@ -1,4 +1,4 @@
-"""HAZARDS, "Faults to survive": whatever happens between the gateway and its neighbours, no answer reaches the wrong
+"""Faults to survive: whatever happens between the gateway and its neighbours, no answer reaches the wrong
 caller, no unauthenticated request reaches a backend, and all is well again when the fault is over.
 
 The long form of it is the soak, `tests/benchmarks/soak.py`; these are its parts, one fault at a time.

@@ -1,4 +1,4 @@
-"""HAZARDS, "Provider answers": what cannot be relied on is 503, uncached and counted; never a yes, never a crash.
+"""Provider answers: what cannot be relied on is 503, uncached and counted; never a yes, never a crash.
 
 Each case is judged by what the recording backend saw, and by a canary on a connection of its own afterwards.
 """

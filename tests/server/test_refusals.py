@@ -1,4 +1,4 @@
-"""DESIGN §5: every refusal with its status, code, challenge and form, and what backend and provider saw of it."""
+"""Every refusal with its status, code, challenge and form, and what backend and provider saw of it."""
 
 import re
 import time
