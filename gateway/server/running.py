@@ -22,7 +22,7 @@ from gateway.config.model import Cache, Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.gate import Gate, compile_gate
 from gateway.provider.provider import ProviderClient
-from gateway.server.forwarding import Rotation
+from gateway.server.rotation import Rotation
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
