@@ -7,7 +7,7 @@ every answer, so what was found out about a line is remembered, for a few hundre
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -57,7 +57,7 @@ class AnswerHead:
     is_chunked: bool = False
     ends_connection: bool = False
     nominated: frozenset[str] = frozenset()
-    upgrades_to: list[str] = field(default_factory=list)
+    upgrades_to: tuple[str, ...] = ()
 
     @property
     def is_interim(self) -> bool:
@@ -76,28 +76,26 @@ def read_answer_head(raw: bytes) -> AnswerHead | str:
     del lines[0]
     if len(lines) > FIELDS_MAX:
         return "the head has too many fields"
-    special = _special(lines)
+    version, status, status_line = started
+    special = _special(lines, version)
     if special is None:
         unfolded = _FOLD.sub(rb"\1 ", raw)
         if unfolded == raw:
             return "a header field has a name or a character that none may have"
         return read_answer_head(unfolded)
-    version, status, status_line = started
-    head = AnswerHead(status, status_line, lines, ends_connection=version == 0)
-    if not special:
-        return head
-    if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1].isdecimal():
-        head.length = int(special[0][1])  # by far the most common answer; `_read_field` has seen to the rest
-        return head
-    return _framed(head, version, special)
+    if version == 1 and not special:
+        return AnswerHead(status, status_line, lines)
+    if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1] != _NONE:
+        return AnswerHead(status, status_line, lines, int(special[0][1]))  # by far the most common
+    return _framed(AnswerHead(status, status_line, lines, ends_connection=version == 0), version, special)
 
 
-def _special(lines: list[bytes]) -> list[_Special] | None:
+def _special(lines: list[bytes], version: int) -> list[_Special] | None:
     """What the fields say of the framing; `None` where one of them is no field."""
     special: list[_Special] = []
     for line in lines:
         found = _FIELDS.get(line, _UNKNOWN)
-        if found is None:
+        if found is None or (found is _KEEPS_ALIVE and version == 1):
             continue  # it says nothing of the framing
         if found is _UNKNOWN:
             found = _read_field(line)
@@ -175,7 +173,7 @@ def _framed(head: AnswerHead, version: int, special: list[_Special]) -> AnswerHe
         options = frozenset(option.strip() for option in connection.split(","))
         head.ends_connection = "close" in options or (version == 0 and "keep-alive" not in options)
         if "upgrade" in options:
-            head.upgrades_to = [value for role, value in special if role is _Role.UPGRADE]
+            head.upgrades_to = tuple(value for role, value in special if role is _Role.UPGRADE)
         head.nominated = nominated([("connection", connection)]) - _USUAL_OPTIONS
     return head
 
@@ -184,6 +182,8 @@ _Start = tuple[int, int, bytes]  # the minor version, the status, the status lin
 _STARTS: dict[bytes, _Start] = {}
 _FIELDS: dict[bytes, _Special | None] = {}
 _UNKNOWN: _Special = (_Role.UPGRADE, "")
+_KEEPS_ALIVE: _Special = (_Role.CONNECTION, "keep-alive")
+_NONE = "none"
 _T = TypeVar("_T")
 
 
@@ -207,7 +207,9 @@ def _read_field(line: bytes) -> _Special | None:
     role = _ROLE_OF_NAME.get(name)
     special = None if role is None else (role, found[2].strip(_BLANKS).decode("latin-1").lower())
     if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
-        special = (_Role.LENGTH, "none")
+        special = (_Role.LENGTH, _NONE)
+    elif special == _KEEPS_ALIVE:
+        special = _KEEPS_ALIVE
     if _is_worth_remembering(name, line):
         _remember(_FIELDS, line, special)
     return special

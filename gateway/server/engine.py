@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 import ssl
 from collections.abc import Mapping
@@ -24,13 +23,13 @@ from gateway.server.explain import explain
 from gateway.server.fast_lane import FastLane
 from gateway.server.instance import Readiness
 from gateway.server.listener import Listener
+from gateway.server.request_id import RequestIds
 from gateway.server.running import Running, assemble, release, retire
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
 from gateway.server.turn import Recorder, Turns
 
 _logger = logging.getLogger(__name__)
-_REQUEST_ID_BYTES = 16
 
 
 class Observer(Meter, Recorder, Gauge, Protocol):
@@ -68,7 +67,7 @@ class Engine:
         self._tls = _context(server)
         self._running = await assemble(config, self._observer, self._on_purge)
         self._backends = Backends(lambda: self.running.config.server.max_connections)
-        turns = Turns(lambda: self.running, self._observer, _new_request_id)
+        turns = Turns(lambda: self.running, self._observer, RequestIds().new)
         self._fast_lane = FastLane(turns, self._backends)
         self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
         self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
@@ -186,7 +185,3 @@ def _limits(server: Server) -> Limits:
         max_headers=server.max_headers,
         max_connections=server.max_connections,
     )
-
-
-def _new_request_id() -> str:
-    return secrets.token_hex(_REQUEST_ID_BYTES)

@@ -123,9 +123,9 @@ class _Exchange:
         backend = self._turn.running.rotation.next(allow.route)
         body = self._ordinary.body
         if body is None:
-            wire = request_head(self._ordinary.method, backend, allow, b"")
+            wire = request_head(self._ordinary.method, backend, allow, "")
         else:
-            wire = request_head(self._ordinary.method, backend, allow, b"Content-Length: %d\r\n" % len(body)) + body
+            wire = request_head(self._ordinary.method, backend, allow, f"Content-Length: {len(body)}\r\n") + body
         pool = self._lane.backends.pool(backend)
         connection = pool.take()
         if connection is not None:

@@ -174,15 +174,15 @@ class _Attempt:
             return None
         return BackendError(str(fault))
 
-    def _framing(self) -> bytes:
+    def _framing(self) -> str:
         body = self._body
         if wants_websocket(self._request):
-            return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            return "Connection: Upgrade\r\nUpgrade: websocket\r\n"
         if body.exists and body.length is None:
-            return b"Transfer-Encoding: chunked\r\n"
+            return "Transfer-Encoding: chunked\r\n"
         if body.exists or values_of(self._allow.case.request.headers, "content-length"):
-            return b"Content-Length: %d\r\n" % (body.length or 0)
-        return b""
+            return f"Content-Length: {body.length or 0}\r\n"
+        return ""
 
     def _switch(self) -> None:
         transport = cast("asyncio.Transport", self._request.transport)

@@ -92,8 +92,8 @@ def test_a_status_line_needs_no_reason_and_gets_its_blank() -> None:
 
 def test_an_upgrade_is_one_that_the_connection_names() -> None:
     switching = "HTTP/1.1 101 Switching Protocols"
-    assert read("Connection: Upgrade", "Upgrade: WebSocket", start=switching).upgrades_to == ["websocket"]
-    assert read("Upgrade: websocket", start=switching).upgrades_to == []
+    assert read("Connection: Upgrade", "Upgrade: WebSocket", start=switching).upgrades_to == ("websocket",)
+    assert read("Upgrade: websocket", start=switching).upgrades_to == ()
     assert not read(start=switching).is_interim
     assert read(start="HTTP/1.1 103 Early Hints").is_interim
 

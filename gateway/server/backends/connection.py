@@ -278,7 +278,7 @@ class BackendConnection(asyncio.Protocol):
         sink = self._sink
         assert sink is not None  # as above
         if head.status == SWITCHING_PROTOCOLS:
-            if not self._may_switch or head.upgrades_to != ["websocket"]:
+            if not self._may_switch or head.upgrades_to != ("websocket",):
                 self._break(BackendBrokenError("101 to a request that asked for no such upgrade"))
                 return b""
             self._state = _State.TUNNEL
