@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 BODY_MAX_BYTES = 64 * 2**10
 _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\.1")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # These ask for more than a request and an answer: a body in chunks, an interim answer, another protocol, CORS.
 _ODD_NAMES = frozenset(
@@ -54,6 +54,7 @@ _COMMON_NAMES = frozenset(
 _C = b"Cc"
 _COMMON_LINES_MAX = 1024
 _COMMON_LINE_BYTES = 256
+_COMMON_NAME_BYTES = 64
 
 _Pair = tuple[str, str]
 
@@ -103,17 +104,22 @@ def read_ordinary(data: bytes) -> Ordinary | None:
 
 
 _COMMON_LINES: dict[bytes, _Pair] = {}
+_NAMES: dict[bytes, str | None] = {}
+# Every byte that a value may have; without them nothing is left of it (RFC 9110 §5.5).
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 
 
 def _read_field(line: bytes) -> _Pair | None:
     """Name and value of a field; `None` where it is none, or one that is not for here."""
-    found = _FIELD.fullmatch(line)
-    if found is None:
+    raw_name, colon, raw_value = line.partition(b":")
+    name = _NAMES.get(raw_name, "")
+    if name == "":
+        name = _read_name(raw_name)
+    if name is None or not colon or raw_value.translate(None, _TEXT):
         return None
-    name = found[1].decode("ascii")
-    value = found[2].strip(b" \t").decode("utf-8", "surrogateescape")
+    value = raw_value.strip(b" \t").decode("utf-8", "surrogateescape")
     lower = name.lower()
-    if lower in _ODD_NAMES or (lower == "connection" and value.lower() != "keep-alive"):
+    if lower == "connection" and value.lower() != "keep-alive":
         return None
     pair = name, value
     if lower in _COMMON_NAMES and len(line) <= _COMMON_LINE_BYTES:
@@ -121,3 +127,15 @@ def _read_field(line: bytes) -> _Pair | None:
             _COMMON_LINES.clear()
         _COMMON_LINES[line] = pair
     return pair
+
+
+def _read_name(raw: bytes) -> str | None:
+    """The name of a field that is for here, if it is one."""
+    name = raw.decode("ascii") if _NAME.fullmatch(raw) else None
+    if name is not None and name.lower() in _ODD_NAMES:
+        name = None
+    if len(raw) <= _COMMON_NAME_BYTES:
+        if len(_NAMES) >= _COMMON_LINES_MAX:
+            _NAMES.clear()
+        _NAMES[raw] = name
+    return name

@@ -136,7 +136,7 @@ class _Exchange:
     def _send(self, connection: BackendConnection, allow: Allow, wire: bytes) -> None:
         exchange = self._turn.exchange
         exchange.bytes_received = len(self._ordinary.body or b"")
-        self._relay = Relay(self._client, allow.route, exchange, self._ordinary.method, self._answered, self._lane.loop)
+        self._relay = Relay(self._client, allow.route, exchange, self._ordinary.method, self._answered)
         self._relay.begin(connection, wire)
 
     async def _ask(self, needs: NeedsFacts) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from support.callers import Caller, Outcome
 from support.fault_proxy import CLEAR, GARBLED, HALF_CLOSING, RESETTING, SILENT, FaultProxy, Weather
+from support.lanes import FAST, GENERAL, lane_keys, lanes
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port, running
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET, RunningGateway, configuration, eventually
@@ -171,9 +172,9 @@ async def neighbours(redis: RedisServer) -> AsyncIterator[tuple[Witness, Scripte
 
 @pytest.fixture
 async def scene(neighbours, redis: RedisServer, lane: str) -> AsyncIterator[Scene]:
-    assert lane == "general"
     witness, provider, roads = neighbours
-    gateway = RunningGateway(configuration(**document({name: road.port for name, road in roads.items()})))
+    ports = {name: road.port for name, road in roads.items()}
+    gateway = RunningGateway(configuration(**document(ports, **lane_keys(lane))))
     await gateway.start()
     callers = Callers([gateway.address])
     provider.default = callers.tokens.answer
