@@ -25,7 +25,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_headers": "The most header lines. Default 100; 1 to 10000.",
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
-        "max_connections": "The most client connections of one worker. Default 10000.",
+        "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
+        "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false for comparison.",
     },
     "Tls": {
         "certificate": "PEM file: the server's certificate, then those between it and the authority.",
@@ -68,7 +69,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "Route": {
         "name": "Unique; the label in metrics and logs.",
         "match": "Which requests take this route. Default: all.",
-        "backend": "http(s)://host[:port][/prefix], or a list that takes turns.",
+        "backend": "http(s)://host[:port][/prefix] or unix:/socket[:/prefix], or a list that takes turns.",
         "strip_prefix": "Taken off the path: its first segments. Default nothing.",
         "rewrite": "The path that the backend gets; {name} and {**} are what match.path matched. Default: as it came.",
         "preserve_host": "Send the client's Host, not the backend's. Default false.",
