@@ -19,6 +19,7 @@ from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse, Request, decid
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendUnreachableError
+from gateway.server.backends.pool import Pool
 from gateway.server.client import ClientConnection
 from gateway.server.forwarding import IDEMPOTENT, refusal_of
 from gateway.server.lane import UNTRUSTED_FRAMING
@@ -131,7 +132,7 @@ class _Exchange:
         if connection is not None:
             self._send(connection, allow, wire)
         else:
-            self._wait(self._connect(pool.acquire(allow.route.config.connect_timeout), allow, wire))
+            self._wait(self._connect(pool, allow, wire))
 
     def _send(self, connection: BackendConnection, allow: Allow, wire: bytes) -> None:
         exchange = self._turn.exchange
@@ -146,9 +147,9 @@ class _Exchange:
         self._task = None
         self.go(resume(running.gate, needs, found.answer, time.time()))
 
-    async def _connect(self, acquiring: Coroutine[Any, Any, BackendConnection], allow: Allow, wire: bytes) -> None:
+    async def _connect(self, pool: Pool, allow: Allow, wire: bytes) -> None:
         try:
-            connection = await acquiring
+            connection = await pool.acquire(allow.route.config.connect_timeout)
         except BackendError as error:
             self._task = None
             self._answered(error)
