@@ -192,10 +192,14 @@ class Authenticator:
 
     async def _share(self, shared: SharedTier, key: bytes, landed: Landed, standing: bytes, answer: Memorable) -> None:
         recalled = Recalled(answer, landed.age_s, landed.left_s)
-        if self._leases is None or landed.claim is None:
+        claim, is_settled = landed.claim, None
+        if self._leases is not None and claim is not None:
+            is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
+            if claim.held and is_settled is False:
+                self._meter.leased("lost")
+        if is_settled is None and (claim is None or not claim.held):
+            # There are no leases, or not now: sharing is worth more than the order of two answers.
             await shared.put(key, recalled, standing)
-        elif await self._leases.settle(key, recalled, standing, landed.claim.fence) is False and landed.claim.held:
-            self._meter.leased("lost")
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

@@ -15,7 +15,6 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
-from gateway.authn.refresh import Ahead
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
@@ -28,9 +27,7 @@ BRIEF_S = 0.05
 class Instance:
     """A gateway's authentication, as the shell puts it together, with a provider of its own to count at."""
 
-    def __init__(
-        self, server: RedisServer, timeout_s: float, clock: Callable[[], float], ttl_s: float, ahead: Ahead | None
-    ) -> None:
+    def __init__(self, server: RedisServer, timeout_s: float, clock: Callable[[], float], ttl_s: float) -> None:
         keys = Keys(b"secret")
         self.meter = CountingMeter()
         self.provider = ScriptedIntrospector(Clock(clock()))
@@ -53,7 +50,6 @@ class Instance:
             clock=clock,
             monotonic=time.monotonic,
             leases=self.tier.leases,
-            ahead=ahead,
         )
 
     async def ask(self, token: str = "alice.1", provider: str = "keycloak", max_age_s: float | None = None) -> Found:
@@ -76,10 +72,9 @@ async def instances(
     timeout_s: float = TIMEOUT_S,
     clocks_apart_s: float = 0.0,
     ttl_s: float = 60.0,
-    ahead: Ahead | None = None,
 ) -> AsyncIterator[list[Instance]]:
     fleet = [
-        Instance(server, timeout_s, lambda apart_s=number * clocks_apart_s: time.time() + apart_s, ttl_s, ahead)
+        Instance(server, timeout_s, lambda ahead=number * clocks_apart_s: time.time() + ahead, ttl_s)
         for number in range(count)
     ]
     for each in fleet:
