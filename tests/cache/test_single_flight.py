@@ -360,6 +360,29 @@ async def test_an_instance_that_ends_in_the_middle_of_a_call_gives_its_lease_bac
         assert time.monotonic() - began < 1
 
 
+async def test_a_call_that_fails_while_the_instance_ends_gives_its_lease_back(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with instances(redis_server, 1) as [one]:
+        give_back = one.tier.leases.give_back
+
+        async def take_time(key: bytes, fence: bytes) -> None:
+            await asyncio.sleep(0.02)
+            await give_back(key, fence)
+
+        monkeypatch.setattr(one.tier.leases, "give_back", take_time)
+        gate = hold([one])
+        one.provider.answer = UNCLEAR
+        asking = asyncio.create_task(one.ask())
+        await until(lambda: bool(one.provider.asked))
+        closing = asyncio.create_task(one.authenticator.close(5))
+        await asyncio.sleep(0.01)
+        gate.set()
+        await closing
+        assert isinstance((await asking).answer, Unclear)
+        assert redis_server.names() == []
+
+
 async def test_what_is_not_remembered_needs_no_lease(redis_server: RedisServer) -> None:
     async with instances(redis_server, 2, lifetimes=Lifetimes(0, 0)) as fleet:
         await asyncio.gather(*(each.ask() for each in fleet for _ in range(10)))

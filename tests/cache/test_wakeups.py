@@ -92,10 +92,12 @@ async def test_silence_is_asked_about_and_taken_for_a_loss(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wakeups, "_SILENCE_S", 0.05)
-    monkeypatch.setattr(wakeups, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(wakeups, "_ANSWER_S", 0.3)
     async with listening(own_redis) as one:
-        await asyncio.sleep(0.3)
-        assert one.listening  # it was asked, and answered
+        connect, made = one._connect, []
+        monkeypatch.setattr(one, "_connect", lambda: made.append(connect()) or made[-1])
+        await asyncio.sleep(1)
+        assert made == []  # it was asked, and answered
         own_redis.pause()
         try:
             await until(lambda: not one.listening)
