@@ -21,6 +21,7 @@ from gateway.config.redis_url import parse_redis_url
 KEYS = Keys(b"secret")
 # From 7.0 on a cluster can do without redis-cli, and a Sentinel is what is run today.
 NEW_ENOUGH = (7, 0)
+CACHING = Path(__file__).parents[2] / "docs" / "caching.md"
 
 
 def key(name: str) -> bytes:
@@ -112,6 +113,17 @@ async def test_a_wrong_password_is_an_outage_and_is_not_shown(
         assert await one.get(key("alice")) is Absent.ERROR
         assert await one.publish_purge(purge_of([key("alice")])) is False
     assert "wr0ng" not in caplog.text
+
+
+async def test_a_user_who_may_do_no_more_than_the_documentation_says(own_redis: RedisServer) -> None:
+    [line] = [line for line in CACHING.read_text().splitlines() if "~gateway:*" in line]
+    rules = line.split("`")[1].split()
+    with own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "gateway", "on", ">hunter2", "nocommands", *rules)
+        denied = client.execute_command("ACL", "LOG")
+    await shares_and_purges(own_redis.url.replace("redis://", "redis://gateway:hunter2@"))
+    with own_redis.client() as client:
+        assert client.execute_command("ACL", "LOG") == denied
 
 
 async def test_another_database(redis_server: RedisServer) -> None:
