@@ -24,7 +24,7 @@ from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_o
 from gateway.cache.entry import StoredEntry, decode, encode
 from gateway.cache.follow import Follower
 from gateway.cache.key import Keys
-from gateway.cache.lease import RedisLeases
+from gateway.cache.lease import RedisLeases, lease_name
 from gateway.cache.ledger import Ledger
 from gateway.cache.purge_log import PurgeLog
 from gateway.cache.rest import Rest
@@ -103,6 +103,7 @@ class RedisTier:
         await self._follower.start(on_purge, _FIRST_STEP_S)
 
     async def close(self) -> None:
+        await self.leases.close()
         await self._wakeups.close()
         await self._follower.close()
         for link in (self._link, self._log_link):
@@ -153,9 +154,10 @@ class RedisTier:
         It is then tried again for as long as anything lives that was to be forgotten.
         """
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
-        # Void already; gone is tidier still.
+        # Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it.
         for mark in purge.marks or ():
-            await self._tried(partial(self._link.client.unlink, self._name(mark)))
+            name = self._name(mark)
+            await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
         return told
 
     def _name(self, key: bytes) -> str:

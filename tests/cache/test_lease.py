@@ -11,6 +11,7 @@ from support.redis_server import RedisServer
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.tiers import Absent, Recalled
+from gateway.cache import lease
 from gateway.cache.key import Keys
 from gateway.cache.lease import digest
 from gateway.cache.redis import RedisTier
@@ -250,6 +251,45 @@ async def test_a_redis_that_is_down_cannot_say_whose_turn_it_is(own_redis: Redis
             assert time.monotonic() - began < 0.9
         finally:
             own_redis.resume()
+
+
+async def test_what_was_taken_too_slowly_to_be_known_of_is_given_back_a_little_later(own_redis: RedisServer) -> None:
+    async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
+        await slow.leases.take(KEY, ONE, LONG_S)  # the scripts are known from here on
+        await slow.leases.give_back(KEY, ONE)
+        own_redis.pause()
+        assert await slow.leases.take(KEY, ONE, LONG_S) is None
+        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        own_redis.resume()
+        await until(lambda: own_redis.names() != [])
+        began = time.monotonic()
+        while (turn := await other.leases.take(KEY, OTHER, LONG_S)) is None or turn.holder != OTHER:
+            assert time.monotonic() - began < LONG_S / 2
+            await asyncio.sleep(0.05)
+        assert slow.leases._owed == {}
+
+
+async def test_a_redis_that_stays_away_is_owed_nothing_for_ever(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "_LATER_S", 0.01)
+    async with tier(own_redis, timeout_s=0.05) as one:
+        own_redis.kill()
+        await until(lambda: not one.healthy)
+        for number in range(2000):
+            await one.leases.give_back(KEY, number.to_bytes(16, "big"))
+        assert len(one.leases._owed) <= 1000
+        await until(lambda: one.leases._owed == {})
+
+
+async def test_a_redis_that_has_forgotten_the_scripts_is_told_them_again(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one:
+        for _ in range(2):
+            with redis_server.client() as client:
+                client.script_flush()
+            assert await one.leases.take(KEY, ONE, LONG_S) is not None
+            assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is True
+            assert one.healthy
 
 
 async def test_a_redis_that_refuses_scripts_cannot_say_either(own_redis: RedisServer) -> None:

@@ -314,6 +314,26 @@ async def test_who_asks_after_a_purge_is_not_given_what_was_asked_for_before_it(
         assert len(one.provider.asked) == 2
 
 
+async def test_who_asks_after_a_token_was_purged_does_not_wait_for_the_call_from_before(
+    redis_server: RedisServer,
+) -> None:
+    async with instances(redis_server, 3) as [one, other, third]:
+        gate = hold([one])
+        early = asyncio.create_task(one.ask())
+        await until(lambda: bool(one.provider.asked))
+        order = third.authenticator.purge_of(token=Token("alice.1"))
+        third.authenticator.purge(order)
+        await third.tier.publish_purge(order)
+        await until(lambda: one.tier.standing() == other.tier.standing() == third.tier.standing())
+        for each, tier in ((other, "provider"), (third, "redis")):
+            assert (await each.ask()).tier == tier
+        gate.set()
+        assert (await early).tier == "provider"
+        found = await one.ask()
+        assert isinstance(found.answer, Facts)
+        assert (found.tier, found.answer.claims["serial"]) == ("redis", 2)
+
+
 async def test_a_redis_that_dies_while_others_wait_lets_each_process_ask_once(own_redis: RedisServer) -> None:
     async with instances(own_redis, timeout_s=0.2) as fleet:
         gate = hold(fleet)
