@@ -57,7 +57,7 @@ return {holder, left, redis.call('PTTL', KEYS[1]), entry}
 
 # KEYS: entry, lease. ARGV: fence, what to write or nothing, its life in ms, channel, digest.
 # Returns 1 when it was written or, with nothing to write, the lease was still ours. Where the lease has gone and there
-# is no entry either, nothing newer can be overwritten. The lease ends even where Redis is too full to write.
+# is no entry either, nothing newer can be overwritten. 2 when Redis was too full to write; the lease has ended, too.
 _SETTLE = _Script("""
 local mine = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[1] - 1) == ARGV[1]
 local done = mine
@@ -70,7 +70,7 @@ if mine then
   redis.call('DEL', KEYS[2])
   if awaited == '+' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
 end
-return done and 1 or 0
+return done and 1 or mine and 2 or 0
 """)
 
 _DIGEST_BYTES = 16
@@ -139,8 +139,7 @@ class RedisLeases:
         done = await self._settle(key, fence, *closed)
         if done is None:
             self._owe(key, fence)
-            return None
-        return bool(done)
+        return {0: False, 1: True}.get(done)
 
     async def give_back(self, key: bytes, fence: bytes) -> None:
         if await self._settle(key, fence) is None:

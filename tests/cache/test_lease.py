@@ -157,7 +157,7 @@ async def test_a_redis_too_full_to_write_gives_it_back(own_redis: RedisServer) -
         await one.leases.take(KEY, ONE, LONG_S)
         with own_redis.client() as client:
             client.config_set("maxmemory", "1")
-        assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is not True
+        assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is None
         with own_redis.client() as client:
             client.config_set("maxmemory", "0")
         assert own_redis.names() == []
