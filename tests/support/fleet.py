@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET
@@ -20,6 +22,7 @@ from support.wire import Client, request
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _LIFE_S = 3600.0
+_TURN = re.compile(r'^gateway_leases_total\{outcome="(\w+)"\} ([0-9.]+)$', re.MULTILINE)
 
 
 class _Backend(asyncio.Protocol):
@@ -60,6 +63,16 @@ class Fleet:
             client.writer.transport.abort()
             await client.close()
         self._clients.clear()
+
+    async def turns(self) -> Counter[str]:
+        """How the turns to ask ended, over all gateways."""
+        outcomes: Counter[str] = Counter()
+        async with aiohttp.ClientSession(trust_env=False) as session:
+            for gateway in self.gateways:
+                async with session.get(f"{gateway.admin_url}/metrics") as answer:
+                    for outcome, count in _TURN.findall(await answer.text()):
+                        outcomes[outcome] += int(float(count))
+        return outcomes
 
     def decided_by(self) -> Counter[str]:
         """How many requests each tier has answered for, by the access logs."""
