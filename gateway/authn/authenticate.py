@@ -10,8 +10,10 @@ Facts are kept, decisions never: what is found here still has to pass the policy
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
@@ -20,8 +22,10 @@ from gateway.authn.flight import Flight, Landed
 from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
+from gateway.authn.refresh import Ahead, Refresher
 from gateway.authn.source import Source
-from gateway.authn.tiers import Entry, Introspector, Keys, LocalTier, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Memorable, Meter, Recalled, SharedTier
+from gateway.authn.turns import Turns
 
 __all__ = ["Authenticator", "Found", "Question"]
 
@@ -31,7 +35,10 @@ _T = TypeVar("_T")
 
 
 class Authenticator:
-    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds."""
+    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
+
+    With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
+    """
 
     def __init__(
         self,
@@ -44,13 +51,18 @@ class Authenticator:
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        leases: Leases | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._local = local
         self._shared = shared
+        self._leases = leases
         self._meter = meter
         self._clock = clock
         self._monotonic = monotonic
-        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic)
+        turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
+        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns)
+        self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._purges = 0
@@ -58,7 +70,7 @@ class Authenticator:
 
     def remembered(self, question: Question) -> Found | None:
         """What this process remembers, at once; `None` means `ask`."""
-        entry = self._fresh(self._source.key(question), question.max_age_s)
+        entry = self._fresh(self._source.key(question), question)
         if entry is None:
             return None  # counted by `ask`
         self._meter.looked_up("local", "hit")
@@ -67,16 +79,9 @@ class Authenticator:
     async def ask(self, question: Question) -> Found:
         """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
         key = self._source.key(question)
-        entry = self._fresh(key, question.max_age_s)
+        entry = self._fresh(key, question)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
-        while entry is None:
-            flight, task = self._flight(key, question)
-            joined_at = self._purges
-            landed = await asyncio.shield(task)
-            if flight.serves(landed, joined_at, question.max_age_s):
-                return landed.found
-            entry = self._fresh(key, question.max_age_s)
-        return Found(entry.answer, "local")
+        return await self._find(key, question) if entry is None else Found(entry.answer, "local")
 
     def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
         """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
@@ -105,19 +110,49 @@ class Authenticator:
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within_s)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        # Again: a flight that landed may have left a lease to give back.
+        while self._tasks and (left_s := until_s - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _fresh(self, key: bytes, max_age_s: float | None) -> Entry | None:
+    async def _find(self, key: bytes, question: Question) -> Found:
+        arrived_s = self._monotonic()
+        while True:
+            flight, task = self._flight(key, question)
+            joined_at = self._purges
+            landed = await asyncio.shield(task)
+            if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
+                return landed.found
+            entry = self._fresh(key, question)
+            if entry is not None:
+                return Found(entry.answer, "local")
+
+    def _fresh(self, key: bytes, question: Question) -> Entry | None:
         now_s = self._monotonic()
         entry = self._local.get(key, now_s)
-        if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
+        if entry is None:
             return None
+        due_s = entry.refresh_at_s
+        if (max_age_s := question.max_age_s) is not None:
+            if now_s - entry.introspected_at_s >= max_age_s:
+                return None
+            if self._refresher is not None:
+                due_s = self._refresher.ahead.due_s(entry, max_age_s)
         # The wall clock may have been set since: what the monotonic clock still allows may be past `exp`.
-        return entry if as_of(entry.answer, self._clock()) is entry.answer else None
+        if as_of(entry.answer, self._clock()) is not entry.answer:
+            return None
+        if now_s >= due_s:
+            self._refresh(key, question, entry, now_s)
+        return entry
+
+    def _refresh(self, key: bytes, question: Question, entry: Entry, now_s: float) -> None:
+        if self._refresher is not None and self._refresher.admits():
+            self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
+            self._own(self._refresher.refresh(key, question))
 
     def _flight(self, key: bytes, question: Question) -> tuple[Flight, asyncio.Task[Landed]]:
         """The flight to join, or a new one where there is none or the key was purged since it took off."""
@@ -132,6 +167,8 @@ class Authenticator:
             landed = await self._source.fetch(flight.key, question)
             if landed.left_s > 0 and flight.purged_at(landed.tags) is None:
                 await self._settle(flight.key, landed)
+            elif landed.claim is not None and self._leases is not None:
+                self._own(self._leases.give_back(flight.key, landed.claim.fence))
             return landed
         finally:
             if self._flights.get(flight.key) is flight:
@@ -140,17 +177,29 @@ class Authenticator:
     async def _settle(self, key: bytes, landed: Landed) -> None:
         """Remembers here and, what the provider has just said, in the fleet.
 
-        Callers wait for the fleet to have it, so that the next instance does not ask again, but in all for no
-        longer than one operation of the shared tier may take; the writing ends by itself.
+        Callers wait for the fleet to have it, so that the next instance does not ask again, but looking and putting
+        together no longer than one operation of the shared tier may take; the writing ends by itself.
         """
         answer = landed.found.answer
         assert not isinstance(answer, Unclear)  # those have no time left to live
         now_s = self._monotonic()
-        self._local.put(key, Entry(answer, landed.tags, now_s - landed.age_s, now_s + landed.left_s), now_s)
+        since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
+        due_s = math.inf if self._refresher is None else self._refresher.ahead.refresh_at_s(answer, since_s, until_s)
+        self._local.put(key, Entry(answer, landed.tags, since_s, until_s, due_s), now_s)
         if self._shared is not None and landed.standing is not None:
-            recalled = Recalled(answer, landed.age_s, landed.left_s)
-            writing = self._own(self._shared.put(key, recalled, landed.standing))
+            writing = self._own(self._share(self._shared, key, landed, landed.standing, answer))
             await asyncio.wait([writing], timeout=landed.patience_s)
+
+    async def _share(self, shared: SharedTier, key: bytes, landed: Landed, standing: bytes, answer: Memorable) -> None:
+        recalled = Recalled(answer, landed.age_s, landed.left_s)
+        claim, is_settled = landed.claim, None
+        if self._leases is not None and claim is not None:
+            is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
+            if claim.held and is_settled is False:
+                self._meter.leased("lost")
+        if is_settled is None and (claim is None or not claim.held):
+            # There are no leases, or not now: sharing is worth more than the order of two answers.
+            await shared.put(key, recalled, standing)
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
@@ -26,6 +28,11 @@ class Introspector(Protocol):
     @property
     def identity(self) -> bytes: ...
 
+    @property
+    def timeout_s(self) -> float:
+        """The deadline of one call, everything included."""
+        ...
+
     async def introspect(self, token: Token) -> Answer:
         """Asks, within the provider's own deadline. Raises nothing but `CancelledError`."""
         ...
@@ -33,12 +40,16 @@ class Introspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer that this process remembers. Times are seconds on its monotonic clock."""
+    """An answer that this process remembers. Times are seconds on its monotonic clock.
+
+    Who uses it at `refresh_at_s` or later has it asked for again ahead of its end; infinity for never.
+    """
 
     answer: Memorable
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
+    refresh_at_s: float = math.inf
 
 
 class Keys(Protocol):
@@ -69,11 +80,15 @@ class LocalTier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What the fleet remembers: `age_s` since it was introspected, and good for `left_s` more."""
+    """What the fleet remembers: `age_s` since it was introspected, and good for `left_s` more.
+
+    `call` is the fence under which it was asked for; empty when it was asked for without a lease.
+    """
 
     answer: Memorable
     age_s: float
     left_s: float
+    call: bytes = b""
 
 
 class Absent(Enum):
@@ -105,6 +120,52 @@ class SharedTier(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who asks the provider now: `holder` is the fence of that call, for `left_s` more at most.
+
+    `recalled` is what the shared tier had at the same moment.
+    """
+
+    holder: bytes
+    left_s: float
+    recalled: Recalled | Absent
+
+
+class Bell(Protocol):
+    async def wait(self, at_most_s: float) -> None:
+        """Returns when somebody has settled or given back, perhaps without reason, or after `at_most_s`."""
+        ...
+
+
+class Leases(Protocol):
+    """The right to ask about a key, one holder at a time in the whole fleet.
+
+    A `fence` is random and names one call. Raises nothing but `CancelledError`; each operation ends within the shared
+    tier's `timeout_s`.
+    """
+
+    async def take(self, key: bytes, fence: bytes, length_s: float) -> Turn | None:
+        """Takes the lease if nobody has it, for `length_s`. `None` when it cannot be said who has it."""
+        ...
+
+    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
+        """Puts the answer of the call `fence` into the shared tier and gives its lease back, in one step.
+
+        False, and nothing is put, when another has taken over or has put an answer meanwhile. None when it could not
+        be put at all.
+        """
+        ...
+
+    async def give_back(self, key: bytes, fence: bytes) -> None:
+        """Ends the lease where it is still `fence`'s."""
+        ...
+
+    def bell(self, key: bytes) -> AbstractContextManager[Bell]:
+        """To be entered before the lease is tried, so that nothing is missed."""
+        ...
+
+
 class Meter(Protocol):
     """Counts. Labels come from the configuration and from the literals here."""
 
@@ -113,3 +174,7 @@ class Meter(Protocol):
     ) -> None: ...
 
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None: ...
+
+    def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None: ...
+
+    def refreshed(self, outcome: Literal["asked", "shared", "failed", "skipped"]) -> None: ...

@@ -25,12 +25,16 @@ _NUMBER_MAX = 2**53
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """`age_ms` and `left_ms` are as of the writing; `standing` says which purges the writer knew."""
+    """`age_ms` and `left_ms` are as of the writing; `standing` says which purges the writer knew.
+
+    `call` is the fence under which it was asked for, empty for none.
+    """
 
     answer: Memorable
     age_ms: int
     left_ms: int
     standing: bytes
+    call: bytes = b""
 
     def recalled(self, left_ms: int, now: float) -> Recalled | None:
         """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if that cannot be."""
@@ -39,7 +43,7 @@ class StoredEntry:
         age_s = (self.age_ms + self.left_ms - left_ms) / 1000
         if now - self.answer.introspected_at > (self.age_ms + self.left_ms) / 1000 + _CLOCKS_APART_MAX_S:
             return None
-        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, left_ms / 1000)
+        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, left_ms / 1000, self.call)
 
 
 def encode(entry: StoredEntry) -> bytes:
@@ -51,6 +55,7 @@ def encode(entry: StoredEntry) -> bytes:
         "age": entry.age_ms,
         "left": entry.left_ms,
         "known": entry.standing.hex(),
+        "call": entry.call.hex(),
     }
     if isinstance(answer, Facts):
         fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
@@ -62,11 +67,12 @@ def decode(text: bytes) -> StoredEntry | None:
     try:
         fields = loads(text, _DEPTH_MAX)
         match fields:
-            case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known)} if all(
+            case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)} if all(
                 map(_is_number, (at, age_ms, left_ms))
             ):
                 answer = _answer(fields, at)
-                return None if answer is None else StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known))
+                if answer is not None:
+                    return StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known), bytes.fromhex(call))
     except ValueError:
         pass
     return None

@@ -23,6 +23,7 @@ from gateway.config.kinds import (
     Count,
     Endpoint,
     Flag,
+    Fraction,
     HeaderName,
     HeaderValue,
     HostMatch,
@@ -135,6 +136,7 @@ class Cache(Model):
     inactive_ttl: Seconds = 10.0
     max_entries: Annotated[Count, Field(ge=1)] = 100_000
     timeout: Annotated[Seconds, Field(gt=0)] = 0.05
+    refresh_ahead: Fraction | None = None
 
     @model_validator(mode="after")
     def _redis_needs_a_secret(self) -> Cache:

@@ -33,6 +33,8 @@ INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
+LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Turns to ask a provider for the whole fleet.")
+REFRESHES = Family("gateway_refreshes_total", "counter", ("outcome",), "Answers that were due to be asked for ahead.")
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
 CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
@@ -46,6 +48,8 @@ FAMILIES = (
     INTROSPECTIONS,
     INTROSPECTION_DURATION,
     CACHE_LOOKUPS,
+    LEASES,
+    REFRESHES,
     CONFIG_RELOADS,
     REQUESTS_IN_FLIGHT,
     CONNECTIONS,

@@ -18,6 +18,8 @@ from gateway.observe.families import (
     CONNECTIONS,
     INTROSPECTION_DURATION,
     INTROSPECTIONS,
+    LEASES,
+    REFRESHES,
     REFUSALS,
     REQUEST_DURATION,
     REQUESTS,
@@ -35,6 +37,8 @@ _Key = TypeVar("_Key")
 _TIERS = ("local", "redis")
 _RESULTS = ("hit", "miss", "error")
 _OUTCOMES = ("active", "inactive", "unclear")
+_LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
+_REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 # What alerts are written on: `increase()` does not see a series that begins at 1.
 _ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout")
 # Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
@@ -62,7 +66,9 @@ class Metrics:
         "_backend_durations",
         "_introspection_durations",
         "_introspections",
+        "_leases",
         "_lookups",
+        "_refreshes",
         "_refusals",
         "_reloads",
         "_request_durations",
@@ -78,6 +84,8 @@ class Metrics:
         self._refusals: dict[tuple[str, str], int] = {}
         self._introspections: dict[tuple[str, str], int] = {}
         self._lookups: dict[tuple[str, str], int] = {}
+        self._leases: dict[str, int] = {}
+        self._refreshes: dict[str, int] = {}
         self._reloads: dict[str, int] = {}
         self._request_durations: dict[str, _Histogram] = {}
         self._backend_durations: dict[str, _Histogram] = {}
@@ -95,6 +103,8 @@ class Metrics:
             _histogram(self._introspection_durations, provider)
             _begin(self._introspections, ((provider, outcome) for outcome in _OUTCOMES))
         _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
+        _begin(self._leases, _LEASE_OUTCOMES)
+        _begin(self._refreshes, _REFRESH_OUTCOMES)
         _begin(self._reloads, ("success", "failure"))
 
     def finished(self, exchange: Exchange) -> None:
@@ -117,6 +127,14 @@ class Metrics:
         """Count one lookup of a token's facts in one tier."""
         _count(self._lookups, (tier, result))
 
+    def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None:
+        """Count one turn: asked for the fleet, answered by another's call, and so on. `lost` comes on top of `held`."""
+        _count(self._leases, outcome)
+
+    def refreshed(self, outcome: Literal["asked", "shared", "failed", "skipped"]) -> None:
+        """Count one answer that was due ahead of its end."""
+        _count(self._refreshes, outcome)
+
     def reloaded(self, result: Literal["success", "failure"]) -> None:
         """Count one reload, in the one process that decides on it."""
         _count(self._reloads, result)
@@ -129,6 +147,8 @@ class Metrics:
                 REFUSALS.name: [[list(key), n] for key, n in self._refusals.items()],
                 INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
+                LEASES.name: [[[outcome], n] for outcome, n in self._leases.items()],
+                REFRESHES.name: [[[outcome], n] for outcome, n in self._refreshes.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
             },
             "histograms": {

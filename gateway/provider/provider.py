@@ -45,7 +45,7 @@ class ProviderClient:
         self.issuer = config.issuer
         self.client_id = config.client_id
         self.identity = identity(config)
-        self._timeout_s = config.timeout
+        self.timeout_s = config.timeout
         self._clock = clock
         self._auth = client_auth(config)
         self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
@@ -68,7 +68,7 @@ class ProviderClient:
     async def introspect(self, token: Token) -> Answer:
         """What the provider says of the token. Raises nothing but `CancelledError`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await (await self._introspection()).introspect(token)
         except TimeoutError:
             return Unclear(self._too_slow().reason)
@@ -78,7 +78,7 @@ class ProviderClient:
     async def introspection_document(self, token: Token) -> Any:
         """The JSON value that the provider answers, whatever it says. Raises `ProviderError`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await (await self._introspection()).document(token)
         except TimeoutError:
             raise self._too_slow() from None
@@ -86,7 +86,7 @@ class ProviderClient:
     async def token(self, grant: Grant, scope: str | None = None) -> dict[str, Any]:
         """The token endpoint's answer. Raises `TokenRefused` or `ProviderError`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 url = await self._endpoints.token()
                 return await TokenEndpoint(url, self._calls, self._auth, self._clock).request_token(grant, scope)
         except TimeoutError:
@@ -97,7 +97,7 @@ class ProviderClient:
         return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
 
     def _too_slow(self) -> DeadlineError:
-        return DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s")
+        return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
 
 
 def identity(config: Provider) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from gateway.authn.authenticate import Authenticator
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
+from gateway.authn.refresh import Ahead
 from gateway.authn.tiers import Meter
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
@@ -28,6 +29,8 @@ _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
 _RETIRE_MAX_S = 3600.0
 _LANDING_S = 1.0
+# Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
+_REFRESHING_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +79,8 @@ async def assemble(
             lifetimes=Lifetimes(config.cache.ttl, config.cache.inactive_ttl),
             clock=time.time,
             monotonic=time.monotonic,
+            leases=None if cache.shared is None else cache.shared.leases,
+            ahead=_ahead(config),
         )
     return Running(config, compile_gate(config), providers, cache, authenticator)
 
@@ -104,6 +109,15 @@ def _provider(name: str, config: Config, before: Running | None) -> ProviderClie
     if before is not None and before.config.providers.get(name) == settings:
         return before.providers[name]
     return ProviderClient(name, settings)
+
+
+def _ahead(config: Config) -> Ahead | None:
+    fraction = config.cache.refresh_ahead
+    if fraction is None or not config.providers:
+        return None
+    # Whoever waits for an answer comes before who may come to need one.
+    limit = min(provider.max_concurrency for provider in config.providers.values()) // _REFRESHING_SHARE
+    return Ahead(fraction, config.cache.ttl, max(1, limit))
 
 
 def _cache_parts(cache: Cache) -> CacheParts:

@@ -21,6 +21,7 @@ from gateway.config.redis_url import parse_redis_url
 KEYS = Keys(b"secret")
 # From 7.0 on a cluster can do without redis-cli, and a Sentinel is what is run today.
 NEW_ENOUGH = (7, 0)
+CACHING = Path(__file__).parents[2] / "docs" / "caching.md"
 
 
 def key(name: str) -> bytes:
@@ -66,6 +67,31 @@ async def shares_and_purges(url: str) -> None:
         assert await other.get(key("user1")) is Absent.MISS
         assert await other.get(key("user2")) is Absent.MISS
         assert isinstance(await other.get(key("user3")), Recalled)
+        await takes_turns(one, other)
+
+
+async def takes_turns(one: RedisTier, other: RedisTier) -> None:
+    """One asks, the other waits, is woken and finds the answer; for keys on every node of a cluster."""
+    await until(lambda: one.leases._wakeups.listening and other.leases._wakeups.listening)
+    for number in range(10):
+        name, mine, theirs = f"turn{number}", bytes([number]) * 16, bytes([100 + number]) * 16
+        with other.leases.bell(key(name)) as bell:
+            for tier_, fence in ((one, mine), (other, theirs)):
+                turn = await tier_.leases.take(key(name), fence, 30)
+                assert turn is not None
+                assert turn.holder == mine
+            waiting = asyncio.create_task(bell.wait(20))
+            assert await one.leases.settle(key(name), answer(name), one.standing(), mine) is True
+            began = time.monotonic()
+            await waiting
+            assert time.monotonic() - began < 10
+        got = await other.get(key(name))
+        assert isinstance(got, Recalled)
+        assert got.call == mine
+        turn = await other.leases.take(key(name), theirs, 30)
+        assert turn is not None
+        assert turn.holder == theirs
+        await other.leases.give_back(key(name), theirs)
 
 
 @pytest.fixture
@@ -87,6 +113,17 @@ async def test_a_wrong_password_is_an_outage_and_is_not_shown(
         assert await one.get(key("alice")) is Absent.ERROR
         assert await one.publish_purge(purge_of([key("alice")])) is False
     assert "wr0ng" not in caplog.text
+
+
+async def test_a_user_who_may_do_no_more_than_the_documentation_says(own_redis: RedisServer) -> None:
+    [line] = [line for line in CACHING.read_text().splitlines() if "~gateway:*" in line]
+    rules = line.split("`")[1].split()
+    with own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "gateway", "on", ">hunter2", "nocommands", *rules)
+        denied = client.execute_command("ACL", "LOG")
+    await shares_and_purges(own_redis.url.replace("redis://", "redis://gateway:hunter2@"))
+    with own_redis.client() as client:
+        assert client.execute_command("ACL", "LOG") == denied
 
 
 async def test_another_database(redis_server: RedisServer) -> None:
@@ -130,7 +167,7 @@ async def test_a_cluster_of_three_nodes() -> None:
             with server.client() as client:
                 assert client.dbsize() > 0
                 held += client.dbsize()
-        assert held == 20  # 19 entries that were not deleted, and the log
+        assert held == 30  # 19 entries that were not deleted, 10 of the turns, and the log
 
 
 async def test_sentinels_name_the_primary_and_its_successor() -> None:
@@ -151,3 +188,20 @@ async def test_sentinels_name_the_primary_and_its_successor() -> None:
             await until(lambda: one.healthy, within_s=30)
             await one.put(key("alice"), answer("alice"), one.standing())
             assert isinstance(await one.get(key("alice")), Recalled)
+            async with tier(url) as other:
+                await takes_turns(one, other)
+
+
+async def test_a_cluster_that_cuts_subscriptions_is_listened_to_again() -> None:
+    if redis_version() < NEW_ENOUGH:
+        pytest.skip(f"redis-server {redis_version()} is older than {NEW_ENOUGH}")
+    with cluster() as servers:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        async with tier(url) as one:
+            await until(lambda: one.leases._wakeups.listening)
+            for server in servers:
+                with server.client() as client:
+                    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await until(lambda: one.leases._wakeups.listening)
+            async with tier(url) as other:
+                await takes_turns(one, other)

@@ -49,6 +49,7 @@ class Instance:
             lifetimes=Lifetimes(ttl_s, 10),
             clock=clock,
             monotonic=time.monotonic,
+            leases=self.tier.leases,
         )
 
     async def ask(self, token: str = "alice.1", provider: str = "keycloak", max_age_s: float | None = None) -> Found:

@@ -43,6 +43,8 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_introspections_total": ("provider", "outcome"),
         "gateway_introspection_duration_seconds": ("provider",),
         "gateway_cache_lookups_total": ("tier", "result"),
+        "gateway_leases_total": ("outcome",),
+        "gateway_refreshes_total": ("outcome",),
         "gateway_requests_in_flight": (),
         "gateway_connections": (),
         "gateway_config_reloads_total": ("result",),
