@@ -25,6 +25,7 @@ from gateway.config.values import (
     parse_address,
     parse_duration_s,
     parse_flag,
+    parse_fraction,
     parse_integer,
     parse_limit_bytes,
     parse_network,
@@ -43,6 +44,11 @@ def one_or_many(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(parse_duration_s), text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", examples=["2s"])]
 Count = Annotated[int, BeforeValidator(parse_integer)]
+Fraction = Annotated[
+    float,
+    BeforeValidator(parse_fraction),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+]
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]

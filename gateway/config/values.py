@@ -23,6 +23,7 @@ _SIZE_MAX_BYTES = 2**50
 _SHOWN_MAX = 80
 _WORKERS_MAX = 256
 _INTEGER = re.compile(r"[0-9]{1,9}")
+_FRACTION = re.compile(r"[01](?:\.[0-9]{1,6})?")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -78,6 +79,15 @@ def parse_integer(value: object) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     raise ValueError(f"{quoted(value)} is no whole number; write digits such as 100")
+
+
+def parse_fraction(value: object) -> float:
+    """A part of a whole, above 0 and up to 1; as text too, which is what the environment holds."""
+    if isinstance(value, str) and _FRACTION.fullmatch(value):
+        value = float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
+        return float(value)
+    raise ValueError(f"{quoted(value)} is no part of a whole; write a number above 0 and up to 1, such as 0.5")
 
 
 def parse_workers(value: object) -> int | Literal["auto"]:
