@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
-from gateway.authn.facts import Answer, Facts, Unclear
+from gateway.authn.facts import Answer, Facts, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
+from gateway.authn.stale import tolerated_s
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import request_problem
 from gateway.http.headers import Pairs, request_to_backend, values_of
-from gateway.http.refusal import Refusal, challenge, unavailable
+from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import identity_headers
 from gateway.policy import judge
@@ -115,8 +116,11 @@ def decide(gate: Gate, request: Request) -> Decision:
     return _route(gate, case, target)
 
 
-def resume(gate: Gate, needs: NeedsFacts, answer: Answer, now: float) -> Decision:
-    """The decision once the provider's answer to `needs.question` is there."""
+def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
+    """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
+    if isinstance(answer, TooMany):
+        detail = "too many unknown tokens came from this address; try again later"
+        return Refuse(needs.case, too_many(detail, answer.retry_after_s))
     case = replace(needs.case, provider=needs.question.provider)
     if isinstance(answer, Facts):
         return _authorise(gate, replace(case, facts=answer), needs.route, now)
@@ -179,7 +183,8 @@ def _authenticate(gate: Gate, case: Case, route: GatedRoute) -> Decision:
     providers = _providers_for(gate, route, token)
     if not providers:
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    return NeedsFacts(case, route, Question(providers[0], token, auth.max_age), providers[1:])
+    question = Question(providers[0], token, auth.max_age, tolerated_s(auth, case.request.method))
+    return NeedsFacts(case, route, question, providers[1:])
 
 
 def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ...]:

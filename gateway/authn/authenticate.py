@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Unclear
+from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Flight, Landed
+from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
@@ -31,7 +33,10 @@ _T = TypeVar("_T")
 
 
 class Authenticator:
-    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds."""
+    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
+
+    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh.
+    """
 
     def __init__(
         self,
@@ -44,7 +49,10 @@ class Authenticator:
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
+        self.longest_tolerated_s = longest_tolerated_s
+        self._last_known = LastKnown(local, keys, lifetimes, longest_tolerated_s, clock, monotonic)
         self._local = local
         self._shared = shared
         self._meter = meter
@@ -74,9 +82,13 @@ class Authenticator:
             joined_at = self._purges
             landed = await asyncio.shield(task)
             if flight.serves(landed, joined_at, question.max_age_s):
-                return landed.found
+                return self._last_known.instead_of(landed.found, key, question)
             entry = self._fresh(key, question.max_age_s)
         return Found(entry.answer, "local")
+
+    def knows(self, question: Question) -> bool:
+        """Whether the provider has called the token active not long ago, and not taken it back since."""
+        return self._last_known.facts(self._source.key(question)) is not None
 
     def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
         """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
@@ -91,11 +103,8 @@ class Authenticator:
         The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
         order a second time does nothing.
         """
-        if purge.id in self._known_purges:
+        if not self._is_news(purge):
             return 0
-        self._known_purges[purge.id] = None
-        if len(self._known_purges) > _KNOWN_PURGES_MAX:
-            self._known_purges.popitem(last=False)
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
@@ -130,27 +139,53 @@ class Authenticator:
     async def _fly(self, flight: Flight, question: Question) -> Landed:
         try:
             landed = await self._source.fetch(flight.key, question)
-            if landed.left_s > 0 and flight.purged_at(landed.tags) is None:
-                await self._settle(flight.key, landed)
+            if flight.purged_at(landed.tags) is None:
+                await self._settle(flight, question.provider, landed)
             return landed
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    async def _settle(self, key: bytes, landed: Landed) -> None:
+    async def _settle(self, flight: Flight, provider: str, landed: Landed) -> None:
         """Remembers here and, what the provider has just said, in the fleet.
 
         Callers wait for the fleet to have it, so that the next instance does not ask again, but in all for no
         longer than one operation of the shared tier may take; the writing ends by itself.
         """
-        answer = landed.found.answer
-        assert not isinstance(answer, Unclear)  # those have no time left to live
+        key, answer = flight.key, landed.found.answer
+        if not isinstance(answer, Facts | Inactive):
+            self._last_known.keep(flight, provider, landed.last_known)
+            return
+        is_revoked = self._last_known.is_revoked(key, provider, landed)
+        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
         now_s = self._monotonic()
-        self._local.put(key, Entry(answer, landed.tags, now_s - landed.age_s, now_s + landed.left_s), now_s)
-        if self._shared is not None and landed.standing is not None:
-            recalled = Recalled(answer, landed.age_s, landed.left_s)
+        if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
+            entry = Entry(answer, landed.tags, now_s - landed.age_s, now_s + landed.left_s, now_s + here_s)
+            self._local.put(key, entry, now_s)
+        if self._shared is None or landed.standing is None:
+            return
+        if is_revoked:
+            self._tell_of_revocation(self._shared, key)
+        elif max(landed.left_s, fleet_s) > 0:
+            recalled = Recalled(answer, landed.age_s, landed.left_s, fleet_s)
             writing = self._own(self._shared.put(key, recalled, landed.standing))
             await asyncio.wait([writing], timeout=landed.patience_s)
+
+    def _tell_of_revocation(self, shared: SharedTier, key: bytes) -> None:
+        """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        purge = purge_of([key])
+        self._is_news(purge)
+        shared.forget(purge)
+        self._own(shared.publish_purge(purge))
+
+    def _is_news(self, purge: Purge) -> bool:
+        """Whether the order comes for the first time; from here on it is known."""
+        if purge.id in self._known_purges:
+            return False
+        self._known_purges[purge.id] = None
+        if len(self._known_purges) > _KNOWN_PURGES_MAX:
+            self._known_purges.popitem(last=False)
+        return True
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

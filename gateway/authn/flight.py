@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.authn.purge import Purge
 from gateway.authn.question import Found
+from gateway.authn.tiers import Recalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Landed:
 
     `tags` are what it may be purged by beside its key. `standing` is there when the shared tier does not have the
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
-    time that the shared tier may cost a caller.
+    time that the shared tier may cost a caller. `last_known` is what the shared tier had that was not fresh enough.
     """
 
     found: Found
@@ -29,6 +30,7 @@ class Landed:
     left_s: float = 0.0
     standing: bytes | None = None
     patience_s: float = 0.0
+    last_known: Recalled | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
@@ -33,15 +33,19 @@ class Source:
         if self.shared is None:
             return await self._introspect(question, None, 0.0)
         started_s = self.monotonic()
-        landed = await self._recall(self.shared, key, question.max_age_s)
+        landed, last_known = await self._recall(self.shared, key, question.max_age_s)
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
-        return await self._introspect(question, self.shared.standing(), max(0.0, patience_s))
+        landed = await self._introspect(question, self.shared.standing(), max(0.0, patience_s))
+        return replace(landed, last_known=last_known)
 
-    async def _recall(self, shared: SharedTier, key: bytes, max_age_s: float | None) -> Landed | None:
+    async def _recall(
+        self, shared: SharedTier, key: bytes, max_age_s: float | None
+    ) -> tuple[Landed | None, Recalled | None]:
+        """What is fresh enough to be the answer, else what is not."""
         if max_age_s == 0:
-            return None  # nothing that is remembered would do
+            return None, None  # nothing that is remembered would do
         recalled = await shared.get(key)
         landed = None if isinstance(recalled, Absent) else self._usable(recalled, max_age_s)
         result: Literal["hit", "miss", "error"] = "miss"
@@ -50,7 +54,7 @@ class Source:
         elif recalled is Absent.ERROR:
             result = "error"
         self.meter.looked_up("redis", result)
-        return landed
+        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
     def _usable(self, recalled: Recalled, max_age_s: float | None) -> Landed | None:
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
@@ -64,7 +68,8 @@ class Source:
         asked_at_s = self.monotonic()
         said = await introspector.introspect(question.token)
         age_s = self.monotonic() - asked_at_s
-        self.meter.introspected(introspector.name, _outcome(said), age_s)
+        if not isinstance(said, Unclear) or said.was_asked:
+            self.meter.introspected(introspector.name, _outcome(said), age_s)
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"))

@@ -33,12 +33,16 @@ class Introspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer that this process remembers. Times are seconds on its monotonic clock."""
+    """An answer that this process remembers. Times are seconds on its monotonic clock.
+
+    From `good_until_s` to `kept_until_s` it is no answer any more, but still the last thing known.
+    """
 
     answer: Memorable
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
+    kept_until_s: float = 0.0
 
 
 class Keys(Protocol):
@@ -58,7 +62,13 @@ class Keys(Protocol):
 class LocalTier(Protocol):
     """Remembers within the process. Nothing waits, nothing fails; `now_s` is the monotonic clock."""
 
-    def get(self, key: bytes, now_s: float) -> Entry | None: ...
+    def get(self, key: bytes, now_s: float) -> Entry | None:
+        """What is still good."""
+        ...
+
+    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+        """Facts that are kept, good or not; `None` where the last thing known is a no."""
+        ...
 
     def put(self, key: bytes, entry: Entry, now_s: float) -> None: ...
 
@@ -69,11 +79,12 @@ class LocalTier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What the fleet remembers: `age_s` since it was introspected, and good for `left_s` more."""
+    """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more."""
 
     answer: Memorable
     age_s: float
     left_s: float
+    kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
 
 
 class Absent(Enum):
@@ -99,6 +110,10 @@ class SharedTier(Protocol):
     async def get(self, key: bytes) -> Recalled | Absent: ...
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...
+
+    async def publish_purge(self, purge: Purge) -> bool:
+        """Tells the fleet, sooner or later; whether it has been told by now."""
+        ...
 
     def forget(self, purge: Purge) -> None:
         """From here on this process finds nothing older that `purge` covers, even if the fleet is not told yet."""

@@ -32,6 +32,9 @@ class LocalCache:
     def get(self, key: bytes, now_s: float) -> Entry | None:
         return self._active.get(key, now_s) or self._inactive.get(key, now_s)
 
+    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+        return self._active.kept(key, now_s)
+
     def put(self, key: bytes, entry: Entry, now_s: float) -> None:
         """Remembers `entry` in place of what there was under `key`."""
         into, other = self._active, self._inactive
@@ -53,10 +56,14 @@ class _Space:
         self._tagged = _Index()
 
     def get(self, key: bytes, now_s: float) -> Entry | None:
+        entry = self.kept(key, now_s)
+        return entry if entry is not None and entry.good_until_s > now_s else None
+
+    def kept(self, key: bytes, now_s: float) -> Entry | None:
         entry = self.entries.get(key)
         if entry is None:
             return None
-        if entry.good_until_s <= now_s:
+        if _gone_at_s(entry) <= now_s:
             self.drop(key)
             return None
         self.entries.move_to_end(key)
@@ -88,9 +95,13 @@ class _Space:
         """What nobody asks for any more comes to the front and goes there once expired, full or not."""
         for _ in range(_RECLAIMED_PER_PUT):
             oldest = next(iter(self.entries), None)
-            if oldest is None or self.entries[oldest].good_until_s > now_s:
+            if oldest is None or _gone_at_s(self.entries[oldest]) > now_s:
                 return
             self.drop(oldest)
+
+
+def _gone_at_s(entry: Entry) -> float:
+    return max(entry.good_until_s, entry.kept_until_s)
 
 
 class _Index:

@@ -122,7 +122,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "claims": "Each claim equals the value, or one of a list, compared with its type; {name} is the path's own.",
         "max_age": "The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request.",
         "stale_if_error": "How much older the last known answer may be when the provider cannot tell. Default none: "
-        "503. Danger: for this long, on top of cache.ttl or max_age, a revoked token may work while the provider is away.",
+        "503. Danger: so long after cache.ttl or max_age, a revoked token may still work while the provider is away.",
         "stale_methods": "The methods stale_if_error holds for. Default GET, HEAD, OPTIONS. Danger: what others do "
         "cannot be undone.",
     },

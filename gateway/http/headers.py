@@ -67,6 +67,8 @@ _NEVER_NOMINATED = frozenset(
     {"authorization", "cache-control", "content-encoding", "content-type", "cookie", "host", "origin", "traceparent"}
 )
 _ALWAYS_SET = frozenset({"x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
+# A backend says nothing of these: what they tell the client is the gateway's to tell.
+_SAID_BY_US = frozenset({"content-length", "x-identity-stale", "x-request-id"})
 _CORS_PREFIX = "access-control-"
 
 
@@ -149,7 +151,7 @@ def _is_dropped(lower: str, folded: str, rules: RequestRules, caller: Caller) ->
 
 
 def _is_dropped_answer(lower: str, gone: frozenset[str], rules: ResponseRules) -> bool:
-    if lower in gone or lower in _HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+    if lower in gone or lower in _HOP_BY_HOP or lower in _SAID_BY_US:
         return True
     return rules.own_cors and lower.startswith(_CORS_PREFIX)
 

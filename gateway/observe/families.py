@@ -32,6 +32,15 @@ INTROSPECTIONS = Family(
 INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
+BREAKER_STATE = Family(
+    "gateway_provider_breaker_state", "gauge", ("provider",), "0 closed, 1 half open, 2 open; the worst of all workers."
+)
+BREAKER_TRANSITIONS = Family(
+    "gateway_provider_breaker_transitions_total", "counter", ("provider", "state"), "Changes of a breaker to a state."
+)
+STALE_ANSWERS = Family(
+    "gateway_stale_answers_total", "counter", ("route",), "Requests decided by facts that were no longer fresh."
+)
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
@@ -45,6 +54,9 @@ FAMILIES = (
     REFUSALS,
     INTROSPECTIONS,
     INTROSPECTION_DURATION,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
+    STALE_ANSWERS,
     CACHE_LOOKUPS,
     CONFIG_RELOADS,
     REQUESTS_IN_FLIGHT,

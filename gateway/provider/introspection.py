@@ -16,12 +16,13 @@ from gateway.authn.facts import Answer, Facts, Inactive, Unclear, read_answer
 from gateway.http import strict_json
 from gateway.provider.call import Calls, Reply
 from gateway.provider.client_auth import ClientAuth
-from gateway.provider.errors import OverloadedError, ProviderError, RejectedError, UnusableAnswerError
+from gateway.provider.errors import FailingError, OverloadedError, ProviderError, RejectedError, UnusableAnswerError
 
 _OK = 200
 # RFC 7662 §2.3 and RFC 6749 §5.2: our credentials are wrong, or we may not introspect.
 _REFUSED_US = frozenset({400, 401, 403})
 _BAD_REQUEST = 400
+_TOO_MANY = 429
 _OVERLOADED = frozenset({502, 503, 504})
 # What a 400 says that is about us and not about this call (RFC 6749 §5.2).
 _OUR_FAULTS = frozenset({"invalid_client", "unauthorized_client"})
@@ -59,17 +60,22 @@ class IntrospectionEndpoint:
 
 def _value(reply: Reply) -> Any:
     if reply.status in _REFUSED_US:
-        error = RejectedError if reply.status == _BAD_REQUEST and not _blames_us(reply) else UnusableAnswerError
-        raise error(
+        kind = RejectedError if reply.status == _BAD_REQUEST and not _blames_us(reply) else FailingError
+        raise kind(
             f"it refused the gateway's own call with status {reply.status}; check client_id, client_auth and its secret"
         )
     if reply.status != _OK:
-        kind = OverloadedError if reply.status in _OVERLOADED else UnusableAnswerError
-        raise kind(f"introspection was answered with status {reply.status}", reply.retry_after_s)
+        raise _kind_of(reply.status)(f"introspection was answered with status {reply.status}", reply.retry_after_s)
     try:
         return strict_json.loads(reply.body)
     except strict_json.JSONError as error:
         raise UnusableAnswerError(f"the introspection answer is no JSON that can be relied on: {error}") from None
+
+
+def _kind_of(status: int) -> type[UnusableAnswerError]:
+    if status in _OVERLOADED:
+        return OverloadedError
+    return FailingError if status == _TOO_MANY or status // 100 == 5 else UnusableAnswerError  # noqa: PLR2004 - RFC 9110
 
 
 def _blames_us(reply: Reply) -> bool:

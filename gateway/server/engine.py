@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
 from gateway.authn.purge import Purge
-from gateway.authn.tiers import Meter
 from gateway.config.model import Config, Server
 from gateway.server.backend_client import BackendClient
 from gateway.server.connection import Gauge, Limits
@@ -25,14 +24,14 @@ from gateway.server.header_bytes import keep_header_bytes
 from gateway.server.instance import Readiness
 from gateway.server.lane import Recorder
 from gateway.server.listener import Listener
-from gateway.server.running import Running, assemble, release, retire
+from gateway.server.running import Running, Watch, assemble, release, retire
 from gateway.server.tls import server_context
 
 _logger = logging.getLogger(__name__)
 _REQUEST_ID_BYTES = 16
 
 
-class Observer(Meter, Recorder, Gauge, Protocol):
+class Observer(Watch, Recorder, Gauge, Protocol):
     """Who counts and logs what this process does."""
 
     def finished(self, exchange: Exchange) -> None: ...
@@ -126,6 +125,7 @@ class Engine:
         shared = self._running.cache.shared
         checks = {
             "providers": {name: "waiting" if name in waiting else "ready" for name in self._running.providers},
+            "breakers": {name: provider.breaker for name, provider in self._running.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
         reasons = ["draining"] if self._is_draining else []

@@ -170,8 +170,8 @@ class Lane:
         while isinstance(decision, NeedsFacts):
             found = running.authenticator.remembered(decision.question)
             if found is None:
-                found = await running.authenticator.ask(decision.question)
-            exchange.tier = found.tier
+                found = await running.desk.ask(decision)
+            exchange.tier, exchange.stale_s = found.tier, found.stale_s
             decision = resume(running.gate, decision, found.answer, time.time())
         return decision
 
@@ -194,6 +194,8 @@ class Lane:
         exchange = request.get(_EXCHANGE)
         if exchange is not None:
             response.headers["X-Request-Id"] = exchange.request_id
+            if exchange.stale_s is not None:
+                response.headers["X-Identity-Stale"] = str(int(exchange.stale_s))
         is_last = self.is_draining or "Upgrade" in request.headers
         if is_last and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             # Draining, or bytes behind an upgrade that was declined: they may have been meant for another protocol,

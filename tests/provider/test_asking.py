@@ -10,6 +10,7 @@ from gateway.provider.breaker import Breaker, Thresholds
 from gateway.provider.errors import (
     ConnectionLostError,
     DeadlineError,
+    FailingError,
     NotAskedError,
     OverloadedError,
     ProviderError,
@@ -82,6 +83,7 @@ async def test_and_no_more_than_once():
         UntrustedError("x"),
         DeadlineError("x"),
         UnusableAnswerError("x"),
+        FailingError("x"),
         RejectedError("x"),
         OverloadedError("it said when", 3.0),
         ProviderError("x"),
@@ -131,6 +133,33 @@ async def test_every_failed_call_counts_and_then_none_is_made():
         await one.ask(call, within())
     assert "no route to it" in raised.value.reason
     assert 50 < raised.value.retry_after_s <= 60
+
+
+async def test_nonsense_about_one_token_counts_once_and_about_many_as_many_times():
+    given = breaker(failures=5)
+    one = asking(given)
+
+    async def puzzled(about: str, times: int = 1) -> None:
+        for _ in range(times):
+            with pytest.raises(UnusableAnswerError):
+                await one.ask(Scripted([UnusableAnswerError("no JSON")]), within(), about)
+
+    await puzzled("eve", times=20)
+    assert given.state == "closed"
+    for number in range(3):
+        await puzzled(f"eve {number}", times=3)
+    assert given.state == "closed"
+    await puzzled("eve 3")
+    assert given.state == "open"
+
+
+async def test_what_it_says_of_itself_counts_each_time():
+    given = breaker(failures=5)
+    one = asking(given)
+    for _ in range(5):
+        with pytest.raises(FailingError):
+            await one.ask(Scripted([FailingError("status 500")]), within(), "eve")
+    assert given.state == "open"
 
 
 async def test_a_rejected_call_says_nothing_of_the_provider():
