@@ -63,7 +63,7 @@ class Asking:
 
         That is `NotAskedError` where no call was made.
         """
-        if self._breaker is not None and (blocked := self._breaker.blocks(self._monotonic())):
+        if blocked := self._blocked():
             raise self._left_alone(blocked)
         await self._wait_for_slot(deadline_s)
         try:
@@ -89,7 +89,7 @@ class Asking:
             return await self._once(call, permit, deadline_s, about)
         except _PASSING as error:
             pause_s = random.uniform(*_PAUSE_S)  # noqa: S311 - no secret
-            if not _is_passing(error) or (permit is not None and permit.is_probe):
+            if not _is_passing(error) or self._blocked() is not None:
                 raise
             if asyncio.get_running_loop().time() + pause_s >= deadline_s:
                 raise
@@ -143,6 +143,9 @@ class Asking:
         if isinstance(permit, LeaveAlone):
             raise self._left_alone(permit)
         return permit
+
+    def _blocked(self) -> LeaveAlone | None:
+        return None if self._breaker is None else self._breaker.blocks(self._monotonic())
 
     def _left_alone(self, blocked: LeaveAlone) -> NotAskedError:
         return NotAskedError(f"it is left alone for a while, because {self._last_failure}", blocked.wait_s)

@@ -97,6 +97,20 @@ async def test_what_will_not_pass_is_not_tried_again(error):
     assert call.calls == 1
 
 
+async def test_nor_is_what_the_provider_says_when_to_try_with_or_without_a_breaker():
+    call = Scripted([OverloadedError("it said when", 3.0), GOOD])
+    with pytest.raises(OverloadedError):
+        await asking(None).ask(call, within())
+    assert call.calls == 1
+
+
+async def test_a_failure_that_opens_the_breaker_is_told_without_a_pause(monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda *_: 30.0)
+    async with asyncio.timeout(15):
+        with pytest.raises(UnreachableError):
+            await asking(breaker(failures=1)).ask(Scripted([UnreachableError("x")]), within(100))
+
+
 async def test_nor_is_anything_when_the_deadline_is_near():
     call = Scripted([UnreachableError("x"), GOOD])
     with pytest.raises(UnreachableError):
