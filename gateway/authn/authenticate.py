@@ -35,7 +35,8 @@ _T = TypeVar("_T")
 class Authenticator:
     """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
 
-    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh.
+    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
+    `on_revoked` hears of tokens that it called inactive and others may still keep. The fleet is told here.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Authenticator:
         clock: Callable[[], float],
         monotonic: Callable[[], float],
         longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
+        on_revoked: Callable[[Token], object] | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
+        self._on_revoked = on_revoked
         self._last_known = LastKnown(local, keys, lifetimes, longest_tolerated_s, clock, monotonic)
         self._local = local
         self._shared = shared
@@ -140,19 +143,19 @@ class Authenticator:
         try:
             landed = await self._source.fetch(flight.key, question)
             if flight.purged_at(landed.tags) is None:
-                await self._settle(flight, question.provider, landed)
+                await self._settle(flight, question, landed)
             return landed
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    async def _settle(self, flight: Flight, provider: str, landed: Landed) -> None:
+    async def _settle(self, flight: Flight, question: Question, landed: Landed) -> None:
         """Remembers here and, what the provider has just said, in the fleet.
 
         Callers wait for the fleet to have it, so that the next instance does not ask again, but in all for no
         longer than one operation of the shared tier may take; the writing ends by itself.
         """
-        key, answer = flight.key, landed.found.answer
+        key, provider, answer = flight.key, question.provider, landed.found.answer
         if not isinstance(answer, Facts | Inactive):
             self._last_known.keep(flight, provider, landed.last_known)
             return
@@ -160,23 +163,28 @@ class Authenticator:
         here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
         now_s = self._monotonic()
         if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
-            entry = Entry(answer, landed.tags, now_s - landed.age_s, now_s + landed.left_s, now_s + here_s)
+            since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
+            entry = Entry(answer, landed.tags, since_s, until_s, kept_until_s=now_s + here_s)
             self._local.put(key, entry, now_s)
-        if self._shared is None or landed.standing is None:
-            return
         if is_revoked:
-            self._tell_of_revocation(self._shared, key)
+            self._tell_of_revocation(key, question.token)
+        elif self._shared is None or landed.standing is None:
+            return
         elif max(landed.left_s, fleet_s) > 0:
-            recalled = Recalled(answer, landed.age_s, landed.left_s, fleet_s)
+            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
             writing = self._own(self._shared.put(key, recalled, landed.standing))
             await asyncio.wait([writing], timeout=landed.patience_s)
 
-    def _tell_of_revocation(self, shared: SharedTier, key: bytes) -> None:
+    def _tell_of_revocation(self, key: bytes, token: Token) -> None:
         """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        if self._on_revoked is not None:
+            self._on_revoked(token)
+        if self._shared is None:
+            return
         purge = purge_of([key])
         self._is_news(purge)
-        shared.forget(purge)
-        self._own(shared.publish_purge(purge))
+        self._shared.forget(purge)
+        self._own(self._shared.publish_purge(purge))
 
     def _is_news(self, purge: Purge) -> bool:
         """Whether the order comes for the first time; from here on it is known."""

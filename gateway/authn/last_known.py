@@ -44,7 +44,7 @@ class LastKnown:
         if entry is None:
             return found
         age_s = self.monotonic() - entry.introspected_at_s
-        return Found(entry.answer, "local", age_s) if is_tolerable(question, age_s, self.lifetimes) else found
+        return Found(entry.answer, "local", stale_s=age_s) if is_tolerable(question, age_s, self.lifetimes) else found
 
     def keep(self, flight: Flight, provider: str, recalled: Recalled | None) -> None:
         """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""
@@ -58,7 +58,9 @@ class LastKnown:
         here = self.local.last_known(flight.key, now_s)
         if here is None or here.introspected_at_s < asked_at_s:
             left_s, _ = self.kept_s(recalled.answer, recalled.age_s, provider)
-            self.local.put(flight.key, Entry(recalled.answer, tags, asked_at_s, now_s, now_s + left_s), now_s)
+            self.local.put(
+                flight.key, Entry(recalled.answer, tags, asked_at_s, now_s, kept_until_s=now_s + left_s), now_s
+            )
 
     def kept_s(self, answer: Memorable, age_s: float, provider: str) -> tuple[float, float]:
         """For how many more seconds an answer is kept here, and in the fleet, though it be fresh for less."""

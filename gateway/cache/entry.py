@@ -46,7 +46,7 @@ class StoredEntry:
         if now - self.answer.introspected_at > (self.age_ms + whole_ms) / 1000 + _CLOCKS_APART_MAX_S:
             return None
         fresh_s = max(0, self.left_ms - since_ms) / 1000
-        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, fresh_s, left_ms / 1000)
+        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, fresh_s, kept_s=left_ms / 1000)
 
 
 def encode(entry: StoredEntry) -> bytes:
@@ -78,7 +78,7 @@ def decode(text: bytes) -> StoredEntry | None:
                 answer = _answer(fields, at)
                 if answer is None or not isinstance(kept_ms, int) or not _is_number(kept_ms):
                     return None
-                return StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known), kept_ms)
+                return StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known), kept_ms=kept_ms)
     except ValueError:
         pass
     return None

@@ -121,7 +121,8 @@ class RedisTier:
             return
         age_ms = -int(-recalled.age_s * 1000 // 1)
         longer_ms = kept_ms if kept_ms > left_ms else 0
-        sealed = self._seal.close(key, encode(StoredEntry(recalled.answer, age_ms, left_ms, standing, longer_ms)))
+        entry = StoredEntry(recalled.answer, age_ms, left_ms, standing, kept_ms=longer_ms)
+        sealed = self._seal.close(key, encode(entry))
         if sealed is not None:
             await self._tried(partial(self._link.client.set, self._name(key), sealed, px=kept_ms))
 

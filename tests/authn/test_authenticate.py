@@ -66,6 +66,7 @@ class House:
         self.keycloak = ScriptedIntrospector(self.clock)
         self.other = ScriptedIntrospector(self.clock, name="other", identity=b"https://other.example.com")
         self.meter = CountingMeter()
+        self.revoked: list[str] = []
         self.local = LocalCache(100)
         self.shared = shared
         self.authenticator = Authenticator(
@@ -78,6 +79,7 @@ class House:
             clock=self.clock,
             monotonic=self.monotonic,
             longest_tolerated_s={"keycloak": tolerated_s} if tolerated_s else {},
+            on_revoked=lambda token: self.revoked.append(token.value),
         )
 
     def advance(self, seconds: float) -> None:
@@ -514,7 +516,7 @@ async def test_nor_after_a_purge_while_it_was_asked(tolerant: House, by: dict[st
     key = next(iter(tolerant.shared.held))
     if known_to == "fleet":
         tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-        tolerant.shared.held[key] = Recalled(held.answer, 61, 0, 200)
+        tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
     else:
         unshare(tolerant)
         tolerant.advance(61)
@@ -560,6 +562,7 @@ async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: H
     await tolerant.ask("alice.1")
     await ticks()
     [purge] = tolerant.shared.published
+    assert tolerant.revoked == ["alice.1"]
     assert purge.marks == {key}
     assert tolerant.shared.forgotten == [purge]
     assert tolerant.shared.held == {}
@@ -573,7 +576,7 @@ async def test_so_is_one_to_a_token_that_only_the_fleet_knew(tolerant: House) ->
     await tolerant.ask("alice.1")
     [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
     tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-    tolerant.shared.held[key] = Recalled(held.answer, 61, 0, 200)
+    tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
     tolerant.keycloak.answer = Inactive(tolerant.clock())
     await tolerant.ask("alice.1")
     await ticks()
@@ -585,7 +588,7 @@ async def test_a_no_to_junk_is_not(tolerant: House) -> None:
     for number in range(5):
         await tolerant.ask(f"junk.{number}")
     await ticks()
-    assert tolerant.shared.published == []
+    assert (tolerant.shared.published, tolerant.revoked) == ([], [])
     assert len(tolerant.shared.held) == 5
 
 
@@ -595,7 +598,7 @@ async def test_what_the_fleet_still_knows_stands_in_and_is_kept(tolerant: House)
     [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
     assert (held.left_s, held.kept_s) == (60, 360)
     tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-    tolerant.shared.held[key] = Recalled(held.answer, 100, 0, 260)
+    tolerant.shared.held[key] = Recalled(held.answer, 100, 0, kept_s=260)
     tolerant.keycloak.answer = UNCLEAR
     found = await tolerant.ask("alice.1", stale_s=300)
     assert isinstance(found.answer, Facts)
@@ -641,3 +644,21 @@ async def test_a_question_that_was_not_asked_is_no_introspection(house: House) -
     house.keycloak.answer = Unclear("it is left alone", 5, was_asked=False)
     await house.ask("alice.1")
     assert house.meter.introspections == {}
+
+
+async def test_without_a_fleet_a_no_to_a_known_token_is_told_all_the_same() -> None:
+    house = House(tolerated_s=300)
+    await house.ask("alice.1")
+    house.advance(61)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    assert house.revoked == ["alice.1"]
+    await house.authenticator.close(5)
+
+
+async def test_where_nothing_is_tolerated_nobody_need_be_told(house: House) -> None:
+    await house.ask("alice.1")
+    house.advance(61)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    assert house.revoked == []

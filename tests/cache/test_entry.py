@@ -106,7 +106,7 @@ def test_what_was_put_back_long_after_is_not_taken() -> None:
 
 
 def test_what_is_kept_longer_is_told_apart_from_what_is_good() -> None:
-    entry = StoredEntry(Facts({"sub": "alice"}, NOW), 500, 60_000, b"known", 360_000)
+    entry = StoredEntry(Facts({"sub": "alice"}, NOW), 500, 60_000, b"known", kept_ms=360_000)
     fresh = entry.recalled(left_ms=315_000, now=NOW + 45.5)
     assert fresh is not None
     assert (fresh.age_s, fresh.left_s, fresh.kept_s) == (45.5, 15.0, 315.0)

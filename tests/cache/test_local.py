@@ -125,7 +125,7 @@ def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None
 
 
 def kept(good_until_s: float, kept_until_s: float, *tags: bytes) -> Entry:
-    return Entry(Facts({}, 0), tags, 0, good_until_s, kept_until_s)
+    return Entry(Facts({}, 0), tags, 0, good_until_s, kept_until_s=kept_until_s)
 
 
 def test_what_is_kept_longer_is_known_and_never_good() -> None:
