@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from gateway.authn.stale import tolerances_s
 from gateway.config.fields import fold_header_name
 from gateway.config.model import Config, Headers, Route
+from gateway.http.answer_head import FieldsToClient
 from gateway.http.forwarded import Network
 from gateway.http.headers import RequestRules, ResponseRules
+from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, Speaker, compile_policy
 from gateway.routing import Table
 
@@ -18,11 +22,17 @@ class GatedRoute:
     """A route with all that is decided about it beforehand."""
 
     config: Route
+    mode: Literal["required", "optional", "none"]
+    max_age_s: float | None
+    tolerances_s: Mapping[str, float]  # by method: how much older facts may be when the provider cannot tell
     policy: Policy
+    identity: IdentityRules
     providers: tuple[str, ...]
     request_rules: RequestRules
-    response_rules: ResponseRules
+    fields_to_client: FieldsToClient
     max_body_bytes: int | None  # None: unlimited
+    moves_path: bool  # the backend gets another path than the client asked for
+    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS
 
     @property
     def name(self) -> str:
@@ -42,7 +52,9 @@ class Gate:
 def compile_gate(config: Config) -> Gate:
     """The gate of a configuration that `gateway check` found nothing wrong with."""
     identity_names = frozenset(fold_header_name(name) for route in config.routes for name in route.identity.headers)
-    routes = tuple(_gated(route, config, identity_names) for route in config.routes)
+    # Routes with equal rules share what is remembered of answers.
+    to_client: dict[ResponseRules, FieldsToClient] = {}
+    routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
     return Gate(
         table=Table((route.config.match, route) for route in routes),
         routes=routes,
@@ -53,26 +65,35 @@ def compile_gate(config: Config) -> Gate:
     )
 
 
-def _gated(route: Route, config: Config, identity_names: frozenset[str]) -> GatedRoute:
+def _gated(
+    route: Route, config: Config, identity_names: frozenset[str], to_client: dict[ResponseRules, FieldsToClient]
+) -> GatedRoute:
     has_own_limit = "max_body" in route.model_fields_set
+    response_rules = ResponseRules(
+        remove=_removed(route.response_headers),
+        set=tuple(route.response_headers.set.items()),
+        own_cors=route.cors is not None,
+    )
     return GatedRoute(
         config=route,
+        mode=route.auth.mode,
+        max_age_s=route.auth.max_age,
+        tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
+        identity=compile_identity(tuple(route.identity.headers.items())),
         providers=route.auth.provider or tuple(config.providers),
         request_rules=RequestRules(
             identity_names=identity_names,
             keep_authorization=route.authorization == "keep",
-            remove=_lower(route.request_headers),
+            remove=_removed(route.request_headers),
             set=tuple(route.request_headers.set.items()),
         ),
-        response_rules=ResponseRules(
-            remove=_lower(route.response_headers),
-            set=tuple(route.response_headers.set.items()),
-            own_cors=route.cors is not None,
-        ),
+        fields_to_client=to_client.setdefault(response_rules, FieldsToClient(response_rules)),
         max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
+        is_plain=route.cors is None,
+        moves_path=route.rewrite is not None or route.strip_prefix is not None,
     )
 
 
-def _lower(headers: Headers) -> frozenset[str]:
-    return frozenset(name.lower() for name in headers.remove)
+def _removed(headers: Headers) -> frozenset[str]:
+    return frozenset(fold_header_name(name) for name in headers.remove)

@@ -6,25 +6,64 @@ the request instead of being repaired: a repaired name may be another caller's.
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from gateway.authn.claims import claim_at
-from gateway.authn.facts import Claims
+from gateway.authn.facts import Claims, Facts
 from gateway.http.refusal import Refusal, challenge
 
-# Cc: controls, C1 among them. Cs: lone surrogates, which have no UTF-8.
-_UNSAFE_CATEGORIES = frozenset({"Cc", "Cs"})
+# The Unicode categories Cc: controls, C1 among them; and Cs: lone surrogates, which have no UTF-8.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIST_SEPARATOR = ","
 
 Pairs = tuple[tuple[str, str], ...]
 HeaderClaims = Mapping[str, tuple[tuple[str, ...], ...]]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IdentityRules:
+    """Which headers a route makes of which claims. `compile_identity` gives equal ones as one object."""
+
+    headers: HeaderClaims
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling: as fields, and the same as lines on the wire."""
+
+    pairs: Pairs
+    lines: bytes
+
+
+NOBODY = Identity((), b"")
+
+
+@lru_cache(maxsize=256)
+def compile_identity(headers: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]) -> IdentityRules:
+    return IdentityRules(dict(headers))
+
+
 class _UnsafeError(Exception):
     """Carries the name of the header, never the value."""
+
+
+def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
+    """What `identity_headers` says, made once for as long as the same rules are asked for again."""
+    memo = facts.memo
+    if memo.rules is rules:
+        made: Identity = memo.made
+        return made
+    pairs = identity_headers(rules.headers, facts.claims)
+    if isinstance(pairs, Refusal):
+        return pairs
+    made = Identity(pairs, "".join(f"{name}: {value}\r\n" for name, value in pairs).encode())
+    memo.rules, memo.made = rules, made
+    return made
 
 
 def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
@@ -65,6 +104,6 @@ def _scalar(header: str, value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     # Blanks at the ends are no part of a field value on the wire (RFC 9110 §5.5): "root " would arrive as "root".
-    if value != value.strip(" ") or any(unicodedata.category(c) in _UNSAFE_CATEGORIES for c in value):
+    if value != value.strip(" ") or _UNSAFE.search(value):
         raise _UnsafeError(header)
     return value

@@ -7,29 +7,44 @@ answer never becomes a yes: *denied*, *cannot tell* and *not found* leave here a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import field, replace
+from types import MappingProxyType
+from typing import Final
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
 from gateway.authn.facts import Answer, Facts, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
-from gateway.authn.stale import tolerated_s
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
 from gateway.http.forwarded import Caller, read_caller
-from gateway.http.framing import request_problem
-from gateway.http.headers import Pairs, request_to_backend, values_of
+from gateway.http.framing import framing_problem
+from gateway.http.headers import ByName, Pairs, request_to_backend, values_of
+from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
-from gateway.identity import identity_headers
+from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
 from gateway.routing import Matched, WrongMethod, rewritten
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
+_NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
+# The fields that decide where a request goes and whether it may.
+_DECIDING_NAMES = frozenset({"authorization", "content-length", "host", "transfer-encoding"})
+
+_Fields = Mapping[str, list[str]]
 
 
-@dataclass(frozen=True, slots=True)
+def _deciding_name(name: str) -> str | None:
+    lower = name.lower()
+    return lower if lower in _DECIDING_NAMES else None
+
+
+_deciding = ByName(_deciding_name)
+
+
+@record
 class Request:
     """The head of a request as it came. `headers` are name and value in order, undecided and untrusted."""
 
@@ -42,41 +57,68 @@ class Request:
     new_request_id: str  # used unless a trusted proxy has given one
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case:
     """What is known about a request so far; every decision carries it, for the record."""
 
     request: Request
     caller: Caller
     target: Target | None = None
-    route: GatedRoute | None = None
-    captures: Mapping[str, str] = field(default_factory=dict)
-    rest: tuple[str, ...] | None = None
+    body_bytes: int = 0  # as declared by Content-Length
+    matched: Matched[GatedRoute] | None = None
     provider: str | None = None
     facts: Facts | None = None
+
+    @property
+    def route(self) -> GatedRoute | None:
+        return None if self.matched is None else self.matched.value
+
+    @property
+    def captures(self) -> Mapping[str, str]:
+        return _NO_CAPTURES if self.matched is None else self.matched.captures
 
     @property
     def request_id(self) -> str:
         return self.caller.request_id or self.request.new_request_id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refuse:
     case: Case
     refusal: Refusal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Allow:
-    """The request may go on, as `method`, to `path_and_query` with these `headers` (`Host` and framing excepted)."""
+    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
 
     case: Case
     route: GatedRoute
-    path_and_query: str
-    headers: list[tuple[str, str]] = field(repr=False)
+    target: Target
+    path: str
+    identity: Identity
+
+    @property
+    def path_and_query(self) -> str:
+        query = self.target.query
+        return self.path if query is None else f"{self.path}?{query}"
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All fields for the backend, but for `Host` and the framing; made anew each time."""
+        request = self.case.request
+        return request_to_backend(
+            request.headers,
+            self.route.request_rules,
+            self.case.caller,
+            authority=self.target.authority,
+            request_id=self.case.request_id,
+            version=request.version,
+            identity=self.identity.pairs,
+        )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Preflight:
     """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
 
@@ -84,7 +126,7 @@ class Preflight:
     route: GatedRoute
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NeedsFacts:
     """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one."""
 
@@ -100,20 +142,27 @@ Decision = Allow | Refuse | Preflight | NeedsFacts
 
 def decide(gate: Gate, request: Request) -> Decision:
     """The decision on a request, as far as it goes without the facts of its token."""
-    case = Case(request, read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies))
-    if refusal := _too_large(gate, request):
-        return Refuse(case, refusal)
+    caller = read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies)
+    size, fields = _read_fields(request.headers)
+    limit = gate.max_header_bytes
+    if size > limit or len(request.target) > limit or len(request.headers) > gate.max_headers:
+        return Refuse(Case(request, caller), _too_large(gate, request))
     if request.version not in _VERSIONS:
-        return Refuse(case, Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
-    if problem := request_problem(request.version, request.headers):
-        return Refuse(case, Refusal("invalid_request", problem))
-    target = read_target(request.method, request.target, values_of(request.headers, "host"))
+        return Refuse(Case(request, caller), Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
+    lengths, encodings = fields.get("content-length", ()), fields.get("transfer-encoding", ())
+    if (lengths or encodings) and (problem := framing_problem(request.version, lengths, encodings)):
+        return Refuse(Case(request, caller), Refusal("invalid_request", problem))
+    target = read_target(request.method, request.target, fields.get("host", ()))
     if isinstance(target, Refusal):
-        return Refuse(case, target)
-    case = replace(case, target=target)
-    if preflight := _preflight(gate, case, target):
-        return preflight
-    return _route(gate, case, target)
+        return Refuse(Case(request, caller), target)
+    body_bytes = int(lengths[0]) if lengths else 0
+    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
+        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+    found = gate.table.find(target.host, target.segments, request.method)
+    if not isinstance(found, Matched) or (target.has_encoded_slash and not found.value.config.allow_encoded_slash):
+        return Refuse(Case(request, caller, target, body_bytes), _unrouted(target, found))
+    case = Case(request, caller, target, body_bytes, found)
+    return _authenticate(gate, case, found.value, fields.get("authorization", ()))
 
 
 def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
@@ -121,116 +170,105 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
     if isinstance(answer, TooMany):
         detail = "too many unknown tokens came from this address; try again later"
         return Refuse(needs.case, too_many(detail, answer.retry_after_s))
-    case = replace(needs.case, provider=needs.question.provider)
+    known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
-        return _authorise(gate, replace(case, facts=answer), needs.route, now)
+        case = Case(known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer)
+        policy = needs.route.policy
+        captures = case.captures if policy.claims else _NO_CAPTURES
+        refusal = judge(policy, answer, gate.speakers[provider], captures, now)
+        return Refuse(case, refusal) if refusal else _forward(case, needs.route)
     unclear = needs.unclear or (answer if isinstance(answer, Unclear) else None)
     if needs.others:
         question = replace(needs.question, provider=needs.others[0])
         return replace(needs, question=question, others=needs.others[1:], unclear=unclear)
+    case = replace(known, provider=provider)
     if unclear is not None:
         return Refuse(case, unavailable(unclear.reason, unclear.retry_after_s))
     return Refuse(case, challenge("invalid_token", "the token is not active"))
 
 
-def _too_large(gate: Gate, request: Request) -> Refusal | None:
+def _read_fields(headers: Pairs) -> tuple[int, _Fields]:
+    """The size of all fields on the wire, and all values of each of those that decide."""
+    size = 4 * len(headers)
+    fields: dict[str, list[str]] = {}
+    for name, value in headers:
+        size += len(name) + len(value)
+        deciding = _deciding[name]
+        if deciding is not None:
+            fields.setdefault(deciding, []).append(value)
+    return size, fields
+
+
+def _too_large(gate: Gate, request: Request) -> Refusal:
     if len(request.target) > gate.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
-    size = sum(len(name) + len(value) + 4 for name, value in request.headers)
-    if size > gate.max_header_bytes or len(request.headers) > gate.max_headers:
-        return Refusal("headers_too_large", "the header fields are too large or too many")
-    return None
+    return Refusal("headers_too_large", "the header fields are too large or too many")
 
 
-def _preflight(gate: Gate, case: Case, target: Target) -> Preflight | None:
-    if case.request.method != "OPTIONS":
-        return None
-    origins = values_of(case.request.headers, "origin")
-    methods = values_of(case.request.headers, "access-control-request-method")
+def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedRoute] | None:
+    """The route with `cors` that an `OPTIONS` request asks about; `None` where it is no preflight."""
+    origins = values_of(request.headers, "origin")
+    methods = values_of(request.headers, "access-control-request-method")
     if len(origins) != 1 or len(methods) != 1:
         return None
     found = gate.table.find(target.host, target.segments, methods[0])
-    if not isinstance(found, Matched) or found.value.config.cors is None:
-        return None
-    return Preflight(replace(case, route=found.value), found.value)
+    return found if isinstance(found, Matched) and found.value.config.cors is not None else None
 
 
-def _route(gate: Gate, case: Case, target: Target) -> Decision:
-    found = gate.table.find(target.host, target.segments, case.request.method)
-    allows_slash = isinstance(found, Matched) and found.value.config.allow_encoded_slash
-    if target.has_encoded_slash and not allows_slash:
-        return Refuse(case, Refusal("invalid_target", "the path has an encoded slash"))
-    if found is None:
-        return Refuse(case, Refusal("no_route", "there is no such resource here"))
+def _unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -> Refusal:
+    if target.has_encoded_slash:
+        return Refusal("invalid_target", "the path has an encoded slash")
     if isinstance(found, WrongMethod):
         allow = (("Allow", ", ".join(found.allowed)),)
-        return Refuse(case, Refusal("method_not_allowed", "the resource does not take this method", allow))
-    case = replace(case, route=found.value, captures=found.captures, rest=found.rest)
-    return _authenticate(gate, case, found.value)
+        return Refusal("method_not_allowed", "the resource does not take this method", allow)
+    return Refusal("no_route", "there is no such resource here")
 
 
-def _authenticate(gate: Gate, case: Case, route: GatedRoute) -> Decision:
-    auth = route.config.auth
-    if auth.mode == "none":
+def _authenticate(gate: Gate, case: Case, route: GatedRoute, authorization: Sequence[str]) -> Decision:
+    if route.mode == "none":
         return _forward(case, route)
-    token = bearer_token(values_of(case.request.headers, "authorization"))
+    token = bearer_token(authorization)
     if isinstance(token, Malformed):
         return Refuse(case, challenge("invalid_request", "the Authorization header is not one bearer token"))
     if isinstance(token, NoToken):
-        if auth.mode == "optional":
+        if route.mode == "optional":
             return _forward(case, route)
         return Refuse(case, challenge("token_missing", "this resource needs a bearer token"))
-    providers = _providers_for(gate, route, token)
+    providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
     if not providers:
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    question = Question(providers[0], token, auth.max_age, tolerated_s(auth, case.request.method))
+    question = Question(providers[0], token, route.max_age_s, route.tolerances_s.get(case.request.method))
     return NeedsFacts(case, route, question, providers[1:])
 
 
 def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ...]:
     """Who is asked. Among several, the issuer that a JWT names, unverified, picks; nothing is accepted by it."""
-    if len(route.providers) == 1:
-        return route.providers
     issuer = unverified_issuer(token)
     if issuer is None:
         return route.providers
     return tuple(name for name in route.providers if gate.speakers[name].issuer == issuer)[:1]
 
 
-def _authorise(gate: Gate, case: Case, route: GatedRoute, now: float) -> Decision:
-    assert case.facts is not None and case.provider is not None  # noqa: PT018 - resume has just set both
-    refusal = judge(route.policy, case.facts, gate.speakers[case.provider], case.captures, now)
-    return Refuse(case, refusal) if refusal else _forward(case, route)
-
-
 def _forward(case: Case, route: GatedRoute) -> Decision:
-    claims = case.facts.claims if case.facts else {}
-    identity = identity_headers(route.config.identity.headers, claims)
+    identity = NOBODY if case.facts is None else render(route.identity, case.facts)
     if isinstance(identity, Refusal):
         return Refuse(case, identity)
-    assert case.target is not None  # a route was found by it
-    path = _onward_path(case, route, case.target)
-    if problem := path_problem(path):
-        return Refuse(case, Refusal("invalid_target", "the path can not be forwarded", reason=problem))
-    if (limit := route.max_body_bytes) is not None and _declared_length(case.request) > limit:
+    target, matched = case.target, case.matched
+    assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
+    path = target.path
+    if route.moves_path:
+        path = _moved(target, matched)
+        if problem := path_problem(path):
+            return Refuse(case, Refusal("invalid_target", "the path can not be forwarded", reason=problem))
+    if route.max_body_bytes is not None and case.body_bytes > route.max_body_bytes:
         return Refuse(case, Refusal("content_too_large", "the body is too large"))
-    headers = request_to_backend(
-        case.request.headers,
-        route.request_rules,
-        case.caller,
-        authority=case.target.authority,
-        request_id=case.request_id,
-        version=case.request.version,
-        identity=identity,
-    )
-    query = case.target.query
-    return Allow(case, route, path if query is None else f"{path}?{query}", headers)
+    return Allow(case, route, target, path, identity)
 
 
-def _onward_path(case: Case, route: GatedRoute, target: Target) -> str:
-    config = route.config
+def _moved(target: Target, matched: Matched[GatedRoute]) -> str:
+    config = matched.value.config
     if config.rewrite is not None:
-        return rewritten(config.rewrite, case.captures, case.rest)
+        return rewritten(config.rewrite, matched.captures, matched.rest)
     if config.strip_prefix is not None:
         return "/" + "/".join(target.segments[_depth(config.strip_prefix) :])
     return target.path
@@ -239,8 +277,3 @@ def _onward_path(case: Case, route: GatedRoute, target: Target) -> str:
 def _depth(prefix: PathPattern) -> int:
     """How many segments to strip; a trailing slash in the prefix strips no more than the prefix without it."""
     return len(prefix.segments) - (prefix.segments[-1].text == "" and not prefix.has_rest)
-
-
-def _declared_length(request: Request) -> int:
-    lengths = values_of(request.headers, "content-length")
-    return max((int(length) for length in lengths if length.isascii() and length.isdigit()), default=0)

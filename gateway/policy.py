@@ -52,61 +52,47 @@ def compile_policy(auth: Auth) -> Policy:
 
 def judge(policy: Policy, facts: Facts, speaker: Speaker, captures: Mapping[str, str], now: float) -> Refusal | None:
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
-    return (
-        _judge_times(facts, now)
-        or _judge_issuer(policy, facts.claims, speaker)
-        or _judge_audience(policy, facts.claims)
-        or _judge_scopes(policy, facts.scopes)
-        or _judge_roles(policy, facts.claims, speaker)
-        or _judge_claims(policy, facts.claims, captures)
-    )
-
-
-def _judge_times(facts: Facts, now: float) -> Refusal | None:
     # No leeway: the provider has just said what it thinks of the token. `exp` is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
         return challenge("invalid_token", "the token has expired")
     if facts.nbf is not None and now < facts.nbf:
         return challenge("invalid_token", "the token is not valid yet")
+    claims = facts.claims
+    if not _is_from(policy.issuer, speaker.issuer, claims):
+        return challenge("invalid_token", "the token is from another issuer")
+    if not _is_for(policy.audience, claims):
+        return challenge("invalid_token", "the token is for another audience")
+    if not policy.scopes <= facts.scopes:
+        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.scopes)
+    if policy.any_scope and policy.any_scope.isdisjoint(facts.scopes):
+        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.any_scope)
+    if policy.roles and not all(_has_role(claims, role, speaker.client_id) for role in policy.roles):
+        return challenge("forbidden", "the token lacks a role that this route asks for")
+    for rule in policy.claims:
+        if not _holds(rule, claims, captures):
+            return challenge("forbidden", "a claim of the token is not what this route asks for")
     return None
 
 
-def _judge_issuer(policy: Policy, claims: Claims, speaker: Speaker) -> Refusal | None:
-    wanted = policy.issuer if policy.issuer is not None else speaker.issuer
-    refusal = challenge("invalid_token", "the token is from another issuer")
+def _is_from(written_out: str | None, expected: str | None, claims: Claims) -> bool:
     if "iss" not in claims:
-        return refusal if policy.issuer is not None else None
+        return written_out is None
     issuer = claims["iss"]
-    if not isinstance(issuer, str) or (wanted is not None and issuer != wanted):
-        return refusal
-    return None
+    wanted = expected if written_out is None else written_out
+    return isinstance(issuer, str) and (wanted is None or issuer == wanted)
 
 
-def _judge_audience(policy: Policy, claims: Claims) -> Refusal | None:
-    refusal = challenge("invalid_token", "the token is for another audience")
+def _is_for(wanted: frozenset[str], claims: Claims) -> bool:
     if "aud" not in claims:
-        return refusal if policy.audience else None
+        return not wanted
     audience = claims["aud"]
     named = [audience] if isinstance(audience, str) else audience
-    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        return refusal
-    if policy.audience and policy.audience.isdisjoint(named):
-        return refusal
-    return None
-
-
-def _judge_scopes(policy: Policy, scopes: frozenset[str]) -> Refusal | None:
-    if not policy.scopes <= scopes:
-        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.scopes)
-    if policy.any_scope and policy.any_scope.isdisjoint(scopes):
-        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.any_scope)
-    return None
-
-
-def _judge_roles(policy: Policy, claims: Claims, speaker: Speaker) -> Refusal | None:
-    if all(_has_role(claims, role, speaker.client_id) for role in policy.roles):
-        return None
-    return challenge("forbidden", "the token lacks a role that this route asks for")
+    if not isinstance(named, list):
+        return False
+    for name in named:
+        if not isinstance(name, str):
+            return False
+    return not wanted or not wanted.isdisjoint(named)
 
 
 def _has_role(claims: Claims, role: str, client_id: str) -> bool:
@@ -120,20 +106,17 @@ def _has_role(claims: Claims, role: str, client_id: str) -> bool:
 
 
 def _lists(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
-    value: Any = claims
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return isinstance(value, list) and any(isinstance(role, str) and role == wanted for role in value)
+    value: Any = claims.get(path[0])
+    for name in path[1:]:
+        value = value.get(name) if isinstance(value, dict) else None
+    return isinstance(value, list) and wanted in value
 
 
-def _judge_claims(policy: Policy, claims: Claims, captures: Mapping[str, str]) -> Refusal | None:
-    for rule in policy.claims:
-        value = claim_at(claims, rule.path)
-        values = value if isinstance(value, list) else [value]
-        accepted = [_expected(wanted, captures) for wanted in rule.accepted]
-        if not any(_same(one, wanted) for one in values for wanted in accepted):
-            return challenge("forbidden", "a claim of the token is not what this route asks for")
-    return None
+def _holds(rule: ClaimRule, claims: Claims, captures: Mapping[str, str]) -> bool:
+    value = claim_at(claims, rule.path)
+    values = value if isinstance(value, list) else [value]
+    accepted = [_expected(wanted, captures) for wanted in rule.accepted]
+    return any(_same(one, wanted) for one in values for wanted in accepted)
 
 
 def _expected(wanted: Scalar | Template, captures: Mapping[str, str]) -> Scalar | None:

@@ -7,23 +7,30 @@ literal before `{name}` before `**`; a route with methods before one without. Th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from gateway.config.model import Match
 from gateway.config.pattern import Kind, PathPattern
+from gateway.http.record import record
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Matched(Generic[T]):
-    """`value` is what the route was compiled to; `captures` are segments as they stand in the path."""
+    """`value` is what the route was compiled to."""
 
     value: T
-    captures: dict[str, str]
+    names: tuple[str, ...]
+    values: tuple[str, ...]
     rest: tuple[str, ...] | None  # what ** took; None for a pattern without it
+
+    @property
+    def captures(self) -> dict[str, str]:
+        """Segments by name, as they stand in the path."""
+        return dict(zip(self.names, self.values, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class _Entry(Generic[T]):
     named: frozenset[str] | None  # the methods as configured
     methods: frozenset[str] | None  # with HEAD where GET stands for it
     names: tuple[str, ...]  # of the captures, in the order of the path
+    has_rest: bool  # ends in **
 
 
 @dataclass(slots=True)
@@ -63,12 +71,9 @@ class Table(Generic[T]):
         """The route of a canonical path's segments on `host` (lower case, without port); `None` without any."""
         allowed: set[str] = set()
         for root in self._roots(host):
-            for entries, values, rest_from in _walk(root, segments, 0, ()):
-                for entry in entries:
-                    if entry.methods is None or method in entry.methods:
-                        rest = None if rest_from is None else tuple(segments[rest_from:])
-                        return Matched(entry.value, dict(zip(entry.names, values, strict=True)), rest)
-                    allowed |= entry.methods
+            found = _best(root, segments, method, allowed)
+            if found is not None:
+                return found
         return WrongMethod(tuple(sorted(allowed))) if allowed else None
 
     def _root_for(self, match: Match) -> _Node[T]:
@@ -77,37 +82,59 @@ class Table(Generic[T]):
         roots = self._wildcard if match.host.wildcard else self._exact
         return roots.setdefault(match.host.name, _Node())
 
-    def _roots(self, host: str) -> Iterator[_Node[T]]:
-        if root := self._exact.get(host):
-            yield root
+    def _roots(self, host: str) -> list[_Node[T]]:
+        roots = [root] if (root := self._exact.get(host)) else []
         if self._wildcard:
             suffix = host
             while "." in suffix:  # the longest suffix is the most specific wildcard
                 suffix = suffix.partition(".")[2]
                 if root := self._wildcard.get(suffix):
-                    yield root
-        yield self._any
+                    roots.append(root)
+        roots.append(self._any)
+        return roots
 
 
-_Found = tuple[list[_Entry[T]], tuple[str, ...], int | None]
+# A way that was passed by: where it goes on and with what was captured, or the entries that it ends at.
+_Way = tuple[_Node[T], int, tuple[str, ...], list[_Entry[T]] | None]
 
 
-def _walk(node: _Node[T], segments: Sequence[str], index: int, values: tuple[str, ...]) -> Iterator[_Found[T]]:
-    """All entries on the way, best first: their list, the captured values, and where ** begins.
+def _best(node: _Node[T], segments: Sequence[str], method: str, allowed: set[str]) -> Matched[T] | None:
+    """The best route below `node` that takes the method; `allowed` gets the methods of those that match but do not."""
+    count, index = len(segments), 0
+    values: tuple[str, ...] = ()
+    entries: list[_Entry[T]] | None = None
+    passed_by: list[_Way[T]] = []  # the best last
+    while True:
+        while entries is None:
+            if node.rest:
+                passed_by.append((node, index, values, node.rest))
+            if index == count:
+                entries = node.here
+                break
+            text = segments[index]
+            index += 1
+            child, capture = node.literals.get(text), node.capture
+            if capture is not None and text:
+                if child is None:
+                    child, values = capture, (*values, text)
+                else:
+                    passed_by.append((capture, index, (*values, text), None))
+            if child is None:
+                break
+            node = child
+        if entries and (entry := _taking(entries, method, allowed)):
+            return Matched(entry.value, entry.names, values, tuple(segments[index:]) if entry.has_rest else None)
+        if not passed_by:
+            return None
+        node, index, values, entries = passed_by.pop()
 
-    Recursion is as deep as the deepest pattern, whatever the length of the path.
-    """
-    if index == len(segments):
-        if node.here:
-            yield node.here, values, None
-    else:
-        text = segments[index]
-        if child := node.literals.get(text):
-            yield from _walk(child, segments, index + 1, values)
-        if node.capture is not None and text:
-            yield from _walk(node.capture, segments, index + 1, (*values, text))
-    if node.rest:
-        yield node.rest, values, index
+
+def _taking(entries: list[_Entry[T]], method: str, allowed: set[str]) -> _Entry[T] | None:
+    for entry in entries:
+        if entry.methods is None or method in entry.methods:
+            return entry
+        allowed |= entry.methods
+    return None
 
 
 def _insert(root: _Node[T], match: Match, value: T) -> None:
@@ -121,7 +148,7 @@ def _insert(root: _Node[T], match: Match, value: T) -> None:
             node = node.capture
     entries = node.rest if match.path.has_rest else node.here
     methods = None if match.methods is None else frozenset(match.methods)
-    entries.append(_Entry(value, methods, methods, tuple(names)))
+    entries.append(_Entry(value, methods, methods, tuple(names), match.path.has_rest))
     entries[:] = _ordered(entries)
 
 

@@ -13,8 +13,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support.demonstrated import STOP_WITHIN_S, checked, demonstrated, environment, free_base
+from support.demonstrated import checked, demonstrated, environment, free_base
 from support.needed import missing
+from support.served import STOP_WITHIN_S
 
 from gateway.cli import main
 from gateway.config.load import load_text

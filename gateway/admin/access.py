@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from pydantic import SecretStr
 
-from gateway.config.values import Address
+from gateway.config.values import Address, is_loopback_address
 from gateway.http.refusal import Refusal
 
 _REALM = 'Bearer realm="gateway admin"'
@@ -52,17 +52,15 @@ def is_rebound(host: str | None, listen: Address) -> bool:
     site. It cannot do so with an address or with `localhost`; a client without `Host` is no browser. A listener
     beyond loopback is reached by names that we do not know, and is not there to be private to this machine.
     """
-    if host is None or not _is_loopback(listen):
+    if host is None or not _stays_here(listen):
         return False
     match = _HOST.fullmatch(host)
     name = (match[1] or match[2]) if match else ""
     return not (_is_address(name) or name.lower().rstrip(".") == "localhost")
 
 
-def _is_loopback(listen: Address) -> bool:
-    if listen.path is not None or listen.host == "localhost":
-        return listen.path is None
-    return _is_address(listen.host) and ip_address(listen.host).is_loopback
+def _stays_here(listen: Address) -> bool:
+    return listen.path is None and (listen.host == "localhost" or is_loopback_address(listen.host))
 
 
 def _is_address(text: str) -> bool:

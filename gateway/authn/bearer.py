@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from gateway.http.record import record
 
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +(.*))?")
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+# The same characters without the padding, to be taken away: several times as fast over a token's length.
+_B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_USUAL_START = "Bearer "
 # Longer than any real token; Keycloak's with hundreds of roles stay below 16 KiB.
 _TOKEN_MAX_CHARS = 32 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Token:
     """A secret: `value` is sent to the provider and keyed into the cache, and shown nowhere."""
 
@@ -40,7 +45,12 @@ def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
         return NO_TOKEN
     if len(values) > 1:
         return MALFORMED
-    match = _SCHEME.fullmatch(values[0].strip(" \t"))
+    value = values[0]
+    if value.startswith(_USUAL_START) and value.isascii():
+        usual = value[len(_USUAL_START) :]
+        if usual and len(usual) <= _TOKEN_MAX_CHARS and not usual.encode().translate(None, _B64CHARS):
+            return Token(usual)
+    match = _SCHEME.fullmatch(value.strip(" \t"))
     if match is None:
         return MALFORMED
     scheme, credentials = match[1], match[2]

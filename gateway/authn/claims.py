@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from gateway.authn.facts import Claims
@@ -15,9 +14,7 @@ def claim_at(claims: Claims, path: tuple[str, ...]) -> Any | None:
     """
     if len(path) > 1 and (whole := ".".join(path)) in claims:
         return claims[whole]
-    value: Any = claims
-    for name in path:
-        if not isinstance(value, Mapping) or name not in value:
-            return None
-        value = value[name]
+    value: Any = claims.get(path[0])
+    for name in path[1:]:
+        value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -8,14 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 Claims = Mapping[str, Any]
+
+# Most callers of a gateway have one of a few sets of scopes: each is in memory once.
+scope_set = lru_cache(maxsize=256)(frozenset[str])
 
 # 9999-12-31: what lies beyond is milliseconds taken for seconds, or an attack on arithmetic.
 _TIME_MAX_S = 253_402_300_799
 # Keycloak's `typ` and the `token_use` of others: tokens that are not for resource servers.
 _OTHER_KINDS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token", "logout", "serialized-id"})
+
+
+@dataclass(slots=True, eq=False)
+class Memo:
+    """What was last made of some facts, and by which rules: the next request need not make it again.
+
+    For what follows from the claims and the configuration alone. A decision depends on more, and is never kept.
+    """
+
+    rules: object = None
+    made: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +42,7 @@ class Facts:
     exp: float | None = None
     nbf: float | None = None
     scopes: frozenset[str] = frozenset()
+    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ def read_answer(document: object, now: float) -> Answer:
         return Unclear("`scope` is not a string")
     if _is_of_another_kind(document):
         return Inactive(now)
-    return Facts(document, now, document.get("exp"), document.get("nbf"), frozenset(scope.split(" ")) - {""})
+    scopes = scope_set(tuple(filter(None, scope.split(" "))))
+    return Facts(document, now, document.get("exp"), document.get("nbf"), scopes)
 
 
 def _is_time(value: object) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, TooMany
+from gateway.http.record import record
 
 Tier = Literal["local", "redis", "provider"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Question:
     """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them.
 
@@ -24,7 +24,7 @@ class Question:
     stale_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """`stale_s` is the age of facts that only stand in, since they were introspected; of all others it is `None`."""
 

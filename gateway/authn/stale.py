@@ -16,10 +16,15 @@ from gateway.authn.tiers import Memorable
 from gateway.config.model import Auth, Route
 
 
-def tolerated_s(auth: Auth, method: str) -> float | None:
-    """How much older than fresh ones facts may be for this request; `None`: not at all. `GET` stands for `HEAD` too."""
-    allowed = method in auth.stale_methods or (method == "HEAD" and "GET" in auth.stale_methods)
-    return auth.stale_if_error or None if allowed else None
+def tolerances_s(auth: Auth) -> dict[str, float]:
+    """How much older than fresh ones facts may be, by method; what is left out tolerates none.
+
+    `GET` stands for `HEAD` too.
+    """
+    if not auth.stale_if_error:
+        return {}
+    methods = (*auth.stale_methods, "HEAD") if "GET" in auth.stale_methods else auth.stale_methods
+    return dict.fromkeys(methods, auth.stale_if_error)
 
 
 def longest_tolerated_s(routes: Iterable[Route], providers: Iterable[str]) -> dict[str, float]:

@@ -6,8 +6,8 @@ one provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of
 
 from __future__ import annotations
 
-import hmac
 import secrets
+from hashlib import sha256
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -18,6 +18,9 @@ from gateway.authn.facts import Facts, Inactive
 
 _KEY_BYTES = 32
 _LENGTH_BYTES = 8
+_BLOCK_BYTES = 64
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Keys:
@@ -29,15 +32,19 @@ class Keys:
     def __init__(self, secret: bytes | None) -> None:
         root = secret or secrets.token_bytes(_KEY_BYTES)
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
-        self._tag_key: Final = _derived(root, b"gateway cache: tags")
+        self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
+        self._sub_mac: Final = _Mac(_derived(root, b"gateway cache: tags"), b"sub")
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return _mac(self._token_key, identity, token.value.encode("utf-8", "surrogatepass"))
+        mac = self._token_macs.get(identity)
+        if mac is None:
+            mac = self._token_macs[identity] = _Mac(self._token_key, identity)
+        return mac.of(token.value)
 
     def sub_tag(self, sub: str) -> bytes:
-        return self._tag(b"sub", sub)
+        return self._sub_mac.of(sub)
 
     def tags(self, answer: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer may be purged by beside its key. Another claim to evict by is one more line here."""
@@ -46,14 +53,24 @@ class Keys:
         sub = answer.claims.get("sub")
         return (self.sub_tag(sub),) if isinstance(sub, str) else ()
 
-    def _tag(self, kind: bytes, value: str) -> bytes:
-        # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
-        return _mac(self._tag_key, kind, value.encode("utf-8", "surrogatepass"))
-
 
 def _derived(root: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(root)
 
 
-def _mac(key: bytes, first: bytes, second: bytes) -> bytes:
-    return hmac.digest(key, len(first).to_bytes(_LENGTH_BYTES, "big") + first + second, "sha256")
+class _Mac:
+    """HMAC-SHA256 of `first`, length-delimited, and a text; both halves are computed up to the text only once."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes, first: bytes) -> None:
+        block = key.ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(block.translate(_INNER_PAD) + len(first).to_bytes(_LENGTH_BYTES, "big") + first)
+        self._outer = sha256(block.translate(_OUTER_PAD))
+
+    def of(self, text: str) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
+        inner.update(text.encode("utf-8", "surrogatepass"))
+        outer.update(inner.digest())
+        return outer.digest()

@@ -1,33 +1,40 @@
 """The tier within the process: bounded, least recently used out first, every step O(1).
 
 Inactive answers live in a space of their own. Whoever sends junk tokens fills that one and pushes out other junk,
-never an answer about a good token.
+never an answer about a good token. Active answers that were not used lately are kept packed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from gateway.authn.facts import Facts
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Entry
+from gateway.cache.packed import Packed, Packer
 
 # Of `max_entries`, on top of it: junk lives for seconds and is worth little.
 _INACTIVE_SHARE = 10
 # Looked at per insertion: more than one, so that what has expired goes faster than new entries come.
 _RECLAIMED_PER_PUT = 2
+# How many of `max_entries` are kept ready to use: all of a small cache. One takes about ten times the memory of one
+# that is packed, and unpacking one takes about as long as the rest of deciding on a request.
+_IN_USE_SHARE = 16
+_IN_USE_MIN = 1024
 
 
 class LocalCache:
     """`max_entries` active answers and a tenth as many inactive ones. Not for threads."""
 
     def __init__(self, max_entries: int) -> None:
-        self._active = _Space(max_entries)
-        self._inactive = _Space(max(1, max_entries // _INACTIVE_SHARE))
+        inactive_max = max(1, max_entries // _INACTIVE_SHARE)
+        self._active = _Space(max_entries, max(_IN_USE_MIN, max_entries // _IN_USE_SHARE))
+        self._inactive = _Space(inactive_max, inactive_max)  # there is nothing in them to pack
 
     def __len__(self) -> int:
-        return len(self._active.entries) + len(self._inactive.entries)
+        return len(self._active) + len(self._inactive)
 
     def get(self, key: bytes, now_s: float) -> Entry | None:
         return self._active.get(key, now_s) or self._inactive.get(key, now_s)
@@ -47,60 +54,107 @@ class LocalCache:
         return self._active.purge(purge, now_s) + self._inactive.purge(purge, now_s)
 
 
-class _Space:
-    """An OrderedDict and not a dict: taking the oldest out of a dict walks over the gaps that others left."""
+class _Held(NamedTuple):
+    """An entry in use. `packed` is there once it was out of use before: it need not be packed again."""
 
-    def __init__(self, max_entries: int) -> None:
-        self.entries: OrderedDict[bytes, Entry] = OrderedDict()
+    entry: Entry
+    packed: Packed | None
+
+
+class _Space:
+    """In the order of use: at the end those in use, as they are; before them all others, packed.
+
+    OrderedDicts and not dicts: taking the oldest out of a dict walks over the gaps that others left.
+    """
+
+    def __init__(self, max_entries: int, max_in_use: int) -> None:
         self._max_entries = max_entries
+        self._max_in_use = max_in_use
+        self._in_use: OrderedDict[bytes, _Held] = OrderedDict()
+        self._packed: OrderedDict[bytes, Packed] = OrderedDict()
+        self._packer = Packer()
         self._tagged = _Index()
 
+    def __len__(self) -> int:
+        return len(self._in_use) + len(self._packed)
+
     def get(self, key: bytes, now_s: float) -> Entry | None:
-        entry = self.kept(key, now_s)
-        return entry if entry is not None and entry.good_until_s > now_s else None
+        held = self._in_use.get(key)
+        if held is None:
+            unpacked = self._unpacked(key, now_s)
+            return unpacked if unpacked is not None and unpacked.good_until_s > now_s else None
+        entry = held.entry
+        if entry.good_until_s > now_s:
+            self._in_use.move_to_end(key)
+            return entry
+        if _gone_at_s(entry) <= now_s:
+            self.drop(key)
+        return None
 
     def kept(self, key: bytes, now_s: float) -> Entry | None:
-        entry = self.entries.get(key)
-        if entry is None:
-            return None
+        """What is there, good or not."""
+        held = self._in_use.get(key)
+        if held is None:
+            return self._unpacked(key, now_s)
+        entry = held.entry
         if _gone_at_s(entry) <= now_s:
             self.drop(key)
             return None
-        self.entries.move_to_end(key)
+        self._in_use.move_to_end(key)
         return entry
 
     def put(self, key: bytes, entry: Entry, now_s: float) -> None:
         self.drop(key)
         self._reclaim(now_s)
-        if len(self.entries) >= self._max_entries:
-            self.drop(next(iter(self.entries)))
-        self.entries[key] = entry
+        if len(self) >= self._max_entries:
+            self.drop(next(iter(self._packed or self._in_use)))
+        self._use(key, _Held(entry, None))
         self._tagged.add(key, entry.tags)
 
-    def drop(self, key: bytes) -> Entry | None:
-        entry = self.entries.pop(key, None)
+    def drop(self, key: bytes) -> Entry | Packed | None:
+        held = self._in_use.pop(key, None)
+        entry = self._packed.pop(key, None) if held is None else held.entry
         if entry is not None:
             self._tagged.discard(key, entry.tags)
         return entry
 
     def purge(self, purge: Purge, now_s: float) -> int:
         if purge.marks is None:
-            doomed: list[bytes] = list(self.entries)
+            doomed: list[bytes] = [*self._packed, *self._in_use]
         else:
             doomed = [key for mark in purge.marks for key in (mark, *self._tagged.keys(mark))]
         dropped = [self.drop(key) for key in doomed]
         return sum(1 for entry in dropped if entry is not None and entry.good_until_s > now_s)
 
+    def _unpacked(self, key: bytes, now_s: float) -> Entry | None:
+        packed = self._packed.get(key)
+        if packed is None:
+            return None
+        if _gone_at_s(packed) <= now_s:
+            self.drop(key)
+            return None
+        del self._packed[key]
+        entry = packed.entry()
+        self._use(key, _Held(entry, packed))
+        return entry
+
+    def _use(self, key: bytes, held: _Held) -> None:
+        self._in_use[key] = held
+        if len(self._in_use) <= self._max_in_use:
+            return
+        oldest, (entry, packed) = self._in_use.popitem(last=False)
+        self._packed[oldest] = self._packer.pack(entry) if packed is None else packed
+
     def _reclaim(self, now_s: float) -> None:
         """What nobody asks for any more comes to the front and goes there once expired, full or not."""
         for _ in range(_RECLAIMED_PER_PUT):
-            oldest = next(iter(self.entries), None)
-            if oldest is None or _gone_at_s(self.entries[oldest]) > now_s:
+            oldest = next(iter(self._packed or self._in_use), None)
+            if oldest is None or _gone_at_s(self._packed.get(oldest) or self._in_use[oldest].entry) > now_s:
                 return
             self.drop(oldest)
 
 
-def _gone_at_s(entry: Entry) -> float:
+def _gone_at_s(entry: Entry | Packed) -> float:
     return max(entry.good_until_s, entry.kept_until_s)
 
 

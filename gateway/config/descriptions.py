@@ -127,7 +127,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "cannot be undone.",
     },
     "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
-    "Headers": {"set": "Replaces what is there.", "remove": "In any case of letters."},
+    "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: `-`, `_`, `.` and case are one."},
     "Cors": {
         "allow_origins": "scheme://host[:port] of each, or *.",
         "allow_methods": "Default GET, HEAD, POST.",

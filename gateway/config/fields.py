@@ -10,13 +10,10 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 _SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]{1,256}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
-# Names that frame a message or belong to one hop: to set or remove them is to break the exchange.
-_RESERVED = frozenset(
+# RFC 9110 §7.6.1, with those of RFC 2616 that backends still take for their own.
+HOP_BY_HOP = frozenset(
     [
         "connection",
-        "content-length",
-        "expect",
-        "host",
         "http2-settings",
         "keep-alive",
         "proxy-authenticate",
@@ -28,6 +25,10 @@ _RESERVED = frozenset(
         "upgrade",
     ]
 )
+# What each message gets anew: framing and routing are never taken over as text.
+FRAMING = frozenset(["content-length", "expect", "host"])
+# To set or remove them is to break the exchange.
+_RESERVED = HOP_BY_HOP | FRAMING
 # What else already has a meaning to backends, so that a claim in its place would steer more than it says.
 _NO_IDENTITY = _RESERVED | frozenset(
     [

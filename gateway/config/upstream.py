@@ -12,12 +12,18 @@ from gateway.config.values import quoted
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_UNIX = "unix"
+# What can be told apart from the prefix: a socket whose path has a colon needs another name.
+_UNIX_BACKEND = re.compile(r"unix:(/[^\x00-\x20:\x7f]{1,106})(?::(/[!-~]*))?")
 _PRINTABLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One server of a route. `path` is put before the forwarded path; it has no trailing slash."""
+    """One server of a route. `path` is put before the forwarded path; it has no trailing slash.
+
+    The scheme of a Unix socket is `unix`, and its host the path of the socket.
+    """
 
     scheme: str
     host: str
@@ -25,20 +31,32 @@ class Backend:
     path: str = ""
 
     @property
+    def place(self) -> tuple[str, str, int]:
+        """What a connection to it is opened by."""
+        return self.scheme, self.host, self.port
+
+    @property
     def authority(self) -> str:
         """The `Host` to send: without the port where it is the scheme's own (RFC 9110 §4.2.3)."""
+        if self.scheme == _UNIX:
+            return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
+        if self.scheme == _UNIX:
+            return f"unix:{self.host}" + (f":{self.path}" if self.path else "")
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_backend(value: object) -> Backend:
-    """A `Backend` from `http://host:port/prefix`."""
+    """A `Backend` from `http://host:port/prefix` or `unix:/path/of/socket:/prefix`."""
     if isinstance(value, Backend):
         return value
-    scheme, host, port, path = _split(value, example="http://orders:8000")
+    if isinstance(value, str) and value.startswith(f"{_UNIX}:"):
+        scheme, host, port, path = _split_unix(value)
+    else:
+        scheme, host, port, path = _split(value, example="http://orders:8000")
     segments = canonical_percent(path).split("/")
     if not _PATH.fullmatch(path) or any(s in {".", ".."} for s in segments) or "" in segments[1:-1]:
         raise ValueError(f"the path of {quoted(value)} is no plain path; write one such as /base, or none")
@@ -49,6 +67,13 @@ def parse_endpoint(value: object) -> str:
     """The URL of a provider's endpoint or an issuer, as it stands in the file (RFC 8414 §2)."""
     _split(value, example="https://sso.example.com/realms/demo", query=True)
     return str(value)
+
+
+def _split_unix(value: str) -> tuple[str, str, int, str]:
+    found = _UNIX_BACKEND.fullmatch(value)
+    if found is None or has_bad_triplet(found[2] or ""):
+        raise ValueError(f"{quoted(value)} names no Unix socket; write unix:/run/orders.sock, a prefix as in …:/base")
+    return _UNIX, found[1], 0, found[2] or ""
 
 
 def _split(value: object, *, example: str, query: bool = False) -> tuple[str, str, int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
@@ -160,6 +160,14 @@ def parse_address(value: object) -> Address:
         if match and int(match[2]) <= _PORT_MAX and (match[1][:1] != "[" or _is_ipv6(match[1][1:-1])):
             return Address(host=match[1].strip("[]"), port=int(match[2]))
     raise ValueError(f"{quoted(value)} is no address to listen on; write host:port such as 0.0.0.0:8080, or unix:/path")
+
+
+def is_loopback_address(host: str) -> bool:
+    """Whether nobody beyond this machine has it. A name is no address, not even `localhost`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _socket_path(path: str) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from gateway.config.values import is_loopback_address
 from gateway.demo.grants import GRANTS, Refusal, client_of, confidential
 from gateway.demo.realm import REALM
 from gateway.demo.tokens import Tokens, new_key
@@ -40,7 +40,7 @@ class DemoProvider:
         key: RSAPrivateKey | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not _is_loopback(host):
+        if not is_loopback_address(host):
             raise ValueError(
                 f"the demo provider has public passwords and listens on loopback only; write 127.0.0.1, not {host}"
             )
@@ -158,10 +158,3 @@ async def _answer_refusals(request: web.Request, handler: Callable[[web.Request]
 
 async def _form(request: web.Request) -> dict[str, str]:
     return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

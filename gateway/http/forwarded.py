@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -19,6 +20,8 @@ _PROTO = re.compile(r"https?")
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 # A chain longer than this is no deployment but an attack; what is beyond is not read.
 _HOPS_MAX = 32
+# The longest text of an IP address: IPv6 with an IPv4 address at its end.
+_ADDRESS_MAX_CHARS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Caller:
 
 def read_caller(peer: str, scheme: str, headers: Pairs, trusted: Iterable[Network]) -> Caller:
     """The caller behind the connection from `peer` (an IP address, or empty), whose own scheme is `scheme`."""
-    if not _is_in(peer, trusted):
-        return Caller(peer, peer, trusted=False, proto=scheme, host=None)
+    if not trusted or not _is_in(peer, trusted):
+        return _stranger(peer, scheme)
     hops = _hops(headers)
     proto = _last(headers, "x-forwarded-proto").lower()
     host = _last(headers, "x-forwarded-host")
@@ -52,6 +55,11 @@ def read_caller(peer: str, scheme: str, headers: Pairs, trusted: Iterable[Networ
         forwarded_for=tuple(hops),
         request_id=request_ids[0] if usable else None,
     )
+
+
+@lru_cache(maxsize=1024)
+def _stranger(peer: str, scheme: str) -> Caller:
+    return Caller(peer, peer, trusted=False, proto=scheme, host=None)
 
 
 def _hops(headers: Pairs) -> list[str]:
@@ -80,12 +88,23 @@ def _nearest_untrusted(hops: list[str], trusted: Iterable[Network]) -> str | Non
 
 def _is_in(address: str, networks: Iterable[Network]) -> bool:
     parsed = _address(address)
-    return parsed is not None and any(parsed.version == net.version and parsed in net for net in networks)
+    if parsed is None:
+        return False
+    for network in networks:  # noqa: SIM110 - asked on every request; `any` takes longer than the rest of it
+        if parsed in network:  # never where one is IPv4 and the other IPv6
+            return True
+    return False
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    bare = text.strip("[]").partition("%")[0]
+    return _parsed(bare) if len(bare) <= _ADDRESS_MAX_CHARS else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(text.strip("[]").partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return None
     return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

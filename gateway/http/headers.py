@@ -7,31 +7,19 @@ RFC 9110 §7.6 (hop-by-hop, Via), RFC 9112 §6 and §7.1.2 (framing, trailers).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import lru_cache
+from typing import TypeVar
 
+from gateway.config.fields import FRAMING, HOP_BY_HOP
 from gateway.config.fields import fold_header_name as fold
 from gateway.http.forwarded import Caller
 
 Pairs = Sequence[tuple[str, str]]
+T = TypeVar("T")
 
-# RFC 9110 §7.6.1, with those of RFC 2616 that backends still take for their own.
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-# What each message gets anew: framing and routing are never taken over as text.
-_FRAMING = frozenset({"content-length", "expect", "host"})
 # What proxies and CDNs tell servers behind them of the client, and of the request as it was before they rewrote it.
 _FROM_PROXIES = frozenset(
     {
@@ -67,19 +55,94 @@ _NEVER_NOMINATED = frozenset(
     {"authorization", "cache-control", "content-encoding", "content-type", "cookie", "host", "origin", "traceparent"}
 )
 _ALWAYS_SET = frozenset({"x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
+_OWN_NAMES = _ALWAYS_SET | {"via"}
 # A backend says nothing of these: what they tell the client is the gateway's to tell.
 _SAID_BY_US = frozenset({"content-length", "x-identity-stale", "x-request-id"})
 _CORS_PREFIX = "access-control-"
+# What most clients say in Connection; the field of that name stays behind anyway.
+_USUAL_OPTION = "keep-alive"
+# The names that clients send are few. These bound what is remembered of others.
+_REMEMBERED_NAMES_MAX = 128
+_REMEMBERED_NAME_CHARS = 64
+
+
+class Fate(Enum):
+    """What becomes of a client's field on the way to a backend, as far as its name says."""
+
+    PASSES = auto()
+    STAYS = auto()
+    PASSES_FROM_TRUSTED = auto()
+    CONNECTION = auto()  # stays, and takes others with it
+    VIA = auto()  # goes on in ours
+
+
+class ByName(dict[str, T]):
+    """What `about` says of each name, as it was sent: `by_name[name]`. It is asked when a name first comes."""
+
+    def __init__(self, about: Callable[[str], T]) -> None:
+        self._about = about
+
+    def __missing__(self, name: str) -> T:
+        said = self._about(name)
+        if len(name) <= _REMEMBERED_NAME_CHARS:
+            if len(self) >= _REMEMBERED_NAMES_MAX:
+                self.clear()
+            self[name] = said
+        return said
+
+
+@lru_cache(maxsize=64)
+def _fates(folded_stay: frozenset[str], lower_stay: frozenset[str]) -> ByName[Fate]:
+    """One for all routes with equal rules. The first names are folded, the others lower case."""
+
+    def fate(name: str) -> Fate:
+        lower, folded = name.lower(), fold(name)
+        if lower == "connection":
+            return Fate.CONNECTION
+        if lower == "via":
+            return Fate.VIA
+        if folded in folded_stay or lower in lower_stay:
+            return Fate.STAYS
+        if folded in _FROM_PROXIES or folded.startswith(_FROM_PROXIES_PREFIX):
+            # Believed from a trusted peer, but only in the spelling it was meant in.
+            return Fate.PASSES_FROM_TRUSTED if folded == lower else Fate.STAYS
+        return Fate.PASSES
+
+    return ByName(fate)
+
+
+# Looking them up in the class takes longer than the rest of what is done for a field.
+_PASSES, _PASSES_FROM_TRUSTED, _CONNECTION, _VIA = (
+    Fate.PASSES,
+    Fate.PASSES_FROM_TRUSTED,
+    Fate.CONNECTION,
+    Fate.VIA,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRules:
-    """What a route does to the fields of a request. Names to remove are lower case."""
+    """What a route does to the fields of a request. Names to remove are folded: in each spelling they are gone.
+
+    The last three follow from the others. `own_gone` are those of the gateway's own fields that do not go out;
+    `has_rivals` says that identity headers may have to replace what would otherwise go out.
+    """
 
     identity_names: frozenset[str]  # of all routes, folded: stripped on every route
     keep_authorization: bool
     remove: frozenset[str]
     set: tuple[tuple[str, str], ...]
+    fates: ByName[Fate] = field(init=False, repr=False, compare=False)
+    own_gone: frozenset[str] = field(init=False, repr=False, compare=False)
+    has_rivals: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        set_names = frozenset(fold(name) for name, _ in self.set)
+        folded_stay = HOP_BY_HOP | FRAMING | _ALWAYS_SET | self.identity_names | self.remove | set_names
+        lower_stay = frozenset() if self.keep_authorization else frozenset({"authorization"})
+        object.__setattr__(self, "fates", _fates(folded_stay, lower_stay))
+        object.__setattr__(self, "own_gone", _OWN_NAMES & (self.remove | set_names))
+        object.__setattr__(self, "has_rivals", not self.identity_names.isdisjoint(set_names | _OWN_NAMES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,28 +173,43 @@ def request_to_backend(
     version: tuple[int, int],
     identity: Iterable[tuple[str, str]],
 ) -> list[tuple[str, str]]:
-    """The fields of the request that a backend gets, but for `Host` and the framing."""
-    gone = nominated(headers)
-    via: list[str] = []
+    """The fields of the request that a backend gets, but for `Host` and the framing.
+
+    The names in `identity` are among the rules' `identity_names`.
+    """
+    fates = rules.fates
     kept: list[tuple[str, str]] = []
-    for name, value in headers:
-        lower, folded = name.lower(), fold(name)
-        if lower == "via":
-            via.append(value)
-        elif not (lower in gone or _is_dropped(lower, folded, rules, caller)):
-            kept.append((name, value))
-    kept += _set_always(caller, authority, request_id)
-    kept.append(("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])))
-    kept = [(name, value) for name, value in kept if name.lower() not in rules.remove]
-    kept = replaced(kept, rules.set)
-    return replaced(kept, identity)
+    via: list[str] = []
+    has_options = False
+    for pair in headers:
+        fate = fates[pair[0]]
+        if fate is _PASSES:
+            kept.append(pair)
+        elif fate is _PASSES_FROM_TRUSTED:
+            if caller.trusted:
+                kept.append(pair)
+        elif fate is _VIA:
+            via.append(pair[1])
+        elif fate is _CONNECTION:
+            has_options = has_options or pair[1].lower() != _USUAL_OPTION
+    if has_options:
+        gone = nominated(headers)
+        kept = [pair for pair in kept if pair[0].lower() not in gone]
+    own = _own_fields(caller, authority, request_id)
+    own.append(("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])))
+    if rules.own_gone:
+        own = [pair for pair in own if pair[0].lower() not in rules.own_gone]
+    if rules.has_rivals:
+        return replaced([*kept, *own, *rules.set], identity)
+    return [*kept, *own, *rules.set, *identity]
 
 
-def response_to_client(headers: Pairs, rules: ResponseRules) -> list[tuple[str, str]]:
-    """The fields of a backend's answer that the client gets, but for the framing and `X-Request-Id`."""
-    gone = nominated(headers) | rules.remove
-    kept = [(name, value) for name, value in headers if not _is_dropped_answer(name.lower(), gone, rules)]
-    return replaced(kept, rules.set)
+def answer_field_passes(name: str, rules: ResponseRules) -> bool:
+    """Whether a field of a backend's answer, by itself, is for the client; the framing is made anew."""
+    lower = name.lower()
+    if fold(name) in rules.remove or lower in HOP_BY_HOP or lower in _SAID_BY_US:
+        return False
+    return not (rules.own_cors and lower.startswith(_CORS_PREFIX))
 
 
 def replaced(headers: Pairs, new: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -141,24 +219,13 @@ def replaced(headers: Pairs, new: Iterable[tuple[str, str]]) -> list[tuple[str, 
     return [pair for pair in headers if fold(pair[0]) not in names] + new
 
 
-def _is_dropped(lower: str, folded: str, rules: RequestRules, caller: Caller) -> bool:
-    if folded in _HOP_BY_HOP or folded in _FRAMING or folded in rules.identity_names or folded in _ALWAYS_SET:
-        return True
-    if folded in _FROM_PROXIES or folded.startswith(_FROM_PROXIES_PREFIX):
-        # Believed from a trusted peer, but only in the spelling it was meant in.
-        return not caller.trusted or folded != lower
-    return lower == "authorization" and not rules.keep_authorization
-
-
-def _is_dropped_answer(lower: str, gone: frozenset[str], rules: ResponseRules) -> bool:
-    if lower in gone or lower in _HOP_BY_HOP or lower in _SAID_BY_US:
-        return True
-    return rules.own_cors and lower.startswith(_CORS_PREFIX)
-
-
-def _set_always(caller: Caller, authority: str, request_id: str) -> list[tuple[str, str]]:
-    hops = [*caller.forwarded_for, caller.peer] if caller.peer else list(caller.forwarded_for)
-    fields = [("X-Request-Id", request_id)]
+def _own_fields(caller: Caller, authority: str, request_id: str) -> list[tuple[str, str]]:
+    fields = [
+        ("X-Request-Id", request_id),
+        ("X-Forwarded-Proto", caller.proto),
+        ("X-Forwarded-Host", caller.host or authority),
+    ]
+    hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
     if hops:
-        fields.append(("X-Forwarded-For", ", ".join(hops)))
-    return [*fields, ("X-Forwarded-Proto", caller.proto), ("X-Forwarded-Host", caller.host or authority)]
+        fields.insert(1, ("X-Forwarded-For", ", ".join(hops)))
+    return fields

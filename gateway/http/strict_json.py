@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from typing import Any
 
 # Real answers are two or three levels deep; Keycloak's `resource_access` and `authorization` reach six.
 DEPTH_MAX = 32
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class JSONError(ValueError):
@@ -22,7 +24,7 @@ class JSONError(ValueError):
 
 def loads(body: bytes, depth_max: int = DEPTH_MAX) -> Any:
     """The value of `body`, UTF-8 without a byte order mark. Raises `JSONError`."""
-    if _depth(body) > depth_max:
+    if _is_deeper(body, depth_max):
         raise JSONError(f"nested deeper than {depth_max} levels")
     try:
         return json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
@@ -34,7 +36,8 @@ def loads(body: bytes, depth_max: int = DEPTH_MAX) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
+    # One provider's answers have the same names: interned, they are in memory once, however many answers are kept.
+    value = {sys.intern(name): value for name, value in pairs}
     if len(value) != len(pairs):
         raise JSONError("a name stands twice in one object")
     return value
@@ -51,12 +54,12 @@ def _float(text: str) -> float:
     return value
 
 
-def _depth(body: bytes) -> int:
-    deepest = depth = 0
-    for byte in _STRING.sub(b"", body):
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest
+def _is_deeper(body: bytes, depth_max: int) -> bool:
+    if body.count(b"[") + body.count(b"{") <= depth_max:
+        return False
+    depth = 0
+    for byte in _STRING.sub(b"", body).translate(None, _ALL_BUT_BRACKETS):
+        depth += 1 if byte in b"[{" else -1
+        if depth > depth_max:
+            return True
+    return False

@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from gateway.config.percent import canonical_percent, has_bad_triplet
+from gateway.http.record import record
 from gateway.http.refusal import Refusal
 
 _PRINTABLE = re.compile(r"[!-~]+")
+# An origin-form target that is sound and canonical as it stands, as nearly all are: a path without triplets in which
+# no segment is empty or begins with a dot. What does not match may be sound all the same.
+_SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*+"
+_QUERY = r"""[!"$&-~]*+(?:%[0-9A-Fa-f]{2}[!"$&-~]*+)*+"""
+_PLAIN = re.compile(rf"((?:{_SEGMENT})++/?+|/)(?:\?({_QUERY}))?+")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
 _HOST_MAX_CHARS = 255
@@ -28,7 +35,7 @@ _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark."""
 
@@ -47,11 +54,14 @@ def read_target(method: str, raw: str, hosts: Sequence[str]) -> Target | Refusal
     """The target of a request from its method, its request target and all its `Host` values."""
     if method in _REFUSED_METHODS:
         return Refusal("invalid_request", f"the method {method} is not served here")
-    if not _PRINTABLE.fullmatch(raw):
+    plain = _PLAIN.fullmatch(raw)
+    if plain is None and not _PRINTABLE.fullmatch(raw):
         return _invalid("the request target has a blank, a control or a non-ASCII character")
     if len(hosts) != 1:
         return Refusal("invalid_request", "a request has exactly one Host header")
     authority = hosts[0]
+    if plain is not None and (host := read_host(authority)) is not None:
+        return Target(host, authority, plain[1], plain[2], has_encoded_slash=False)
     if absolute := _ABSOLUTE.fullmatch(raw):
         # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host, which must be there all the same.
         if read_host(authority) is None:
@@ -66,8 +76,13 @@ def read_target(method: str, raw: str, hosts: Sequence[str]) -> Target | Refusal
 
 def read_host(authority: str) -> str | None:
     """The host of `host[:port]` in lower case and without a trailing dot; `None` when it is none (RFC 3986 §3.2)."""
+    return _read_host(authority) if len(authority) <= _HOST_MAX_CHARS else None
+
+
+@lru_cache(maxsize=1024)
+def _read_host(authority: str) -> str | None:
     match = _AUTHORITY.fullmatch(authority)
-    if match is None or len(authority) > _HOST_MAX_CHARS or int(match[2] or 0) > _PORT_MAX:
+    if match is None or int(match[2] or 0) > _PORT_MAX:
         return None
     host = match[1].lower()
     if host.startswith("["):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.provider.breaker import Breaker, LeaveAlone, Permit
@@ -58,7 +58,7 @@ class Asking:
         self._last_failure = ""
         self._puzzling: set[int] = set()  # hashes of tokens that were answered with nonsense since the last good answer
 
-    async def ask(self, call: Callable[[], Awaitable[_T]], deadline_s: float, about: Hashable = None) -> _T:
+    async def ask(self, call: Callable[[], Awaitable[_T]], deadline_s: float, about: str = "") -> _T:
         """What `call` returns, by `deadline_s` on the loop's clock; `about` is the token. Raises `ProviderError`.
 
         That is `NotAskedError` where no call was made.

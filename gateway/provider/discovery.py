@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from gateway.config.upstream import parse_endpoint
+from gateway.config.values import is_loopback_address
 from gateway.http import strict_json
 from gateway.provider.call import Calls
 from gateway.provider.errors import UnusableAnswerError
@@ -92,15 +92,10 @@ def _endpoint(name: str, value: object, issuer: str) -> str:
         url = parse_endpoint(value)
     except ValueError:
         raise UnusableAnswerError(f"the discovery document's {name} is no absolute http or https URL") from None
-    if issuer.startswith("https:") and not url.startswith("https:") and not _is_loopback(urlsplit(url).hostname or ""):
+    if issuer.startswith("https:") and not url.startswith("https:") and not _stays_here(urlsplit(url).hostname or ""):
         raise UnusableAnswerError(f"the discovery document's {name} is not https, but the issuer is")
     return url
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _stays_here(host: str) -> bool:
+    return host == "localhost" or is_loopback_address(host)

@@ -90,7 +90,7 @@ class ProviderClient:
         try:
             async with asyncio.timeout_at(deadline_s):
                 endpoint = await self._introspection()
-            return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token)
+            return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
         except (TimeoutError, DeadlineError):
             return Unclear(self._too_slow().reason)
         except NotAskedError as error:

@@ -12,6 +12,7 @@ from enum import Enum
 
 from aiohttp import web
 
+_AT_ONCE_BYTES = 2**16
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -24,22 +25,40 @@ class BodyFault(Enum):
 
 
 class BodyError(Exception):
-    """Raised into the client library while it reads the body; `RequestBody.fault` says what it was."""
+    """The body can not be had to its end; `RequestBody.fault` says why."""
 
 
 class RequestBody:
-    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is."""
+    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is.
+
+    `length` is what was declared, `None` for a chunked body.
+    """
 
     def __init__(self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
         self._idle_timeout_s = idle_timeout_s
         self.exists = request.body_exists
+        self.length = request.content_length if self.exists else 0
         self.is_touched = False
         self.received_bytes = 0
         self.fault: BodyFault | None = None
         self.on_waiting: Callable[[], None] = _ignore
         self.on_passed: Callable[[], None] = _ignore
+
+    def whole(self) -> bytes | None:
+        """The body where it is there already, small and within its limit; empty where there is none."""
+        if not self.exists:
+            return b""
+        content = self._request.content
+        if self.length is None or not content.is_eof() or content.exception() is not None or self.is_touched:
+            return None
+        if self.length > _AT_ONCE_BYTES or (self._limit_bytes is not None and self.length > self._limit_bytes):
+            return None
+        self.is_touched = True
+        data = content.read_nowait(-1)
+        self.received_bytes = len(data)
+        return data
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `BodyError` after setting `fault`."""

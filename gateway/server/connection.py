@@ -1,5 +1,5 @@
-"""aiohttp's server connection, with what it has no setting for: a deadline for request heads, a cap on how many
-connections there are, a bound on an unfinished head, and its own errors as problem documents.
+"""aiohttp's protocol for the general lane, with what it has no setting for: a deadline for request heads, a bound on
+an unfinished head, a look at every byte before its parser, and its own errors as problem documents.
 """
 
 from __future__ import annotations
@@ -8,20 +8,26 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 
-from gateway.http.refusal import Refusal, render
+from gateway.http.refusal import Refusal
 from gateway.http.scanner import Scanner
+from gateway.server.own_answer import refusal_answer
+
+if TYPE_CHECKING:
+    from gateway.server.client import ClientConnection
 
 # What aiohttp's parser itself may hold of one line; the exact limits are checked once the head is whole.
 _PARSER_SLACK = 2
 # How long a refused client may go on sending: to close while its bytes are unread is a reset, which can take the
 # answer with it (RFC 9112 §9.6).
 _LINGER_S = 1.0
+# Never: idle connections are ended by the listener's sweep, which knows of both lanes.
+_KEEPALIVE_S = 10.0 * 365 * 24 * 3600
 _JUNK = b"\0"
 # A chunked body shows only as it comes whether it is one. A short one is looked at whole before anybody is asked: it
 # comes with its head, or right behind it. A longer or slower one streams.
@@ -40,14 +46,9 @@ class Limits:
     max_connections: int
 
 
-class Gauge(Protocol):
-    """Where the number of open connections is kept."""
-
-    connections: int
-
-
 class Connection(web.RequestHandler):
-    """One client connection. `head_is_whole` and `exchange_is_over` are called by the lane around each request.
+    """The part of `client` that is in the general lane's hands. The lane calls `head_is_whole` and `exchange_is_over`
+    around each request.
 
     `refused` records what was refused before there was a request, and from whom, and gives it an id.
     """
@@ -58,7 +59,7 @@ class Connection(web.RequestHandler):
         *,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        gauge: Gauge,
+        client: ClientConnection,
         refused: Callable[[Refusal, str], str],
     ) -> None:
         super().__init__(
@@ -66,17 +67,16 @@ class Connection(web.RequestHandler):
             loop=loop,
             access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for: no log of its own
             auto_decompress=False,  # bodies pass as they are
-            keepalive_timeout=limits.idle_timeout_s,
+            keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGER_S,
             max_line_size=limits.max_header_bytes * _PARSER_SLACK,
             max_field_size=limits.max_header_bytes * _PARSER_SLACK,
             # The parser tells too many fields from nonsense by its text alone; the size limits stop it first.
             max_headers=limits.max_header_bytes,
         )
+        self.client = client
         self._limits = limits
-        self._gauge = gauge
         self._refused = refused
-        self._is_counted = False
         self._scanner = Scanner(limits.max_header_bytes)
         self._is_spoiled = False  # nothing more of what comes is a request
         self._expects_head = True  # what comes next is the head of a request
@@ -85,55 +85,34 @@ class Connection(web.RequestHandler):
         self._has_line = False  # whether that line is whole
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
-        self._reader_deadline: asyncio.TimerHandle | None = None  # while the client takes nothing more
         self._body: StreamReader | None = None  # of the request under way
         self._settling: asyncio.Future[None] | None = None
         self._ahead_bytes = 0  # what came behind that request before it was answered
         self._is_draining = False
+        self._has_broken_body = False  # nothing behind it is a request
 
     @property
     def is_active(self) -> bool:
         """Whether a request is under way, or has begun to arrive."""
         return self.transport is not None and (not self._expects_head or self._head_bytes > 0)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._gauge.connections += 1
-        self._is_counted = True
-        super().connection_made(transport)
-        if self._gauge.connections > self._limits.max_connections:
-            # Beyond the cap nothing is read: what is open already is served first.
-            self.force_close()
+    @property
+    def is_idle(self) -> bool:
+        """Whether the next byte begins a request, and nothing is left to do before it."""
+        waiter = self._waiter
+        return (
+            self._expects_head
+            and not self._head_bytes
+            and waiter is not None
+            and not waiter.done()
+            and not (self._is_spoiled or self._force_close or self._close)
+        )
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._is_counted:
-            self._gauge.connections -= 1
-            self._is_counted = False
         self._drop_deadline()
-        for deadline in (self._last_deadline, self._reader_deadline):
-            if deadline is not None:
-                deadline.cancel()
+        if self._last_deadline is not None:
+            self._last_deadline.cancel()
         super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._await_reader(None)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._reader_deadline is not None:
-            self._reader_deadline.cancel()
-            self._reader_deadline = None
-
-    def _await_reader(self, unread_before: int | None) -> None:
-        """Give the client up that has taken nothing of its answer for as long as a connection may be idle."""
-        self._reader_deadline = None
-        if self.transport is None or self._upgraded:
-            return
-        unread = self.transport.get_write_buffer_size()
-        if unread_before is not None and unread >= unread_before:
-            self.transport.abort()
-            return
-        self._reader_deadline = self._loop.call_later(self._limits.idle_timeout_s, self._await_reader, unread)
 
     def data_received(self, data: bytes) -> None:
         if self._force_close or self._is_spoiled:
@@ -205,6 +184,10 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
         _ = message  # quotes what the client sent
+        if self._has_broken_body:
+            # The request that it was part of has its answer, or this would not be reached; there is no other to give.
+            self.client.cut_gently()
+            return Said()
         refusal = self._parser_refusal(exc)
         if status != HTTPStatus.BAD_REQUEST:
             self.logger.error("the gateway failed on a request", exc_info=exc)
@@ -244,7 +227,7 @@ class Connection(web.RequestHandler):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer without a request: what came is no head yet. The connection ends with it."""
         if self.transport is not None and not self._force_close:
-            self.answer_last(wire_form(refusal, self._refused(refusal, self._peer())))
+            self.answer_last(refusal_answer(refusal, self._refused(refusal, self.client.peer), connection="close")[0])
 
     def answer_last(self, wire: bytes) -> None:
         """Send these bytes as they are, and end the connection so that they arrive."""
@@ -263,6 +246,7 @@ class Connection(web.RequestHandler):
     def _notice_broken_body(self) -> None:
         """What could not be parsed is put into the queue, and the body that it was part of would wait for ever."""
         if self._messages and self._body is not None and not self._body.is_eof():
+            self._has_broken_body = True
             self._body.set_exception(web.RequestPayloadError("the body is broken"))
             self._body.feed_eof()
 
@@ -285,10 +269,6 @@ class Connection(web.RequestHandler):
         if self._ahead_bytes > self._ahead_max:
             self._pause_transport_reading()
 
-    def _peer(self) -> str:
-        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return str(peer[0]) if isinstance(peer, tuple) else ""
-
     def _drop_deadline(self) -> None:
         if self._head_deadline is not None:
             self._head_deadline.cancel()
@@ -296,22 +276,19 @@ class Connection(web.RequestHandler):
 
 
 class Said(web.StreamResponse):
-    """Stands for an answer that is on the wire already; aiohttp is told that there is nobody to send one to."""
+    """Stands for an answer that is on the wire already."""
+
+    def __init__(self, *, keeps_alive: bool = False) -> None:
+        super().__init__()
+        self._keeps_alive = keeps_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether aiohttp is to wait for another request."""
+        return self._keeps_alive
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        _ = request
-        raise ConnectionResetError("the answer has been given")
+        """There is nothing to send."""
 
-
-def wire_form(refusal: Refusal, request_id: str) -> bytes:
-    """A refusal as the bytes of a last answer on its connection."""
-    rendered = render(refusal, request_id)
-    fields: list[tuple[str, Any]] = [
-        *rendered.headers,
-        ("Content-Length", len(rendered.body)),
-        ("X-Request-Id", request_id),
-        ("Connection", "close"),
-    ]
-    phrase = HTTPStatus(rendered.status).phrase
-    lines = [f"HTTP/1.1 {rendered.status} {phrase}", *(f"{name}: {value}" for name, value in fields), "", ""]
-    return "\r\n".join(lines).encode() + rendered.body
+    async def write_eof(self, data: bytes = b"") -> None:
+        """It has ended."""

@@ -183,6 +183,9 @@ class Channel:
                 self._send({"id": message["id"], "failure": str(error)})
 
     async def _ended(self) -> None:
+        # What came last may have come together with the end, as a goodbye does; a task that is cancelled before its
+        # first step never takes it.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -28,26 +28,35 @@ class RouteCors(AbstractRouterAdapter):
     """The adapter of one application."""
 
     def __init__(self, app: web.Application) -> None:
+        self._app = app
         self._preflight_handler: Any = None
         self._config = aiohttp_cors.CorsConfig(app, router_adapter=self)
         self._config.add(None)
         app.on_response_prepare.append(_finish)
 
-    def matched(self, request: web.Request, route: GatedRoute) -> None:
-        """Tell which route a request belongs to, before a response to it is prepared."""
+    async def fields(
+        self, request: web.Request, route: GatedRoute, *, is_preflight: bool = False
+    ) -> list[tuple[str, str]]:
+        """What every answer to a request for `route` says of CORS; but for the answer to a preflight itself."""
         request[_ROUTE] = route
+        request[_PREFLIGHT] = is_preflight
+        if route.config.cors is None:
+            return []
+        # The library adds its fields to a response; this one goes nowhere.
+        response = web.StreamResponse()
+        await self._app.on_response_prepare.send(request, response)
+        return list(response.headers.items())
 
     async def preflight(self, request: web.Request, route: GatedRoute) -> web.StreamResponse | Refusal:
-        """The answer to a preflight for `route`."""
-        self.matched(request, route)
-        request[_PREFLIGHT] = True
+        """The answer to a preflight for `route`, after `fields`."""
         try:
             response: web.StreamResponse = await self._preflight_handler(request)
         except web.HTTPForbidden:
             # Its text quotes what the client sent; ours does not.
             return challenge("forbidden", "the origin, the method or a header is not allowed here")
         response.set_status(204)
-        _name_all_that_is_allowed(response, _cors_of(request))
+        _name_all_that_is_allowed(response, route.config.cors)
+        await _finish(request, response)
         return response
 
     # What follows is called by aiohttp-cors.
@@ -95,8 +104,9 @@ def _cors_of(request: web.Request) -> Cors:
     return cors
 
 
-def _name_all_that_is_allowed(response: web.StreamResponse, cors: Cors) -> None:
+def _name_all_that_is_allowed(response: web.StreamResponse, cors: Cors | None) -> None:
     """A browser keeps what it is told for `max_age`; the library names no more than it was asked for."""
+    assert cors is not None  # else there is no preflight
     if _ANY not in cors.allow_methods:
         response.headers["Access-Control-Allow-Methods"] = ", ".join(cors.allow_methods)
     if cors.allow_headers and _ANY not in cors.allow_headers:

@@ -12,12 +12,17 @@ _PER_CONNECTION = 2
 _BESIDES = 256
 
 
+def descriptors_for(max_connections: int) -> int:
+    """How many files a worker may have open when all its connections are."""
+    return max_connections * _PER_CONNECTION + _BESIDES
+
+
 def allow_descriptors(max_connections: int) -> None:
     """Raise this process's limit as far as it may; what is missing even for clients is said in the log."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return
-    wanted = max_connections * _PER_CONNECTION + _BESIDES
+    wanted = descriptors_for(max_connections)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 import ssl
 from collections.abc import Mapping
@@ -14,21 +13,22 @@ from typing import Any, Protocol
 from gateway.authn.bearer import Token
 from gateway.authn.purge import Purge
 from gateway.config.model import Config, Server
-from gateway.server.backend_client import BackendClient
-from gateway.server.connection import Gauge, Limits
+from gateway.server.backends.client import Backends
+from gateway.server.client import Gauge
+from gateway.server.connection import Limits
 from gateway.server.descriptors import allow_descriptors
 from gateway.server.exchange import Exchange
 from gateway.server.explain import explain
-from gateway.server.forwarding import Forwarder
-from gateway.server.header_bytes import keep_header_bytes
+from gateway.server.fast_lane import FastLane
 from gateway.server.instance import Readiness
-from gateway.server.lane import Recorder
 from gateway.server.listener import Listener
+from gateway.server.request_id import RequestIds
 from gateway.server.running import Running, Watch, assemble, release, retire
+from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
+from gateway.server.turn import Recorder, Turns
 
 _logger = logging.getLogger(__name__)
-_REQUEST_ID_BYTES = 16
 
 
 class Observer(Watch, Recorder, Gauge, Protocol):
@@ -46,7 +46,9 @@ class Engine:
         self._running: Running | None = None
         self._retiring: dict[asyncio.Task[None], Running] = {}
         self._listener: Listener | None = None
-        self._client: BackendClient | None = None
+        self._backends: Backends | None = None
+        self._sweep: Sweep | None = None
+        self._fast_lane: FastLane | None = None
         self._tls: ssl.SSLContext | None = None
         self._is_draining = False
         self._was_ready = False
@@ -59,20 +61,15 @@ class Engine:
 
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
-        keep_header_bytes()
         server = config.server
         allow_descriptors(server.max_connections)
         self._tls = _context(server)
         self._running = await assemble(config, self._observer, self._on_purge)
-        self._client = BackendClient()
-        self._listener = Listener(
-            lambda: self.running,
-            Forwarder(self._client),
-            self._observer,
-            self._observer,
-            _limits(server),
-            _new_request_id,
-        )
+        self._backends = Backends(lambda: self.running.config.server.max_connections)
+        turns = Turns(lambda: self.running, self._observer, RequestIds().new)
+        self._fast_lane = FastLane(turns, self._backends)
+        self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
+        self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
         await self._listener.start(self._sock, self._tls)
 
     async def apply(self, config: Config) -> None:
@@ -87,7 +84,9 @@ class Engine:
             self._tls.load_cert_chain(config.server.tls.certificate, config.server.tls.key)
         allow_descriptors(config.server.max_connections)
         if self._listener is not None:
-            self._listener.limit(_limits(config.server))
+            self._listener.adjust(_limits(config.server), self._fast(config.server))
+        if self._sweep is not None:
+            self._sweep.adjust(config)
         self._running = new
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
@@ -148,8 +147,13 @@ class Engine:
         for _, old in retiring:
             await release(old, running)
         await release(running, None)
-        if self._client is not None:
-            await self._client.close()
+        if self._sweep is not None:
+            self._sweep.stop()
+        if self._backends is not None:
+            self._backends.close()
+
+    def _fast(self, server: Server) -> FastLane | None:
+        return self._fast_lane if server.fast_path else None
 
     def _on_purge(self, purge: Purge) -> int:
         if self._running is None:
@@ -181,7 +185,3 @@ def _limits(server: Server) -> Limits:
         max_headers=server.max_headers,
         max_connections=server.max_connections,
     )
-
-
-def _new_request_id() -> str:
-    return secrets.token_hex(_REQUEST_ID_BYTES)

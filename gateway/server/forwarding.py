@@ -1,49 +1,36 @@
-"""Carrying an allowed request to a backend of its route and the answer back, streaming both ways.
+"""Carrying an allowed request of the general lane to a backend of its route: the body out, the answer relayed back.
 
-Decides nothing about who may pass. What it owes to both ends: a body that breaks is seen by the client as an abort,
-never as an end; nothing is sent twice after a byte of an answer came; a client that leaves cancels the backend's
-request.
+Decides nothing about who may pass. Nothing is sent twice after a byte of an answer came; a client that leaves cancels
+the backend's request.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
+from collections.abc import Iterable
+from typing import cast
 
-import aiohttp
 from aiohttp import web
-from multidict import CIMultiDict
 
 from gateway.config.upstream import Backend
-from gateway.gate import GatedRoute
-from gateway.http.framing import answer_problem, declared_length, has_body
-from gateway.http.headers import Pairs, nominated, response_to_client, values_of
+from gateway.http.answer_head import field_line
+from gateway.http.headers import Pairs, nominated, values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow
-from gateway.server.backend_client import (
-    BackendClient,
-    BackendError,
-    BackendTimeoutError,
-    BackendUnreachableError,
-    Informational,
-    body_of,
-    pairs,
-)
-from gateway.server.body import BodyFault, RequestBody
+from gateway.server.backends.client import Backends
+from gateway.server.backends.connection import BackendConnection
+from gateway.server.backends.errors import BackendError, BackendTimeoutError, BackendUnreachableError
+from gateway.server.body import BodyError, BodyFault, RequestBody
+from gateway.server.connection import Connection
 from gateway.server.exchange import Exchange
-from gateway.server.header_bytes import serialize
-from gateway.server.passing import PassedResponse, SwitchedResponse
-from gateway.server.tunnel import tunnel
+from gateway.server.fields import pairs
+from gateway.server.relay import Relay
+from gateway.server.request_head import request_head
+from gateway.server.rotation import Rotation
+from gateway.server.tunnel import Tap
 
 # RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-_SWITCHING_PROTOCOLS = 101
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _REFUSAL_OF_FAULT = {
     BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
     BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
@@ -51,133 +38,162 @@ _REFUSAL_OF_FAULT = {
 }
 
 
-@dataclass(slots=True)
-class Rotation:
-    """Round robin over each route's backends; per worker, and anew with each configuration."""
-
-    _turns: dict[str, count[int]] = field(default_factory=dict)
-
-    def next(self, route: GatedRoute) -> Backend:
-        backends = route.config.backend
-        turn = self._turns.setdefault(route.name, count())
-        return backends[next(turn) % len(backends)]
-
-
 class Forwarder:
-    """Shared by all exchanges of a worker."""
+    """Shared by all exchanges of the general lane."""
 
-    def __init__(self, client: BackendClient) -> None:
-        self._client = client
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
 
     async def forward(
-        self, request: web.Request, allow: Allow, rotation: Rotation, exchange: Exchange, *, idle_timeout_s: float
-    ) -> web.StreamResponse | Refusal:
-        """The answer, already sent to the client, or a refusal to be sent where no answer could be passed on.
+        self,
+        request: web.Request,
+        allow: Allow,
+        rotation: Rotation,
+        exchange: Exchange,
+        more_fields: Iterable[tuple[str, str]],
+        *,
+        keeps_alive: bool,
+        idle_timeout_s: float,
+    ) -> bool | Refusal:
+        """Relay the answer with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
 
         A client that sends nothing of its body for `idle_timeout_s` is given up.
         """
         body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s)
+        retries = allow.route.config.retries if request.method in IDEMPOTENT else 0
+        more = b"".join(field_line(name, value) for name, value in more_fields)
         try:
-            upstream = await self._send_with_retries(request, allow, rotation, body, exchange)
-        except BackendError as error:
-            if body.fault is not None:
-                return _REFUSAL_OF_FAULT[body.fault]
-            return _refusal_of(error)
-        finally:
-            exchange.bytes_received = body.received_bytes
-        try:
-            return await self._pass_on(request, upstream, allow, exchange)
+            while True:
+                attempt = _Attempt(request, allow, body, exchange, more, keeps_alive=keeps_alive)
+                error = await attempt.run(self._backends, rotation.next(allow.route))
+                if not isinstance(error, BackendUnreachableError) or retries == 0 or body.is_touched:
+                    break  # a body that was begun is gone: it streamed through and can not be sent again
+                retries -= 1
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
-            # An answer that was read to its end has given its connection back; another one's is closed.
-            upstream.close()
+        relay = attempt.relay
+        if error is None:
+            return relay.keeps_alive
+        return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(error)
 
-    async def _send_with_retries(
-        self, request: web.Request, allow: Allow, rotation: Rotation, body: RequestBody, exchange: Exchange
-    ) -> aiohttp.ClientResponse:
-        retries = allow.route.config.retries if request.method in _IDEMPOTENT else 0
-        while True:
-            started = time.monotonic()
-            try:
-                return await self._send(request, allow, rotation.next(allow.route), body)
-            except BackendUnreachableError:
-                # A body that was begun is gone: it streamed through and can not be sent again.
-                if retries == 0 or body.is_touched:
-                    raise
-                retries -= 1
-            finally:
-                exchange.backend_s = time.monotonic() - started
 
-    async def _send(
-        self, request: web.Request, allow: Allow, backend: Backend, body: RequestBody
-    ) -> aiohttp.ClientResponse:
-        """One attempt: sent, and the head of the answer found sound."""
-        config = allow.route.config
-        loop = asyncio.get_running_loop()
+class _Attempt:
+    """One request sent to one backend."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        allow: Allow,
+        body: RequestBody,
+        exchange: Exchange,
+        more: bytes,
+        *,
+        keeps_alive: bool,
+    ) -> None:
+        self._request = request
+        self._allow = allow
+        self._body = body
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[BackendError | None] = self._loop.create_future()
+        self._connection: BackendConnection | None = None
+        assert isinstance(request.protocol, Connection)  # the listener makes no others
+        self._client = request.protocol.client
+        self.relay = Relay(
+            self._client,
+            allow.route,
+            exchange,
+            request.method,
+            self._set_over,
+            self._loop,
+            is_http10=request.version < (1, 1),
+            keeps_alive=keeps_alive,
+            more_fields=more,
+            switch=self._switch if wants_websocket(request) else None,
+        )
+
+    async def run(self, backends: Backends, backend: Backend) -> BackendError | None:
+        """What kept the answer from being passed on, if anything did."""
+        config = self._allow.route.config
         try:
-            async with asyncio.timeout(None) as deadline:
-                is_waiting = True
-
-                def restart() -> None:
-                    if is_waiting:
-                        deadline.reschedule(loop.time() + config.timeout)
-
-                def suspend() -> None:
-                    if is_waiting:
-                        deadline.reschedule(None)
-
-                # While the client's next bytes are awaited the backend owes nothing; otherwise its time is running.
-                body.on_waiting, body.on_passed = suspend, restart
-                try:
-                    upstream = await self._client.send(
-                        request.method,
-                        backend,
-                        allow.path_and_query,
-                        _fields(request, allow, backend, body),
-                        body=body.chunks() if body.exists else None,
-                        connect_timeout_s=config.connect_timeout,
-                        on_sent=restart,
-                        on_informational=_relay(request, allow.route),
-                        problem_of=partial(_problem, request),
-                    )
-                finally:
-                    is_waiting = False
-        except TimeoutError:
-            raise BackendTimeoutError("no response headers within timeout") from None
-        return upstream
-
-    async def _pass_on(
-        self, request: web.Request, upstream: aiohttp.ClientResponse, allow: Allow, exchange: Exchange
-    ) -> web.StreamResponse:
-        fields = pairs(upstream.raw_headers)
-        kept = response_to_client(fields, allow.route.response_rules)
-        if upstream.status == _SWITCHING_PROTOCOLS:
-            return await _switch(request, upstream, kept, exchange)
-        length = declared_length(fields)
-        if length is not None:
-            kept.append(("Content-Length", length))
-        response = PassedResponse(upstream.status, upstream.reason or "", kept)
-        if length is None and request.version < (1, 1) and has_body(request.method, upstream.status):
-            response.force_close()  # the end of the body; aiohttp would wait for another request
-        await response.prepare(request)
-        exchange.status = upstream.status
-        if not has_body(request.method, upstream.status):
-            await response.write_eof()
-            return response
-        connection = upstream.connection
-        if connection is not None and connection.protocol is not None:
-            connection.protocol.read_timeout = allow.route.config.read_timeout
-            connection.protocol.start_timeout()
+            connection = await backends.pool(backend).acquire(config.connect_timeout)
+        except BackendError as error:
+            return error
+        self._connection = connection
+        sent = self._body.whole()
+        head = request_head(self._request.method, backend, self._allow, self._framing())
         try:
-            async for chunk in body_of(upstream):
-                await response.write(chunk)
-                exchange.bytes_sent += len(chunk)
-            await response.write_eof()
-        except (aiohttp.ClientError, TimeoutError):
-            is_gone = request.transport is None or request.transport.is_closing()
-            exchange.reason = "the client left" if is_gone else "the backend's answer broke off"
-            abort(request)
-        return response
+            self.relay.begin(connection, head + (sent or b""), is_whole=sent is not None)
+            if sent is not None:
+                return await self._over
+            return await self._upload(connection)
+        finally:
+            if not self._over.done() or self._over.cancelled():
+                # Cancelled: the client has left, or the gateway is leaving.
+                if self._client.is_tunnel:
+                    self.relay.end_tunnel()
+                else:
+                    self.relay.abandon()
+
+    async def _upload(self, connection: BackendConnection) -> BackendError | None:
+        sending = self._loop.create_task(self._send_body(connection))
+        try:
+            await asyncio.wait((sending, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and (fault := sending.exception()) is not None:
+                if not isinstance(fault, BodyError):
+                    raise fault
+                return self._give_up(fault)
+            # An answer that comes before the end of the body is passed on while that goes on.
+            return await self._over
+        finally:
+            sending.cancel()
+            await asyncio.wait((sending,))
+
+    async def _send_body(self, connection: BackendConnection) -> None:
+        timeout_s = self._allow.route.config.timeout
+        body = self._body
+        # While the client's next bytes are awaited the backend owes nothing; otherwise its time is running.
+        body.on_waiting = lambda: connection.await_answer(None)
+        body.on_passed = lambda: connection.await_answer(timeout_s)
+        room = asyncio.Event()
+        self.relay.on_room = room.set
+        async for chunk in body.chunks():
+            connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if body.length is None else chunk)
+            while not connection.is_writable:
+                room.clear()
+                await room.wait()
+        connection.write(b"0\r\n\r\n" if body.length is None else b"", is_last=True)
+
+    def _give_up(self, fault: BodyError) -> BackendError | None:
+        """The body can not be had to its end: the backend must not take what it has for a request."""
+        self.relay.abandon()
+        if self.relay.has_begun:
+            self.relay.keeps_alive = False
+            self._exchange.reason = "the request's body broke off"
+            self._client.abort(by_reset=self._request.version < (1, 1))
+            return None
+        return BackendError(str(fault))
+
+    def _framing(self) -> str:
+        body = self._body
+        if wants_websocket(self._request):
+            return "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        if body.exists and body.length is None:
+            return "Transfer-Encoding: chunked\r\n"
+        if body.exists or values_of(self._allow.case.request.headers, "content-length"):
+            return f"Content-Length: {body.length or 0}\r\n"
+        return ""
+
+    def _switch(self) -> None:
+        transport = cast("asyncio.Transport", self._request.transport)
+        assert self._connection is not None  # it has just sent a 101
+        self._client.is_tunnel = True
+        tap = Tap(transport, self._connection, self.relay, self._exchange)
+        self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets
+
+    def _set_over(self, error: BackendError | None) -> None:
+        if not self._over.done():
+            self._over.set_result(error)
 
 
 def wants_websocket(request: web.Request) -> bool:
@@ -185,6 +201,8 @@ def wants_websocket(request: web.Request) -> bool:
 
     Nor is one with a body, of which backends may take more or less for the first bytes of the new protocol.
     """
+    if "Upgrade" not in request.headers:
+        return False
     if request.method != "GET" or request.version < (1, 1) or request.body_exists:
         return False
     return _names_websocket(pairs(request.raw_headers))
@@ -196,62 +214,7 @@ def _names_websocket(fields: Pairs) -> bool:
     return protocols == ["websocket"] and "upgrade" in nominated(fields)
 
 
-def _problem(request: web.Request, status: int, reason: str, version: tuple[int, int], fields: Pairs) -> str | None:
-    if status == _SWITCHING_PROTOCOLS:
-        if not wants_websocket(request):
-            return "101 to a request that asked for no upgrade"
-        if not _names_websocket(fields):
-            return "101 to another protocol than asked for"
-    return answer_problem(status, version, fields, reason)
-
-
-def abort(request: web.Request) -> None:
-    """End the client's connection so that a body cut short is not taken for a whole one (RFC 9112 §8)."""
-    if request.transport is None:
-        return
-    sock = request.transport.get_extra_info("socket")
-    if request.version < (1, 1) and sock is not None:
-        # The end of the connection is the end of the body there: only a reset says that it was none.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()
-
-
-def _fields(request: web.Request, allow: Allow, backend: Backend, body: RequestBody) -> list[tuple[str, str]]:
-    keeps_host = allow.route.config.preserve_host and allow.case.target is not None
-    host = allow.case.target.authority if keeps_host and allow.case.target else backend.authority
-    fields = [("Host", host), *allow.headers]
-    lengths = values_of(allow.case.request.headers, "content-length")
-    if body.exists and lengths:
-        fields.append(("Content-Length", lengths[0]))
-    if wants_websocket(request):
-        fields += [("Connection", "Upgrade"), ("Upgrade", "websocket")]
-    return fields
-
-
-def _relay(request: web.Request, route: GatedRoute) -> Informational:
-    async def relay(status: int, reason: str, fields: Pairs) -> None:
-        """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
-        if request.version < (1, 1) or status == 100 or request.transport is None:  # noqa: PLR2004
-            return
-        kept = response_to_client(fields, route.response_rules)
-        request.transport.write(serialize(f"HTTP/1.1 {status} {reason}", CIMultiDict(kept)))
-
-    return relay
-
-
-async def _switch(
-    request: web.Request, upstream: aiohttp.ClientResponse, kept: Pairs, exchange: Exchange
-) -> web.StreamResponse:
-    upgrade: Mapping[str, str] = {"Connection": "Upgrade", "Upgrade": "websocket"}
-    response = SwitchedResponse(_SWITCHING_PROTOCOLS, upstream.reason or "", [*kept, *upgrade.items()])
-    response.force_close()
-    await response.prepare(request)
-    exchange.status = _SWITCHING_PROTOCOLS
-    await tunnel(request, upstream, exchange)
-    return response
-
-
-def _refusal_of(error: BackendError) -> Refusal:
+def refusal_of(error: BackendError) -> Refusal:
     if isinstance(error, BackendTimeoutError):
         return Refusal("gateway_timeout", "the backend did not answer in time", reason=str(error))
     return Refusal("bad_gateway", "the backend could not be reached or gave no valid answer", reason=str(error))

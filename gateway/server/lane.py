@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import Protocol, assert_never
+from collections.abc import Iterable
+from typing import assert_never
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from gateway.http.refusal import Refusal, render
+from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
-from gateway.server.backend_client import pairs
 from gateway.server.body import expects_continue
-from gateway.server.connection import Connection, Said, wire_form
+from gateway.server.connection import Connection, Said
 from gateway.server.cors import RouteCors
-from gateway.server.exchange import Exchange
-from gateway.server.forwarding import Forwarder, abort
-from gateway.server.passing import drop_additions
-from gateway.server.running import Running
+from gateway.server.fields import pairs
+from gateway.server.forwarding import Forwarder
+from gateway.server.own_answer import own_answer, refusal_answer, staleness
+from gateway.server.turn import Turn, Turns
 
 _logger = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ _logger = logging.getLogger(__name__)
 _DRAINED_BYTES_MAX = 2**16
 _VERSIONS = (HttpVersion10, HttpVersion11)
 # After these, what follows on the connection may not be what it seems.
-_UNTRUSTED_FRAMING = frozenset(
+UNTRUSTED_FRAMING = frozenset(
     {
         "invalid_request",
         "invalid_target",
@@ -44,73 +42,38 @@ _UNTRUSTED_FRAMING = frozenset(
 )
 
 
-class Recorder(Protocol):
-    """Who is told of every exchange; must neither block nor raise."""
-
-    requests_in_flight: int
-
-    def finished(self, exchange: Exchange) -> None: ...
-
-
 class Lane:
-    """Handles the requests of one application. `current` gives the configuration in force."""
+    """Handles the requests of one application."""
 
-    def __init__(
-        self,
-        app: web.Application,
-        current: Callable[[], Running],
-        forwarder: Forwarder,
-        recorder: Recorder,
-        new_request_id: Callable[[], str],
-    ) -> None:
-        self._current = current
+    def __init__(self, app: web.Application, turns: Turns, forwarder: Forwarder) -> None:
+        self._turns = turns
         self._forwarder = forwarder
-        self._recorder = recorder
-        self._new_request_id = new_request_id
         self._cors = RouteCors(app)
-        self.is_draining = False
-        app.on_response_prepare.append(self._finish_head)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         connection = request.protocol
-        if isinstance(connection, Connection):
-            connection.head_is_whole(request.content)
-        running = self._current()
-        running.exchanges += 1
-        self._recorder.requests_in_flight += 1
-        started = time.monotonic()
+        assert isinstance(connection, Connection)  # the listener makes no others
+        connection.head_is_whole(request.content)
         head = self._head(request)
-        exchange = Exchange(
-            head.new_request_id, head.method, request.raw_path.partition("?")[0], head.peer, time.time()
-        )
-        request[_EXCHANGE] = exchange
+        turn = self._turns.begin(head.new_request_id, head.method, request.raw_path.partition("?")[0], head.peer)
+        answering = _Answering(request, connection, turn)
         try:
-            return await self._answer(request, running, head, exchange)
+            return Said(keeps_alive=await self._answer(answering, head))
         except ConnectionError:
             # The client is gone; there is nobody to tell, and it is no fault of ours, for which aiohttp would take it.
-            abort(request)
+            connection.client.cut()
             return Said()
         except Exception:
             # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
             _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
-            if request.writer.output_size > 0:
-                abort(request)
-                raise
-            return self._refuse(request, Refusal("internal_error", "the gateway failed on this request"), exchange)
+            if turn.exchange.status:
+                connection.client.cut()
+                return Said()
+            return Said(keeps_alive=answering.refuse(Refusal("internal_error", "the gateway failed on this request")))
         finally:
-            exchange.duration_s = time.monotonic() - started
-            running.exchanges -= 1
-            self._recorder.requests_in_flight -= 1
-            self._recorder.finished(exchange)
-            if isinstance(connection, Connection):
-                connection.exchange_is_over()
-
-    def refused(self, refusal: Refusal, client: str) -> str:
-        """Record the refusal of what never became a request; returns the id it is known by."""
-        exchange = Exchange(self._new_request_id(), "", "", client, time.time())
-        exchange.status, exchange.code = refusal.status, refusal.code
-        self._recorder.finished(exchange)
-        return exchange.request_id
+            turn.end()
+            connection.exchange_is_over()
+            connection.client.exchange_is_over()
 
     def _head(self, request: web.Request) -> Request:
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
@@ -121,90 +84,103 @@ class Lane:
             peer=peer[0] if isinstance(peer, tuple) else "",
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
-            new_request_id=self._new_request_id(),
+            new_request_id=self._turns.new_request_id(),
         )
 
-    async def _answer(
-        self, request: web.Request, running: Running, head: Request, exchange: Exchange
-    ) -> web.StreamResponse:
+    async def _answer(self, answering: _Answering, head: Request) -> bool:
+        """Whether the connection goes on."""
+        request, turn = answering.request, answering.turn
         if await _has_broken_body(request):
-            return self._refuse(request, Refusal("invalid_request", "the body is broken"), exchange)
-        decision = await self._decide(running, head, exchange)
-        case = decision.case
-        exchange.request_id, exchange.client = case.request_id, case.caller.address
-        exchange.provider = case.provider
-        if case.target is not None:
-            exchange.path = case.target.path
-        if case.route is not None:
-            exchange.route = case.route.name
-            self._cors.matched(request, case.route)
-        if case.facts is not None:
-            exchange.subject, exchange.client_id = (
-                _name(case.facts.claims.get("sub")),
-                _name(case.facts.claims.get("client_id")),
+            return answering.refuse(Refusal("invalid_request", "the body is broken"))
+        decision = await self._decide(turn, head)
+        turn.tell(decision.case)
+        if decision.case.route is not None:
+            answering.more_fields = await self._cors.fields(
+                request, decision.case.route, is_preflight=isinstance(decision, Preflight)
             )
+            answering.more_fields += staleness(turn.exchange)
         match decision:
             case Refuse():
-                return self._refuse(request, decision.refusal, exchange)
+                return answering.refuse(decision.refusal)
             case Preflight():
                 answer = await self._cors.preflight(request, decision.route)
+                if isinstance(answer, Refusal):
+                    return answering.refuse(answer)
+                return answering.say(answer.status, answer.headers.items())
             case Allow():
-                answer = await self._forwarder.forward(
+                said = await self._forwarder.forward(
                     request,
                     decision,
-                    running.rotation,
-                    exchange,
-                    idle_timeout_s=running.config.server.idle_timeout,
+                    turn.running.rotation,
+                    turn.exchange,
+                    answering.more_fields,
+                    keeps_alive=answering.may_keep_alive,
+                    idle_timeout_s=turn.running.config.server.idle_timeout,
                 )
+                return answering.refuse(said) if isinstance(said, Refusal) else said
             case NeedsFacts():
                 raise AssertionError("a decision that still needs facts was taken for final")
             case _:
                 assert_never(decision)
-        if isinstance(answer, Refusal):
-            return self._refuse(request, answer, exchange)
-        exchange.status = answer.status
-        return answer
 
-    async def _decide(self, running: Running, head: Request, exchange: Exchange) -> Decision:
+    async def _decide(self, turn: Turn, head: Request) -> Decision:
+        running = turn.running
         decision = decide(running.gate, head)
         while isinstance(decision, NeedsFacts):
             found = running.authenticator.remembered(decision.question)
             if found is None:
                 found = await running.desk.ask(decision)
-            exchange.tier, exchange.stale_s = found.tier, found.stale_s
+            turn.exchange.tier, turn.exchange.stale_s = found.tier, found.stale_s
             decision = resume(running.gate, decision, found.answer, time.time())
         return decision
 
-    def _refuse(self, request: web.Request, refusal: Refusal, exchange: Exchange) -> web.StreamResponse:
+
+class _Answering:
+    """What the gateway itself says to one request. `more_fields` go with every answer to it."""
+
+    def __init__(self, request: web.Request, connection: Connection, turn: Turn) -> None:
+        self.request = request
+        self.turn = turn
+        self.more_fields: list[tuple[str, str]] = []
+        self._connection = connection
+
+    @property
+    def may_keep_alive(self) -> bool:
+        # Bytes behind an upgrade that is declined may have been meant for another protocol, and aiohttp's parser
+        # loses what came with the request where that is none it knows.
+        is_last = self._connection.client.is_draining or "Upgrade" in self.request.headers
+        return self.request.keep_alive and not is_last
+
+    def refuse(self, refusal: Refusal) -> bool:
+        exchange = self.turn.exchange
         exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
-        rendered = render(refusal, exchange.request_id)
-        if request.version not in _VERSIONS and isinstance(request.protocol, Connection):
-            # aiohttp answers in the version it was asked in; there is no such answer.
-            request.protocol.answer_last(wire_form(refusal, exchange.request_id))
-            return Said()
-        response = web.Response(status=rendered.status, body=rendered.body, headers=rendered.headers)
-        exchange.bytes_sent = 0 if request.method == "HEAD" else len(rendered.body)
-        if refusal.code in _UNTRUSTED_FRAMING or _has_costly_body(request):
-            response.force_close()
-        return response
+        if self.request.version not in _VERSIONS:
+            # There is no answer in that version; and no telling what else it means.
+            self._connection.answer_last(refusal_answer(refusal, exchange.request_id, connection="close")[0])
+            return False
+        keeps_alive = self.may_keep_alive and not (refusal.code in UNTRUSTED_FRAMING or _has_costly_body(self.request))
+        answer, exchange.bytes_sent = refusal_answer(
+            refusal,
+            exchange.request_id,
+            connection=self._option(keeps_alive=keeps_alive),
+            to_head=self.request.method == "HEAD",
+            more=self.more_fields,
+        )
+        self._connection.client.write(answer)
+        return keeps_alive
 
-    async def _finish_head(self, request: web.Request, response: web.StreamResponse) -> None:
-        """The last hand on every head, refusals and preflights included."""
-        drop_additions(response)
-        exchange = request.get(_EXCHANGE)
-        if exchange is not None:
-            response.headers["X-Request-Id"] = exchange.request_id
-            if exchange.stale_s is not None:
-                response.headers["X-Identity-Stale"] = str(int(exchange.stale_s))
-        is_last = self.is_draining or "Upgrade" in request.headers
-        if is_last and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            # Draining, or bytes behind an upgrade that was declined: they may have been meant for another protocol,
-            # and aiohttp's parser loses what came with the request where that is none it knows.
-            response.force_close()
-            response.headers["Connection"] = "close"
+    def say(self, status: int, fields: Iterable[tuple[str, str]]) -> bool:
+        exchange = self.turn.exchange
+        exchange.status = status
+        keeps_alive = self.may_keep_alive
+        option = self._option(keeps_alive=keeps_alive)
+        self._connection.client.write(own_answer(status, fields, b"", exchange.request_id, connection=option))
+        return keeps_alive
 
-
-_EXCHANGE = web.RequestKey("exchange", Exchange)
+    def _option(self, *, keeps_alive: bool) -> str | None:
+        if not keeps_alive:
+            return "close"
+        return "keep-alive" if self.request.version == HttpVersion10 else None
 
 
 async def _has_broken_body(request: web.Request) -> bool:
@@ -221,7 +197,3 @@ def _has_costly_body(request: web.Request) -> bool:
         return False
     length = request.content_length
     return "Expect" in request.headers or length is None or length > _DRAINED_BYTES_MAX
-
-
-def _name(claim: object) -> str | None:
-    return claim if isinstance(claim, str) else None

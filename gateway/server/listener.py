@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.server.connection import Connection, Gauge, Limits
+from gateway.server.backends.client import Backends
+from gateway.server.client import ClientConnection, FastLane, Gauge, House
+from gateway.server.connection import Connection, Limits
 from gateway.server.forwarding import Forwarder
-from gateway.server.lane import Lane, Recorder
-from gateway.server.running import Running
+from gateway.server.lane import Lane
+from gateway.server.turn import Turns
 
 _BACKLOG = 2048
 _DRAIN_POLL_S = 0.05
@@ -22,65 +24,65 @@ _CUT_S = 0.1
 
 
 class Listener:
-    """Serves on one socket. `start`, then `drain` or `close`; not to be started again."""
+    """Serves on one socket. `start`, then `drain`; not to be started again."""
 
-    def __init__(
-        self,
-        current: Callable[[], Running],
-        forwarder: Forwarder,
-        recorder: Recorder,
-        gauge: Gauge,
-        limits: Limits,
-        new_request_id: Callable[[], str],
-    ) -> None:
-        self._gauge = gauge
-        self._limits = limits
+    def __init__(self, turns: Turns, backends: Backends, gauge: Gauge, limits: Limits, fast: FastLane | None) -> None:
         app = web.Application()
-        self._lane = Lane(app, current, forwarder, recorder, new_request_id)
+        self._lane = Lane(app, turns, Forwarder(backends))
+        self._turns = turns
         # The argument for it is deprecated without another way to have one.
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
+        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, set())
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         await self._runner.setup()
-        manager = self._runner.server
-        assert manager is not None  # setup has made it
-        loop = asyncio.get_running_loop()
-
-        def connect() -> Connection:
-            return Connection(manager, loop=loop, limits=self._limits, gauge=self._gauge, refused=self._lane.refused)
-
-        timeout_s = self._limits.header_timeout_s if tls is not None else None
+        timeout_s = self._house.limits.header_timeout_s if tls is not None else None
         # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
-        self._server = await loop.create_server(
-            connect, sock=sock, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=timeout_s
+        self._server = await self._house.loop.create_server(
+            lambda: ClientConnection(self._house),
+            sock=sock,
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=timeout_s,
         )
 
-    def limit(self, limits: Limits) -> None:
-        """Hold connections that are opened from now on to `limits`."""
-        self._limits = limits
+    def adjust(self, limits: Limits, fast: FastLane | None) -> None:
+        """Hold connections to `limits` from now on, and offer what they send to `fast` first."""
+        self._house.limits = limits
+        self._house.fast = fast
+
+    def sweep(self, now_s: float) -> None:
+        """End the connections that are idle or stuck."""
+        for client in list(self._house.clients):
+            client.sweep(now_s)
 
     async def drain(self, timeout_s: float) -> None:
         """Accept nothing more, let exchanges end for `timeout_s`, then cut what is left."""
-        self._lane.is_draining = True
+        house = self._house
+        house.is_draining = True
         if self._server is not None:
             for _ in range(2):  # a turn to accept what waits in the socket, which closing would reset
                 await asyncio.sleep(0)
             self._server.close()
         # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
-        for connection in self._connections():
-            connection.drain()
+        for client in list(house.clients):
+            client.drain()
         deadline = time.monotonic() + timeout_s
-        while any(one.is_active for one in self._connections()) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
+        while any(one.is_active for one in house.clients) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
             await asyncio.sleep(_DRAIN_POLL_S)
         if self._runner.server is not None:
             await self._runner.server.shutdown(_CUT_S)
+        for client in list(house.clients):
+            client.cut()
         await self._runner.cleanup()
 
-    def _connections(self) -> list[Connection]:
-        found = [] if self._runner.server is None else self._runner.server.connections
-        return [one for one in found if isinstance(one, Connection)]
+    def _general(self, client: ClientConnection) -> Connection:
+        manager = self._runner.server
+        assert manager is not None  # setup has made it
+        house = self._house
+        return Connection(manager, loop=house.loop, limits=house.limits, client=client, refused=self._turns.refused)
 
 
 class _OneRoute(web.UrlDispatcher):

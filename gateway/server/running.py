@@ -28,7 +28,7 @@ from gateway.gate import Gate, compile_gate
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.server.desk import Desk
-from gateway.server.forwarding import Rotation
+from gateway.server.rotation import Rotation
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.

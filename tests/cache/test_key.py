@@ -1,3 +1,5 @@
+import hmac
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,12 @@ KEYS = Keys(b"secret")
 def test_different_pairs_have_different_keys(identity: bytes, token: str, other: bytes, other_token: str) -> None:
     same = (identity, token) == (other, other_token)
     assert (KEYS.key(identity, Token(token)) == KEYS.key(other, Token(other_token))) is same
+
+
+@given(st.binary(), st.text())
+def test_a_key_is_the_hmac_of_the_length_delimited_pair(identity: bytes, token: str) -> None:
+    pair = len(identity).to_bytes(8, "big") + identity + token.encode()
+    assert KEYS.key(identity, Token(token)) == hmac.digest(KEYS._token_key, pair, "sha256")
 
 
 def test_where_the_provider_ends_and_the_token_begins_makes_a_difference() -> None:

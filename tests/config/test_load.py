@@ -2,7 +2,7 @@ import os
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.configuration import PROVIDER, ROUTE, lines, loaded, with_route
 
@@ -609,7 +609,6 @@ NAMED = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(NAMED | VALUES)
 def test_any_structure_gives_a_configuration_or_problems_in_our_words(value):
     problems = []

@@ -166,6 +166,16 @@ def test_messages_are_short_and_show_no_inside():
         assert "hunter22" not in said
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
+def test_an_address_of_loopback_is_one(host):
+    assert values.is_loopback_address(host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "", "0.0.0.0", "::", "192.0.2.1", "127.0.0.1.example.com", "[::1]", "1"])
+def test_nothing_else_is(host):
+    assert not values.is_loopback_address(host)
+
+
 def test_captures_are_cut_out_of_texts():
     [rule] = parse_claim_rules({"t": ["{a}-{b}", "plain", 5]})
     assert rule.accepted == (Template(("", "a", "-", "b", "")), "plain", 5)

@@ -2,7 +2,8 @@ import signal
 import socket
 
 import pytest
-from support.demonstrated import STOP_WITHIN_S, checked, demonstrated, free_base
+from support.demonstrated import checked, demonstrated, free_base
+from support.served import STOP_WITHIN_S
 
 from gateway.demo.guide import pastes
 

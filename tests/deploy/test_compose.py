@@ -7,6 +7,7 @@ import pytest
 from support.deployed import DEPLOY, document, text_with_secrets_in
 
 from gateway.config.load import load_text
+from gateway.server.descriptors import descriptors_for
 
 COMPOSE = document("compose/compose.yaml")
 SERVICES = COMPOSE["services"]
@@ -71,6 +72,10 @@ def test_the_gateways_file_loads_and_fits_the_ports(gateway):
 
 def test_compose_waits_longer_for_the_gateway_than_its_own_shutdown(gateway):
     assert int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) > gateway.server.shutdown_timeout
+
+
+def test_the_gateway_may_open_as_many_files_as_its_connections_need(gateway):
+    assert SERVICES["gateway"]["ulimits"]["nofile"] >= descriptors_for(gateway.server.max_connections)
 
 
 def test_the_gateway_knows_keycloak_by_the_name_in_its_tokens_and_reaches_it_by_another(gateway):

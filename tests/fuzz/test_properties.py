@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fuzz.harness import HARNESSES
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -35,7 +35,7 @@ def words_of(name: str) -> list[bytes]:
 
 @pytest.mark.parametrize("name", HARNESSES)
 def test_the_promises_hold_on_any_bytes(name: str) -> None:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.binary(max_size=120))
     def hold(data: bytes) -> None:
         HARNESSES[name](data)
@@ -45,7 +45,7 @@ def test_the_promises_hold_on_any_bytes(name: str) -> None:
 
 @pytest.mark.parametrize("name", HARNESSES)
 def test_the_promises_hold_on_what_is_made_of_their_own_words(name: str) -> None:
-    @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=300)
     @given(st.lists(st.sampled_from(sorted(words_of(name))), max_size=12).map(b"".join))
     def hold(data: bytes) -> None:
         HARNESSES[name](data)

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from redis import Redis
 from support.backend import Backend
-from support.echoing import IDENTITY, USER_HEADER, echoing_backend, is_refused, marked, passes, reached, said
+from support.echoing import IDENTITY, USER_HEADER, is_refused, marked, passes, reached, said, vouched_backend
 from support.fault_proxy import CLEAR, GARBLED, HALF_CLOSING, RESETTING, SILENT, FaultProxy, Weather
 from support.redis_server import RedisServer, running
-from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, provider_settings
+from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Call, Reply, ScriptedProvider
 from support.wire import request
 
@@ -86,19 +86,14 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
-    recording = echoing_backend()
-    await recording.start()
-    yield recording
-    await recording.stop()
-    assert recording.faults == []
-    assert all(request.values(USER_HEADER) for request in recording.requests), "a request that nobody vouched for"
+    async with vouched_backend() as recording:
+        yield recording
 
 
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways: `/api/**` asks for a token, `/<name>/**` for what `STRICTER` says besides."""
     assert lane == "general"
-    started: list[RunningGateway] = []
 
     async def serve(
         road: FaultProxy | None = None,
@@ -111,24 +106,16 @@ async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
         auths = {"api": {}, **{name: auth for name, (auth, _, _) in STRICTER.items()}}
         default = [{"name": name, "match": {"path": f"/{name}/**"}, "auth": auth} for name, auth in auths.items()]
         shared = {"redis": f"redis://127.0.0.1:{road.port}/0", "secret": CACHE_SECRET} if road is not None else {}
-        gateway = RunningGateway(
+        return await start_one(
             configuration(
                 providers=providers or {"p": provider_settings(provider, issuer=ISSUER)},
                 routes=[{**more, **route} for route in routes or default],
                 cache={**shared, "timeout": REDIS_TIMEOUT, "inactive_ttl": "60s", **cache},
             )
         )
-        started.append(gateway)
-        await gateway.start()
-        return gateway
 
-    yield serve
-    for gateway in started:
-        await gateway.stop()
-        assert gateway.lines.errors == []
-        held = b"".join(gateway.lines.raw)
-        assert CLIENT_SECRET.encode() not in held
-        assert CACHE_SECRET.encode() not in held
+    async with gateways(CLIENT_SECRET, CACHE_SECRET) as start_one:
+        yield serve
 
 
 @pytest.fixture

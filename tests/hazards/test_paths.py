@@ -17,9 +17,9 @@ IDENTITY = {"headers": {"X-User-Id": "sub"}}
 def routes(backend):
     """All on one backend, which is told the route: what it is told and where it is asked must belong together."""
 
-    def route(name, path, auth="none", **keys):
-        told = {"set": {"X-Route": name}}
-        match = {"path": path}
+    def route(name, path, auth="none", methods=None, removed=(), **keys):
+        told = {"set": {"X-Route": name}, "remove": list(removed)}
+        match = {"path": path} if methods is None else {"path": path, "methods": methods}
         return {"name": name, "match": match, "backend": backend.url, "auth": auth, "identity": IDENTITY,
                 "request_headers": told, **keys}  # fmt: skip
 
@@ -32,6 +32,9 @@ def routes(backend):
         route("stripped-slashes", "/ss/**", allow_encoded_slash=True, strip_prefix="/ss"),
         route("rewrite", "/t/{tenant}/**", rewrite="/v2/{tenant}/{**}"),
         route("tenant", "/only/{tenant}", rewrite="/{tenant}/own"),
+        route("reads", "/things/**", methods=["GET"]),
+        route("writes", "/things/**", "required", methods=["POST", "DELETE"]),
+        route("plain", "/plain/**", removed=["X-HTTP-Method-Override"]),
     ]
 
 
@@ -194,8 +197,8 @@ async def test_the_judge_of_spellings_sees_through_them():
     assert resolved("/public/..%3b/%61dmin\\x?y") == ["public", "..", "admin", "x"]
 
 
-def routed(name: bytes, start: bytes, **more: bool) -> bytes:
-    return forwarded(start, b"X-Route: " + name, **{"anonymous": True, **more})
+def routed(name: bytes, start: bytes, *lines: bytes, **more: bool) -> bytes:
+    return forwarded(start, b"X-Route: " + name, *lines, **{"anonymous": True, **more})
 
 
 def public(name: str, came: bytes, went: bytes, *, main: bool = False) -> Case:
@@ -368,7 +371,47 @@ async def test_nothing_in_a_target_becomes_a_header_line(stage, path, breaks):
 @pytest.mark.parametrize("name", ["X-A", "Origin", "X-Request-Id", "X-Forwarded-For", "Via", "Referer", "Cookie"])
 async def test_nothing_in_a_value_becomes_a_header_line(stage, name, value):
     """The last two are characters whose lower bytes are CR and LF, or that some take for a line's end."""
-    wire = head(b"GET /public/x", f"{name}: {value}".encode())
+    line = f"{name}: {value}".encode()
+    wire = head(b"GET /public/x", line)
     seen = await stage.talk(wire, Run(has_token=True, is_split=False, is_second=False))
-    assert len(seen.answers) == 1
-    assert not any(b"\r\nX-Admin" in one.head for one in [*seen.answers, *seen.requests])
+    (answer,), (sent,) = seen.answers, seen.requests
+    assert answer.status == 200
+    lines = sent.head.split(b"\r\n")
+    assert not any(one.lower().startswith(b"x-admin") for one in [*lines, *answer.head.split(b"\r\n")])
+    if name in {"X-Request-Id", "X-Forwarded-For"}:
+        assert value.encode() not in sent.head  # the gateway's own stands there
+    else:
+        assert [one for one in lines if one.startswith(line)]  # every byte, on one line
+
+
+# The method.
+
+GET_THINGS, POST_THINGS = b"GET /things/x", b"POST /things/x"
+OVERRIDES = [b"X-HTTP-Method-Override", b"x-http-method-override", b"X-HTTP-Method", b"X-Method-Override"]
+
+
+@played(
+    *(
+        passed(name.decode(), head(GET_THINGS, name + b": DELETE"), routed(b"reads", GET_THINGS, name + b": DELETE"),
+               asks=False, main=name == OVERRIDES[0])
+        for name in OVERRIDES
+    ),
+    passed("in the query", head(GET_THINGS + b"?_method=DELETE"), routed(b"reads", GET_THINGS + b"?_method=DELETE"),
+           asks=False),
+    passed("removed", head(b"GET /plain/x", b"X-HTTP-Method-Override: DELETE", b"x-http-method-override: PUT",
+                           b"X_HTTP_Method_Override: DELETE", b"x.http.method.override: DELETE"),
+           routed(b"plain", b"GET /plain/x"), asks=False),
+)  # fmt: skip
+async def test_no_header_changes_the_method_that_is_matched_or_sent(stage, case, run):
+    """It is the one of the request line; what a backend makes of such a header is between it and its operator."""
+    await stage.play(case, run)
+
+
+@in_runs("name", [name.decode() for name in OVERRIDES])
+async def test_nor_does_one_lead_to_another_methods_route(stage, name, run):
+    seen = await stage.talk(head(POST_THINGS, f"{name}: GET".encode(), b"Content-Length: 0"), run, methods=("POST",))
+    (answer,) = seen.answers
+    assert answer.status == (200 if run.has_token else 401)
+    assert [(one.method, one.value("X-Route"), one.value("X-User-Id")) for one in seen.requests] == (
+        [("POST", "writes", seen.caller)] if run.has_token else []
+    )

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from support.backend import Backend
 from support.broken_answers import SLOW, Fault
-from support.echoing import IDENTITY, USER_HEADER, echoing_backend, is_refused, marked, passes, reached, said
-from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, provider_settings
+from support.echoing import IDENTITY, is_refused, marked, passes, reached, said, vouched_backend
+from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Raw, Reply, ScriptedProvider
 from support.wire import request
 
@@ -37,19 +37,14 @@ async def provider() -> AsyncIterator[ScriptedProvider]:
 
 @pytest.fixture
 async def backend() -> AsyncIterator[Backend]:
-    recording = echoing_backend()
-    await recording.start()
-    yield recording
-    await recording.stop()
-    assert recording.faults == []
-    assert all(request.values(USER_HEADER) for request in recording.requests), "a request that nobody vouched for"
+    async with vouched_backend() as recording:
+        yield recording
 
 
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways with the routes `/api/**` (a token is required) and `/maybe/**` (optional)."""
     assert lane == "general"
-    started: list[RunningGateway] = []
 
     async def serve(auth: dict[str, Any] | None = None, **provider_keys: Any) -> RunningGateway:
         keys = {"timeout": f"{TIMEOUT_S:g}s", **provider_keys}
@@ -58,16 +53,10 @@ async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
             {"name": "api", "match": {"path": "/api/**"}, "auth": {"mode": "required", **(auth or {})}, **more},
             {"name": "maybe", "match": {"path": "/maybe/**"}, "auth": {"mode": "optional", **(auth or {})}, **more},
         ]
-        gateway = RunningGateway(configuration(providers={"p": provider_settings(provider, **keys)}, routes=routes))
-        started.append(gateway)
-        await gateway.start()
-        return gateway
+        return await start_one(configuration(providers={"p": provider_settings(provider, **keys)}, routes=routes))
 
-    yield serve
-    for gateway in started:
-        await gateway.stop()
-        assert gateway.lines.errors == []
-        assert CLIENT_SECRET.encode() not in b"".join(gateway.lines.raw)
+    async with gateways(CLIENT_SECRET) as start_one:
+        yield serve
 
 
 @pytest.fixture

@@ -25,6 +25,16 @@ def kept(start: bytes = GET) -> bytes:
     return forwarded(start, *ASK[2:])
 
 
+async def answers_to(stage, wire: bytes, run: Run):
+    """What comes until the gateway ends the connection: the answer, and what is behind it."""
+    line = await Line.to(stage.gateway.address)
+    try:
+        await line.send(wire, max(1, len(wire) // 500) if run.is_split else None)
+        return await line.answers(0, ["GET"], until_ended=True)
+    finally:
+        line.close()
+
+
 # Before the token is good.
 
 
@@ -34,12 +44,7 @@ async def test_no_backend_connection_before_the_token_is_good(stage, behind, run
     bad = b"Authorization: Bearer bad\r\n" if run.has_token else b""
     wire = head(b"GET /api/x", *ASK).replace(b"<authorization>\r\n", bad) + BEHIND[behind]
     calls = len(stage.provider.calls)
-    line = await Line.to(stage.gateway.address)
-    try:
-        await line.send(wire, max(1, len(wire) // 500) if run.is_split else None)
-        answers, rest = await line.answers(0, ["GET"], until_ended=True)
-    finally:
-        line.close()
+    answers, rest = await answers_to(stage, wire, run)
     assert [(one.status, one.code) for one in answers] == [(401, "invalid_token" if run.has_token else "token_missing")]
     assert rest == b""
     assert len(stage.backend.connections) == connections
@@ -85,12 +90,7 @@ async def test_bytes_behind_a_declined_upgrade_go_nowhere(stage, behind, run, st
     stage.backend.answers.append(script(ok(b"no", status=status)))
     count = len(stage.backend.requests)
     wire = head(GET, *ASK).replace(b"<authorization>\r\n", b"") + BEHIND[behind]
-    line = await Line.to(stage.gateway.address)
-    try:
-        await line.send(wire, max(1, len(wire) // 500) if run.is_split else None)
-        answers, rest = await line.answers(0, ["GET"], until_ended=True)
-    finally:
-        line.close()
+    answers, rest = await answers_to(stage, wire, run)
     assert ([one.status for one in answers], rest) == ([int(status[:3])], b"")
     sent = stage.backend.requests[count]
     assert sent.connection.received.endswith(sent.head)

@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.observe.lines import PIPE_ATOMIC_BYTES, LineWriter, json_line, rfc3339
@@ -134,7 +134,6 @@ def test_lines_may_come_from_any_thread(pipe):
 LONG = st.text("\x00é\ud800\U0001f600", min_size=1, max_size=3).map(lambda text: text * 2000)
 
 
-@settings(deadline=None)  # other work on the machine is no defect
 @given(st.dictionaries(st.sampled_from("abcdefghij"), st.text(max_size=40) | LONG))
 def test_a_line_is_one_line_of_json_that_one_write_can_hold(values):
     line = json_line(values)

@@ -3,6 +3,7 @@ import json
 import socket
 
 import pytest
+from support.running_gateway import eventually
 
 from gateway.server import control
 from gateway.server.control import (
@@ -71,6 +72,22 @@ async def test_a_question_gets_its_answer(pair):
 async def test_questions_overtake_each_other_and_answers_find_their_asker(pair):
     answers = await asyncio.gather(*(pair[0].ask("wait" if n % 2 else "echo", n, timeout_s=10) for n in range(50)))
     assert answers == list(range(50))
+
+
+async def test_what_is_told_last_is_heard_although_the_end_comes_with_it():
+    """Some event loops hand over both in one turn."""
+    heard = []
+
+    async def hear(word, body):
+        heard.append((word, body))
+
+    left, right = socket.socketpair()
+    channel = await Channel.over(left, hear)
+    right.sendall(b'{"tell":"something","body":1}\n{"tell":"goodbye","body":2}\n')
+    right.close()
+    await eventually(lambda: channel._reader._eof)  # both are there before anything is looked at
+    await asyncio.wait_for(channel.run(), 10)
+    assert heard == [("something", 1), ("goodbye", 2)]
 
 
 async def test_a_refusal_and_a_failure_come_back_in_their_words(pair):

@@ -245,7 +245,7 @@ class TestTls:
         answer, *_ = await over(gateway, trusting)
         assert answer.body == b"x" * 5_000_000
 
-    async def test_a_backend_behind_tls_is_verified(self, serve, provider, ca, trusting, monkeypatch):
+    async def test_a_backend_behind_tls_is_verified(self, serve, provider, ca, monkeypatch):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         ca.issue_cert("localhost").configure_cert(context)
         recording = Backend(context)
@@ -255,10 +255,10 @@ class TestTls:
         answer = await gateway.get("/x")
         assert (answer.status, answer.code) == (502, "bad_gateway")
         assert recording.requests == []
-        # aiohttp reads the machine's authorities once, when it is imported.
-        monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
-        trusting_gateway = await serve(routes)
-        assert (await trusting_gateway.get("/x")).status == 200
+        with ca.cert_pem.tempfile() as authorities:
+            monkeypatch.setenv("SSL_CERT_FILE", authorities)
+            trusting_gateway = await serve(routes)
+            assert (await trusting_gateway.get("/x")).status == 200
         await recording.stop()
 
 

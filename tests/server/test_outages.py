@@ -198,13 +198,15 @@ class TestWaiting:
 
 
 class TestStale:
-    async def known(self, serve, backend, **more):
-        gateway = await serve(cache=FRESH, provider_keys=more.pop("provider_keys", LONG), **(more or TOLERANT))
+    async def known(self, serve, backend, *, server=None, **more):
+        keys = {"cache": FRESH, "server": server, "provider_keys": more.pop("provider_keys", LONG)}
+        gateway = await serve(**keys, **(more or TOLERANT))
         assert (await gateway.get("/api/x", token="good")).value("X-Identity-Stale") is None
         return gateway
 
-    async def test_the_last_known_facts_stand_in_and_it_is_said(self, serve, provider, backend):
-        gateway = await self.known(serve, backend)
+    @pytest.mark.parametrize("is_fast", [True, False])
+    async def test_the_last_known_facts_stand_in_and_it_is_said(self, serve, provider, backend, is_fast):
+        gateway = await self.known(serve, backend, server={"fast_path": is_fast})
         provider.answers["good"] = DOWN
         await asyncio.sleep(1.1)
         answer = await gateway.get("/api/x", token="good")
@@ -244,7 +246,8 @@ class TestStale:
         await unavailable(gateway, "good", path="/strict/x")
         assert (await gateway.get("/tolerant/x", token="good")).status == 200
 
-    async def test_the_policy_judges_them_too(self, serve, provider, backend):
+    @pytest.mark.parametrize("is_fast", [True, False])
+    async def test_the_policy_judges_them_too(self, serve, provider, backend, is_fast):
         auths = {"api": {}, "admin": {"scopes": ["admin"]}}
         routes = [
             {
@@ -255,7 +258,7 @@ class TestStale:
             }
             for name, auth in auths.items()
         ]
-        gateway = await serve(routes, cache=FRESH, provider_keys=LONG)
+        gateway = await serve(routes, cache=FRESH, provider_keys=LONG, server={"fast_path": is_fast})
         assert (await gateway.get("/api/x", token="good")).status == 200
         provider.answers["good"] = DOWN
         await asyncio.sleep(0.3)

@@ -23,8 +23,9 @@ async def status(gateway, token, *lines, method="GET"):
 
 
 class TestLimit:
-    async def test_beyond_the_burst_nobody_is_asked(self, serve, provider, backend):
-        gateway = await serve(server=FEW)
+    @pytest.mark.parametrize("is_fast", [True, False])
+    async def test_beyond_the_burst_nobody_is_asked(self, serve, provider, backend, is_fast):
+        gateway = await serve(server={**FEW, "fast_path": is_fast})
         statuses = [await status(gateway, f"junk-{number}") for number in range(30)]
         assert statuses[:5] == [401] * 5
         assert set(statuses) == {401, 429}

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from socket import SO_LINGER, SOL_SOCKET
 
+from support.fields import Fields
+
 SOON_S = 10.0  # generous: the machine may be busy; what is waited for comes at once
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.([01])")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\t -~\x80-\xff]*)")
@@ -93,7 +95,7 @@ class FramingError(Exception):
 
 
 @dataclass
-class SeenRequest:
+class SeenRequest(Fields):
     """One request; `body` grows as it comes, `whole` is set at its end."""
 
     head: bytes  # with the empty line
@@ -105,19 +107,6 @@ class SeenRequest:
     body: bytes = b""
     trailers: bytes = b""
     whole: bool = False
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.fields if key.lower() == name.lower()]
-
-    def value(self, name: str) -> str | None:
-        """The only value of a field; None when it is absent."""
-        values = self.values(name)
-        assert len(values) <= 1, f"{name} came {len(values)} times"
-        return values[0] if values else None
-
-    @property
-    def names(self) -> list[str]:
-        return [name.lower() for name, _ in self.fields]
 
 
 class SeenConnection:

@@ -2,18 +2,15 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+
+from support.served import COMMAND, stop
 
 from gateway.demo.places import HOST, Places, places_from
 
-COMMAND = str(Path(sys.executable).with_name("gateway"))
-STOP_WITHIN_S = 60.0
 LAST_LINE = "Ctrl-C stops"
 
 
@@ -72,13 +69,7 @@ def demonstrated() -> Iterator[tuple[Places, subprocess.Popen[str], list[str]]]:
             raise AssertionError("the demo did not start:\n" + "\n".join(lines))
         yield places_from(base), process, lines
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
         try:
-            process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+            stop(process)
         finally:
             process.stdout.close()

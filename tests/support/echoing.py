@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from support.backend import Backend, Script, SeenRequest, ok, script
@@ -30,6 +32,17 @@ def echoing_backend() -> Backend:
     backend = Backend()
     backend.default = echo
     return backend
+
+
+@asynccontextmanager
+async def vouched_backend() -> AsyncIterator[Backend]:
+    """An echoing backend that must have got sound HTTP alone, and no request without a user."""
+    backend = echoing_backend()
+    await backend.start()
+    yield backend
+    await backend.stop()
+    assert backend.faults == []
+    assert all(request.values(USER_HEADER) for request in backend.requests), "a request that nobody vouched for"
 
 
 def marked(path: str = "/api") -> str:

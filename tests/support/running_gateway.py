@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from support.scripted_provider import ScriptedProvider
@@ -143,6 +144,25 @@ class RunningGateway:
         """The `count`-th access log line, which may come a moment after the answer."""
         await eventually(lambda: len(self.lines.requests) >= count)
         return self.lines.requests[count - 1]
+
+
+@asynccontextmanager
+async def gateways(*secrets: str) -> AsyncIterator[Callable[[str], Awaitable[RunningGateway]]]:
+    """What starts a gateway of a file's text. In the end all are stopped; none may have logged an error or a secret."""
+    running: list[RunningGateway] = []
+
+    async def start(text: str) -> RunningGateway:
+        gateway = RunningGateway(text)
+        running.append(gateway)
+        await gateway.start()
+        return gateway
+
+    yield start
+    for gateway in running:
+        await gateway.stop()
+        assert gateway.lines.errors == []
+        held = b"".join(gateway.lines.raw)
+        assert not [secret for secret in secrets if secret.encode() in held]
 
 
 async def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:

@@ -354,6 +354,19 @@ class Stage:
         self._all_is_accounted_for()
         return Seen(answers, rest, closed, own, tokens, token if run.has_token else None, caller)
 
+    async def opened(self, run: Run) -> Line:
+        """A connection for what a test says by itself, behind another request and its answer where the run says so."""
+        line = await Line.to(self.gateway.address)
+        if run.is_second:
+            await self._own_answer(line, f"lead-{next(_numbers)}")
+        return line
+
+    def filled(self, wire: bytes, run: Run) -> bytes:
+        """`wire` with a token of its own in a run with one."""
+        token = f"token-{next(_numbers)}"
+        self.provider.answers[token] = {"active": True, "sub": token, **self.claims}
+        return _filled(wire, token if run.has_token else None, token)
+
     async def canary(self, number: int) -> None:
         """A request of another client on a new connection gets exactly its own answer."""
         line = await Line.to(self.gateway.address)

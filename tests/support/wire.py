@@ -17,6 +17,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from support.fields import Fields
+
 SOON_S = 10.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) ([\t -~\x80-\xff]*)")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([\t -~\x80-\xff]*)")
@@ -51,7 +53,7 @@ class BrokenOffError(Exception):
 
 
 @dataclass
-class Answer:
+class Answer(Fields):
     version: str
     status: int
     reason: str
@@ -59,18 +61,6 @@ class Answer:
     head: bytes = field(repr=False, default=b"")
     body: bytes = b""
     interim: list[Answer] = field(default_factory=list)  # the 1xx before it
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.fields if key.lower() == name.lower()]
-
-    def value(self, name: str) -> str | None:
-        values = self.values(name)
-        assert len(values) <= 1, f"{name} came {len(values)} times"
-        return values[0] if values else None
-
-    @property
-    def names(self) -> list[str]:
-        return [name.lower() for name, _ in self.fields]
 
     @property
     def problem(self) -> Any:

@@ -1,0 +1,101 @@
+"""All backends of a worker: a pool for each, kept across reloads; how a connection to one is opened."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from gateway.config.upstream import Backend
+from gateway.server.backends.connection import BackendConnection
+from gateway.server.backends.errors import BackendBrokenError, BackendUnreachableError
+from gateway.server.backends.pool import Pool
+
+# RFC 8305 §8.
+_NEXT_ADDRESS_AFTER_S = 0.25
+# A backend that moves is followed within seconds.
+_ADDRESSES_KEPT_S = 10.0
+
+_Place = tuple[str, str, int]  # scheme, host or path of a Unix socket, port
+
+
+class Backends:
+    """`connections_max` bounds the connections to each backend."""
+
+    def __init__(self, connections_max: Callable[[], int]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connections_max = connections_max
+        self._pools: dict[_Place, Pool] = {}
+        self._addresses: dict[_Place, tuple[float, Sequence[AddrInfoType]]] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    def pool(self, backend: Backend) -> Pool:
+        place = backend.place
+        pool = self._pools.get(place)
+        if pool is None:
+            pool = self._pools[place] = Pool(partial(self._open, place), self._connections_max, self._loop)
+        return pool
+
+    def sweep(self, now_s: float) -> None:
+        for place, pool in list(self._pools.items()):
+            pool.sweep(now_s)
+            if pool.is_empty:
+                del self._pools[place]
+                self._addresses.pop(place, None)
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    async def _open(self, place: _Place, keeper: Pool) -> BackendConnection:
+        """Raises `BackendError` and `TimeoutError`; the caller has the deadline."""
+        scheme, host, _ = place
+        make = partial(BackendConnection, keeper, self._loop)
+        try:
+            if scheme == "unix":
+                _, connection = await self._loop.create_unix_connection(make, host)
+                return connection
+            addresses = await self._resolve(place)
+            sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, loop=self._loop)
+            try:
+                # A small head behind a small body would else wait for the first to be acknowledged (RFC 9293 §3.7.4).
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if scheme == "https":
+                    _, connection = await self._loop.create_connection(
+                        make, sock=sock, ssl=self._context(), server_hostname=host
+                    )
+                else:
+                    _, connection = await self._loop.create_connection(make, sock=sock)
+            except BaseException:
+                sock.close()
+                raise
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise BackendBrokenError(f"{type(error).__name__}: {error}") from error
+        except (OSError, RuntimeError) as error:  # uvloop raises the latter for a connection that was reset meanwhile
+            self._addresses.pop(place, None)
+            raise BackendUnreachableError(f"{type(error).__name__}: {error}") from error
+        return connection
+
+    async def _resolve(self, place: _Place) -> Sequence[AddrInfoType]:
+        now_s = self._loop.time()
+        known = self._addresses.get(place)
+        if known is not None and known[0] > now_s:
+            return known[1]
+        _, host, port = place
+        found = cast("Sequence[AddrInfoType]", await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        if not found:
+            raise OSError(f"{host} has no address")
+        self._addresses[place] = now_s + _ADDRESSES_KEPT_S, found
+        return found
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()  # verifies, and checks the name
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls

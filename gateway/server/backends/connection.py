@@ -1,0 +1,382 @@
+"""One connection to a backend, and the HTTP/1.1 that is spoken on it: one request out, one answer back.
+
+The head of the answer is read by `gateway.http.answer_head`, a chunked body by llhttp, both strictly. What comes is
+handed on at once to the `Sink` of the exchange; nothing is held but an unfinished head. Bytes that nobody asked for
+end the connection (RFC 9112 §9.2): they must never stand before the next answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import select
+from enum import Enum
+from math import inf
+from typing import Protocol, cast
+
+from gateway.http.answer_head import (
+    HEAD_LIMIT_BYTES,
+    SWITCHING_PROTOCOLS,
+    AnswerHead,
+    may_have_body,
+    read_answer_head,
+)
+from gateway.server.backends.chunks import Chunks
+from gateway.server.backends.errors import (
+    BackendBrokenError,
+    BackendError,
+    BackendTimeoutError,
+    BackendUnreachableError,
+)
+from gateway.server.backends.sink import Sink
+
+_INTERIM_MAX = 16
+# Of a head that is not whole yet: it will never be one.
+_STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
+_READABLE = select.POLLIN | select.POLLRDHUP if hasattr(select, "POLLRDHUP") else select.POLLIN
+
+
+class Keeper(Protocol):
+    """Whose connection it is."""
+
+    def released(self, connection: BackendConnection) -> None:
+        """It is ready for the next request."""
+
+    def lost(self, connection: BackendConnection) -> None:
+        """It is of no more use. Told once."""
+
+
+class _State(Enum):
+    IDLE = "no exchange"
+    HEAD = "an answer's head is awaited"
+    LENGTH = "so many bytes of a body are left"
+    CHUNKS = "a chunked body"
+    UNTIL_END = "a body that the connection's end ends"
+    TUNNEL = "another protocol"
+    OVER = "the connection is of no more use"
+
+
+class BackendConnection(asyncio.Protocol):
+    """`deadline_s` is the loop's time at which the backend must have said something; the pool's sweep looks at it."""
+
+    __slots__ = (
+        "_chunks",
+        "_has_answered",
+        "_held",
+        "_interim",
+        "_is_sent",
+        "_keeper",
+        "_left",
+        "_loop",
+        "_may_switch",
+        "_method",
+        "_poll",
+        "_read_timeout_s",
+        "_sink",
+        "_state",
+        "_transport",
+        "deadline_s",
+        "idle_since_s",
+        "is_writable",
+    )
+
+    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._keeper = keeper
+        self._loop = loop
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._poll: select.poll | None = None
+        self._sink: Sink | None = None
+        self._state = _State.IDLE
+        self._held = bytearray()  # of a head that is not whole yet
+        self._left = 0
+        self._chunks: Chunks | None = None
+        self._interim = 0
+        self._method = ""
+        self._may_switch = False
+        self._has_answered = False  # whether a byte of an answer came: after that, nothing is sent a second time
+        self._is_sent = True
+        self._read_timeout_s = inf
+        self.deadline_s = inf
+        self.idle_since_s = 0.0
+        self.is_writable = True
+
+    # -- what a lane does with it
+
+    def send(
+        self,
+        sink: Sink,
+        method: str,
+        data: bytes,
+        *,
+        timeout_s: float,
+        read_timeout_s: float,
+        is_whole: bool = True,
+        may_switch: bool = False,
+    ) -> None:
+        """Begin an exchange with `data`, the head of a request and, if `is_whole`, its body; else `write` follows.
+
+        The answer's head is due within `timeout_s`, then each piece of it within `read_timeout_s`. `may_switch`: the
+        request asked for another protocol, so a 101 is an answer to it.
+        """
+        self._sink = sink
+        self._method = method
+        self._state = _State.HEAD
+        self._is_sent = is_whole
+        self._may_switch = may_switch
+        self._has_answered = False
+        self._interim = 0
+        self._read_timeout_s = read_timeout_s
+        self.deadline_s = self._loop.time() + timeout_s
+        self._transport.write(data)
+
+    def write(self, data: bytes, *, is_last: bool = False) -> None:
+        """More of the request's body, or of what goes through a tunnel. Does nothing once the connection is over."""
+        if self._state is _State.OVER:
+            return
+        if is_last:
+            self._is_sent = True
+        if data:
+            self._transport.write(data)
+
+    def await_answer(self, timeout_s: float | None) -> None:
+        """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
+        if self._state is _State.HEAD:
+            self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
+
+    def pause(self) -> None:
+        """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
+        if self._state is not _State.OVER:
+            self.deadline_s = inf
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._state is not _State.OVER:
+            self._restart_clock()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Nobody wants this answer any more: the backend sees its connection end, and the sink hears nothing."""
+        self._sink = None
+        self._end()
+
+    def end(self) -> None:
+        """Close once what was written has gone out."""
+        self._sink = None
+        self._over()
+        self._transport.close()
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection is still open and silent, looked at in the socket itself.
+
+        What waits there would be taken for the next answer, and on one that has ended a request would be lost.
+        """
+        if self._state is not _State.IDLE or self._transport.is_closing():
+            return False
+        return self._poll is None or not self._poll.poll(0)
+
+    def expired(self) -> None:
+        """The deadline has passed."""
+        words = "no response headers within timeout" if self._state is _State.HEAD else "silence within the answer"
+        self._break(BackendTimeoutError(words))
+
+    # -- what the event loop does with it
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), _READABLE)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._state is _State.UNTIL_END and exc is None:
+            self._finish()
+        elif self._has_answered:
+            self._break(BackendBrokenError("the connection was lost within the answer"))
+        else:
+            self._break(BackendUnreachableError("the connection was lost before the answer"))
+
+    def eof_received(self) -> None:
+        if self._state is _State.UNTIL_END:
+            self._finish()
+        # The transport closes itself, and `connection_lost` says the rest.
+
+    def pause_writing(self) -> None:
+        self.is_writable = False
+
+    def resume_writing(self) -> None:
+        self.is_writable = True
+        if self._sink is not None:
+            self._sink.writable()
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state is _State.OVER:
+            return
+        sink = self._sink
+        if sink is None:
+            self._end()  # nobody asked for this
+            return
+        self._has_answered = True
+        if state is _State.HEAD:
+            data = self._heads(data)
+        if data:
+            self._body(data)
+        # The exchange may have ended, and another one begun.
+        if self._sink is sink and self._state is not _State.HEAD:
+            if self.deadline_s is not inf:
+                self.deadline_s = self._loop.time() + self._read_timeout_s
+            sink.paused()
+
+    # -- the answer
+
+    def _heads(self, data: bytes) -> bytes:
+        """Read heads until the final one; what stands behind that."""
+        while (raw_and_rest := self._next_head(data)) is not None:
+            raw, data = raw_and_rest
+            head = read_answer_head(raw)
+            if not isinstance(head, AnswerHead):
+                self._break(BackendBrokenError(head))
+                break
+            if not head.is_interim:
+                return self._begin(head, data)
+            self._interim += 1
+            if self._interim > _INTERIM_MAX:
+                self._break(BackendBrokenError("the backend sends interim answers without end"))
+                break
+            sink = self._sink
+            assert sink is not None  # an answer is awaited by somebody
+            sink.informed(head)
+            if not data or self._sink is not sink:
+                break
+        return b""
+
+    def _next_head(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """The head that ends in `data`, and what stands behind it; `None` when there is none yet, or none any more."""
+        held = self._held
+        if not held:
+            end = data.find(b"\r\n\r\n")
+            if end >= 0:
+                return data[:end], data[end + 4 :]
+        searched = max(0, len(held) - 3)
+        held += data
+        end = held.find(b"\r\n\r\n", searched)
+        if end >= 0:
+            raw, rest = bytes(held[:end]), bytes(held[end + 4 :])
+            held.clear()
+            return raw, rest
+        if len(held) > HEAD_LIMIT_BYTES:
+            self._break(BackendBrokenError("the head of the answer is too large"))
+        elif _STRAY.search(held, searched):
+            self._break(BackendBrokenError("the head of the answer has a line end that is none"))
+        return None
+
+    def _begin(self, head: AnswerHead, behind: bytes) -> bytes:
+        """Take up the body that `head` announces; what of `behind` belongs to it."""
+        sink = self._sink
+        assert sink is not None  # as above
+        if head.status == SWITCHING_PROTOCOLS:
+            if not self._may_switch or head.upgrades_to != ("websocket",):
+                self._break(BackendBrokenError("101 to a request that asked for no such upgrade"))
+                return b""
+            self._state = _State.TUNNEL
+            self.deadline_s = inf
+            self._is_sent = False  # it never goes back to the pool
+            sink.answered(head)
+            return behind
+        if head.ends_connection:
+            self._is_sent = False
+        if not may_have_body(self._method, head.status):
+            self._left = 0
+        elif head.is_chunked:
+            self._state = _State.CHUNKS
+            self._chunks = Chunks()
+        elif head.length is not None:
+            self._left = head.length
+            self._state = _State.LENGTH
+        else:
+            self._state = _State.UNTIL_END
+        self.deadline_s = self._loop.time() + self._read_timeout_s
+        sink.answered(head)
+        if self._sink is sink and (self._state is _State.HEAD or (self._state is _State.LENGTH and not self._left)):
+            self._finish(behind)
+            return b""
+        return behind
+
+    def _body(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is None:
+            return  # given up while its head was handed over
+        match self._state:
+            case _State.LENGTH:
+                left = self._left
+                if len(data) < left:
+                    self._left = left - len(data)
+                    sink.received(data)
+                else:
+                    sink.received(data if len(data) == left else data[:left])
+                    if self._sink is sink:
+                        self._finish(data[left:])
+            case _State.CHUNKS:
+                self._feed_chunks(data)
+            case _State.UNTIL_END | _State.TUNNEL:
+                sink.received(data)
+            case _:
+                pass
+
+    def _feed_chunks(self, data: bytes) -> None:
+        chunks, sink = self._chunks, self._sink
+        assert chunks is not None and sink is not None  # noqa: PT018 - `_begin` has made it, `_body` has looked
+        body = chunks.feed(data)
+        if body is None:
+            self._break(BackendBrokenError("the framing of the answer is broken"))
+            return
+        if body:
+            sink.received(body)
+        if chunks.has_ended and self._sink is sink:
+            self._finish(b"?" if chunks.has_more else b"")
+
+    def _finish(self, behind: bytes = b"") -> None:
+        """The answer is whole."""
+        sink, self._sink = self._sink, None
+        is_kept = self._is_sent and not behind and self._state is not _State.UNTIL_END
+        self.deadline_s = inf
+        if is_kept and not self._transport.is_closing():
+            self._state = _State.IDLE
+            self._keeper.released(self)
+        else:
+            self._end()
+        if sink is not None:
+            sink.ended()
+
+    def _break(self, error: BackendError) -> None:
+        sink, self._sink = self._sink, None
+        is_tunnel = self._state is _State.TUNNEL
+        self._end()
+        if sink is not None:
+            if is_tunnel:
+                sink.ended()
+            else:
+                sink.broke(error)
+
+    def _end(self) -> None:
+        self._over()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _over(self) -> None:
+        if self._state is not _State.OVER:
+            self._state = _State.OVER
+            self.deadline_s = inf
+            self._poll = None
+            self._chunks = None
+            self._keeper.lost(self)
+
+    def _restart_clock(self) -> None:
+        if self._state in _TIMED:
+            self.deadline_s = self._loop.time() + self._read_timeout_s
+
+
+_TIMED = frozenset({_State.LENGTH, _State.CHUNKS, _State.UNTIL_END})

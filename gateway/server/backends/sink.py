@@ -1,0 +1,33 @@
+"""Where a backend's answer goes."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.http.answer_head import AnswerHead
+from gateway.server.backends.errors import BackendError
+
+
+class Sink(Protocol):
+    """Who an answer is for. Called in this order; none of it may raise.
+
+    `answered` once, unless it breaks before; then `received` for each piece of the body, or, after a 101, of what is
+    no HTTP any more; then either `ended` or `broke`, after which nothing more comes.
+    """
+
+    def informed(self, head: AnswerHead) -> None:
+        """An interim answer (RFC 9110 §15.2)."""
+
+    def answered(self, head: AnswerHead) -> None: ...
+
+    def received(self, data: bytes) -> None: ...
+
+    def paused(self) -> None:
+        """All that has come for now has been handed over."""
+
+    def ended(self) -> None: ...
+
+    def broke(self, error: BackendError) -> None: ...
+
+    def writable(self) -> None:
+        """What was written has gone far enough for more."""

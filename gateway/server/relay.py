@@ -1,0 +1,246 @@
+"""A backend's answer on its way to the client, in either lane: each piece is passed on in the turn it came in.
+
+What it owes to the client: a body that breaks is seen as an abort, never as an end; interim answers pass; the head is
+the backend's but for what the rules of the route and the framing say. What it owes to the backend: it is read no
+faster than the client reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.gate import GatedRoute
+from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body, may_have_length
+from gateway.server.backends.connection import BackendConnection
+from gateway.server.backends.errors import BackendError
+from gateway.server.date import date_line
+from gateway.server.exchange import Exchange
+
+_CONTINUE = 100
+
+
+class ClientEnd(Protocol):
+    """The client's connection, as an answer sees it. `is_congested`: the client does not take what it was sent."""
+
+    is_congested: bool
+    relay: Relay | None
+
+    @property
+    def is_draining(self) -> bool: ...
+
+    @property
+    def is_gone(self) -> bool: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def abort(self, *, by_reset: bool) -> None:
+        """End the connection so that what was sent is not taken for whole (RFC 9112 §8)."""
+
+
+class Relay:
+    """The `Sink` of one exchange. `over` is called once: with nothing when the client has all of the answer, or was
+    cut off; with the error when no byte of an answer was passed on and the lane may still say something else.
+    """
+
+    __slots__ = (
+        "_backend",
+        "_client",
+        "_exchange",
+        "_is_chunked",
+        "_is_done",
+        "_is_http10",
+        "_loop",
+        "_method",
+        "_more_fields",
+        "_out",
+        "_over",
+        "_route",
+        "_started_s",
+        "_switch",
+        "has_begun",
+        "keeps_alive",
+        "on_room",
+    )
+
+    def __init__(
+        self,
+        client: ClientEnd,
+        route: GatedRoute,
+        exchange: Exchange,
+        method: str,
+        over: Callable[[BackendError | None], None],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_http10: bool = False,
+        keeps_alive: bool = True,
+        more_fields: bytes = b"",
+        switch: Callable[[], None] | None = None,
+    ) -> None:
+        """`more_fields` are the gateway's own lines; `switch` is called when the client has been sent a 101."""
+        self._client = client
+        self._route = route
+        self._exchange = exchange
+        self._method = method
+        self._over = over
+        self._loop = loop
+        self._is_http10 = is_http10
+        self._more_fields = more_fields
+        self._switch = switch
+        self._backend: BackendConnection | None = None
+        self._out: list[bytes] = []
+        self._is_chunked = False
+        self._is_done = False
+        self._started_s = 0.0
+        self.has_begun = False  # the client has been sent the head of an answer
+        self.keeps_alive = keeps_alive
+        self.on_room: Callable[[], None] = _nothing  # told when the backend takes more of what is sent to it
+
+    def begin(self, backend: BackendConnection, data: bytes, *, is_whole: bool = True) -> None:
+        """Send a request, or its beginning, on `backend`."""
+        self._backend = backend
+        self._started_s = self._loop.time()
+        self._client.relay = self
+        config = self._route.config
+        backend.send(
+            self,
+            self._method,
+            data,
+            timeout_s=config.timeout,
+            read_timeout_s=config.read_timeout,
+            is_whole=is_whole,
+            may_switch=self._switch is not None,
+        )
+
+    def abandon(self) -> None:
+        """The client is gone, or will not be answered: the backend sees its connection end."""
+        self._is_done = True
+        backend, self._backend = self._backend, None
+        self._client.relay = None
+        if backend is not None:
+            backend.abandon()
+
+    def end_tunnel(self) -> None:
+        """The client has left a tunnel: what it sent before still arrives."""
+        self._is_done = True
+        backend, self._backend = self._backend, None
+        self._client.relay = None
+        if backend is not None:
+            backend.end()
+
+    # What the client's connection says.
+
+    def client_is_slow(self) -> None:
+        if self._backend is not None:
+            self._backend.pause()
+
+    def client_is_ready(self) -> None:
+        if self._is_done:
+            self._close(None)
+        elif self._backend is not None:
+            self._backend.resume()
+
+    # What the backend's connection says.
+
+    def informed(self, head: AnswerHead) -> None:
+        """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
+        if not self._is_http10 and head.status != _CONTINUE:
+            self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
+
+    def answered(self, head: AnswerHead) -> None:
+        exchange = self._exchange
+        exchange.backend_s = self._loop.time() - self._started_s
+        exchange.status = head.status
+        self.has_begun = True
+        self._out.append(self._head(head))
+        if head.status == SWITCHING_PROTOCOLS and self._switch is not None:
+            self.paused()
+            self._switch()
+
+    def received(self, data: bytes) -> None:
+        self._exchange.bytes_sent += len(data)
+        if self._is_chunked:
+            self._out.append(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._out.append(data)
+
+    def paused(self) -> None:
+        out = self._out
+        if out:
+            self._client.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
+    def ended(self) -> None:
+        self._backend = None
+        if self._is_chunked:
+            self._out.append(b"0\r\n\r\n")
+        self._is_done = True
+        self.paused()
+        if not self._client.is_congested:
+            self._close(None)
+
+    def broke(self, error: BackendError) -> None:
+        self._backend = None
+        if not self.has_begun:
+            self._exchange.backend_s = self._loop.time() - self._started_s
+            self._close(error)
+            return
+        self._exchange.reason = "the client left" if self._client.is_gone else "the backend's answer broke off"
+        self.keeps_alive = False
+        self._client.abort(by_reset=self._is_http10)
+        self._close(None)
+
+    def writable(self) -> None:
+        self.on_room()
+
+    def _close(self, error: BackendError | None) -> None:
+        over, self._over = self._over, _nobody
+        self._client.relay = None
+        over(error)
+
+    def _head(self, head: AnswerHead) -> bytes:
+        status = head.status
+        fields = self._route.fields_to_client.of(head)
+        if status == SWITCHING_PROTOCOLS:
+            self.keeps_alive = False
+            framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        else:
+            framing = self._framing(head, status)
+        if b"\nDate: " not in fields and not fields.startswith(b"Date: "):
+            framing += date_line()
+        return b"%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
+            head.status_line,
+            fields,
+            self._more_fields,
+            framing,
+            self._exchange.request_id.encode(),
+        )
+
+    def _framing(self, head: AnswerHead, status: int) -> bytes:
+        """RFC 9112 §6, and whether the connection goes on (§9.3)."""
+        framing = b""
+        if head.length is not None:
+            if may_have_length(status):
+                framing = b"Content-Length: %d\r\n" % head.length
+        elif may_have_body(self._method, status):
+            if self._is_http10:
+                self.keeps_alive = False  # the end of the connection is the end of the body
+            else:
+                self._is_chunked = True
+                framing = b"Transfer-Encoding: chunked\r\n"
+        if self._client.is_draining:
+            self.keeps_alive = False
+        if not self.keeps_alive:
+            framing += b"Connection: close\r\n"
+        elif self._is_http10:
+            framing += b"Connection: keep-alive\r\n"
+        return framing
+
+
+def _nobody(_error: BackendError | None) -> None:
+    """Told already."""
+
+
+def _nothing() -> None:
+    """Nobody waits."""

@@ -1,0 +1,23 @@
+"""Whose turn it is among the backends of a route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from gateway.config.upstream import Backend
+from gateway.gate import GatedRoute
+
+
+@dataclass(slots=True)
+class Rotation:
+    """Round robin over each route's backends; per worker, and anew with each configuration."""
+
+    _turns: dict[str, count[int]] = field(default_factory=dict)
+
+    def next(self, route: GatedRoute) -> Backend:
+        backends = route.config.backend
+        if len(backends) == 1:
+            return backends[0]
+        turn = self._turns.setdefault(route.name, count())
+        return backends[next(turn) % len(backends)]

@@ -1,0 +1,82 @@
+"""The gateway itself, one worker, in its fast lane and in its general one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
+from benchmarks.comparison.place import Place, port
+
+import gateway
+from gateway.config.model import Server
+
+_LANE_KEY = "fast_path"
+# Small enough that in a walk over many tokens each comes back as a stranger to the process, and is found in Redis.
+REDIS_ENTRIES_MAX = 1
+
+
+def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dict[str, Any]:
+    """Defaults, apart from log and lives: identity in the five default headers, one scope asked for."""
+    cache: dict[str, Any] = {"ttl": "1h"}
+    if place.redis_port:
+        cache |= {
+            "redis": f"redis://127.0.0.1:{place.redis_port}/0",
+            "secret": "only-for-this-comparison",
+            "max_entries": REDIS_ENTRIES_MAX,
+        }
+    lane = {_LANE_KEY: kind is Kind.FAST} if has_lanes() else {}
+    return {
+        "server": {
+            "listen": f"127.0.0.1:{listen_port}",
+            "workers": 1,
+            "idle_timeout": "10m",
+            "shutdown_timeout": "1s",
+            **lane,
+        },
+        "admin": {"listen": f"127.0.0.1:{admin_port}"},
+        "providers": {
+            "p": {
+                "introspection_endpoint": f"http://127.0.0.1:{place.provider_port}/introspect",
+                "client_id": "gw",
+                "client_secret": "secret",
+            }
+        },
+        "cache": cache,
+        "log": {"level": "warning", "access": False},
+        "routes": [
+            {
+                "name": "api",
+                "match": {"path": "/**"},
+                "backend": f"http://127.0.0.1:{place.backend_port}",
+                "auth": {"scopes": ["read"]},
+            }
+        ],
+    }
+
+
+def has_lanes() -> bool:
+    return _LANE_KEY in Server.model_fields
+
+
+def fast(place: Place) -> Contestant:
+    if not has_lanes():
+        raise NotInstalledError(f"this gateway has no server.{_LANE_KEY}")
+    return _gateway(place, Kind.FAST)
+
+
+def general(place: Place) -> Contestant:
+    return _gateway(place, Kind.GENERAL)
+
+
+def command(file: Path) -> list[str]:
+    return [sys.executable, "-m", "gateway", "serve", "-c", str(file)]
+
+
+def _gateway(place: Place, kind: Kind) -> Contestant:
+    listen_port = port()
+    file = place.folder / "gateway.json"
+    file.write_text(json.dumps(document(place, kind, listen_port, port())))
+    return Contestant(kind, place.proxy(kind.value, command(file), listen_port), gateway.__version__)

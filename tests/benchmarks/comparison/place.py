@@ -1,0 +1,38 @@
+"""Where a comparison takes place: a folder for files, the ports of what stands behind the proxies, the cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.comparison.cores import Cores
+from benchmarks.comparison.server import Server
+from support.redis_server import free_port
+
+
+@dataclass(frozen=True)
+class Place:
+    """`provider_tls_port` and `redis_port` are 0 where there is none."""
+
+    folder: Path
+    cores: Cores
+    backend_port: int = 0
+    provider_port: int = 0
+    provider_tls_port: int = 0
+    redis_port: int = 0
+
+    def below(self, name: str) -> Place:
+        """The same with a folder of its own, made empty."""
+        folder = self.folder / name
+        folder.mkdir(parents=True)
+        return replace(self, folder=folder)
+
+    def proxy(self, name: str, command: list[str], port: int) -> Server:
+        return Server(name, command, port, self.folder / "output.log", self.cores.proxy)
+
+    def helper(self, name: str, command: list[str], port: int) -> Server:
+        return Server(name, command, port, self.folder / f"{name}.log", self.cores.load)
+
+
+def port() -> int:
+    return free_port()

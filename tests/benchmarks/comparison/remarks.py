@@ -1,0 +1,79 @@
+"""What a reader of the tables has to know besides: the setting, and where a figure is less than it seems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.comparison.arithmetic import spread
+from benchmarks.comparison.latency import Case
+from benchmarks.comparison.loads import GET_32, GET_256
+from benchmarks.comparison.results import Results
+
+_BUSY_SHARE = 0.9
+_FOREIGN_SHARE = 0.05
+
+
+def setting(results: Results) -> Iterator[str]:
+    machine, plan = results.machine, results.plan
+    libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
+    helpers = ", ".join(f"{name} {version}" for name, version in results.helpers.items())
+    apart = "the proxy on one, all else on the others" if machine.cores > 1 else "for everything"
+    yield f"{machine.measured_on}, {machine.cores} cores ({machine.processor}), {apart}; {machine.kernel};"
+    yield f"load before the start {machine.load_before:.2f}. Python {machine.python}, {libraries}; {helpers}."
+    yield f"{plan.rounds} rounds of {plan.round_s} s for each load, {plan.latency_rounds} of {plan.latency_round_s} s"
+    yield f"for each latency, {results.minutes:.0f} minutes in all. Medians, with lowest and highest round in brackets."
+
+
+def remarks(results: Results) -> Iterator[str]:
+    yield from _company(results)
+    yield from _failures(results)
+    yield from _late(results)
+    yield from _idle_cores(results)
+
+
+def _company(results: Results) -> Iterator[str]:
+    """Who else was there: caches and the order of things are then not the proxy's own, and each request costs more."""
+    shares = [
+        one.foreign_s / one.duration_s
+        for by_kind in results.samples.values()
+        for samples in by_kind.values()
+        for one in samples
+    ]
+    found = spread(shares)
+    words = f"others had {found.median:.0%} of the proxy's core (median; up to {found.high:.0%})"
+    if found.median > _FOREIGN_SHARE:
+        yield f"- **The machine was not quiet: {words}. Costs are too high and ratios uncertain.**"
+    else:
+        yield f"- While loads ran, {words}."
+
+
+def _failures(results: Results) -> Iterator[str]:
+    for load, by_kind in results.samples.items():
+        for kind, samples in by_kind.items():
+            requests, failed = sum(one.requests for one in samples), sum(one.failed for one in samples)
+            if failed:
+                yield f"- {kind.value}; {load.name}: {failed} of {requests} requests failed."
+
+
+def _late(results: Results) -> Iterator[str]:
+    for case, timed in results.latencies.items():
+        for kind, rounds in timed.items():
+            name = f"{kind.value if kind else 'the backend'}; latency, {case.value}"
+            due = sum(one.requests for one in rounds)
+            if failed := sum(one.failed for one in rounds):
+                yield f"- {name}: {failed} of {due} requests failed, or their answers came too late to be waited for."
+            asked = sum(one.introspections for one in rounds)
+            if asked and case is not Case.MISS:
+                yield f"- {name}: {asked} of {due} were misses."
+
+
+def _idle_cores(results: Results) -> Iterator[str]:
+    for load in (GET_32, GET_256):
+        shares = {
+            kind: spread([one.busy_share for one in samples]).median
+            for kind, samples in results.samples[load].items()
+            if samples
+        }
+        if idle := [f"{kind.value} {share:.0%}" for kind, share in shares.items() if share < _BUSY_SHARE]:
+            yield f"- {load.name}: the proxy's core was not full, so that generator and backend, on theirs, were what"
+            yield f"  limited the requests per second: {'; '.join(idle)}."
