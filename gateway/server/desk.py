@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.authn.allowance import Allowance, Wait
 from gateway.authn.authenticate import Authenticator
@@ -49,7 +50,7 @@ class Desk:
 
         Raises nothing but `CancelledError`.
         """
-        known = self._authenticator.knows(needs.question)
+        known = self._is_known(needs)
         if not known and self.hopeless(needs) is not None:
             return Found(Inactive(self._clock()), None)
         if known or self._allowance is None:
@@ -62,6 +63,12 @@ class Desk:
         if not _is_charged(found):
             self._allowance.give_back(taken)
         return found
+
+    def _is_known(self, needs: NeedsFacts) -> bool:
+        """To one of the providers that may be asked: what is another's is no stranger to the first."""
+        if self._authenticator.knows(needs.question):
+            return True
+        return any(self._authenticator.knows(replace(needs.question, provider=name)) for name in needs.others)
 
 
 def _is_charged(found: Found) -> bool:

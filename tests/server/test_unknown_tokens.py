@@ -6,7 +6,8 @@ import json
 import time
 
 import pytest
-from support.scripted_provider import Reply
+from support.running_gateway import RunningGateway, configuration, provider_settings
+from support.scripted_provider import Reply, ScriptedProvider
 from support.wire import request
 
 ISSUER = "https://sso.example.com/realms/demo"
@@ -64,6 +65,26 @@ class TestLimit:
             await status(gateway, f"more-junk-{number}")
         # Not fresh any more, and asked about again all the same: it is no stranger.
         assert await status(gateway, "good") == 200
+
+    async def test_what_another_provider_of_the_route_knows_is_known(self, provider, backend):
+        async with ScriptedProvider() as other:
+            other.answers["good"] = {"active": True, "sub": "alice"}
+            route = {"name": "api", "match": {"path": "/api/**"}, "backend": backend.url}
+            gateway = RunningGateway(
+                configuration(
+                    providers={"q": provider_settings(provider), "p": provider_settings(other)},
+                    routes=[{**route, "auth": {"provider": ["q", "p"]}}],
+                    server={"unknown_tokens": {"rate": 1, "burst": 3}},
+                    cache={"inactive_ttl": "0s"},
+                )
+            )
+            del provider.answers["good"]
+            await gateway.start()
+            try:
+                assert [await status(gateway, "good") for _ in range(10)] == [200] * 10
+            finally:
+                await gateway.stop()
+            assert len(provider.introspections) == 10
 
     async def test_requests_without_a_token_and_open_routes_have_no_part_in_it(self, serve, provider):
         gateway = await serve(server=FEW)
