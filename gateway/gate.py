@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.authn.stale import tolerances_s
 from gateway.config.fields import fold_header_name
 from gateway.config.model import Config, Headers, Route
 from gateway.http.answer_head import FieldsToClient
@@ -23,6 +24,7 @@ class GatedRoute:
     config: Route
     mode: Literal["required", "optional", "none"]
     max_age_s: float | None
+    tolerances_s: Mapping[str, float]  # by method: how much older facts may be when the provider cannot tell
     policy: Policy
     identity: IdentityRules
     providers: tuple[str, ...]
@@ -76,6 +78,7 @@ def _gated(
         config=route,
         mode=route.auth.mode,
         max_age_s=route.auth.max_age,
+        tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
         identity=compile_identity(tuple(route.identity.headers.items())),
         providers=route.auth.provider or tuple(config.providers),

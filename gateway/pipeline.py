@@ -14,7 +14,7 @@ from typing import Final
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
-from gateway.authn.facts import Answer, Facts, Unclear
+from gateway.authn.facts import Answer, Facts, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
@@ -22,7 +22,7 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import ByName, Pairs, request_to_backend, values_of
 from gateway.http.record import record
-from gateway.http.refusal import Refusal, challenge, unavailable
+from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
@@ -165,8 +165,11 @@ def decide(gate: Gate, request: Request) -> Decision:
     return _authenticate(gate, case, found.value, fields.get("authorization", ()))
 
 
-def resume(gate: Gate, needs: NeedsFacts, answer: Answer, now: float) -> Decision:
-    """The decision once the provider's answer to `needs.question` is there."""
+def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
+    """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
+    if isinstance(answer, TooMany):
+        detail = "too many unknown tokens came from this address; try again later"
+        return Refuse(needs.case, too_many(detail, answer.retry_after_s))
     known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
         case = Case(known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer)
@@ -234,7 +237,8 @@ def _authenticate(gate: Gate, case: Case, route: GatedRoute, authorization: Sequ
     providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
     if not providers:
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    return NeedsFacts(case, route, Question(providers[0], token, route.max_age_s), providers[1:])
+    question = Question(providers[0], token, route.max_age_s, route.tolerances_s.get(case.request.method))
+    return NeedsFacts(case, route, question, providers[1:])
 
 
 def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ...]:

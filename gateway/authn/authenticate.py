@@ -14,17 +14,19 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Unclear
-from gateway.authn.flight import Flight, Landed
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.flight import Claim, Flight, Landed
+from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
 from gateway.authn.refresh import Ahead, Refresher
 from gateway.authn.source import Source
-from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Memorable, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns
 
 __all__ = ["Authenticator", "Found", "Question"]
@@ -38,6 +40,8 @@ class Authenticator:
     """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
 
     With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
+    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
+    `on_revoked` hears of tokens that it called inactive and others may still keep. The fleet is told here.
     """
 
     def __init__(
@@ -53,7 +57,12 @@ class Authenticator:
         monotonic: Callable[[], float],
         leases: Leases | None = None,
         ahead: Ahead | None = None,
+        longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
+        on_revoked: Callable[[Token], object] | None = None,
     ) -> None:
+        self.longest_tolerated_s = longest_tolerated_s
+        self._on_revoked = on_revoked
+        self._last_known = LastKnown(local, keys, lifetimes, longest_tolerated_s, clock, monotonic)
         self._local = local
         self._shared = shared
         self._leases = leases
@@ -81,7 +90,13 @@ class Authenticator:
         key = self._source.key(question)
         entry = self._fresh(key, question)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
-        return await self._find(key, question) if entry is None else Found(entry.answer, "local")
+        if entry is not None:
+            return Found(entry.answer, "local")
+        return self._last_known.instead_of(await self._find(key, question), key, question)
+
+    def knows(self, question: Question) -> bool:
+        """Whether the provider has called the token active not long ago, and not taken it back since."""
+        return self._last_known.facts(self._source.key(question)) is not None
 
     def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
         """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
@@ -96,11 +111,8 @@ class Authenticator:
         The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
         order a second time does nothing.
         """
-        if purge.id in self._known_purges:
+        if not self._is_news(purge):
             return 0
-        self._known_purges[purge.id] = None
-        if len(self._known_purges) > _KNOWN_PURGES_MAX:
-            self._known_purges.popitem(last=False)
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
@@ -165,34 +177,48 @@ class Authenticator:
     async def _fly(self, flight: Flight, question: Question) -> Landed:
         try:
             landed = await self._source.fetch(flight.key, question)
-            if landed.left_s > 0 and flight.purged_at(landed.tags) is None:
-                await self._settle(flight.key, landed)
-            elif landed.claim is not None and self._leases is not None:
-                self._own(self._leases.give_back(flight.key, landed.claim.fence))
+            if flight.purged_at(landed.tags) is None:
+                await self._settle(flight, question, landed)
+            else:
+                self._give_back(flight.key, landed.claim)
             return landed
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    async def _settle(self, key: bytes, landed: Landed) -> None:
+    async def _settle(self, flight: Flight, question: Question, landed: Landed) -> None:
         """Remembers here and, what the provider has just said, in the fleet.
 
         Callers wait for the fleet to have it, so that the next instance does not ask again, but looking and putting
         together no longer than one operation of the shared tier may take; the writing ends by itself.
         """
-        answer = landed.found.answer
-        assert not isinstance(answer, Unclear)  # those have no time left to live
+        key, provider, answer = flight.key, question.provider, landed.found.answer
+        if not isinstance(answer, Facts | Inactive):
+            self._last_known.keep(flight, provider, landed.last_known)
+            self._give_back(key, landed.claim)
+            return
+        is_revoked = self._last_known.is_revoked(key, provider, landed)
+        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
         now_s = self._monotonic()
-        since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
-        due_s = math.inf if self._refresher is None else self._refresher.ahead.refresh_at_s(answer, since_s, until_s)
-        self._local.put(key, Entry(answer, landed.tags, since_s, until_s, due_s), now_s)
-        if self._shared is not None and landed.standing is not None:
-            writing = self._own(self._share(self._shared, key, landed, landed.standing, answer))
+        if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
+            since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
+            ahead = None if self._refresher is None else self._refresher.ahead
+            due_s = math.inf if ahead is None else ahead.refresh_at_s(answer, since_s, until_s)
+            self._local.put(key, Entry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
+        if is_revoked:
+            self._tell_of_revocation(key, question.token)
+            self._give_back(key, landed.claim)
+        elif self._shared is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
+            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
+            writing = self._own(self._share(self._shared, key, recalled, landed.standing, landed.claim))
             await asyncio.wait([writing], timeout=landed.patience_s)
+        else:
+            self._give_back(key, landed.claim)
 
-    async def _share(self, shared: SharedTier, key: bytes, landed: Landed, standing: bytes, answer: Memorable) -> None:
-        recalled = Recalled(answer, landed.age_s, landed.left_s)
-        claim, is_settled = landed.claim, None
+    async def _share(
+        self, shared: SharedTier, key: bytes, recalled: Recalled, standing: bytes, claim: Claim | None
+    ) -> None:
+        is_settled = None
         if self._leases is not None and claim is not None:
             is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
             if claim.held and is_settled is False:
@@ -200,6 +226,30 @@ class Authenticator:
         if is_settled is None and (claim is None or not claim.held):
             # There are no leases, or not now: sharing is worth more than the order of two answers.
             await shared.put(key, recalled, standing)
+
+    def _give_back(self, key: bytes, claim: Claim | None) -> None:
+        if self._leases is not None and claim is not None:
+            self._own(self._leases.give_back(key, claim.fence))
+
+    def _tell_of_revocation(self, key: bytes, token: Token) -> None:
+        """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        if self._on_revoked is not None:
+            self._on_revoked(token)
+        if self._shared is None:
+            return
+        purge = purge_of([key])
+        self._is_news(purge)
+        self._shared.forget(purge)
+        self._own(self._shared.publish_purge(purge))
+
+    def _is_news(self, purge: Purge) -> bool:
+        """Whether the order comes for the first time; from here on it is known."""
+        if purge.id in self._known_purges:
+            return False
+        self._known_purges[purge.id] = None
+        if len(self._known_purges) > _KNOWN_PURGES_MAX:
+            self._known_purges.popitem(last=False)
+        return True
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.authn.purge import Purge
 from gateway.authn.question import Found
+from gateway.authn.tiers import Recalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Landed:
     `tags` are what it may be purged by beside its key. `standing` is there when the shared tier does not have the
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
     time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
-    be over, on the monotonic clock. `claim` is to be settled or given back.
+    be over, on the monotonic clock. `claim` is to be settled or given back. `last_known` is what the shared tier had
+    that was not fresh enough.
     """
 
     found: Found
@@ -41,6 +43,7 @@ class Landed:
     patience_s: float = 0.0
     under_way_s: float = -math.inf
     claim: Claim | None = None
+    last_known: Recalled | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -37,7 +37,7 @@ class Source:
         if self.shared is None:
             return await self._introspect(question, None, 0.0)
         started_s = self.monotonic()
-        landed = await self._recall(self.shared, key, question.max_age_s)
+        landed, last_known = await self._recall(self.shared, key, question.max_age_s)
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
@@ -49,15 +49,19 @@ class Source:
                 return turn
             claim = turn
         try:
-            return await self._introspect(question, self.shared.standing(), max(0.0, patience_s), claim)
+            landed = await self._introspect(question, self.shared.standing(), max(0.0, patience_s), claim)
         except BaseException:
             if self.turns is not None and claim is not None:
                 await self.turns.leases.give_back(key, claim.fence)
             raise
+        return replace(landed, last_known=last_known)
 
-    async def _recall(self, shared: SharedTier, key: bytes, max_age_s: float | None) -> Landed | None:
+    async def _recall(
+        self, shared: SharedTier, key: bytes, max_age_s: float | None
+    ) -> tuple[Landed | None, Recalled | None]:
+        """What is fresh enough to be the answer, else what is not."""
         if max_age_s == 0:
-            return None  # nothing that is remembered would do
+            return None, None  # nothing that is remembered would do
         recalled = await shared.get(key)
         landed = self._usable(max_age_s, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
@@ -66,7 +70,7 @@ class Source:
         elif recalled is Absent.ERROR:
             result = "error"
         self.meter.looked_up("redis", result)
-        return landed
+        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
     def _usable(
         self, max_age_s: float | None, recalled: Recalled | Absent, seen: Mapping[bytes, float]
@@ -91,7 +95,8 @@ class Source:
         said = await introspector.introspect(question.token)
         over_s = self.monotonic()
         age_s = over_s - asked_at_s
-        self.meter.introspected(introspector.name, _outcome(said), age_s)
+        if not isinstance(said, Unclear) or said.was_asked:
+            self.meter.introspected(introspector.name, _outcome(said), age_s)
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)

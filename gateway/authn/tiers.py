@@ -42,7 +42,8 @@ class Introspector(Protocol):
 class Entry:
     """An answer that this process remembers. Times are seconds on its monotonic clock.
 
-    Who uses it at `refresh_at_s` or later has it asked for again ahead of its end; infinity for never.
+    Who uses it at `refresh_at_s` or later has it asked for again ahead of its end; infinity for never. From
+    `good_until_s` to `kept_until_s` it is no answer any more, but still the last thing known.
     """
 
     answer: Memorable
@@ -50,6 +51,7 @@ class Entry:
     introspected_at_s: float
     good_until_s: float
     refresh_at_s: float = math.inf
+    kept_until_s: float = 0.0
 
 
 class Keys(Protocol):
@@ -69,7 +71,13 @@ class Keys(Protocol):
 class LocalTier(Protocol):
     """Remembers within the process. Nothing waits, nothing fails; `now_s` is the monotonic clock."""
 
-    def get(self, key: bytes, now_s: float) -> Entry | None: ...
+    def get(self, key: bytes, now_s: float) -> Entry | None:
+        """What is still good."""
+        ...
+
+    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+        """Facts that are kept, good or not; `None` where the last thing known is a no."""
+        ...
 
     def put(self, key: bytes, entry: Entry, now_s: float) -> None: ...
 
@@ -80,7 +88,7 @@ class LocalTier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What the fleet remembers: `age_s` since it was introspected, and good for `left_s` more.
+    """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
 
     `call` is the fence under which it was asked for; empty when it was asked for without a lease.
     """
@@ -89,6 +97,7 @@ class Recalled:
     age_s: float
     left_s: float
     call: bytes = b""
+    kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
 
 
 class Absent(Enum):
@@ -114,6 +123,10 @@ class SharedTier(Protocol):
     async def get(self, key: bytes) -> Recalled | Absent: ...
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...
+
+    async def publish_purge(self, purge: Purge) -> bool:
+        """Tells the fleet, sooner or later; whether it has been told by now."""
+        ...
 
     def forget(self, purge: Purge) -> None:
         """From here on this process finds nothing older that `purge` covers, even if the fleet is not told yet."""

@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class RedisTier:
-    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl).
+    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl, unless `outlive` says so).
 
     `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it.
     """
@@ -110,6 +110,10 @@ class RedisTier:
             with suppress(*FAILURES):
                 await link.close()
 
+    def outlive(self, life_max_s: float) -> None:
+        """From here on answers may live for so long: a purge is remembered for no less."""
+        self._life_max_s = max(self._life_max_s, life_max_s)
+
     def standing(self) -> bytes:
         return self._ledger.standing() if self._follower.in_step else b""
 
@@ -139,11 +143,14 @@ class RedisTier:
     def _closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
         """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
         left_ms = int(recalled.left_s * 1000)
-        if not standing or left_ms < 1:
+        kept_ms = max(left_ms, int(recalled.kept_s * 1000))
+        if not standing or kept_ms < 1:
             return None
         age_ms = -int(-recalled.age_s * 1000 // 1)
-        sealed = self._seal.close(key, encode(StoredEntry(recalled.answer, age_ms, left_ms, standing, call)))
-        return None if sealed is None else (sealed, left_ms)
+        longer_ms = kept_ms if kept_ms > left_ms else 0
+        entry = StoredEntry(recalled.answer, age_ms, left_ms, standing, call, longer_ms)
+        sealed = self._seal.close(key, encode(entry))
+        return None if sealed is None else (sealed, kept_ms)
 
     def forget(self, purge: Purge) -> None:
         self._ledger.forget(purge, self._monotonic(), self._life_max_s)

@@ -26,6 +26,12 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
         "max_connections": "The most client connections of one worker. Default 10000.",
+        "unknown_tokens": "How many tokens that nobody knows one client address may try, per worker; beyond, 429. "
+        "null: as many as it likes. Danger: then whoever makes up tokens decides how often the provider is asked.",
+    },
+    "UnknownTokens": {
+        "rate": "Refilled per second. Default 200. A token that turns out active costs nothing.",
+        "burst": "At once. Default 1000.",
     },
     "Tls": {
         "certificate": "PEM file: the server's certificate, then those between it and the authority.",
@@ -50,6 +56,17 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "timeout": "For a whole call, connecting included. Default 2s; more than 0. Every request with a fresh token "
         "may wait this long.",
         "max_concurrency": "The most calls at a time per worker. Default 64.",
+        "max_waiting": "The most questions that wait for one of these calls, per worker; beyond, 503. Default 1024; 0: "
+        "none waits.",
+        "breaker": "When a provider that fails is left alone. null: never. Danger: then each request with an unknown "
+        "token waits for a provider that is away.",
+    },
+    "Breaker": {
+        "failures": "It opens after so many failed calls in a row. Default 5.",
+        "failure_rate": "And when this part of the calls within the window has failed. Default 0.5; up to 1.",
+        "window": "Default 10s; more than 0.",
+        "minimum_calls": "With fewer calls within the window the rate says nothing. Default 20.",
+        "interval": "How long it stays open, and between one trial call and the next. Default 5s; more than 0.",
     },
     "Cache": {
         "redis": "redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each "
@@ -107,6 +124,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "roles": "All of these: of the realm, of our client, or client:role for another client's. Default none.",
         "claims": "Each claim equals the value, or one of a list, compared with its type; {name} is the path's own.",
         "max_age": "The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request.",
+        "stale_if_error": "How much older the last known answer may be when the provider cannot tell. Default none: "
+        "503. Danger: so long after cache.ttl or max_age, a revoked token may still work while the provider is away.",
+        "stale_methods": "The methods stale_if_error holds for. Default GET, HEAD, OPTIONS. Danger: what others do "
+        "cannot be undone.",
     },
     "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
     "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: `-`, `_`, `.` and case are one."},

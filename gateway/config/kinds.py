@@ -29,6 +29,7 @@ from gateway.config.values import (
     parse_integer,
     parse_limit_bytes,
     parse_network,
+    parse_part,
     parse_size_bytes,
     parse_workers,
 )
@@ -54,6 +55,19 @@ Fraction = Annotated[
             "exclusiveMinimum": 0,
             "exclusiveMaximum": 1,
             "examples": [0.8],
+        }
+    ),
+]
+Part = Annotated[
+    float,
+    BeforeValidator(parse_part),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "pattern": r"^(0?\.[0-9]{1,9}|1(\.0{1,9})?)$",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "examples": [0.5],
         }
     ),
 ]

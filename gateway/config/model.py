@@ -34,6 +34,7 @@ from gateway.config.kinds import (
     Network,
     OneOrMany,
     Origin,
+    Part,
     PathMatch,
     RedisUrl,
     Rewrite,
@@ -70,6 +71,13 @@ class Tls(Model):
     client_ca: str | None = None
 
 
+class UnknownTokens(Model):
+    """A bucket for each client address: `burst` at once, refilled with `rate` a second."""
+
+    rate: Annotated[Count, Field(ge=1)] = 200
+    burst: Annotated[Count, Field(ge=1)] = 1_000
+
+
 class Server(Model):
     listen: Listen = Address("0.0.0.0", 8080)  # noqa: S104 - a gateway is there to be reached
     workers: Workers = 1
@@ -83,6 +91,7 @@ class Server(Model):
     max_body: BytesOrUnlimited = 10 * 2**20
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     fast_path: bool = True
+    unknown_tokens: UnknownTokens | None = UnknownTokens()
 
 
 class AdminCors(Model):
@@ -95,6 +104,16 @@ class Admin(Model):
     listen: Listen = Address("127.0.0.1", 9090)
     token: SecretStr | None = None
     cors: AdminCors = AdminCors()
+
+
+class Breaker(Model):
+    """When a provider that fails is left alone, and for how long."""
+
+    failures: Annotated[Count, Field(ge=1)] = 5
+    failure_rate: Part = 0.5
+    window: Annotated[Seconds, Field(gt=0)] = 10.0
+    minimum_calls: Annotated[Count, Field(ge=1)] = 20
+    interval: Annotated[Seconds, Field(gt=0)] = 5.0
 
 
 class Provider(Model):
@@ -112,6 +131,8 @@ class Provider(Model):
     private_key_id: str | None = None  # the assertion's kid, where the provider holds several keys
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     max_concurrency: Annotated[Count, Field(ge=1)] = 64
+    max_waiting: Annotated[Count, Field(ge=0)] = 1_024
+    breaker: Breaker | None = Breaker()
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
@@ -168,6 +189,8 @@ class Auth(Model):
     roles: tuple[str, ...] = ()
     claims: Claims = ()
     max_age: Seconds | None = None
+    stale_if_error: Seconds | None = None
+    stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")
 
 
 class Identity(Model):

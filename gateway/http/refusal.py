@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 
 # The code is the contract: clients, metrics and logs name it. The status follows from it.
 STATUS_OF_CODE = {
@@ -80,6 +81,11 @@ def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:
         (("Retry-After", str(wait_s)),),
         reason,
     )
+
+
+def too_many(detail: str, wait_s: float) -> Refusal:
+    """The 429 for a client that must wait (RFC 6585 §4)."""
+    return Refusal("rate_limited", detail, (("Retry-After", str(max(_RETRY_AFTER_S, ceil(wait_s)))),))
 
 
 def render(refusal: Refusal, request_id: str) -> Rendered:

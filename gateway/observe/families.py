@@ -32,6 +32,15 @@ INTROSPECTIONS = Family(
 INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
+BREAKER_STATE = Family(
+    "gateway_provider_breaker_state", "gauge", ("provider",), "0 closed, 1 half open, 2 open; the worst of all workers."
+)
+BREAKER_TRANSITIONS = Family(
+    "gateway_provider_breaker_transitions_total", "counter", ("provider", "state"), "Changes of a breaker to a state."
+)
+STALE_ANSWERS = Family(
+    "gateway_stale_answers_total", "counter", ("route",), "Requests decided by facts that were no longer fresh."
+)
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
 LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Turns to ask a provider for the whole fleet.")
 REFRESHES = Family("gateway_refreshes_total", "counter", ("outcome",), "Answers that were due to be asked for ahead.")
@@ -47,6 +56,9 @@ FAMILIES = (
     REFUSALS,
     INTROSPECTIONS,
     INTROSPECTION_DURATION,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
+    STALE_ANSWERS,
     CACHE_LOOKUPS,
     LEASES,
     REFRESHES,

@@ -13,6 +13,8 @@ from typing import Literal, TypeVar
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
     CACHE_LOOKUPS,
     CONFIG_RELOADS,
     CONNECTIONS,
@@ -24,6 +26,7 @@ from gateway.observe.families import (
     REQUEST_DURATION,
     REQUESTS,
     REQUESTS_IN_FLIGHT,
+    STALE_ANSWERS,
 )
 from gateway.observe.snapshots import Snapshot
 from gateway.server.exchange import NO_ROUTE, Exchange
@@ -35,6 +38,7 @@ CLIENT_LEFT = 499
 _Key = TypeVar("_Key")
 
 _TIERS = ("local", "redis")
+_BREAKER_STATES = ("closed", "half_open", "open")  # the gauge shows the place in this order
 _RESULTS = ("hit", "miss", "error")
 _OUTCOMES = ("active", "inactive", "unclear")
 _LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
@@ -64,6 +68,8 @@ class Metrics:
 
     __slots__ = (
         "_backend_durations",
+        "_breaker_changes",
+        "_breakers",
         "_introspection_durations",
         "_introspections",
         "_leases",
@@ -73,6 +79,7 @@ class Metrics:
         "_reloads",
         "_request_durations",
         "_requests",
+        "_stale_answers",
         "connections",
         "requests_in_flight",
     )
@@ -86,6 +93,9 @@ class Metrics:
         self._lookups: dict[tuple[str, str], int] = {}
         self._leases: dict[str, int] = {}
         self._refreshes: dict[str, int] = {}
+        self._breakers: dict[str, int] = {}
+        self._breaker_changes: dict[tuple[str, str], int] = {}
+        self._stale_answers: dict[str, int] = {}
         self._reloads: dict[str, int] = {}
         self._request_durations: dict[str, _Histogram] = {}
         self._backend_durations: dict[str, _Histogram] = {}
@@ -93,15 +103,20 @@ class Metrics:
 
     def declare(self, routes: Iterable[str], providers: Iterable[str]) -> None:
         """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were."""
-        names = list(routes)
+        names, providers = list(routes), list(providers)
         for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
             _histogram(self._request_durations, route)
             if route != NO_ROUTE:
                 _histogram(self._backend_durations, route)
                 _begin(self._refusals, ((route, code) for code in _ALARMING_CODES))
+                _begin(self._stale_answers, (route,))
         for provider in providers:
             _histogram(self._introspection_durations, provider)
             _begin(self._introspections, ((provider, outcome) for outcome in _OUTCOMES))
+            _begin(self._breakers, (provider,))
+            _begin(self._breaker_changes, ((provider, state) for state in _BREAKER_STATES))
+        for provider in self._breakers.keys() - set(providers):
+            del self._breakers[provider]  # a state of nothing would raise the alarm for ever
         _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
         _begin(self._leases, _LEASE_OUTCOMES)
         _begin(self._refreshes, _REFRESH_OUTCOMES)
@@ -117,11 +132,20 @@ class Metrics:
             _histogram(self._backend_durations, route).observe(exchange.backend_s)
         if exchange.code is not None:
             _count(self._refusals, (route, exchange.code))
+        if exchange.stale_s is not None:
+            _count(self._stale_answers, route)
 
     def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
         """Count one call to a provider's introspection endpoint."""
         _count(self._introspections, (provider, outcome))
         _histogram(self._introspection_durations, provider).observe(duration_s)
+
+    def breaker_changed(self, provider: str, state: Literal["closed", "half_open", "open"]) -> None:
+        """Follow a provider's breaker; to be told again of what it is changes nothing."""
+        now, before = _BREAKER_STATES.index(state), self._breakers.get(provider, 0)
+        self._breakers[provider] = now
+        if now != before:
+            _count(self._breaker_changes, (provider, state))
 
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None:
         """Count one lookup of a token's facts in one tier."""
@@ -149,6 +173,8 @@ class Metrics:
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
                 LEASES.name: [[[outcome], n] for outcome, n in self._leases.items()],
                 REFRESHES.name: [[[outcome], n] for outcome, n in self._refreshes.items()],
+                BREAKER_TRANSITIONS.name: [[list(key), n] for key, n in self._breaker_changes.items()],
+                STALE_ANSWERS.name: [[[route], n] for route, n in self._stale_answers.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
             },
             "histograms": {
@@ -156,6 +182,7 @@ class Metrics:
                 BACKEND_DURATION.name: _rows(self._backend_durations),
                 INTROSPECTION_DURATION.name: _rows(self._introspection_durations),
             },
+            "states": {BREAKER_STATE.name: [[[provider], state] for provider, state in self._breakers.items()]},
             "gauges": {REQUESTS_IN_FLIGHT.name: self.requests_in_flight, CONNECTIONS.name: self.connections},
         }
 

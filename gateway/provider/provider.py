@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Unclear
 from gateway.config.model import Provider
+from gateway.provider.asking import Asking
+from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
 from gateway.provider.endpoints import Endpoints
-from gateway.provider.errors import DeadlineError, ProviderError
+from gateway.provider.errors import DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
 from gateway.provider.introspection import IntrospectionEndpoint
 from gateway.provider.token import TokenEndpoint
+
+_log = logging.getLogger(__name__)
 
 # What stands for an introspection endpoint that discovery finds. The document it comes from is the issuer's own, so
 # issuer and client say which one is meant, and say so before, while and after any instance has discovered it.
@@ -30,7 +36,8 @@ class ProviderClient:
     """A provider under the name it has in the configuration.
 
     `config.timeout` bounds each call below, waits for discovery included. `clock` gives seconds since the epoch.
-    `tls` replaces the system's trust, for tests. Raises `ValueError` for a private key that cannot sign.
+    `on_breaker` is told of each change of the breaker's state. `tls` replaces the system's trust, for tests. Raises
+    `ValueError` for a private key that cannot sign.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class ProviderClient:
         *,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
+        on_breaker: Callable[[State], object] = lambda _: None,
     ) -> None:
         self.name = name
         self.issuer = config.issuer
@@ -50,11 +58,22 @@ class ProviderClient:
         self._auth = client_auth(config)
         self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
         self._endpoints = Endpoints(name, config, self._calls)
+        self._on_breaker = on_breaker
+        thresholds = _thresholds(config)
+        self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
+        self._asking = Asking(
+            max_concurrency=config.max_concurrency, max_waiting=config.max_waiting, breaker=self._breaker
+        )
 
     @property
     def ready(self) -> bool:
         """Whether introspection can be asked for; False until discovery succeeded once, where it is needed."""
         return self._endpoints.ready
+
+    @property
+    def breaker(self) -> State:
+        """`closed` as well where there is none."""
+        return "closed" if self._breaker is None else self._breaker.state
 
     async def start(self) -> None:
         """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
@@ -67,11 +86,15 @@ class ProviderClient:
 
     async def introspect(self, token: Token) -> Answer:
         """What the provider says of the token. Raises nothing but `CancelledError`."""
+        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
         try:
-            async with asyncio.timeout(self.timeout_s):
-                return await (await self._introspection()).introspect(token)
-        except TimeoutError:
+            async with asyncio.timeout_at(deadline_s):
+                endpoint = await self._introspection()
+            return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
+        except (TimeoutError, DeadlineError):
             return Unclear(self._too_slow().reason)
+        except NotAskedError as error:
+            return Unclear(error.reason, error.retry_after_s, was_asked=False)
         except ProviderError as error:
             return Unclear(error.reason, error.retry_after_s)
 
@@ -96,6 +119,13 @@ class ProviderClient:
         url = await self._endpoints.introspection()
         return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
 
+    def _breaker_changed(self, state: State) -> None:
+        # Half open is a matter of moments, every few seconds of an outage.
+        level = {"open": logging.WARNING, "closed": logging.INFO}.get(state, logging.DEBUG)
+        fields = {"provider": self.name, "state": state}
+        _log.log(level, "provider %s: breaker %s", self.name, state, extra={"event": "breaker", "fields": fields})
+        self._on_breaker(state)
+
     def _too_slow(self) -> DeadlineError:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
 
@@ -113,6 +143,18 @@ def identity(config: Provider) -> bytes:
         _named(config.client_id),
     )
     return b"".join(parts)
+
+
+def _thresholds(config: Provider) -> Thresholds | None:
+    if config.breaker is None:
+        return None
+    return Thresholds(
+        failures=config.breaker.failures,
+        failure_rate=config.breaker.failure_rate,
+        window_s=config.breaker.window,
+        minimum_calls=config.breaker.minimum_calls,
+        interval_s=config.breaker.interval,
+    )
 
 
 def _named(text: str) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
 from gateway.authn.purge import Purge
-from gateway.authn.tiers import Meter
 from gateway.config.model import Config, Server
 from gateway.server.backends.client import Backends
 from gateway.server.client import Gauge
@@ -24,7 +23,7 @@ from gateway.server.fast_lane import FastLane
 from gateway.server.instance import Readiness
 from gateway.server.listener import Listener
 from gateway.server.request_id import RequestIds
-from gateway.server.running import Running, assemble, release, retire
+from gateway.server.running import Running, Watch, assemble, release, retire
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
 from gateway.server.turn import Recorder, Turns
@@ -32,7 +31,7 @@ from gateway.server.turn import Recorder, Turns
 _logger = logging.getLogger(__name__)
 
 
-class Observer(Meter, Recorder, Gauge, Protocol):
+class Observer(Watch, Recorder, Gauge, Protocol):
     """Who counts and logs what this process does."""
 
     def finished(self, exchange: Exchange) -> None: ...
@@ -125,6 +124,7 @@ class Engine:
         shared = self._running.cache.shared
         checks = {
             "providers": {name: "waiting" if name in waiting else "ready" for name in self._running.providers},
+            "breakers": {name: provider.breaker for name, provider in self._running.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
         reasons = ["draining"] if self._is_draining else []

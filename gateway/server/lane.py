@@ -7,20 +7,19 @@ must be forwarded. One configuration is taken at the start and used to the end, 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import assert_never
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide
 from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said
 from gateway.server.cors import RouteCors
 from gateway.server.fields import pairs
 from gateway.server.forwarding import Forwarder
-from gateway.server.own_answer import own_answer, refusal_answer
+from gateway.server.own_answer import own_answer, refusal_answer, staleness
 from gateway.server.turn import Turn, Turns
 
 _logger = logging.getLogger(__name__)
@@ -98,6 +97,7 @@ class Lane:
             answering.more_fields = await self._cors.fields(
                 request, decision.case.route, is_preflight=isinstance(decision, Preflight)
             )
+            answering.more_fields += staleness(turn.exchange)
         match decision:
             case Refuse():
                 return answering.refuse(decision.refusal)
@@ -123,14 +123,9 @@ class Lane:
                 assert_never(decision)
 
     async def _decide(self, turn: Turn, head: Request) -> Decision:
-        running = turn.running
-        decision = decide(running.gate, head)
+        decision = turn.go_on(decide(turn.running.gate, head))
         while isinstance(decision, NeedsFacts):
-            found = running.authenticator.remembered(decision.question)
-            if found is None:
-                found = await running.authenticator.ask(decision.question)
-            turn.exchange.tier = found.tier
-            decision = resume(running.gate, decision, found.answer, time.time())
+            decision = await turn.ask(decision)
         return decision
 
 

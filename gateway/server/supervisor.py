@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.server.control import ChannelClosedError, ControlError, FailedError, RefusedError
-from gateway.server.instance import InstanceError, Readiness
+from gateway.server.instance import InstanceError, Readiness, worst_breakers
 from gateway.server.keeper import Counting, Keeper, event
 from gateway.server.process import WorkerProcess
 from gateway.server.sockets import unbind
@@ -155,6 +155,8 @@ class Supervisor:
         checks: dict[str, Any] = {"workers": f"{len(told)}/{len(self._sockets)}"}
         for one in sorted(told, key=lambda one: not one.ready):  # where they differ, what is wrong is shown
             checks |= one.checks
+        if breakers := worst_breakers(told):
+            checks["breakers"] = breakers
         if able and self._all_were_ready and not self._draining.is_set():
             return Readiness(ready=True, checks=checks)
         reasons = ["draining"] if self._draining.is_set() else []

@@ -32,9 +32,9 @@ ASKED_AT = 1_700_000_000
 TTL_S = 3600.0
 IDENTITY = b"https://sso.example.com/realms/demo introspect gateway"
 LOOKUPS = 2_000
-_FIRST = "Alice Bob Carol Dieter Erika Francesca Gustavo Hannelore Ingrid Jean".split()
-_LAST = "Miller Schmidt Rossi Papadopoulos Dubois Andersson Kowalski Nakamura".split()
-_ROLES = "auditor buyer clerk manager seller".split()
+_FIRST = ["Alice", "Bob", "Carol", "Dieter", "Erika", "Francesca", "Gustavo", "Hannelore", "Ingrid", "Jean"]
+_LAST = ["Miller", "Schmidt", "Rossi", "Papadopoulos", "Dubois", "Andersson", "Kowalski", "Nakamura"]
+_ROLES = ["auditor", "buyer", "clerk", "manager", "seller"]
 
 
 def answers(count: int) -> Iterator[bytes]:

@@ -587,7 +587,7 @@ async def test_an_error_is_cached_in_no_tier(pair, provider, backend, redis, sta
     provider.answers["alice"] = Reply(status, ALICE)
     for gateway in pair:
         await is_refused(gateway, "alice", 503, "introspection_unavailable", backend=backend)
-    assert calls(provider) == 2
+    assert calls(provider) == (4 if status == 503 else 2)  # what may pass is tried once more
     assert entries(redis) == set()
     provider.answers["alice"] = ALICE
     await passes(second, "alice", "alice")
