@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.config.fields import fold_header_name
 from gateway.config.model import Config, Headers, Route
+from gateway.config.percent import canonical_percent
 from gateway.http.forwarded import Network
 from gateway.http.headers import RequestRules, ResponseRules
 from gateway.policy import Policy, Speaker, compile_policy
@@ -37,6 +38,7 @@ class Gate:
     trusted_proxies: tuple[Network, ...]
     max_header_bytes: int
     max_headers: int
+    events_prefix: str | None = None  # where events arrive; None: nowhere
 
 
 def compile_gate(config: Config) -> Gate:
@@ -50,6 +52,7 @@ def compile_gate(config: Config) -> Gate:
         trusted_proxies=config.server.trusted_proxies,
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,
+        events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
@@ -26,6 +27,10 @@ from gateway.policy import judge
 from gateway.routing import Matched, WrongMethod, rewritten
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
+_RECEIVED: dict[str, Literal["logout", "security_event"]] = {
+    "/backchannel-logout": "logout",
+    "/security-events": "security_event",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,15 @@ class NeedsFacts:
     unclear: Unclear | None = None  # what a provider before this one answered
 
 
-Decision = Allow | Refuse | Preflight | NeedsFacts
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+
+    case: Case
+    kind: Literal["logout", "security_event"]
+
+
+Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
 
 
 def decide(gate: Gate, request: Request) -> Decision:
@@ -110,6 +123,8 @@ def decide(gate: Gate, request: Request) -> Decision:
     if isinstance(target, Refusal):
         return Refuse(case, target)
     case = replace(case, target=target)
+    if received := _received(gate, case, target):
+        return received
     if preflight := _preflight(gate, case, target):
         return preflight
     return _route(gate, case, target)
@@ -136,6 +151,19 @@ def _too_large(gate: Gate, request: Request) -> Refusal | None:
     if size > gate.max_header_bytes or len(request.headers) > gate.max_headers:
         return Refusal("headers_too_large", "the header fields are too large or too many")
     return None
+
+
+def _received(gate: Gate, case: Case, target: Target) -> Receive | Refuse | None:
+    """What lies under the events' prefix is the gateway's own, on every host and whatever a route says."""
+    prefix = gate.events_prefix
+    if prefix is None or not (target.path + "/").startswith(prefix + "/"):
+        return None
+    kind = _RECEIVED.get(target.path.removeprefix(prefix))
+    if kind is None:
+        return Refuse(case, Refusal("no_route", "there is no such resource here"))
+    if case.request.method != "POST":
+        return Refuse(case, Refusal("method_not_allowed", "the resource takes POST alone", (("Allow", "POST"),)))
+    return Receive(case, kind)
 
 
 def _preflight(gate: Gate, case: Case, target: Target) -> Preflight | None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import KINDS, Eviction, Named
 from gateway.authn.facts import Unclear
 from gateway.authn.flight import Flight, Landed
 from gateway.authn.lifetime import Lifetimes, as_of
@@ -78,12 +79,22 @@ class Authenticator:
             entry = self._fresh(key, question.max_age_s)
         return Found(entry.answer, "local")
 
-    def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
-        """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
-        keys, introspectors = self._source.keys, self._source.introspectors
+    def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
+        """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
         if token is not None:
-            return purge_of(keys.key(each.identity, token) for each in introspectors.values())
-        return purge_everything() if sub is None else purge_of([keys.sub_tag(sub)])
+            return purge_of(self._keys_of(token))
+        named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
+        if not named:
+            return purge_everything()
+        realms = {each.realm for each in self._source.introspectors.values()}
+        return purge_of(self._source.keys.tag(Named(realm, *one)) for realm in realms for one in named)
+
+    def purge_for(self, eviction: Eviction) -> Purge:
+        """The same order in marks, under the same id."""
+        marks = {self._source.keys.tag(named) for named in eviction.named}
+        if eviction.token is not None:
+            marks.update(self._keys_of(eviction.token))
+        return Purge(eviction.id, frozenset(marks))
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -110,6 +121,9 @@ class Authenticator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _keys_of(self, token: Token) -> list[bytes]:
+        return [self._source.keys.key(each.identity, token) for each in self._source.introspectors.values()]
 
     def _fresh(self, key: bytes, max_age_s: float | None) -> Entry | None:
         now_s = self._monotonic()

@@ -10,7 +10,7 @@ from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.question import Found, Question
-from gateway.authn.tiers import Absent, Introspector, Keys, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Absent, Introspector, Keys, Memorable, Meter, Recalled, SharedTier
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +33,17 @@ class Source:
         if self.shared is None:
             return await self._introspect(question, None, 0.0)
         started_s = self.monotonic()
-        landed = await self._recall(self.shared, key, question.max_age_s)
+        landed = await self._recall(self.shared, key, question)
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
         return await self._introspect(question, self.shared.standing(), max(0.0, patience_s))
 
-    async def _recall(self, shared: SharedTier, key: bytes, max_age_s: float | None) -> Landed | None:
-        if max_age_s == 0:
+    async def _recall(self, shared: SharedTier, key: bytes, question: Question) -> Landed | None:
+        if question.max_age_s == 0:
             return None  # nothing that is remembered would do
-        recalled = await shared.get(key)
-        landed = None if isinstance(recalled, Absent) else self._usable(recalled, max_age_s)
+        recalled = await shared.get(key, self.introspectors[question.provider].realm)
+        landed = None if isinstance(recalled, Absent) else self._usable(recalled, question)
         result: Literal["hit", "miss", "error"] = "miss"
         if landed is not None:
             result = "hit"
@@ -52,12 +52,13 @@ class Source:
         self.meter.looked_up("redis", result)
         return landed
 
-    def _usable(self, recalled: Recalled, max_age_s: float | None) -> Landed | None:
+    def _usable(self, recalled: Recalled, question: Question) -> Landed | None:
+        max_age_s = question.max_age_s
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
         left = min(recalled.left_s, left_s(recalled.answer, recalled.age_s, self.clock(), self.lifetimes))
         if left <= 0 or (max_age_s is not None and recalled.age_s >= max_age_s):
             return None
-        return Landed(Found(recalled.answer, "redis"), self.keys.tags(recalled.answer), recalled.age_s, left)
+        return Landed(Found(recalled.answer, "redis"), self._tags(question, recalled.answer), recalled.age_s, left)
 
     async def _introspect(self, question: Question, standing: bytes | None, patience_s: float) -> Landed:
         introspector = self.introspectors[question.provider]
@@ -69,7 +70,11 @@ class Source:
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"))
         left = left_s(answer, age_s, self.clock(), self.lifetimes)
-        return Landed(Found(answer, "provider"), self.keys.tags(answer), age_s, left, standing, patience_s)
+        tags = self._tags(question, answer)
+        return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s)
+
+    def _tags(self, question: Question, answer: Memorable) -> tuple[bytes, ...]:
+        return self.keys.tags(self.introspectors[question.provider].realm, answer)
 
 
 def _outcome(answer: Answer) -> Literal["active", "inactive", "unclear"]:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named, named_by
 from gateway.authn.facts import Facts, Inactive
 
 _KEY_BYTES = 32
@@ -34,26 +35,31 @@ class Keys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return _mac(self._token_key, identity, token.value.encode("utf-8", "surrogatepass"))
+        return _mac(self._token_key, identity, _bytes(token.value))
 
-    def sub_tag(self, sub: str) -> bytes:
-        return self._tag(b"sub", sub)
+    def tag(self, named: Named) -> bytes:
+        # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
+        value = named.value.casefold() if named.kind == "email" else named.value
+        return _mac(self._tag_key, named.kind.encode(), _bytes(named.realm), _bytes(value))
 
-    def tags(self, answer: Facts | Inactive) -> tuple[bytes, ...]:
-        """What an answer may be purged by beside its key. Another claim to evict by is one more line here."""
-        if isinstance(answer, Inactive):
-            return ()
-        sub = answer.claims.get("sub")
-        return (self.sub_tag(sub),) if isinstance(sub, str) else ()
+    def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
+        """What an answer of a provider of `realm` may be purged by beside its key."""
+        return () if isinstance(answer, Inactive) else tuple(map(self.tag, named_by(realm, answer.claims)))
 
-    def _tag(self, kind: bytes, value: str) -> bytes:
-        # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
-        return _mac(self._tag_key, kind, value.encode("utf-8", "surrogatepass"))
+    def event_mark(self, realm: str, event_id: str) -> bytes:
+        """By which an event of `realm` is known again, and told to nobody."""
+        return _mac(self._tag_key, b"event", _bytes(realm), _bytes(event_id))
 
 
 def _derived(root: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(root)
 
 
-def _mac(key: bytes, first: bytes, second: bytes) -> bytes:
-    return hmac.digest(key, len(first).to_bytes(_LENGTH_BYTES, "big") + first + second, "sha256")
+def _bytes(text: str) -> bytes:
+    # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _mac(key: bytes, *fields: bytes) -> bytes:
+    delimited = [len(field).to_bytes(_LENGTH_BYTES, "big") + field for field in fields[:-1]]
+    return hmac.digest(key, b"".join([*delimited, fields[-1]]), "sha256")

@@ -8,6 +8,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "admin": "The second listener: health, metrics, routes, explain, cache.",
         "providers": "The identity providers that are asked about tokens, by a name of your own.",
         "cache": "How long answers of the providers are remembered, and where they are shared.",
+        "events": "Where providers tell what was revoked. Default none: no path is taken and nobody can.",
         "log": "JSON lines on standard output.",
         "defaults": "Any key of a route but name and match, for every route; the route's own keys win.",
         "routes": "What is forwarded where, and what a token must show. The most specific route wins.",
@@ -42,6 +43,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "issuer": "Its issuer identifier; discovery fills in the endpoints that are not named.",
         "introspection_endpoint": "RFC 7662. Named, it skips discovery.",
         "token_endpoint": "RFC 6749, for gateway token. Default: from discovery.",
+        "jwks_uri": "Its public keys (RFC 7517), for events. Default: from discovery.",
         "client_id": "The gateway's own client at the provider.",
         "client_secret": "The client's secret. Better by environment or file than here.",
         "client_auth": "How the client proves itself. Default client_secret_basic.",
@@ -50,6 +52,15 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "timeout": "For a whole call, connecting included. Default 2s; more than 0. Every request with a fresh token "
         "may wait this long.",
         "max_concurrency": "The most calls at a time per worker. Default 64.",
+        "events": "How its events are known, with events: at the top. Default: signed by its keys, for client_id.",
+    },
+    "ProviderEvents": {
+        "issuer": "The iss of its security event tokens. Default: the provider's issuer.",
+        "jwks_uri": "The keys that sign them. Default: the provider's own; needed where issuer is another one.",
+        "audience": "One of these must be in aud, of logout tokens too. Default client_id. Name the clients whose "
+        "logout URL is the gateway's.",
+        "authorization": "What the transmitter of security events sends as Authorization, scheme and all. Default: it "
+        "is not looked at, and the signature alone counts.",
     },
     "Cache": {
         "redis": "redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each "
@@ -60,6 +71,12 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "inactive_ttl": "How long an inactive answer is used. Default 10s; 0s asks each time.",
         "max_entries": "The most answers one worker remembers. Default 100000.",
         "timeout": "For one operation of Redis; a slower one is a miss. Default 50ms; more than 0.",
+    },
+    "Events": {
+        "prefix": "The path, on every host, under which POST …/backchannel-logout and POST …/security-events are "
+        "answered. Default /.gateway/events.",
+        "repeat_after": "When an eviction is repeated: a provider may tell of a logout before it acts on it itself. "
+        "Default [1s, 5s]; [] never.",
     },
     "Log": {
         "level": "The least that is logged. Default info.",
@@ -85,6 +102,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "connect_timeout": "Default 2s; more than 0.",
         "read_timeout": "Between two parts of an answer's body. Default 60s; more than 0.",
         "retries": "How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10.",
+        "on_success": "evict_token: the backend revokes tokens (RFC 7009), and what it takes is forgotten before it is "
+        "answered. Default nothing.",
         "max_body": "The largest request body. Default: the server's; 0 allows none, or unlimited.",
     },
     "Match": {

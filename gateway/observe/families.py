@@ -34,6 +34,9 @@ INTROSPECTION_DURATION = Family(
 )
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
+SECURITY_EVENTS = Family(
+    "gateway_security_events_total", "counter", ("provider", "event", "outcome"), "Events that providers sent."
+)
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
 CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
 BUILD_INFO = Family("gateway_build_info", "gauge", ("version",), "Always 1; the label says what runs.")
@@ -47,6 +50,7 @@ FAMILIES = (
     INTROSPECTION_DURATION,
     CACHE_LOOKUPS,
     CONFIG_RELOADS,
+    SECURITY_EVENTS,
     REQUESTS_IN_FLIGHT,
     CONNECTIONS,
     BUILD_INFO,

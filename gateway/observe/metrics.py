@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
+from gateway.events.inbox import Outcome
+from gateway.events.notice import EventName
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -22,6 +24,7 @@ from gateway.observe.families import (
     REQUEST_DURATION,
     REQUESTS,
     REQUESTS_IN_FLIGHT,
+    SECURITY_EVENTS,
 )
 from gateway.observe.snapshots import Snapshot
 from gateway.server.exchange import NO_ROUTE, Exchange
@@ -60,6 +63,7 @@ class Metrics:
 
     __slots__ = (
         "_backend_durations",
+        "_events",
         "_introspection_durations",
         "_introspections",
         "_lookups",
@@ -79,6 +83,7 @@ class Metrics:
         self._introspections: dict[tuple[str, str], int] = {}
         self._lookups: dict[tuple[str, str], int] = {}
         self._reloads: dict[str, int] = {}
+        self._events: dict[tuple[str, str, str], int] = {}
         self._request_durations: dict[str, _Histogram] = {}
         self._backend_durations: dict[str, _Histogram] = {}
         self._introspection_durations: dict[str, _Histogram] = {}
@@ -121,6 +126,10 @@ class Metrics:
         """Count one reload, in the one process that decides on it."""
         _count(self._reloads, result)
 
+    def event_received(self, provider: str, event: EventName, outcome: Outcome) -> None:
+        """Count one event of a provider; `none` for one that nobody is known to have sent."""
+        _count(self._events, (provider, event, outcome))
+
     def snapshot(self) -> Snapshot:
         """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
         return {
@@ -130,6 +139,7 @@ class Metrics:
                 INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
+                SECURITY_EVENTS.name: [[list(key), n] for key, n in self._events.items()],
             },
             "histograms": {
                 REQUEST_DURATION.name: _rows(self._request_durations),

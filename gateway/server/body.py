@@ -28,12 +28,15 @@ class BodyError(Exception):
 
 
 class RequestBody:
-    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is."""
+    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is; `held` was read before."""
 
-    def __init__(self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float) -> None:
+    def __init__(
+        self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float, held: bytes | None = None
+    ) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
         self._idle_timeout_s = idle_timeout_s
+        self._held = held
         self.exists = request.body_exists
         self.is_touched = False
         self.received_bytes = 0
@@ -44,6 +47,10 @@ class RequestBody:
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises `BodyError` after setting `fault`."""
         self.is_touched = True
+        if self._held is not None:
+            self.received_bytes = len(self._held)
+            yield self._held
+            return
         if expects_continue(self._request) and self._request.transport is not None:
             self._request.transport.write(_CONTINUE)
         while chunk := await self._next():

@@ -39,6 +39,7 @@ from gateway.server.body import BodyFault, RequestBody
 from gateway.server.exchange import Exchange
 from gateway.server.header_bytes import serialize
 from gateway.server.passing import PassedResponse, SwitchedResponse
+from gateway.server.receiver import Passing
 from gateway.server.tunnel import tunnel
 
 # RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
@@ -70,13 +71,23 @@ class Forwarder:
         self._client = client
 
     async def forward(
-        self, request: web.Request, allow: Allow, rotation: Rotation, exchange: Exchange, *, idle_timeout_s: float
+        self,
+        request: web.Request,
+        allow: Allow,
+        rotation: Rotation,
+        exchange: Exchange,
+        *,
+        idle_timeout_s: float,
+        passing: Passing | None = None,
     ) -> web.StreamResponse | Refusal:
         """The answer, already sent to the client, or a refusal to be sent where no answer could be passed on.
 
-        A client that sends nothing of its body for `idle_timeout_s` is given up.
+        A client that sends nothing of its body for `idle_timeout_s` is given up. `passing` has read the body before,
+        and is told of the answer.
         """
-        body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s)
+        held = passing.body if passing is not None else None
+        body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s, held)
+        upstream = None
         try:
             upstream = await self._send_with_retries(request, allow, rotation, body, exchange)
         except BackendError as error:
@@ -85,7 +96,11 @@ class Forwarder:
             return _refusal_of(error)
         finally:
             exchange.bytes_received = body.received_bytes
+            if passing is not None and upstream is None:
+                passing.lost()
         try:
+            if passing is not None and (refusal := await passing.answered(upstream.status)):
+                return refusal
             return await self._pass_on(request, upstream, allow, exchange)
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)

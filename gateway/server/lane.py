@@ -14,8 +14,9 @@ from typing import Protocol, assert_never
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
+from gateway.authn.facts import Facts
 from gateway.http.refusal import Refusal, render
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
 from gateway.server.backend_client import pairs
 from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said, wire_form
@@ -138,24 +139,16 @@ class Lane:
         if case.route is not None:
             exchange.route = case.route.name
             self._cors.matched(request, case.route)
-        if case.facts is not None:
-            exchange.subject, exchange.client_id = (
-                _name(case.facts.claims.get("sub")),
-                _name(case.facts.claims.get("client_id")),
-            )
+        _note_caller(exchange, case.facts)
         match decision:
             case Refuse():
                 return self._refuse(request, decision.refusal, exchange)
             case Preflight():
                 answer = await self._cors.preflight(request, decision.route)
+            case Receive():
+                answer = await running.receiver.receive(request, decision, exchange)
             case Allow():
-                answer = await self._forwarder.forward(
-                    request,
-                    decision,
-                    running.rotation,
-                    exchange,
-                    idle_timeout_s=running.config.server.idle_timeout,
-                )
+                answer = await self._forward(request, running, decision, exchange)
             case NeedsFacts():
                 raise AssertionError("a decision that still needs facts was taken for final")
             case _:
@@ -164,6 +157,17 @@ class Lane:
             return self._refuse(request, answer, exchange)
         exchange.status = answer.status
         return answer
+
+    async def _forward(
+        self, request: web.Request, running: Running, allow: Allow, exchange: Exchange
+    ) -> web.StreamResponse | Refusal:
+        passing = await running.receiver.passing(request, allow, exchange)
+        if isinstance(passing, Refusal):
+            return passing
+        idle_timeout_s = running.config.server.idle_timeout
+        return await self._forwarder.forward(
+            request, allow, running.rotation, exchange, idle_timeout_s=idle_timeout_s, passing=passing
+        )
 
     async def _decide(self, running: Running, head: Request, exchange: Exchange) -> Decision:
         decision = decide(running.gate, head)
@@ -219,6 +223,11 @@ def _has_costly_body(request: web.Request) -> bool:
         return False
     length = request.content_length
     return "Expect" in request.headers or length is None or length > _DRAINED_BYTES_MAX
+
+
+def _note_caller(exchange: Exchange, facts: Facts | None) -> None:
+    if facts is not None:
+        exchange.subject, exchange.client_id = _name(facts.claims.get("sub")), _name(facts.claims.get("client_id"))
 
 
 def _name(claim: object) -> str | None:

@@ -23,6 +23,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.gate import Gate, compile_gate
 from gateway.provider.provider import ProviderClient
 from gateway.server.forwarding import Rotation
+from gateway.server.receiver import Receiver
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
@@ -48,6 +49,7 @@ class Running:
     authenticator: Authenticator
     rotation: Rotation = field(default_factory=Rotation)
     exchanges: int = 0
+    receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
 
 
 async def assemble(

@@ -44,6 +44,7 @@ class ScriptedIntrospector:
     clock: Clock
     name: str = "keycloak"
     identity: bytes = b"https://sso.example.com introspect gateway"
+    realm: str = "https://sso.example.com"
     exp_in_s: float | None = None
     answer: Answer | None = None
     gate: asyncio.Event | None = None
