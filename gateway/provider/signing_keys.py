@@ -88,7 +88,8 @@ class SigningKeys:
         if self._fetched_at_s is None or asked_at_s - self._fetched_at_s > _FRESH_S:
             await self._fetch()
         found = self._among(algorithm, kid)
-        if not found and self._fetched_at_s is not None and self._fetched_at_s < asked_at_s:
+        is_known = kid is not None and any(key.kid == kid for key in self._keys)  # then of another algorithm
+        if not found and not is_known and self._fetched_at_s is not None and self._fetched_at_s < asked_at_s:
             # It may be newer than the set.
             await self._fetch()
             found = self._among(algorithm, kid)

@@ -126,6 +126,12 @@ async def test_an_algorithm_that_is_not_accepted_makes_no_call(keys, provider):
     assert provider.calls == []
 
 
+async def test_a_key_that_is_known_and_of_another_algorithm_is_a_clear_no(keys, provider):
+    await keys.candidates("RS256", "k1")
+    assert await keys.candidates("ES256", "k1") == ()
+    assert len(provider.key_fetches) == 1
+
+
 async def test_a_key_that_is_new_is_found_at_once(keys, provider, clock):
     await keys.candidates("RS256", "k1")
     clock.advance(6)
