@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 
+import jwt
 import pytest
 from support.introspecting import Clock
 from support.scripted_provider import Fault, Reply, ScriptedProvider
@@ -58,7 +59,7 @@ def test_neither_none_nor_a_mac_is_a_signature():
         jwk(rsa_key(), alg="none"),
         jwk(rsa_key(), n="!!"),
         jwk(rsa_key(), e="AA"),
-        jwk(rsa_key(), d="AQAB"),
+        {**jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key(), as_dict=True), "kid": "private", "key_ops": ["verify"]},
         jwk(rsa_key(9, 1024)),
         jwk(key_for("ES256"), crv="P-384"),
         jwk(key_for("ES256"), crv="secp256k1"),
