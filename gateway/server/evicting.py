@@ -136,9 +136,12 @@ class Repeats:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="repeated evictions")
 
     async def close(self) -> None:
+        """What still waits is evicted now, which is better than never; `Evicting.close` lets it end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._evict(dict.fromkeys(named for waiting in self._due.values() for named in waiting))
+        self._due.clear()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -149,7 +152,11 @@ class Repeats:
                 # No longer than a turn: what falls due sooner may come meanwhile.
                 await asyncio.sleep(min(wait_s, _TURN_S))
                 continue
-            named = list(self._due.pop(turn))
-            self._pending -= len(named)
-            for start in range(0, len(named), _ORDER_MAX):
-                self._evicting.evict_soon(evict(named[start : start + _ORDER_MAX]))
+            waiting = self._due.pop(turn)
+            self._pending -= len(waiting)
+            self._evict(waiting)
+
+    def _evict(self, waiting: Iterable[Named]) -> None:
+        named = list(waiting)
+        for start in range(0, len(named), _ORDER_MAX):
+            self._evicting.evict_soon(evict(named[start : start + _ORDER_MAX]))

@@ -105,6 +105,14 @@ async def test_what_waits_is_bounded(here):
     assert here.repeats._pending == 20_000
 
 
+async def test_what_waits_when_it_ends_is_evicted_then(here):
+    here.repeats.after((60, 90), named("alice", "bob"))
+    await here.repeats.close()
+    await here.evicting.close(1)
+    assert [one.marks for one in here.forgotten] == [{b"alice", b"bob"}]
+    assert len(here.running.told) == 1
+
+
 async def test_what_comes_sooner_does_not_wait_for_what_comes_later(here, monkeypatch):
     monkeypatch.setattr(evicting, "_TURN_S", 0.02)
     here.repeats.after((60,), named("later"))

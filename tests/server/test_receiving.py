@@ -186,6 +186,18 @@ async def test_what_is_refused_is_said_counted_and_logged(gateway, issuer):
     assert [(one["provider"], one["outcome"]) for one in told] == [("none", "refused"), ("p", "evicted")]
 
 
+async def test_explain_says_that_the_gateway_answers_itself(gateway):
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    question = {"method": "POST", "url": EVENTS}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{gateway.admin_url}/explain", json=question, headers=headers) as answer,
+    ):
+        told = await answer.json()
+    assert (told["decision"], told["route"]) == ("allow", None)
+    assert told["steps"][-1] == "answered: an event of a provider, by the gateway itself"
+
+
 async def test_keys_are_discovered_where_they_are_not_named(serve, provider, issuer):
     provider.discovery = provider.metadata(jwks_uri=provider.jwks_uri)
     gateway = await serve(events={}, provider_keys={"issuer": provider.issuer})
