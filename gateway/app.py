@@ -20,7 +20,7 @@ from gateway.demo.transcript import Transcript
 from gateway.demo.walkthrough import walk
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import standard_output
-from gateway.server.worker import Source, serve_worker
+from gateway.server.worker import Siblings, Source, serve_worker
 from gateway.service import Observation, Service, Worker, read_source
 
 _DEMO_DRAIN_S = 2.0
@@ -55,7 +55,8 @@ async def serve(path: str) -> None:
 async def work(control_fd: int, listen_fd: int) -> None:
     """`gateway worker`: one process of several, until the supervisor has no more use for it."""
     control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
-    await serve_worker(control, Worker(listener, Observation(standard_output())))
+    siblings = Siblings()
+    await serve_worker(control, Worker(listener, Observation(standard_output()), siblings.spread), siblings)
 
 
 async def _reload_when(wanted: asyncio.Event, service: Service) -> None:

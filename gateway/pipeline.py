@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
@@ -34,6 +34,10 @@ _NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 _DECIDING_NAMES = frozenset({"authorization", "content-length", "host", "transfer-encoding"})
 
 _Fields = Mapping[str, list[str]]
+_RECEIVED: dict[str, Literal["logout", "security_event"]] = {
+    "/backchannel-logout": "logout",
+    "/security-events": "security_event",
+}
 
 
 def _deciding_name(name: str) -> str | None:
@@ -137,7 +141,15 @@ class NeedsFacts:
     unclear: Unclear | None = None  # what a provider before this one answered
 
 
-Decision = Allow | Refuse | Preflight | NeedsFacts
+@record
+class Receive:
+    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+
+    case: Case
+    kind: Literal["logout", "security_event"]
+
+
+Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
 
 
 def decide(gate: Gate, request: Request) -> Decision:
@@ -156,6 +168,10 @@ def decide(gate: Gate, request: Request) -> Decision:
     if isinstance(target, Refusal):
         return Refuse(Case(request, caller), target)
     body_bytes = int(lengths[0]) if lengths else 0
+    if gate.events_prefix is not None and target.path.startswith(gate.events_prefix):
+        received = _received(gate.events_prefix, Case(request, caller, target, body_bytes), target.path)
+        if received is not None:
+            return received
     if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
         return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
     found = gate.table.find(target.host, target.segments, request.method)
@@ -203,6 +219,18 @@ def _too_large(gate: Gate, request: Request) -> Refusal:
     if len(request.target) > gate.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
+
+
+def _received(prefix: str, case: Case, path: str) -> Receive | Refuse | None:
+    """What lies under the events' prefix is the gateway's own, on every host and whatever a route says."""
+    if not (path + "/").startswith(prefix + "/"):
+        return None
+    kind = _RECEIVED.get(path.removeprefix(prefix))
+    if kind is None:
+        return Refuse(case, Refusal("no_route", "there is no such resource here"))
+    if case.request.method != "POST":
+        return Refuse(case, Refusal("method_not_allowed", "the resource takes POST alone", (("Allow", "POST"),)))
+    return Receive(case, kind)
 
 
 def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedRoute] | None:

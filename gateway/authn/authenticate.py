@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import KINDS, Eviction, Named
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
@@ -62,7 +63,6 @@ class Authenticator:
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
         self._on_revoked = on_revoked
-        self._last_known = LastKnown(local, keys, lifetimes, longest_tolerated_s, clock, monotonic)
         self._local = local
         self._shared = shared
         self._leases = leases
@@ -71,6 +71,7 @@ class Authenticator:
         self._monotonic = monotonic
         turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
         self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns)
+        self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -98,12 +99,22 @@ class Authenticator:
         """Whether the provider has called the token active not long ago, and not taken it back since."""
         return self._last_known.facts(self._source.key(question)) is not None
 
-    def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
-        """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
-        keys, introspectors = self._source.keys, self._source.introspectors
+    def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
+        """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
         if token is not None:
-            return purge_of(keys.key(each.identity, token) for each in introspectors.values())
-        return purge_everything() if sub is None else purge_of([keys.sub_tag(sub)])
+            return purge_of(self._keys_of(token))
+        named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
+        if not named:
+            return purge_everything()
+        realms = {each.realm for each in self._source.introspectors.values()}
+        return purge_of(self._source.keys.tag(Named(realm, *one)) for realm in realms for one in named)
+
+    def purge_for(self, eviction: Eviction) -> Purge:
+        """The same order in marks, under the same id."""
+        marks = {self._source.keys.tag(named) for named in eviction.named}
+        if eviction.token is not None:
+            marks.update(self._keys_of(eviction.token))
+        return Purge(eviction.id, frozenset(marks))
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -130,6 +141,9 @@ class Authenticator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _keys_of(self, token: Token) -> list[bytes]:
+        return [self._source.keys.key(each.identity, token) for each in self._source.introspectors.values()]
 
     async def _find(self, key: bytes, question: Question) -> Found:
         arrived_s = self._monotonic()

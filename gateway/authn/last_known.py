@@ -15,15 +15,18 @@ from gateway.authn.flight import Flight, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.question import Found, Question
 from gateway.authn.stale import is_tolerable, kept_s
-from gateway.authn.tiers import Entry, Keys, LocalTier, Memorable, Recalled
+from gateway.authn.tiers import Entry, LocalTier, Memorable, Recalled
 
 
 @dataclass(frozen=True, slots=True)
 class LastKnown:
-    """`longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh."""
+    """`longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh.
+
+    `tags` are what an answer of a provider may be purged by beside its key.
+    """
 
     local: LocalTier
-    keys: Keys
+    tags: Callable[[str, Memorable], tuple[bytes, ...]]
     lifetimes: Lifetimes
     longest_tolerated_s: Mapping[str, float]
     clock: Callable[[], float]
@@ -50,7 +53,7 @@ class LastKnown:
         """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""
         if recalled is None or not isinstance(recalled.answer, Facts):
             return
-        tags = self.keys.tags(recalled.answer)
+        tags = self.tags(provider, recalled.answer)
         if flight.purged_at(tags) is not None:
             return
         now_s = self.monotonic()

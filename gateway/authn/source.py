@@ -12,7 +12,7 @@ from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Claim, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.question import Found, Question
-from gateway.authn.tiers import Absent, Introspector, Keys, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Absent, Introspector, Keys, Memorable, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns, seen_under_way
 
 
@@ -32,18 +32,21 @@ class Source:
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
 
+    def tags(self, provider: str, answer: Memorable) -> tuple[bytes, ...]:
+        return self.keys.tags(self.introspectors[provider].realm, answer)
+
     async def fetch(self, key: bytes, question: Question) -> Landed:
         """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""
         if self.shared is None:
             return await self._introspect(question, None, 0.0)
         started_s = self.monotonic()
-        landed, last_known = await self._recall(self.shared, key, question.max_age_s)
+        landed, last_known = await self._recall(self.shared, key, question)
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
         claim = None
         if self.turns is not None and self.lifetimes.active_s > 0:  # else there would be nothing to share
-            read = partial(self._usable, question.max_age_s)
+            read = partial(self._usable, question)
             turn = await self.turns.turn(key, self.introspectors[question.provider], read)
             if isinstance(turn, Landed):
                 return turn
@@ -57,13 +60,13 @@ class Source:
         return replace(landed, last_known=last_known)
 
     async def _recall(
-        self, shared: SharedTier, key: bytes, max_age_s: float | None
+        self, shared: SharedTier, key: bytes, question: Question
     ) -> tuple[Landed | None, Recalled | None]:
         """What is fresh enough to be the answer, else what is not."""
-        if max_age_s == 0:
+        if question.max_age_s == 0:
             return None, None  # nothing that is remembered would do
-        recalled = await shared.get(key)
-        landed = self._usable(max_age_s, recalled, {})
+        recalled = await shared.get(key, self.introspectors[question.provider].realm)
+        landed = self._usable(question, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
         if landed is not None:
             result = "hit"
@@ -72,19 +75,18 @@ class Source:
         self.meter.looked_up("redis", result)
         return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
-    def _usable(
-        self, max_age_s: float | None, recalled: Recalled | Absent, seen: Mapping[bytes, float]
-    ) -> Landed | None:
+    def _usable(self, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> Landed | None:
         """`seen` are the calls that were under way since the question came; what they brought is never too old."""
         if isinstance(recalled, Absent):
             return None
+        max_age_s = question.max_age_s
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
         left = min(recalled.left_s, left_s(recalled.answer, recalled.age_s, self.clock(), self.lifetimes))
         under_way_s = seen_under_way(recalled, seen)
         is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
         if left <= 0 or is_too_old:
             return None
-        tags = self.keys.tags(recalled.answer)
+        tags = self.tags(question.provider, recalled.answer)
         return Landed(Found(recalled.answer, "redis"), tags, recalled.age_s, left, under_way_s=under_way_s)
 
     async def _introspect(
@@ -101,7 +103,7 @@ class Source:
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)
         left = left_s(answer, age_s, self.clock(), self.lifetimes)
-        tags = self.keys.tags(answer)
+        tags = self.tags(question.provider, answer)
         return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
 
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Literal, Protocol
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named
 from gateway.authn.facts import Answer, Facts, Inactive
 from gateway.authn.purge import Purge
 
@@ -20,13 +21,19 @@ Memorable = Facts | Inactive
 
 
 class Introspector(Protocol):
-    """One provider. `identity` covers issuer, endpoint and client: what differs there is another answer."""
+    """One provider. `identity` covers issuer, endpoint and client: what differs there is another answer.
+
+    `realm` is whose subjects, sessions and clients its answers name: the issuer, where it is known.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> bytes: ...
+
+    @property
+    def realm(self) -> str: ...
 
     @property
     def timeout_s(self) -> float:
@@ -59,12 +66,12 @@ class Keys(Protocol):
         """The cache key of a token at a provider."""
         ...
 
-    def sub_tag(self, sub: str) -> bytes:
-        """The mark by which answers about `sub` are purged."""
+    def tag(self, named: Named) -> bytes:
+        """The mark by which the answers that are named are purged."""
         ...
 
-    def tags(self, answer: Memorable) -> tuple[bytes, ...]:
-        """The marks of an answer beside its key."""
+    def tags(self, realm: str, answer: Memorable) -> tuple[bytes, ...]:
+        """The marks of an answer of a provider of `realm`, beside its key."""
         ...
 
 
@@ -120,7 +127,9 @@ class SharedTier(Protocol):
         """
         ...
 
-    async def get(self, key: bytes) -> Recalled | Absent: ...
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
+        """The answer under `key`, of a provider of `realm`."""
+        ...
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...
 
@@ -158,8 +167,11 @@ class Leases(Protocol):
     tier's `timeout_s`.
     """
 
-    async def take(self, key: bytes, fence: bytes, length_s: float) -> Turn | None:
-        """Takes the lease if nobody has it, for `length_s`. `None` when it cannot be said who has it."""
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
+        """Takes the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
+
+        `None` when it cannot be said who has it.
+        """
         ...
 
     async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:

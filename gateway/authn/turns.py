@@ -51,20 +51,20 @@ class Turns:
         fence, length_s = secrets.token_bytes(_FENCE_BYTES), self.length_s(introspector)
         patient_until_s = self.monotonic() + _LEASES_WAITED * length_s
         try:
-            return await self._turn(key, fence, length_s, patient_until_s, read)
+            return await self._turn(key, introspector.realm, fence, length_s, patient_until_s, read)
         except BaseException:
             # What was cancelled in the taking may have been taken.
             await self.leases.give_back(key, fence)
             raise
 
     async def _turn(
-        self, key: bytes, fence: bytes, length_s: float, patient_until_s: float, read: Read
+        self, key: bytes, realm: str, fence: bytes, length_s: float, patient_until_s: float, read: Read
     ) -> Landed | Claim:
         seen: dict[bytes, float] = {}
         with self.leases.bell(key) as bell:
             while True:
                 now_s = self.monotonic()
-                turn = await self.leases.take(key, fence, length_s)
+                turn = await self.leases.take(key, realm, fence, length_s)
                 if turn is None or (turn.holder != fence and now_s >= patient_until_s):
                     self.meter.leased("unavailable")
                     return Claim(fence, held=False)
@@ -79,7 +79,7 @@ class Turns:
                     seen[turn.holder] = now_s
                     await bell.wait(min(_LOOK_AGAIN_S, turn.left_s))
                     # A look before the next taking: many are woken at once, and most find what they need.
-                    landed = read(await self.shared.get(key), seen)
+                    landed = read(await self.shared.get(key, realm), seen)
                 if landed is not None:
                     self.meter.leased("waited")
                     return landed

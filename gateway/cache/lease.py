@@ -104,7 +104,7 @@ class RedisLeases:
         *,
         tried: Tried,
         name: Callable[[bytes], str],
-        opened: Callable[[bytes, int, bytes], Recalled | Absent],
+        opened: Callable[[bytes, str, int, bytes], Recalled | Absent],
         closed: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
         entry_limit_bytes: int,
     ) -> None:
@@ -123,12 +123,12 @@ class RedisLeases:
             self._paying.cancel()
             await asyncio.wait([self._paying])
 
-    async def take(self, key: bytes, fence: bytes, length_s: float) -> Turn | None:
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
         length_ms = max(1, int(length_s * 1000))
         reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
         match reply:
             case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)]:
-                return Turn(holder, left_ms / 1000, self._opened(key, entry_left_ms, sealed))
+                return Turn(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
         return None
 
     async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:

@@ -117,13 +117,13 @@ class RedisTier:
     def standing(self) -> bytes:
         return self._ledger.standing() if self._follower.in_step else b""
 
-    async def get(self, key: bytes) -> Recalled | Absent:
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         reply = await self._tried(partial(self._read, self._name(key)))
         if reply is None:
             return Absent.ERROR
-        return self._opened(key, *reply)
+        return self._opened(key, realm, *reply)
 
-    def _opened(self, key: bytes, left_ms: int, sealed: bytes) -> Recalled | Absent:
+    def _opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
         text = self._seal.open(key, sealed)
@@ -131,7 +131,7 @@ class RedisTier:
         recalled = None if entry is None else entry.recalled(left_ms, self._clock())
         if entry is None or recalled is None:
             return Absent.ERROR
-        marks = (key, *self._keys.tags(recalled.answer))
+        marks = (key, *self._keys.tags(realm, recalled.answer))
         return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
@@ -170,6 +170,16 @@ class RedisTier:
     def _name(self, key: bytes) -> str:
         # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
         return f"{self._prefix}{{{urlsafe_b64encode(key).rstrip(b'=').decode()}}}"
+
+    async def has_seen(self, mark: bytes) -> bool:
+        """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
+        return bool(await self._tried(partial(self._link.client.exists, self._seen(mark))))
+
+    async def remember_seen(self, mark: bytes, life_s: float) -> None:
+        await self._tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
+
+    def _seen(self, mark: bytes) -> str:
+        return f"{self._prefix}seen:{urlsafe_b64encode(mark).rstrip(b'=').decode()}"
 
     async def _read(self, name: str) -> tuple[int, bytes]:
         """How long the value has left, and the value as far as it can be one of ours.

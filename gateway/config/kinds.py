@@ -17,7 +17,7 @@ from gateway.config.fields import (
     parse_origin,
     parse_scope,
 )
-from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_template
+from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
 from gateway.config.upstream import Backend, parse_backend, parse_endpoint
 from gateway.config.values import (
@@ -102,6 +102,7 @@ Scope = Annotated[str, BeforeValidator(parse_scope), text(examples=["orders:read
 ClaimPath = Annotated[tuple[str, ...], BeforeValidator(parse_claim_path), text(examples=["realm_access.roles"])]
 HostMatch = Annotated[HostPattern, BeforeValidator(parse_host), text(examples=["*.example.com"])]
 PathMatch = Annotated[PathPattern, BeforeValidator(parse_path), text(pattern="^/", examples=["/orders/**"])]
+PathPrefix = Annotated[PathPattern, BeforeValidator(parse_prefix), text(pattern="^/", examples=["/.gateway/events"])]
 Rewrite = Annotated[PathPattern, BeforeValidator(parse_template), text(pattern="^/", examples=["/v2/{tenant}/{**}"])]
 BackendUrl = Annotated[Backend, BeforeValidator(parse_backend), text(examples=["http://orders:8000"])]
 Workers = Annotated[

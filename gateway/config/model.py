@@ -36,14 +36,15 @@ from gateway.config.kinds import (
     Origin,
     Part,
     PathMatch,
+    PathPrefix,
     RedisUrl,
     Rewrite,
     Scope,
     Seconds,
     Workers,
 )
-from gateway.config.pattern import parse_path
-from gateway.config.problems import WrongAt
+from gateway.config.pattern import parse_path, parse_prefix
+from gateway.config.problems import Loc, WrongAt
 from gateway.config.values import Address
 
 
@@ -55,6 +56,10 @@ def _refuse_twins(key: str, names: Iterable[str]) -> None:
         raise WrongAt(
             ((key, name), f"{name} and {other} are one header to a backend; keep one") for name, other in twins
         )
+
+
+_REPEATS_MAX = 5
+_REPEAT_MAX_S = 300.0
 
 
 class Model(BaseModel):
@@ -116,12 +121,22 @@ class Breaker(Model):
     interval: Annotated[Seconds, Field(gt=0)] = 5.0
 
 
+class ProviderEvents(Model):
+    """How events of one provider are known for its own. `issuer` may be a transmitter apart from the provider."""
+
+    issuer: Endpoint | None = None
+    jwks_uri: Endpoint | None = None
+    audience: Annotated[tuple[str, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
+    authorization: SecretStr | None = None  # the whole header value
+
+
 class Provider(Model):
     """One identity provider. Naming `introspection_endpoint` skips discovery."""
 
     issuer: Endpoint | None = None
     introspection_endpoint: Endpoint | None = None
     token_endpoint: Endpoint | None = None
+    jwks_uri: Endpoint | None = None
     client_id: Annotated[str, Field(min_length=1)]
     client_secret: SecretStr | None = None
     client_auth: Literal[
@@ -133,6 +148,7 @@ class Provider(Model):
     max_concurrency: Annotated[Count, Field(ge=1)] = 64
     max_waiting: Annotated[Count, Field(ge=0)] = 1_024
     breaker: Breaker | None = Breaker()
+    events: ProviderEvents | None = None
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
@@ -143,9 +159,20 @@ class Provider(Model):
             wrongs.append(f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file")
         if self.client_auth == "private_key_jwt" and self.private_key is None:
             wrongs.append("client_auth private_key_jwt needs a key; write private_key or private_key_file")
-        if wrongs:
-            raise WrongAt(((), wrong) for wrong in wrongs)
+        places: list[tuple[Loc, str]] = [((), wrong) for wrong in wrongs]
+        if self.events is not None and self.issuer is None and self.events.issuer is None:
+            places.append((("events",), "it is not said whose events they are; write issuer: https://… there"))
+        elif self.events is not None and self._has_unknown_keys(self.events):
+            what = "its keys cannot be found by the provider's issuer; write jwks_uri: https://… there"
+            places.append((("events",), what))
+        if places:
+            raise WrongAt(places)
         return self
+
+    def _has_unknown_keys(self, events: ProviderEvents) -> bool:
+        if events.jwks_uri is not None or self.jwks_uri is not None:
+            return False
+        return self.issuer is None or events.issuer not in (None, self.issuer)
 
 
 class Cache(Model):
@@ -163,6 +190,20 @@ class Cache(Model):
     def _redis_needs_a_secret(self) -> Cache:
         if self.redis is not None and self.secret is None:
             raise ValueError("redis is shared, so its keys and entries need a secret; write secret or secret_file")
+        return self
+
+
+class Events(Model):
+    """Where providers tell the gateway what was revoked; without it nobody can, and no path is taken."""
+
+    prefix: PathPrefix = parse_prefix("/.gateway/events")
+    repeat_after: tuple[Annotated[Seconds, Field(gt=0)], ...] = (1.0, 5.0)
+
+    @model_validator(mode="after")
+    def _repeats_are_few(self) -> Events:
+        if len(self.repeat_after) > _REPEATS_MAX or any(each > _REPEAT_MAX_S for each in self.repeat_after):
+            what = f"too many, or too late; write up to {_REPEATS_MAX} durations of at most 5m"
+            raise WrongAt([(("repeat_after",), what)])
         return self
 
 
@@ -260,6 +301,7 @@ class Route(Model):
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     read_timeout: Annotated[Seconds, Field(gt=0)] = 60.0
     retries: Annotated[Count, Field(ge=0, le=10)] = 1
+    on_success: Literal["evict_token"] | None = None
     max_body: BytesOrUnlimited = 10 * 2**20
 
 
@@ -270,5 +312,6 @@ class Config(Model):
     admin: Admin = Admin()
     providers: dict[Name, Provider] = Field(default_factory=dict)
     cache: Cache = Cache()
+    events: Events | None = None
     log: Log = Log()
     routes: tuple[Route, ...] = ()

@@ -28,9 +28,12 @@ STATUS_OF_CODE = {
     "request_timeout": 408,
     "content_too_large": 413,
     "uri_too_long": 414,
+    "unsupported_media_type": 415,
     "rate_limited": 429,
     "headers_too_large": 431,
     "internal_error": 500,
+    "event_unavailable": 503,
+    "eviction_unavailable": 503,
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }

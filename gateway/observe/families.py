@@ -45,6 +45,9 @@ CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "resul
 LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Turns to ask a provider for the whole fleet.")
 REFRESHES = Family("gateway_refreshes_total", "counter", ("outcome",), "Answers that were due to be asked for ahead.")
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
+SECURITY_EVENTS = Family(
+    "gateway_security_events_total", "counter", ("provider", "event", "outcome"), "Events that providers sent."
+)
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
 CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
 BUILD_INFO = Family("gateway_build_info", "gauge", ("version",), "Always 1; the label says what runs.")
@@ -63,6 +66,7 @@ FAMILIES = (
     LEASES,
     REFRESHES,
     CONFIG_RELOADS,
+    SECURITY_EVENTS,
     REQUESTS_IN_FLIGHT,
     CONNECTIONS,
     BUILD_INFO,

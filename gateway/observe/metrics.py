@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
+from gateway.events.inbox import Outcome
+from gateway.events.notice import EventName
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -26,6 +28,7 @@ from gateway.observe.families import (
     REQUEST_DURATION,
     REQUESTS,
     REQUESTS_IN_FLIGHT,
+    SECURITY_EVENTS,
     STALE_ANSWERS,
 )
 from gateway.observe.snapshots import Snapshot
@@ -70,6 +73,7 @@ class Metrics:
         "_backend_durations",
         "_breaker_changes",
         "_breakers",
+        "_events",
         "_introspection_durations",
         "_introspections",
         "_leases",
@@ -97,6 +101,7 @@ class Metrics:
         self._breaker_changes: dict[tuple[str, str], int] = {}
         self._stale_answers: dict[str, int] = {}
         self._reloads: dict[str, int] = {}
+        self._events: dict[tuple[str, str, str], int] = {}
         self._request_durations: dict[str, _Histogram] = {}
         self._backend_durations: dict[str, _Histogram] = {}
         self._introspection_durations: dict[str, _Histogram] = {}
@@ -163,6 +168,10 @@ class Metrics:
         """Count one reload, in the one process that decides on it."""
         _count(self._reloads, result)
 
+    def event_received(self, provider: str, event: EventName, outcome: Outcome) -> None:
+        """Count one event of a provider; `none` for one that nobody is known to have sent."""
+        _count(self._events, (provider, event, outcome))
+
     def snapshot(self) -> Snapshot:
         """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
         return {
@@ -176,6 +185,7 @@ class Metrics:
                 BREAKER_TRANSITIONS.name: [[list(key), n] for key, n in self._breaker_changes.items()],
                 STALE_ANSWERS.name: [[[route], n] for route, n in self._stale_answers.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
+                SECURITY_EVENTS.name: [[list(key), n] for key, n in self._events.items()],
             },
             "histograms": {
                 REQUEST_DURATION.name: _rows(self._request_durations),

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
 from gateway.provider.introspection import IntrospectionEndpoint
+from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token import TokenEndpoint
 
 _log = logging.getLogger(__name__)
@@ -53,11 +54,15 @@ class ProviderClient:
         self.issuer = config.issuer
         self.client_id = config.client_id
         self.identity = identity(config)
+        self.realm = realm(config)
         self.timeout_s = config.timeout
         self._clock = clock
         self._auth = client_auth(config)
         self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
         self._endpoints = Endpoints(name, config, self._calls)
+        self.keys = SigningKeys(self._calls, self._endpoints.jwks)
+        transmitter = config.events.jwks_uri if config.events is not None else None
+        self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _at(transmitter))
         self._on_breaker = on_breaker
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
@@ -81,6 +86,8 @@ class ProviderClient:
 
     async def close(self) -> None:
         """End what was started and release the connections. Calls that are under way become unclear."""
+        await self.keys.close()
+        await self.transmitter_keys.close()
         await self._endpoints.close()
         await self._calls.close()
 
@@ -128,6 +135,19 @@ class ProviderClient:
 
     def _too_slow(self) -> DeadlineError:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
+
+
+def realm(config: Provider) -> str:
+    """Whose subjects, sessions and clients its answers name: those of two providers of one issuer are the same."""
+    own = config.events.issuer if config.events is not None else None
+    return config.issuer or own or identity(config).hex()
+
+
+def _at(url: str) -> Callable[[], Awaitable[str]]:
+    async def place() -> str:
+        return url
+
+    return place
 
 
 def identity(config: Provider) -> bytes:

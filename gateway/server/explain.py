@@ -10,7 +10,7 @@ from gateway.authn.authenticate import Authenticator
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.question import Found
 from gateway.gate import Gate
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
 from gateway.server.desk import Desk
 
 _LOCAL_HOST = "localhost"
@@ -93,6 +93,8 @@ def _end(decision: Decision) -> list[str]:
             ]
         case Preflight():
             return ["answered: a CORS preflight, by the gateway itself"]
+        case Receive():
+            return ["answered: an event of a provider, by the gateway itself"]
         case NeedsFacts():
             raise AssertionError("a decision that still needs facts was taken for final")
         case _:

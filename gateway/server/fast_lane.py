@@ -15,7 +15,7 @@ from typing import Any
 from gateway.http.answer_head import field_line
 from gateway.http.ordinary import Ordinary, read_ordinary
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse, Request, decide
+from gateway.pipeline import Allow, Decision, NeedsFacts, Receive, Refuse, Request, decide
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendUnreachableError
@@ -56,7 +56,7 @@ class FastLane:
         )
         decision = decide(gate, request)
         route = decision.case.route
-        if route is not None and not route.is_plain:
+        if isinstance(decision, Receive) or (route is not None and not route.is_plain):
             return False
         _Exchange(self, client, ordinary, request).go(decision)
         return True

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from gateway.authn.allowance import Allowance
 from gateway.authn.authenticate import Authenticator
+from gateway.authn.bearer import Token
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
 from gateway.authn.refresh import Ahead
@@ -29,6 +30,7 @@ from gateway.gate import Gate, compile_gate
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.server.desk import Desk
+from gateway.server.receiver import Receiver
 from gateway.server.rotation import Rotation
 
 _RETIRE_POLL_S = 0.1
@@ -65,12 +67,20 @@ class Running:
     desk: Desk
     rotation: Rotation = field(default_factory=Rotation)
     exchanges: int = 0
+    receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
 
 
 async def assemble(
-    config: Config, meter: Watch, on_purge: Callable[[Purge], object], before: Running | None = None
+    config: Config,
+    meter: Watch,
+    on_purge: Callable[[Purge], object],
+    before: Running | None = None,
+    on_revoked: Callable[[Token], object] | None = None,
 ) -> Running:
-    """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words."""
+    """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
+
+    `on_purge` is called with what the fleet purges, `on_revoked` with tokens as `Authenticator` says.
+    """
     providers = {name: _provider(name, config, meter, before) for name in config.providers}
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
@@ -99,6 +109,7 @@ async def assemble(
             leases=None if cache.shared is None else cache.shared.leases,
             ahead=_ahead(config),
             longest_tolerated_s=tolerated,
+            on_revoked=on_revoked,
         )
     gate = compile_gate(config)
     allowance = _allowance(config, before)

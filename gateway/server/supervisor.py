@@ -66,7 +66,12 @@ class Supervisor:
         """Start all workers; returns when each serves or has failed once. Raises `StartError` when none serves."""
         for listener in self._sockets:
             keeper = Keeper(
-                self._command, listener, lambda: self._source, counting=self._counting, draining=self._draining
+                self._command,
+                listener,
+                lambda: self._source,
+                counting=self._counting,
+                draining=self._draining,
+                spread=self._spread,
             )
             self._keepers.append(keeper)
             self._running.append(asyncio.create_task(keeper.run(), name="worker keeper"))
@@ -166,6 +171,13 @@ class Supervisor:
     def routes(self) -> Sequence[Mapping[str, Any]]:
         return self._routes()
 
+    async def _spread(self, asker: WorkerProcess, eviction: Mapping[str, Any]) -> None:
+        """Have all workers but `asker` forget. Raises `ControlError` when that is not certain."""
+        others = (_forget(worker, eviction) for worker in self._workers() if worker is not asker)
+        for result in await asyncio.gather(*others, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+
     def _workers(self) -> list[WorkerProcess]:
         return [keeper.worker for keeper in self._keepers if keeper.worker is not None]
 
@@ -188,6 +200,14 @@ async def _reload(worker: WorkerProcess, source: Source) -> None:
         worker.terminate()
     except ControlError:
         worker.kill()
+
+
+async def _forget(worker: WorkerProcess, eviction: Mapping[str, Any]) -> None:
+    try:
+        await worker.forget(eviction)
+    except ChannelClosedError:
+        worker.kill()  # what it remembered goes with it
+        await worker.gone()
 
 
 async def _purge(worker: WorkerProcess, selector: Mapping[str, str]) -> int:

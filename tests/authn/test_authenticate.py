@@ -29,7 +29,7 @@ class FakeShared:
     def standing(self) -> bytes:
         return b"known"
 
-    async def get(self, key: bytes) -> Recalled | Absent:
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         await asyncio.sleep(0)
         if self.broken:
             return Absent.ERROR

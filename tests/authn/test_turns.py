@@ -36,7 +36,7 @@ class ScriptedLeases:
     waits: list[float] = field(default_factory=list)
     bells: int = 0
 
-    async def take(self, _key: bytes, fence: bytes, length_s: float) -> Turn | None:
+    async def take(self, _key: bytes, _realm: str, fence: bytes, length_s: float) -> Turn | None:
         self.taken.append(length_s)
         turn = self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
         if isinstance(turn, BaseException):
@@ -65,7 +65,7 @@ class ScriptedLeases:
     def standing(self) -> bytes:
         return b""
 
-    async def get(self, _key: bytes) -> Recalled | Absent:
+    async def get(self, _key: bytes, _realm: str) -> Recalled | Absent:
         return self.looks.pop(0) if self.looks else Absent.MISS
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:

@@ -53,6 +53,7 @@ class _Provider:
     name = "p"
     identity = b"provider"
     timeout_s = 2.0
+    realm = "https://sso.example.com"
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -76,7 +77,7 @@ class _Shelf:
     def standing(self) -> bytes:
         return b"known"
 
-    async def get(self, key: bytes) -> Recalled | Absent:
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         recalled, put_at_s = self.held.get(key, (None, 0.0))
         passed_s = self.clock() - put_at_s
         if recalled is None or passed_s >= recalled.left_s:
@@ -90,8 +91,8 @@ class _Shelf:
         for key in [key for key, (recalled, _) in self.held.items() if purge.covers(_marks(key, recalled))]:
             del self.held[key]
 
-    async def take(self, key: bytes, fence: bytes, length_s: float) -> Turn:
-        return Turn(fence, length_s, await self.get(key))
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn:
+        return Turn(fence, length_s, await self.get(key, realm))
 
     async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool:
         await self.put(key, recalled, standing)
@@ -109,7 +110,7 @@ _KEYS = Keys(b"secret of the simulation")
 
 
 def _marks(key: bytes, recalled: Recalled) -> tuple[bytes, ...]:
-    return (key, *_KEYS.tags(recalled.answer))
+    return (key, *_KEYS.tags(_Provider.realm, recalled.answer))
 
 
 def simulate(kind: Kind, processes: int, *, tokens: int, each_s: float, seed: int) -> Figures:

@@ -165,7 +165,7 @@ async def test_without_a_message_the_others_look_for_themselves(redis_server: Re
 async def test_a_holder_that_died_costs_its_lease_and_one_call(redis_server: RedisServer) -> None:
     async with instances(redis_server) as fleet:
         # Whoever took it will never settle it.
-        assert await fleet[0].tier.leases.take(fleet[0].key, b"d" * 16, 0.6) is not None
+        assert await fleet[0].tier.leases.take(fleet[0].key, fleet[0].provider.realm, b"d" * 16, 0.6) is not None
         began = time.monotonic()
         found = await asyncio.gather(*(each.ask() for each in fleet[1:]))
         took_s = time.monotonic() - began

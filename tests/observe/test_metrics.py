@@ -51,6 +51,7 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_requests_in_flight": (),
         "gateway_connections": (),
         "gateway_config_reloads_total": ("result",),
+        "gateway_security_events_total": ("provider", "event", "outcome"),
         "gateway_build_info": ("version",),
     }
     assert set(NAMES) == {family.name for family in FAMILIES}

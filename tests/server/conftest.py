@@ -52,6 +52,7 @@ async def serve(provider: ScriptedProvider, backend: Backend) -> AsyncIterator[S
         server: dict[str, Any] | None = None,
         provider_keys: dict[str, Any] | None = None,
         cache: dict[str, Any] | None = None,
+        events: dict[str, Any] | None = None,
         **more: Any,
     ) -> RunningGateway:
         text = configuration(
@@ -59,6 +60,7 @@ async def serve(provider: ScriptedProvider, backend: Backend) -> AsyncIterator[S
             routes=routes or two_routes(backend, **more),
             server=server,
             cache=cache or {},
+            **({} if events is None else {"events": events}),
         )
         gateway = RunningGateway(text)
         started.append(gateway)

@@ -53,6 +53,7 @@ class ScriptedIntrospector:
     name: str = "keycloak"
     identity: bytes = b"https://sso.example.com introspect gateway"
     timeout_s: float = 2.0
+    realm: str = "https://sso.example.com"
     exp_in_s: float | None = None
     answer: Answer | None = None
     gate: asyncio.Event | None = None
