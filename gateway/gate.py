@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.authn.stale import tolerances_s
@@ -13,9 +13,13 @@ from gateway.config.percent import canonical_percent
 from gateway.http.answer_head import FieldsToClient
 from gateway.http.forwarded import Network
 from gateway.http.headers import RequestRules, ResponseRules
+from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, Speaker, compile_policy
-from gateway.routing import Table
+from gateway.routing import Matched, Table
+
+_KNOWN_MAX = 1024
+_KNOWN_PATH_CHARS = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,15 @@ class Gate:
     max_header_bytes: int
     max_headers: int
     events_prefix: str | None = None  # where events arrive; None: nowhere
+    # What was found of targets that were asked for lately: by method, target and Host as they came.
+    known: dict[tuple[str, ...], tuple[Target, Matched[GatedRoute]]] = field(default_factory=dict)
+
+    def remember(self, asked: tuple[str, ...], target: Target, found: Matched[GatedRoute]) -> None:
+        """For the next request for it. A query may hold secrets, and is another one each time."""
+        if target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
+            if len(self.known) >= _KNOWN_MAX:
+                self.known.clear()
+            self.known[asked] = target, found
 
 
 def compile_gate(config: Config) -> Gate:

@@ -34,13 +34,13 @@ class IdentityRules:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling: as fields, and the same as lines on the wire."""
+    """Who is calling: as fields, and the same as lines with their ends."""
 
     pairs: Pairs
-    lines: bytes
+    text: str
 
 
-NOBODY = Identity((), b"")
+NOBODY = Identity((), "")
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +61,7 @@ def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
     pairs = identity_headers(rules.headers, facts.claims)
     if isinstance(pairs, Refusal):
         return pairs
-    made = Identity(pairs, "".join(f"{name}: {value}\r\n" for name, value in pairs).encode())
+    made = Identity(pairs, "".join(f"{name}: {value}\r\n" for name, value in pairs))
     memo.rules, memo.made = rules, made
     return made
 

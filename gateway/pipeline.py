@@ -7,20 +7,21 @@ answer never becomes a yes: *denied*, *cannot tell* and *not found* leave here a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Final, Literal
 
 from gateway.authn.authenticate import Question
-from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
+from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
 from gateway.authn.facts import Answer, Facts, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
+from gateway.http.fields import Deciding, Fields, read_fields
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
-from gateway.http.headers import ByName, Pairs, request_to_backend, values_of
+from gateway.http.headers import Pairs, lines_to_backend, request_to_backend, values_of
 from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
@@ -30,22 +31,10 @@ from gateway.routing import Matched, WrongMethod, rewritten
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
 _NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
-# The fields that decide where a request goes and whether it may.
-_DECIDING_NAMES = frozenset({"authorization", "content-length", "host", "transfer-encoding"})
-
-_Fields = Mapping[str, list[str]]
 _RECEIVED: dict[str, Literal["logout", "security_event"]] = {
     "/backchannel-logout": "logout",
     "/security-events": "security_event",
 }
-
-
-def _deciding_name(name: str) -> str | None:
-    lower = name.lower()
-    return lower if lower in _DECIDING_NAMES else None
-
-
-_deciding = ByName(_deciding_name)
 
 
 @record
@@ -121,6 +110,21 @@ class Allow:
             identity=self.identity.pairs,
         )
 
+    @property
+    def lines(self) -> tuple[str, int]:
+        """The same as they go out, each with its end; and how many they are."""
+        request = self.case.request
+        return lines_to_backend(
+            request.headers,
+            self.route.request_rules,
+            self.case.caller,
+            authority=self.target.authority,
+            request_id=self.case.request_id,
+            version=request.version,
+            identity=self.identity.pairs,
+            identity_lines=self.identity.text,
+        )
+
 
 @record
 class Preflight:
@@ -155,7 +159,8 @@ Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
 def decide(gate: Gate, request: Request) -> Decision:
     """The decision on a request, as far as it goes without the facts of its token."""
     caller = read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies)
-    size, fields = _read_fields(request.headers)
+    headers = request.headers
+    size, fields = (headers.size, headers.deciding) if isinstance(headers, Fields) else read_fields(headers)
     limit = gate.max_header_bytes
     if size > limit or len(request.target) > limit or len(request.headers) > gate.max_headers:
         return Refuse(Case(request, caller), _too_large(gate, request))
@@ -164,21 +169,21 @@ def decide(gate: Gate, request: Request) -> Decision:
     lengths, encodings = fields.get("content-length", ()), fields.get("transfer-encoding", ())
     if (lengths or encodings) and (problem := framing_problem(request.version, lengths, encodings)):
         return Refuse(Case(request, caller), Refusal("invalid_request", problem))
+    body_bytes = int(lengths[0]) if lengths else 0
+    asked = (request.method, request.target, *fields.get("host", ()))
+    if (known := gate.known.get(asked)) is not None:
+        return _authenticate(gate, Case(request, caller, known[0], body_bytes, known[1]), known[1].value, fields)
     target = read_target(request.method, request.target, fields.get("host", ()))
     if isinstance(target, Refusal):
         return Refuse(Case(request, caller), target)
-    body_bytes = int(lengths[0]) if lengths else 0
-    if gate.events_prefix is not None and target.path.startswith(gate.events_prefix):
-        received = _received(gate.events_prefix, Case(request, caller, target, body_bytes), target.path)
-        if received is not None:
-            return received
-    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
-        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+    if (own := _own(gate, request, caller, target, body_bytes)) is not None:
+        return own
     found = gate.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or (target.has_encoded_slash and not found.value.config.allow_encoded_slash):
         return Refuse(Case(request, caller, target, body_bytes), _unrouted(target, found))
-    case = Case(request, caller, target, body_bytes, found)
-    return _authenticate(gate, case, found.value, fields.get("authorization", ()))
+    if request.method != "OPTIONS":  # which may be a preflight the next time
+        gate.remember(asked, target, found)
+    return _authenticate(gate, Case(request, caller, target, body_bytes, found), found.value, fields)
 
 
 def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
@@ -203,29 +208,24 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
     return Refuse(case, challenge("invalid_token", "the token is not active"))
 
 
-def _read_fields(headers: Pairs) -> tuple[int, _Fields]:
-    """The size of all fields on the wire, and all values of each of those that decide."""
-    size = 4 * len(headers)
-    fields: dict[str, list[str]] = {}
-    for name, value in headers:
-        size += len(name) + len(value)
-        deciding = _deciding[name]
-        if deciding is not None:
-            fields.setdefault(deciding, []).append(value)
-    return size, fields
-
-
 def _too_large(gate: Gate, request: Request) -> Refusal:
     if len(request.target) > gate.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
 
 
-def _received(prefix: str, case: Case, path: str) -> Receive | Refuse | None:
-    """What lies under the events' prefix is the gateway's own, on every host and whatever a route says."""
-    if not (path + "/").startswith(prefix + "/"):
-        return None
-    kind = _RECEIVED.get(path.removeprefix(prefix))
+def _own(gate: Gate, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
+    """What the gateway answers itself, whatever a route says."""
+    if gate.events_prefix is not None and (target.path + "/").startswith(gate.events_prefix + "/"):
+        return _received(Case(request, caller, target, body_bytes), target.path.removeprefix(gate.events_prefix))
+    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
+        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+    return None
+
+
+def _received(case: Case, rest: str) -> Decision:
+    """What lies under the events' prefix is the gateway's own, on every host."""
+    kind = _RECEIVED.get(rest)
     if kind is None:
         return Refuse(case, Refusal("no_route", "there is no such resource here"))
     if case.request.method != "POST":
@@ -252,10 +252,10 @@ def _unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -
     return Refusal("no_route", "there is no such resource here")
 
 
-def _authenticate(gate: Gate, case: Case, route: GatedRoute, authorization: Sequence[str]) -> Decision:
+def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -> Decision:
     if route.mode == "none":
         return _forward(case, route)
-    token = bearer_token(authorization)
+    token = _token(case.request.headers, fields)
     if isinstance(token, Malformed):
         return Refuse(case, challenge("invalid_request", "the Authorization header is not one bearer token"))
     if isinstance(token, NoToken):
@@ -267,6 +267,12 @@ def _authenticate(gate: Gate, case: Case, route: GatedRoute, authorization: Sequ
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
     question = Question(providers[0], token, route.max_age_s, route.tolerances_s.get(case.request.method))
     return NeedsFacts(case, route, question, providers[1:])
+
+
+def _token(headers: Pairs, fields: Deciding) -> Token | NoToken | Malformed:
+    if isinstance(headers, Fields) and headers.token is not None and len(headers.token) <= TOKEN_MAX_CHARS:
+        return Token(headers.token)
+    return bearer_token(fields.get("authorization", ()))
 
 
 def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 _USUAL_START = "Bearer "
 # Longer than any real token; Keycloak's with hundreds of roles stay below 16 KiB.
-_TOKEN_MAX_CHARS = 32 * 2**10
+TOKEN_MAX_CHARS = 32 * 2**10
 
 
 @record
@@ -48,7 +48,7 @@ def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
     value = values[0]
     if value.startswith(_USUAL_START) and value.isascii():
         usual = value[len(_USUAL_START) :]
-        if usual and len(usual) <= _TOKEN_MAX_CHARS and not usual.encode().translate(None, _B64CHARS):
+        if usual and len(usual) <= TOKEN_MAX_CHARS and not usual.encode().translate(None, _B64CHARS):
             return Token(usual)
     match = _SCHEME.fullmatch(value.strip(" \t"))
     if match is None:
@@ -56,6 +56,6 @@ def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
     scheme, credentials = match[1], match[2]
     if scheme.lower() != "bearer":
         return NO_TOKEN
-    if not credentials or len(credentials) > _TOKEN_MAX_CHARS or not _B64TOKEN.fullmatch(credentials):
+    if not credentials or len(credentials) > TOKEN_MAX_CHARS or not _B64TOKEN.fullmatch(credentials):
         return MALFORMED
     return Token(credentials)

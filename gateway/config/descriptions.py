@@ -26,7 +26,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_headers": "The most header lines. Default 100; 1 to 10000.",
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
-        "max_connections": "The most client connections of one worker. Default 10000.",
+        "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
+        "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false to compare.",
         "unknown_tokens": "How many tokens that nobody knows one client address may try, per worker; beyond, 429. "
         "null: as many as it likes. Danger: then whoever makes up tokens decides how often the provider is asked.",
     },
@@ -105,7 +106,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "Route": {
         "name": "Unique; the label in metrics and logs.",
         "match": "Which requests take this route. Default: all.",
-        "backend": "http(s)://host[:port][/prefix], or a list that takes turns.",
+        "backend": "http(s)://host[:port][/prefix] or unix:/socket[:/prefix], or a list that takes turns.",
         "strip_prefix": "Taken off the path: its first segments. Default nothing.",
         "rewrite": "The path that the backend gets; {name} and {**} are what match.path matched. Default: as it came.",
         "preserve_host": "Send the client's Host, not the backend's. Default false.",

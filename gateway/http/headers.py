@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from gateway.config.fields import FRAMING, HOP_BY_HOP
 from gateway.config.fields import fold_header_name as fold
+from gateway.http.fields import Fields
 from gateway.http.forwarded import Caller
 
 Pairs = Sequence[tuple[str, str]]
@@ -61,6 +62,8 @@ _SAID_BY_US = frozenset({"content-length", "x-identity-stale", "x-request-id"})
 _CORS_PREFIX = "access-control-"
 # What most clients say in Connection; the field of that name stays behind anyway.
 _USUAL_OPTION = "keep-alive"
+# Of how many rules the outcome is remembered with a block of fields.
+_KEPT_MAX = 16
 # The names that clients send are few. These bound what is remembered of others.
 _REMEMBERED_NAMES_MAX = 128
 _REMEMBERED_NAME_CHARS = 64
@@ -124,7 +127,7 @@ _PASSES, _PASSES_FROM_TRUSTED, _CONNECTION, _VIA = (
 class RequestRules:
     """What a route does to the fields of a request. Names to remove are folded: in each spelling they are gone.
 
-    The last three follow from the others. `own_gone` are those of the gateway's own fields that do not go out;
+    The last four follow from the others. `own_gone` are those of the gateway's own fields that do not go out;
     `has_rivals` says that identity headers may have to replace what would otherwise go out.
     """
 
@@ -135,6 +138,7 @@ class RequestRules:
     fates: ByName[Fate] = field(init=False, repr=False, compare=False)
     own_gone: frozenset[str] = field(init=False, repr=False, compare=False)
     has_rivals: bool = field(init=False, repr=False, compare=False)
+    set_lines: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         set_names = frozenset(fold(name) for name, _ in self.set)
@@ -143,6 +147,7 @@ class RequestRules:
         object.__setattr__(self, "fates", _fates(folded_stay, lower_stay))
         object.__setattr__(self, "own_gone", _OWN_NAMES & (self.remove | set_names))
         object.__setattr__(self, "has_rivals", not self.identity_names.isdisjoint(set_names | _OWN_NAMES))
+        object.__setattr__(self, "set_lines", field_lines(self.set))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +182,79 @@ def request_to_backend(
 
     The names in `identity` are among the rules' `identity_names`.
     """
+    kept, via = _passing(headers, rules, caller)
+    hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
+    own = [
+        ("X-Request-Id", request_id),
+        *([("X-Forwarded-For", ", ".join(hops))] if hops else ()),
+        ("X-Forwarded-Proto", caller.proto),
+        ("X-Forwarded-Host", caller.host or authority),
+        ("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])),
+    ]
+    if rules.own_gone:
+        own = [pair for pair in own if pair[0].lower() not in rules.own_gone]
+    if rules.has_rivals:
+        return replaced([*kept, *own, *rules.set], identity)
+    return [*kept, *own, *rules.set, *identity]
+
+
+def lines_to_backend(
+    headers: Pairs,
+    rules: RequestRules,
+    caller: Caller,
+    *,
+    authority: str,
+    request_id: str,
+    version: tuple[int, int],
+    identity: Sequence[tuple[str, str]],
+    identity_lines: str,
+) -> tuple[str, int]:
+    """What `request_to_backend` says, as lines with their ends, and how many they are.
+
+    `identity_lines` are `identity` in that form.
+    """
+    if rules.own_gone or rules.has_rivals or caller.forwarded_for or not caller.peer:
+        pairs = request_to_backend(
+            headers, rules, caller, authority=authority, request_id=request_id, version=version, identity=identity
+        )
+        return field_lines(pairs), len(pairs)
+    kept, count, via = _kept_lines(headers, rules, caller)
+    before = f"{', '.join(via)}, " if via else ""
+    lines = (
+        f"{kept}"
+        f"X-Request-Id: {request_id}\r\n"
+        f"X-Forwarded-For: {caller.peer}\r\n"
+        f"X-Forwarded-Proto: {caller.proto}\r\n"
+        f"X-Forwarded-Host: {caller.host or authority}\r\n"
+        f"Via: {before}{version[0]}.{version[1]} gateway\r\n"
+        f"{rules.set_lines}{identity_lines}"
+    )
+    return lines, count + len(_OWN_NAMES) + len(rules.set) + len(identity)
+
+
+def _kept_lines(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[str, int, Sequence[str]]:
+    """What `_passing` says, as lines, and how many they are; remembered with a block of fields."""
+    block = headers.block if isinstance(headers, Fields) and not (caller.trusted or rules.keep_authorization) else None
+    if block is not None:
+        known = block.kept.get(id(rules))
+        if known is not None and known[0] is rules:
+            return known[1], known[2], ()
+    kept, via = _passing(headers, rules, caller)
+    lines, count = field_lines(kept), len(kept)
+    if block is not None and not via:
+        if len(block.kept) >= _KEPT_MAX:
+            block.kept.clear()
+        block.kept[id(rules)] = rules, lines, count
+    return lines, count, via
+
+
+def field_lines(pairs: Pairs) -> str:
+    """Fields as lines with their ends."""
+    return "".join([f"{name}: {value}\r\n" for name, value in pairs])
+
+
+def _passing(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[list[tuple[str, str]], list[str]]:
+    """Of a client's fields, those that go on as they are, and the values of `Via`."""
     fates = rules.fates
     kept: list[tuple[str, str]] = []
     via: list[str] = []
@@ -195,13 +273,7 @@ def request_to_backend(
     if has_options:
         gone = nominated(headers)
         kept = [pair for pair in kept if pair[0].lower() not in gone]
-    own = _own_fields(caller, authority, request_id)
-    own.append(("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])))
-    if rules.own_gone:
-        own = [pair for pair in own if pair[0].lower() not in rules.own_gone]
-    if rules.has_rivals:
-        return replaced([*kept, *own, *rules.set], identity)
-    return [*kept, *own, *rules.set, *identity]
+    return kept, via
 
 
 def answer_field_passes(name: str, rules: ResponseRules) -> bool:
@@ -217,15 +289,3 @@ def replaced(headers: Pairs, new: Iterable[tuple[str, str]]) -> list[tuple[str, 
     new = list(new)
     names = {fold(name) for name, _ in new}
     return [pair for pair in headers if fold(pair[0]) not in names] + new
-
-
-def _own_fields(caller: Caller, authority: str, request_id: str) -> list[tuple[str, str]]:
-    fields = [
-        ("X-Request-Id", request_id),
-        ("X-Forwarded-Proto", caller.proto),
-        ("X-Forwarded-Host", caller.host or authority),
-    ]
-    hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
-    if hops:
-        fields.insert(1, ("X-Forwarded-For", ", ".join(hops)))
-    return fields

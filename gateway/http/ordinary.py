@@ -2,6 +2,9 @@
 
 Strict by construction: what is not taken here is no worse for it, it only takes the longer way. A request that is
 taken means the same to every parser: one line ending, one blank, one framing (RFC 9112 §3, §5, §6).
+
+A client sends the same lines with each request, but for the first one and its token: what they say is remembered,
+for lines that are nobody's secret.
 """
 
 from __future__ import annotations
@@ -9,10 +12,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from gateway.http.fields import Block, Fields, Pair
+
 BODY_MAX_BYTES = 64 * 2**10
 _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\.1")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_BEARER = b"\r\nAuthorization: Bearer "
+_B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+# Every byte that a value may have; without them nothing is left of it (RFC 9110 §5.5).
+_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
 # These ask for more than a request and an answer: a body in chunks, an interim answer, another protocol, CORS.
 _ODD_NAMES = frozenset(
     {
@@ -51,11 +60,10 @@ _COMMON_NAMES = frozenset(
         "user-agent",
     }
 )
-_C = b"Cc"
-_COMMON_LINES_MAX = 1024
-_COMMON_LINE_BYTES = 256
-
-_Pair = tuple[str, str]
+_REMEMBERED_MAX = 1024
+_REMEMBERED_LINE_BYTES = 256
+_REMEMBERED_NAME_BYTES = 64
+_REMEMBERED_BLOCK_BYTES = 1024
 
 
 class Ordinary(NamedTuple):
@@ -66,58 +74,106 @@ class Ordinary(NamedTuple):
 
     method: str
     target: str
-    fields: list[_Pair]
+    fields: Fields
     body: bytes | None
 
 
 def read_ordinary(data: bytes) -> Ordinary | None:
     """The request that `data` is, if it is an ordinary one."""
     end = data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    lines = data[:end].split(b"\r\n")
-    started = _REQUEST_LINE.fullmatch(lines[0])
+    line_end = data.find(b"\r\n")
+    started = _REQUEST_LINE.fullmatch(data, 0, line_end) if end > 0 else None
     if started is None:
         return None
-    del lines[0]
-    fields: list[_Pair] = []
-    length: str | None = None
-    for line in lines:
-        pair = _COMMON_LINES.get(line) or _read_field(line)
-        if pair is None:
-            return None
-        fields.append(pair)
-        if line[0] in _C and pair[0].lower() == "content-length":
-            if length is not None:
-                return None
-            length = pair[1]
+    token, block = None, data[line_end:end]
+    found = block.find(_BEARER)
+    if found >= 0:
+        start = found + len(_BEARER)
+        stop = block.find(b"\r\n", start)
+        token = block[start:] if stop < 0 else block[start:stop]
+        unpadded = token.rstrip(b"=")
+        if not unpadded or unpadded.translate(None, _B64CHARS):
+            return None  # none after RFC 6750 §2.1
+        block = block[:start] if stop < 0 else block[:start] + block[stop:]
+    read = _BLOCKS.get(block) or _read_block(block)
+    if read is None:
+        return None
     behind = end + 4
     size = len(data) - behind
-    if length is None:
-        if size:
-            return None
-    elif not _LENGTH.fullmatch(length) or int(length) != size or size > BODY_MAX_BYTES:
+    if size != (read.body_bytes or 0):
         return None
     method, target = started.groups()
-    return Ordinary(method.decode("ascii"), target.decode("ascii"), fields, None if length is None else data[behind:])
+    return Ordinary(
+        method.decode("ascii"),
+        target.decode("ascii"),
+        read.fields(None if token is None else token.decode("ascii")),
+        None if read.body_bytes is None else data[behind:],
+    )
 
 
-_COMMON_LINES: dict[bytes, _Pair] = {}
+_BLOCKS: dict[bytes, Block] = {}
+_LINES: dict[bytes, Pair] = {}
+_NAMES: dict[bytes, str | None] = {}
 
 
-def _read_field(line: bytes) -> _Pair | None:
-    """Name and value of a field; `None` where it is none, or one that is not for here."""
-    found = _FIELD.fullmatch(line)
-    if found is None:
+def _read_block(block: bytes) -> Block | None:
+    """What the lines say, without the token; `None` where one of them is not for here."""
+    pairs: list[Pair] = []
+    token_at = None
+    is_common = len(block) <= _REMEMBERED_BLOCK_BYTES
+    for line in block.split(b"\r\n")[1:]:
+        if token_at is None and line == _BEARER[2:]:
+            token_at = len(pairs)
+            pairs.append(("Authorization", ""))
+            continue
+        pair = _LINES.get(line)
+        if pair is None:
+            pair = _read_field(line)
+            if pair is None:
+                return None
+            is_common = is_common and line in _LINES
+        pairs.append(pair)
+    lengths = [value for name, value in pairs if name.lower() == "content-length"]
+    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
         return None
-    name = found[1].decode("ascii")
-    value = found[2].strip(b" \t").decode("utf-8", "surrogateescape")
+    body_bytes = int(lengths[0]) if lengths else None
+    if body_bytes is not None and body_bytes > BODY_MAX_BYTES:
+        return None
+    read = Block(pairs, token_at, body_bytes)
+    if is_common:
+        if len(_BLOCKS) >= _REMEMBERED_MAX:
+            _BLOCKS.clear()
+        _BLOCKS[block] = read
+    return read
+
+
+def _read_field(line: bytes) -> Pair | None:
+    """Name and value of a field; `None` where it is none, or one that is not for here."""
+    raw_name, colon, raw_value = line.partition(b":")
+    name = _NAMES.get(raw_name, "")
+    if name == "":
+        name = _read_name(raw_name)
+    if name is None or not colon or raw_value.translate(None, _TEXT):
+        return None
+    value = raw_value.strip(b" \t").decode("utf-8", "surrogateescape")
     lower = name.lower()
-    if lower in _ODD_NAMES or (lower == "connection" and value.lower() != "keep-alive"):
+    if lower == "connection" and value.lower() != "keep-alive":
         return None
     pair = name, value
-    if lower in _COMMON_NAMES and len(line) <= _COMMON_LINE_BYTES:
-        if len(_COMMON_LINES) >= _COMMON_LINES_MAX:
-            _COMMON_LINES.clear()
-        _COMMON_LINES[line] = pair
+    if lower in _COMMON_NAMES and len(line) <= _REMEMBERED_LINE_BYTES:
+        if len(_LINES) >= _REMEMBERED_MAX:
+            _LINES.clear()
+        _LINES[line] = pair
     return pair
+
+
+def _read_name(raw: bytes) -> str | None:
+    """The name of a field that is for here, if it is one."""
+    name = raw.decode("ascii") if _NAME.fullmatch(raw) else None
+    if name is not None and name.lower() in _ODD_NAMES:
+        name = None
+    if len(raw) <= _REMEMBERED_NAME_BYTES:
+        if len(_NAMES) >= _REMEMBERED_MAX:
+            _NAMES.clear()
+        _NAMES[raw] = name
+    return name

@@ -89,6 +89,7 @@ class Connection(web.RequestHandler):
         self._settling: asyncio.Future[None] | None = None
         self._ahead_bytes = 0  # what came behind that request before it was answered
         self._is_draining = False
+        self._is_answered = False  # nobody but aiohttp reads what is left of that body, to drop it
         self._has_broken_body = False  # nothing behind it is a request
 
     @property
@@ -143,7 +144,7 @@ class Connection(web.RequestHandler):
 
     def head_is_whole(self, body: StreamReader) -> None:
         """A request has its turn."""
-        self._expects_head = False
+        self._expects_head = self._is_answered = False
         self._body = body
         self._notice_broken_body()
 
@@ -166,6 +167,7 @@ class Connection(web.RequestHandler):
 
     def exchange_is_over(self) -> None:
         """The next bytes belong to the next head, once the rest of the body has come."""
+        self._is_answered = True
         if self._body is not None:
             self._body.on_eof(self._await_head)
 
@@ -247,7 +249,8 @@ class Connection(web.RequestHandler):
         """What could not be parsed is put into the queue, and the body that it was part of would wait for ever."""
         if self._messages and self._body is not None and not self._body.is_eof():
             self._has_broken_body = True
-            self._body.set_exception(web.RequestPayloadError("the body is broken"))
+            if not self._is_answered:
+                self._body.set_exception(web.RequestPayloadError("the body is broken"))
             self._body.feed_eof()
 
     def _await_head(self) -> None:

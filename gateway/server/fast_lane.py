@@ -131,14 +131,9 @@ class _Exchange:
     def _send(self, connection: BackendConnection, allow: Allow, wire: bytes) -> None:
         exchange = self._turn.exchange
         exchange.bytes_received = len(self._ordinary.body or b"")
+        stale = b"" if exchange.stale_s is None else b"".join(field_line(*pair) for pair in staleness(exchange))
         self._relay = Relay(
-            self._client,
-            allow.route,
-            exchange,
-            self._ordinary.method,
-            self._answered,
-            self._lane.loop,
-            more_fields=b"".join(field_line(name, value) for name, value in staleness(exchange)),
+            self._client, allow.route, exchange, self._ordinary.method, self._answered, more_fields=stale
         )
         self._relay.begin(connection, wire)
 

@@ -117,7 +117,6 @@ class _Attempt:
             exchange,
             request.method,
             self._set_over,
-            self._loop,
             is_http10=request.version < (1, 1),
             keeps_alive=keeps_alive,
             more_fields=more,

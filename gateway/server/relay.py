@@ -7,8 +7,8 @@ faster than the client reads.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 from gateway.gate import GatedRoute
@@ -75,7 +75,6 @@ class Relay:
         "_is_chunked",
         "_is_done",
         "_is_http10",
-        "_loop",
         "_method",
         "_more_fields",
         "_out",
@@ -95,7 +94,6 @@ class Relay:
         exchange: Exchange,
         method: str,
         over: Callable[[BackendError | None], None],
-        loop: asyncio.AbstractEventLoop,
         *,
         is_http10: bool = False,
         keeps_alive: bool = True,
@@ -108,7 +106,6 @@ class Relay:
         self._exchange = exchange
         self._method = method
         self._over = over
-        self._loop = loop
         self._is_http10 = is_http10
         self._more_fields = more_fields
         self._switch = switch
@@ -124,7 +121,7 @@ class Relay:
     def begin(self, backend: BackendEnd, data: bytes, *, is_whole: bool = True) -> None:
         """Send a request, or its beginning, on `backend`."""
         self._backend = backend
-        self._started_s = self._loop.time()
+        self._started_s = monotonic()
         self._client.relay = self
         config = self._route.config
         backend.send(
@@ -172,9 +169,20 @@ class Relay:
         if not self._is_http10 and head.status != _CONTINUE:
             self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
 
+    def whole(self, head: AnswerHead, body: bytes) -> None:
+        exchange = self._exchange
+        exchange.backend_s = monotonic() - self._started_s
+        exchange.status = head.status
+        exchange.bytes_sent = len(body)
+        self.has_begun = self._is_done = True
+        self._backend = None
+        self._client.write(self._head(head) + body)
+        if not self._client.is_congested:
+            self._close(None)
+
     def answered(self, head: AnswerHead) -> None:
         exchange = self._exchange
-        exchange.backend_s = self._loop.time() - self._started_s
+        exchange.backend_s = monotonic() - self._started_s
         exchange.status = head.status
         self.has_begun = True
         self._out.append(self._head(head))
@@ -207,7 +215,7 @@ class Relay:
     def broke(self, error: BackendError) -> None:
         self._backend = None
         if not self.has_begun:
-            self._exchange.backend_s = self._loop.time() - self._started_s
+            self._exchange.backend_s = monotonic() - self._started_s
             self._close(error)
             return
         self._exchange.reason = "the client left" if self._client.is_gone else "the backend's answer broke off"

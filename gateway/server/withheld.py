@@ -103,10 +103,11 @@ class WithheldAnswer:
         self._pass_on(lambda sink: sink.informed(head))
 
     def answered(self, head: AnswerHead) -> None:
-        self._is_held = True
-        self._pass_on(lambda sink: sink.answered(head))
-        self._asking = asyncio.get_running_loop().create_task(self._may_pass(head.status), name="a withheld answer")
-        self._asking.add_done_callback(self._asked)
+        self._hold(head, lambda sink: sink.answered(head))
+
+    def whole(self, head: AnswerHead, body: bytes) -> None:
+        self._backend = None  # it is the pool's again
+        self._hold(head, lambda sink: sink.whole(head, body))
 
     def received(self, data: bytes) -> None:
         self._pass_on(lambda sink: sink.received(data))
@@ -118,7 +119,7 @@ class WithheldAnswer:
             self._backend.pause()
 
     def ended(self) -> None:
-        self._backend = None  # it is the pool's again
+        self._backend = None
         self._pass_on(lambda sink: sink.ended())
 
     def broke(self, error: BackendError) -> None:
@@ -128,6 +129,12 @@ class WithheldAnswer:
     def writable(self) -> None:
         if self._sink is not None:
             self._sink.writable()
+
+    def _hold(self, head: AnswerHead, event: Callable[[Sink], None]) -> None:
+        self._is_held = True
+        self._pass_on(event)
+        self._asking = asyncio.get_running_loop().create_task(self._may_pass(head.status), name="a withheld answer")
+        self._asking.add_done_callback(self._asked)
 
     def _pass_on(self, event: Callable[[Sink], None]) -> None:
         if self._is_held:

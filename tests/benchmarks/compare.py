@@ -21,7 +21,7 @@ from types import FrameType
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="about two minutes instead of a quarter of an hour")
+    parser.add_argument("--quick", action="store_true", help="two to three minutes instead of a quarter of an hour")
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each load")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every round there")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """One gateway for each test module, between a recording backend and a scripted provider; see `support.transcript`.
 
-`lane` is the way that requests take through the gateway. A module may replace the `routes` and the `server_keys`.
+`lane` is the way that ordinary requests take through the gateway; what is not ordinary takes the general lane on both.
+A module may replace the `routes` and the `server_keys`.
 """
 
 from collections.abc import AsyncIterator
@@ -9,12 +10,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support.backend import Backend
+from support.lanes import LANES, is_wanted, lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import ScriptedProvider
 from support.transcript import Stage, echo_marker
 
-LANES = ("general",)
 in_module = {"scope": "module", "loop_scope": "module"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = [item for item in items if is_wanted(item)]
 
 
 @pytest.fixture(scope="module", params=LANES)
@@ -66,8 +72,8 @@ async def gateway(
     lane: str,
 ) -> AsyncIterator[RunningGateway]:
     """A gateway whose requests take `lane`; that it fails on nothing is part of every test."""
-    assert lane == "general"
-    text = configuration(providers={"p": provider_settings(provider)}, routes=routes, server=server_keys)
+    server = {**server_keys, **lane_keys(lane)}
+    text = configuration(providers={"p": provider_settings(provider)}, routes=routes, server=server)
     running = RunningGateway(text)
     await running.start()
     yield running

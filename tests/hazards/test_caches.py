@@ -18,6 +18,7 @@ from redis import Redis
 from support.backend import Backend
 from support.echoing import IDENTITY, USER_HEADER, is_refused, marked, passes, reached, said, vouched_backend
 from support.fault_proxy import CLEAR, GARBLED, HALF_CLOSING, RESETTING, SILENT, FaultProxy, Weather
+from support.lanes import lane_keys
 from support.redis_server import RedisServer, running
 from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Call, Reply, ScriptedProvider
@@ -93,7 +94,6 @@ async def backend() -> AsyncIterator[Backend]:
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways: `/api/**` asks for a token, `/<name>/**` for what `STRICTER` says besides."""
-    assert lane == "general"
 
     async def serve(
         road: FaultProxy | None = None,
@@ -111,6 +111,7 @@ async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
                 providers=providers or {"p": provider_settings(provider, issuer=ISSUER)},
                 routes=[{**more, **route} for route in routes or default],
                 cache={**shared, "timeout": REDIS_TIMEOUT, "inactive_ttl": "60s", **cache},
+                server=lane_keys(lane),
             )
         )
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from support.backend import Backend
+from support.lanes import lane_keys
 from support.redis_server import RedisServer, running
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET, RunningGateway, configuration, provider_settings
 from support.scripted_provider import Fault, Raw, Reply, ScriptedProvider
@@ -238,6 +239,7 @@ async def stage_with_redis(redis_server, lane):
         routes=routes,
         cache={"redis": redis_server.url, "secret": CACHE_SECRET},
         log={"level": "debug"},
+        server=lane_keys(lane),
     )
     gateway = RunningGateway(text)
     await gateway.start()

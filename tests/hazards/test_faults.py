@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from support.callers import Caller, Outcome
 from support.fault_proxy import CLEAR, GARBLED, HALF_CLOSING, RESETTING, SILENT, FaultProxy, Weather
+from support.lanes import FAST, GENERAL, lane_keys, lanes
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port, running
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET, RunningGateway, configuration, eventually
@@ -25,6 +26,9 @@ from support.scripted_provider import ScriptedProvider
 from support.tokens import Tokens
 from support.wire import BrokenOffError, Client, request
 from support.witness import USER_HEADER, Witness
+
+from gateway.server.client import ClientConnection
+from gateway.server.forwarding import Forwarder
 
 WEATHERS = {
     "latency": Weather(latency_s=0.2),
@@ -37,6 +41,8 @@ WEATHERS = {
 }
 # What a caller may get while an edge is broken; None: no whole answer.
 EXCUSED = {"redis": set(), "provider": {503}, "backend": {502, 504, None}}
+# What the lanes do by themselves is to talk to clients and backends.
+EDGES = [pytest.param(edge, marks=() if edge == "backend" else lanes(FAST)) for edge in EXCUSED]
 MIXED = {"hit": 4, "miss": 4, "refusal": 3, "upload": 1, "download": 1, "socket": 1, "disconnect": 1}
 PATIENCE = "1s"  # of the gateway with provider and backend
 FAULT_S = 0.7
@@ -171,9 +177,9 @@ async def neighbours(redis: RedisServer) -> AsyncIterator[tuple[Witness, Scripte
 
 @pytest.fixture
 async def scene(neighbours, redis: RedisServer, lane: str) -> AsyncIterator[Scene]:
-    assert lane == "general"
     witness, provider, roads = neighbours
-    gateway = RunningGateway(configuration(**document({name: road.port for name, road in roads.items()})))
+    ports = {name: road.port for name, road in roads.items()}
+    gateway = RunningGateway(configuration(**document(ports, **lane_keys(lane))))
     await gateway.start()
     callers = Callers([gateway.address])
     provider.default = callers.tokens.answer
@@ -189,7 +195,7 @@ PLACES += [(weather, way) for weather in WEATHERS if weather not in GENTLE for w
 
 
 @pytest.mark.parametrize(("weather", "way"), PLACES)
-@pytest.mark.parametrize("edge", EXCUSED)
+@pytest.mark.parametrize("edge", EDGES)
 async def test_a_fault_at_one_edge_misleads_nobody_and_passes(scene: Scene, edge: str, weather: str, way: str) -> None:
     road, callers = scene.roads[edge], scene.callers
     ways = [road.to_server, road.to_client] if way == "both" else [getattr(road, way)]
@@ -209,7 +215,7 @@ async def test_a_fault_at_one_edge_misleads_nobody_and_passes(scene: Scene, edge
     await scene.shares_again()
 
 
-@pytest.mark.parametrize("edge", EXCUSED)
+@pytest.mark.parametrize("edge", EDGES)
 async def test_a_neighbour_that_is_gone_and_back_misleads_nobody(scene: Scene, edge: str) -> None:
     callers = scene.callers
     async with callers.calling():
@@ -348,11 +354,28 @@ async def test_a_client_that_leaves_as_its_answer_comes_is_no_failure_of_the_gat
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the end of the connection and the news of it; nothing is logged as an error, which `scene` checks."""
+    write = ClientConnection.write
 
-    async def gone(*_: object) -> None:
+    def left(client: ClientConnection, data: bytes) -> None:
+        client.cut()
+        write(client, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClientConnection, "write", left)
+        for kind in ("hit", "refusal", "download", "hit"):
+            assert (await scene.callers.once(kind)).status is None
+    assert (await scene.callers.once("hit")).status == 200
+    await eventually(lambda: len(scene.gateway.lines.requests) == 5)  # each has come to its end
+
+
+@pytest.mark.lanes(GENERAL)
+async def test_nor_is_one_whose_leaving_is_an_error_first(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp raises to whoever reads or writes what the client has left."""
+
+    async def gone(*_: object, **__: object) -> None:
         raise ConnectionResetError("Cannot write to closing transport")
 
     with monkeypatch.context() as patched:
-        patched.setattr("gateway.server.passing.PassedResponse.prepare", gone)
+        patched.setattr(Forwarder, "forward", gone)
         assert (await scene.callers.once("hit")).status is None
     assert (await scene.callers.once("hit")).status == 200

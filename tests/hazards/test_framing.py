@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from support.lanes import lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.transcript import TOKEN, Case, Gets, Line, Stage, forwarded, head, passed, played, refused
 
@@ -733,7 +734,7 @@ async def test_nobody_waits_past_the_deadline_for_what_never_becomes_whole(backe
     text = configuration(
         providers={"p": provider_settings(provider)},
         routes=routes,
-        server={"header_timeout": "500ms", "idle_timeout": "1s"},
+        server={"header_timeout": "500ms", "idle_timeout": "1s", **lane_keys(lane)},
     )
     gateway = RunningGateway(text)
     await gateway.start()

@@ -15,6 +15,7 @@ import pytest
 from support.backend import Backend
 from support.broken_answers import SLOW, Fault
 from support.echoing import IDENTITY, is_refused, marked, passes, reached, said, vouched_backend
+from support.lanes import lane_keys
 from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Raw, Reply, ScriptedProvider
 from support.wire import request
@@ -44,7 +45,6 @@ async def backend() -> AsyncIterator[Backend]:
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways with the routes `/api/**` (a token is required) and `/maybe/**` (optional)."""
-    assert lane == "general"
 
     async def serve(auth: dict[str, Any] | None = None, **provider_keys: Any) -> RunningGateway:
         keys = {"timeout": f"{TIMEOUT_S:g}s", **provider_keys}
@@ -53,7 +53,8 @@ async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
             {"name": "api", "match": {"path": "/api/**"}, "auth": {"mode": "required", **(auth or {})}, **more},
             {"name": "maybe", "match": {"path": "/maybe/**"}, "auth": {"mode": "optional", **(auth or {})}, **more},
         ]
-        return await start_one(configuration(providers={"p": provider_settings(provider, **keys)}, routes=routes))
+        providers = {"p": provider_settings(provider, **keys)}
+        return await start_one(configuration(providers=providers, routes=routes, server=lane_keys(lane)))
 
     async with gateways(CLIENT_SECRET) as start_one:
         yield serve
@@ -448,7 +449,7 @@ async def test_a_discovery_document_that_is_not_the_issuers_own_is_503(start, pr
         (document(active="true"), document(active=1), 503),
     ],
 )
-async def test_a_no_of_one_provider_and_silence_of_another_is_neither(provider, backend, first, second, status):
+async def test_a_no_of_one_provider_and_silence_of_another_is_neither(provider, backend, lane, first, second, status):
     async with ScriptedProvider() as other:
         provider.answers["eve"], other.answers["eve"] = first, second
         names = {"p": provider, "q": other}
@@ -457,6 +458,7 @@ async def test_a_no_of_one_provider_and_silence_of_another_is_neither(provider, 
             configuration(
                 providers={name: provider_settings(each) for name, each in names.items()},
                 routes=[{**route, "backend": backend.url, "identity": IDENTITY}],
+                server=lane_keys(lane),
             )
         )
         await gateway.start()

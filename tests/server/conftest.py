@@ -1,4 +1,7 @@
-"""A gateway between a recording backend and a scripted provider, all in this process and on free ports."""
+"""A gateway between a recording backend and a scripted provider, all in this process and on free ports.
+
+The modules about requests and answers are run over both lanes, the others over the one that is the default.
+"""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.backend import Backend
+from support.lanes import FAST, LANES, lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import ScriptedProvider
 
@@ -19,6 +23,26 @@ ALICE = {
 }
 
 Serve = Callable[..., Awaitable[RunningGateway]]
+OVER_BOTH_LANES = {
+    "test_backend_failures",
+    "test_bodies",
+    "test_cors",
+    "test_refusals",
+    "test_request_bytes",
+    "test_response_bytes",
+    "test_upgrade",
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "lane" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in OVER_BOTH_LANES:
+        metafunc.parametrize("lane", LANES)
+
+
+@pytest.fixture
+def lane() -> str:
+    """The way that ordinary requests take through the gateway."""
+    return FAST
 
 
 @pytest.fixture
@@ -42,7 +66,7 @@ async def backend() -> AsyncIterator[Backend]:
 
 
 @pytest.fixture
-async def serve(provider: ScriptedProvider, backend: Backend) -> AsyncIterator[Serve]:
+async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Serve]:
     """Starts gateways. Without `routes`: `/open/**` for all, `/api/**` with a token; `more` are keys of both."""
     started: list[RunningGateway] = []
 
@@ -58,7 +82,7 @@ async def serve(provider: ScriptedProvider, backend: Backend) -> AsyncIterator[S
         text = configuration(
             providers={"p": provider_settings(provider, **(provider_keys or {}))},
             routes=routes or two_routes(backend, **more),
-            server=server,
+            server={**lane_keys(lane), **(server or {})},
             cache=cache or {},
             **({} if events is None else {"events": events}),
         )

@@ -26,6 +26,7 @@ from typing import Any
 
 import pytest
 from support.backend import Backend, Script, SeenRequest, ok, script
+from support.lanes import FAST, GENERAL, lanes
 from support.running_gateway import RunningGateway
 from support.scripted_provider import ScriptedProvider
 from support.wire import Answer, BrokenOffError, Client
@@ -55,7 +56,8 @@ class Run:
 
 ALL_RUNS = tuple(Run(*values) for values in product((False, True), repeat=3))
 # Where a class has many members the others take turns with two opposite runs, so that each value of each dimension
-# is met by every member and each pair of values by every class.
+# is met by every member and each pair of values by every class. The whole one is for the fast lane, which takes what
+# comes whole or leaves it to the other; the one in pieces for the general lane, which takes it in any case.
 _TURNS = tuple((run, Run(not run.has_token, not run.is_split, not run.is_second)) for run in ALL_RUNS[:4])
 
 
@@ -147,11 +149,11 @@ def forwarded(
 
 
 def played(*cases: Case) -> pytest.MarkDecorator:
-    """Each case in its runs: all for the main one of a class, two opposite ones for the others."""
+    """Each case in its runs: all of them on both lanes for the main one of a class, two opposite ones for the others."""
     parameters = [
-        pytest.param(case, run, id=f"{case.name}-{run}")
+        pytest.param(case, run, id=f"{case.name}-{run}", marks=marks)
         for number, case in enumerate(cases)
-        for run in (ALL_RUNS if case.is_main else _TURNS[number % len(_TURNS)])
+        for run, marks in _runs(number, in_all=case.is_main)
     ]
     return pytest.mark.parametrize(("case", "run"), parameters)
 
@@ -159,11 +161,18 @@ def played(*cases: Case) -> pytest.MarkDecorator:
 def in_runs(name: str, values: Iterable[str]) -> pytest.MarkDecorator:
     """As `played`, for a test that judges by itself: `name` and `run`, the first value in all runs."""
     parameters = [
-        pytest.param(value, run, id=f"{value}-{run}")
+        pytest.param(value, run, id=f"{value}-{run}", marks=marks)
         for number, value in enumerate(values)
-        for run in (_TURNS[number % len(_TURNS)] if number else ALL_RUNS)
+        for run, marks in _runs(number, in_all=not number)
     ]
     return pytest.mark.parametrize((name, "run"), parameters)
+
+
+def _runs(number: int, *, in_all: bool) -> list[tuple[Run, Sequence[pytest.MarkDecorator]]]:
+    """The runs of the member `number` of a class, and what keeps each to a lane."""
+    if in_all:
+        return [(run, ()) for run in ALL_RUNS]
+    return [(run, [lanes(GENERAL if run.is_split else FAST)]) for run in _TURNS[number % len(_TURNS)]]
 
 
 # What was seen.

@@ -56,6 +56,10 @@ class _State(Enum):
     OVER = "the connection is of no more use"
 
 
+# To look one up in its class takes longer than what is done by it.
+_IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_END, _TUNNEL, _OVER = _State
+
+
 class BackendConnection(asyncio.Protocol):
     """`deadline_s` is the loop's time at which the backend must have said something; the pool's sweep looks at it."""
 
@@ -86,7 +90,7 @@ class BackendConnection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._poll: select.poll | None = None
         self._sink: Sink | None = None
-        self._state = _State.IDLE
+        self._state = _IDLE
         self._held = bytearray()  # of a head that is not whole yet
         self._left = 0
         self._chunks: Chunks | None = None
@@ -120,7 +124,7 @@ class BackendConnection(asyncio.Protocol):
         """
         self._sink = sink
         self._method = method
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._is_sent = is_whole
         self._may_switch = may_switch
         self._has_answered = False
@@ -131,7 +135,7 @@ class BackendConnection(asyncio.Protocol):
 
     def write(self, data: bytes, *, is_last: bool = False) -> None:
         """More of the request's body, or of what goes through a tunnel. Does nothing once the connection is over."""
-        if self._state is _State.OVER:
+        if self._state is _OVER:
             return
         if is_last:
             self._is_sent = True
@@ -140,18 +144,18 @@ class BackendConnection(asyncio.Protocol):
 
     def await_answer(self, timeout_s: float | None) -> None:
         """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
-        if self._state is _State.HEAD:
+        if self._state is _HEAD:
             self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
 
     def pause(self) -> None:
         """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
-        if self._state is not _State.OVER:
+        if self._state is not _OVER:
             self.deadline_s = inf
             if not self._transport.is_closing():
                 self._transport.pause_reading()
 
     def resume(self) -> None:
-        if self._state is not _State.OVER:
+        if self._state is not _OVER:
             self._restart_clock()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
@@ -172,13 +176,13 @@ class BackendConnection(asyncio.Protocol):
 
         What waits there would be taken for the next answer, and on one that has ended a request would be lost.
         """
-        if self._state is not _State.IDLE or self._transport.is_closing():
+        if self._state is not _IDLE or self._transport.is_closing():
             return False
         return self._poll is None or not self._poll.poll(0)
 
     def expired(self) -> None:
         """The deadline has passed."""
-        words = "no response headers within timeout" if self._state is _State.HEAD else "silence within the answer"
+        words = "no response headers within timeout" if self._state is _HEAD else "silence within the answer"
         self._break(BackendTimeoutError(words))
 
     # -- what the event loop does with it
@@ -191,7 +195,7 @@ class BackendConnection(asyncio.Protocol):
             self._poll.register(sock.fileno(), _READABLE)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._state is _State.UNTIL_END and exc is None:
+        if self._state is _UNTIL_END and exc is None:
             self._finish()
         elif self._has_answered:
             self._break(BackendBrokenError("the connection was lost within the answer"))
@@ -199,7 +203,7 @@ class BackendConnection(asyncio.Protocol):
             self._break(BackendUnreachableError("the connection was lost before the answer"))
 
     def eof_received(self) -> None:
-        if self._state is _State.UNTIL_END:
+        if self._state is _UNTIL_END:
             self._finish()
         # The transport closes itself, and `connection_lost` says the rest.
 
@@ -213,19 +217,19 @@ class BackendConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is _State.OVER:
+        if state is _OVER:
             return
         sink = self._sink
         if sink is None:
             self._end()  # nobody asked for this
             return
         self._has_answered = True
-        if state is _State.HEAD:
+        if state is _HEAD:
             data = self._heads(data)
         if data:
             self._body(data)
         # The exchange may have ended, and another one begun.
-        if self._sink is sink and self._state is not _State.HEAD:
+        if self._sink is sink and self._state is not _HEAD:
             if self.deadline_s is not inf:
                 self.deadline_s = self._loop.time() + self._read_timeout_s
             sink.paused()
@@ -281,50 +285,49 @@ class BackendConnection(asyncio.Protocol):
             if not self._may_switch or head.upgrades_to != ("websocket",):
                 self._break(BackendBrokenError("101 to a request that asked for no such upgrade"))
                 return b""
-            self._state = _State.TUNNEL
+            self._state = _TUNNEL
             self.deadline_s = inf
             self._is_sent = False  # it never goes back to the pool
             sink.answered(head)
             return behind
         if head.ends_connection:
             self._is_sent = False
-        if not may_have_body(self._method, head.status):
-            self._left = 0
-        elif head.is_chunked:
-            self._state = _State.CHUNKS
+        has_body = may_have_body(self._method, head.status)
+        if not has_body or head.length == len(behind):
+            body, behind = (behind, b"") if has_body else (b"", behind)
+            self._release(behind)
+            sink.whole(head, body)
+            return b""
+        if head.is_chunked:
+            self._state = _CHUNKS
             self._chunks = Chunks()
         elif head.length is not None:
             self._left = head.length
-            self._state = _State.LENGTH
+            self._state = _LENGTH
         else:
-            self._state = _State.UNTIL_END
+            self._state = _UNTIL_END
         self.deadline_s = self._loop.time() + self._read_timeout_s
         sink.answered(head)
-        if self._sink is sink and (self._state is _State.HEAD or (self._state is _State.LENGTH and not self._left)):
-            self._finish(behind)
-            return b""
         return behind
 
     def _body(self, data: bytes) -> None:
         sink = self._sink
         if sink is None:
             return  # given up while its head was handed over
-        match self._state:
-            case _State.LENGTH:
-                left = self._left
-                if len(data) < left:
-                    self._left = left - len(data)
-                    sink.received(data)
-                else:
-                    sink.received(data if len(data) == left else data[:left])
-                    if self._sink is sink:
-                        self._finish(data[left:])
-            case _State.CHUNKS:
-                self._feed_chunks(data)
-            case _State.UNTIL_END | _State.TUNNEL:
+        state = self._state
+        if state is _LENGTH:
+            left = self._left
+            if len(data) < left:
+                self._left = left - len(data)
                 sink.received(data)
-            case _:
-                pass
+            else:
+                sink.received(data if len(data) == left else data[:left])
+                if self._sink is sink:
+                    self._finish(data[left:])
+        elif state is _CHUNKS:
+            self._feed_chunks(data)
+        elif state is _UNTIL_END or state is _TUNNEL:
+            sink.received(data)
 
     def _feed_chunks(self, data: bytes) -> None:
         chunks, sink = self._chunks, self._sink
@@ -340,20 +343,25 @@ class BackendConnection(asyncio.Protocol):
 
     def _finish(self, behind: bytes = b"") -> None:
         """The answer is whole."""
-        sink, self._sink = self._sink, None
-        is_kept = self._is_sent and not behind and self._state is not _State.UNTIL_END
-        self.deadline_s = inf
-        if is_kept and not self._transport.is_closing():
-            self._state = _State.IDLE
-            self._keeper.released(self)
-        else:
-            self._end()
+        sink = self._sink
+        self._release(behind)
         if sink is not None:
             sink.ended()
 
+    def _release(self, behind: bytes) -> None:
+        """The exchange is over: keep the connection, unless something stands behind the answer or ends it."""
+        self._sink = None
+        self.deadline_s = inf
+        is_kept = self._is_sent and not behind and self._state is not _UNTIL_END
+        if is_kept and not self._transport.is_closing():
+            self._state = _IDLE
+            self._keeper.released(self)
+        else:
+            self._end()
+
     def _break(self, error: BackendError) -> None:
         sink, self._sink = self._sink, None
-        is_tunnel = self._state is _State.TUNNEL
+        is_tunnel = self._state is _TUNNEL
         self._end()
         if sink is not None:
             if is_tunnel:
@@ -367,8 +375,8 @@ class BackendConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _over(self) -> None:
-        if self._state is not _State.OVER:
-            self._state = _State.OVER
+        if self._state is not _OVER:
+            self._state = _OVER
             self.deadline_s = inf
             self._poll = None
             self._chunks = None
@@ -379,4 +387,4 @@ class BackendConnection(asyncio.Protocol):
             self.deadline_s = self._loop.time() + self._read_timeout_s
 
 
-_TIMED = frozenset({_State.LENGTH, _State.CHUNKS, _State.UNTIL_END})
+_TIMED = frozenset({_LENGTH, _CHUNKS, _UNTIL_END})

@@ -20,6 +20,9 @@ class Sink(Protocol):
 
     def answered(self, head: AnswerHead) -> None: ...
 
+    def whole(self, head: AnswerHead, body: bytes) -> None:
+        """The final answer with all of its body; stands for `answered`, `received` and `ended`."""
+
     def received(self, data: bytes) -> None: ...
 
     def paused(self) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
@@ -183,7 +184,7 @@ def auth(place: Place) -> Contestant:
     return _proxy(place, Kind.NGINX_AUTH, port(), auth_text)
 
 
-def _proxy(place: Place, kind: Kind, listen_port: int, text) -> Contestant:
+def _proxy(place: Place, kind: Kind, listen_port: int, text: Callable[[Place, int], str]) -> Contestant:
     file = _written(place.folder, text(place, listen_port))
     server = place.proxy(kind.value, [binary(), "-c", str(file), "-p", str(place.folder)], listen_port)
     return Contestant(kind, server, version())

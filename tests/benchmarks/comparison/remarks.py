@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.comparison.arithmetic import spread
+from benchmarks.comparison.arithmetic import Spread, spread
 from benchmarks.comparison.latency import Case
 from benchmarks.comparison.loads import GET_32, GET_256
 from benchmarks.comparison.results import Results
@@ -25,26 +25,26 @@ def setting(results: Results) -> Iterator[str]:
 
 
 def remarks(results: Results) -> Iterator[str]:
-    yield from _company(results)
+    foreign = _foreign_shares(results)
+    yield _company(foreign)
     yield from _failures(results)
     yield from _late(results)
-    yield from _idle_cores(results)
+    if foreign.median <= _FOREIGN_SHARE:
+        yield from _idle_cores(results)
 
 
-def _company(results: Results) -> Iterator[str]:
-    """Who else was there: caches and the order of things are then not the proxy's own, and each request costs more."""
-    shares = [
-        one.foreign_s / one.duration_s
-        for by_kind in results.samples.values()
-        for samples in by_kind.values()
-        for one in samples
-    ]
-    found = spread(shares)
-    words = f"others had {found.median:.0%} of the proxy's core (median; up to {found.high:.0%})"
-    if found.median > _FOREIGN_SHARE:
-        yield f"- **The machine was not quiet: {words}. Costs are too high and ratios uncertain.**"
-    else:
-        yield f"- While loads ran, {words}."
+def _foreign_shares(results: Results) -> Spread:
+    """How much of the proxy's core others had while loads ran."""
+    samples = [one for by_kind in results.samples.values() for samples in by_kind.values() for one in samples]
+    return spread([one.foreign_s / one.duration_s for one in samples])
+
+
+def _company(foreign: Spread) -> str:
+    """With others there, caches and the order of things are not the proxy's own, and each request costs more."""
+    words = f"others had {foreign.median:.0%} of the proxy's core (median; up to {foreign.high:.0%})"
+    if foreign.median > _FOREIGN_SHARE:
+        return f"- **The machine was not quiet: {words}. Costs are too high and ratios uncertain.**"
+    return f"- While loads ran, {words}."
 
 
 def _failures(results: Results) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Plan:
     matching_rounds: int
 
 
-FULL = Plan(rounds=5, round_s=2, latency_rounds=3, latency_round_s=4, tokens=100_000, matching_rounds=30)
+FULL = Plan(rounds=5, round_s=2, latency_rounds=3, latency_round_s=3, tokens=100_000, matching_rounds=30)
 QUICK = Plan(rounds=2, round_s=1, latency_rounds=1, latency_round_s=2, tokens=20_000, matching_rounds=10)
 
 
