@@ -610,6 +610,24 @@ async def test_what_the_fleet_still_knows_stands_in_and_is_kept(tolerant: House)
     assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
 
 
+async def test_what_is_fresh_for_others_stays_so_when_a_stricter_question_fails(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
+    tolerant.advance(20)
+    tolerant.keycloak.answer = UNCLEAR
+    for age_s in (19.9, 20.0):  # the same answer, younger by what it took to the fleet, and as old
+        tolerant.shared.held[key] = Recalled(held.answer, age_s, 60 - age_s, kept_s=360 - age_s)
+        assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
+        assert tolerant.remembered("alice.1") is not None
+    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
+    assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
+    tolerant.advance(39)
+    assert tolerant.remembered("alice.1") is not None
+    tolerant.advance(1.1)
+    assert tolerant.remembered("alice.1") is None
+
+
 async def test_a_stricter_route_has_younger_facts_stand_in(tolerant: House) -> None:
     await tolerant.ask("alice.1")
     unshare(tolerant)

@@ -164,3 +164,12 @@ def test_a_purge_takes_what_is_only_known_too() -> None:
     assert cache.last_known(b"b", 11) is not None
     cache.purge(purge_everything(), 12)
     assert cache.last_known(b"b", 13) is None
+
+
+def test_what_was_out_of_use_comes_back_with_all_its_times() -> None:
+    cache, entry = LocalCache(10_000), Entry(Facts({"sub": "alice"}, 1, exp=99), (b"t",), 1, 60, 48, 120)
+    cache.put(key(0), entry, 2)
+    for number in range(1, 2_000):
+        cache.put(key(number), good(), 2)
+    assert (cache.get(key(0), 3), cache.last_known(key(0), 61)) == (entry, entry)
+    assert cache.get(key(0), 60) is None

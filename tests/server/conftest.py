@@ -27,6 +27,7 @@ OVER_BOTH_LANES = {
     "test_backend_failures",
     "test_bodies",
     "test_cors",
+    "test_receiving",
     "test_refusals",
     "test_request_bytes",
     "test_response_bytes",

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from support.running_gateway import eventually
 
+from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, evict
 from gateway.authn.purge import Purge
 from gateway.events.inbox import NotEverywhereError
@@ -120,3 +121,15 @@ async def test_what_comes_sooner_does_not_wait_for_what_comes_later(here, monkey
     here.repeats.after((0.02,), named("sooner"))
     await eventually(lambda: here.forgotten)
     assert here.forgotten[0].marks == {b"sooner"}
+
+
+async def test_what_was_found_out_of_a_token_is_told_to_the_other_workers_where_no_fleet_tells_them(here):
+    here.evicting.tell_workers_of(Token("alice.1"))
+    await asyncio.sleep(0)
+    assert (here.spread_to, here.forgotten) == ([], [])
+    here.running.shared = None
+    here.failure = UnansweredError("no answer")  # which is said and changes nothing
+    here.evicting.tell_workers_of(Token("alice.1"))
+    await eventually(lambda: here.spread_to)
+    assert here.spread_to[0]["token"] == "alice.1"
+    assert here.forgotten == []  # who found it out knows better than nothing

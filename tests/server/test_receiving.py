@@ -6,10 +6,13 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from support.backend import HANG, ok, script
+from support.backend import HANG, RESET, Pause, ok, script
 from support.running_gateway import ADMIN_TOKEN, RunningGateway, configuration, eventually, provider_settings
 from support.signing import Issuer, jwk, rsa_key, signed
-from support.wire import Client, request
+from support.wire import BrokenOffError, Client, request
+
+from gateway.events.inbox import NotEverywhereError
+from gateway.server.evicting import Evicting
 
 LOGOUT = "/.gateway/events/backchannel-logout"
 EVENTS = "/.gateway/events/security-events"
@@ -345,3 +348,54 @@ class TestRevocationThatPasses:
         backend.default = script(ok())
         provider.answers["good"] = {"active": False}
         await until_refused(gateway)
+
+    async def test_an_answer_in_pieces_arrives_whole_once_it_may(self, gateway, backend):
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        chunk = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+        backend.default = script(head, b"2\r\nab\r\n", Pause(0.05), *[chunk] * 20, b"0\r\n\r\n")
+        for _ in range(2):  # over the same connection to the backend
+            answer = await self.revoke(gateway)
+            assert (answer.status, answer.body) == (200, b"ab" + b"a" * 65536 * 20)
+
+    async def test_one_that_breaks_off_does_not_look_whole(self, gateway, backend):
+        backend.default = script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", RESET)
+        with pytest.raises(BrokenOffError):
+            await self.revoke(gateway)
+
+    async def test_where_it_may_still_be_remembered_that_is_the_answer(self, gateway, backend, monkeypatch):
+        async def fail(*_):
+            raise NotEverywhereError("a worker is stuck")
+
+        monkeypatch.setattr(Evicting, "evict", fail)
+        for steps in ([ok(b"done")], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", HANG]):
+            backend.default = script(*steps)
+            refused = await self.revoke(gateway)
+            assert (refused.status, refused.code, refused.value("Retry-After")) == (503, "eviction_unavailable", "1")
+        backend.default = script(ok())
+        assert (await gateway.get("/api/x", token="good")).status == 200
+
+    async def test_the_client_waits_for_it_and_may_leave_meanwhile(self, gateway, backend, monkeypatch):
+        began, go_on = asyncio.Event(), asyncio.Event()
+
+        async def take_time(*_):
+            began.set()
+            await go_on.wait()
+
+        monkeypatch.setattr(Evicting, "evict", take_time)
+        backend.default = script(ok(b"done"))
+        asking = asyncio.create_task(self.revoke(gateway))
+        await began.wait()
+        await asyncio.sleep(0.05)
+        assert not asking.done()
+        go_on.set()
+        assert (await asking).body == b"done"
+        began.clear()
+        go_on.clear()
+        backend.default = script(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", HANG)
+        async with await Client.of(gateway.address) as client:
+            await client.send(request("POST", "/revoke", FORM, body=b"token=good"))
+            await began.wait()
+        await eventually(lambda: gateway.service._observation.requests_in_flight == 0)
+        backend.default = script(ok())
+        go_on.set()
+        assert (await self.revoke(gateway)).status == 200
