@@ -44,10 +44,10 @@ class Source:
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
-        claim = None
-        if self.turns is not None and self.lifetimes.active_s > 0:  # else there would be nothing to share
-            read = partial(self._usable, question)
-            turn = await self.turns.turn(key, self.introspectors[question.provider], read)
+        introspector, claim = self.introspectors[question.provider], None
+        # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
+        if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.is_left_alone:
+            turn = await self.turns.turn(key, introspector, partial(self._usable, question))
             if isinstance(turn, Landed):
                 return turn
             claim = turn

@@ -40,6 +40,11 @@ class Introspector(Protocol):
         """The deadline of one call, everything included."""
         ...
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nothing would be asked of it just now, and the answer is `Unclear` at once."""
+        ...
+
     async def introspect(self, token: Token) -> Answer:
         """Asks, within the provider's own deadline. Raises nothing but `CancelledError`."""
         ...

@@ -58,6 +58,10 @@ class Asking:
         self._last_failure = ""
         self._puzzling: set[int] = set()  # hashes of tokens that were answered with nonsense since the last good answer
 
+    @property
+    def is_left_alone(self) -> bool:
+        return self._blocked() is not None
+
     async def ask(self, call: Callable[[], Awaitable[_T]], deadline_s: float, about: str = "") -> _T:
         """What `call` returns, by `deadline_s` on the loop's clock; `about` is the token. Raises `ProviderError`.
 

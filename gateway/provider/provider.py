@@ -80,6 +80,11 @@ class ProviderClient:
         """`closed` as well where there is none."""
         return "closed" if self._breaker is None else self._breaker.state
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether the breaker lets no call go just now."""
+        return self._asking.is_left_alone
+
     async def start(self) -> None:
         """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
         self._endpoints.start()

@@ -53,6 +53,7 @@ class _Provider:
     name = "p"
     identity = b"provider"
     timeout_s = 2.0
+    is_left_alone = False
     realm = "https://sso.example.com"
 
     def __init__(self, clock: Clock) -> None:

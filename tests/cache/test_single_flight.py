@@ -434,3 +434,16 @@ async def test_a_hot_token_is_asked_for_ahead_once_in_the_fleet_and_nobody_waits
         asked = sum(each.meter.refreshes["asked"] for each in fleet)
         assert asked == len(fleet[0].provider.asked) - 1
         assert sum(each.meter.refreshes["shared"] for each in fleet) >= asked
+
+
+async def test_who_leaves_the_provider_alone_waits_for_nobody_who_asks_it(redis_server: RedisServer) -> None:
+    async with instances(redis_server, 2) as [one, other]:
+        gate = hold([one])
+        asking = asyncio.create_task(one.ask())
+        await until(lambda: bool(one.provider.asked))
+        other.provider.is_left_alone, other.provider.answer = True, UNCLEAR
+        assert (await other.ask()).answer is UNCLEAR
+        assert not asking.done()
+        assert other.meter.leases == {}
+        gate.set()
+        assert isinstance((await asking).answer, Facts)

@@ -54,6 +54,7 @@ class ScriptedIntrospector:
     identity: bytes = b"https://sso.example.com introspect gateway"
     timeout_s: float = 2.0
     realm: str = "https://sso.example.com"
+    is_left_alone: bool = False
     exp_in_s: float | None = None
     answer: Answer | None = None
     gate: asyncio.Event | None = None
