@@ -1,9 +1,14 @@
+import re
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authn.facts import Facts
 from gateway.http.refusal import Refusal
-from gateway.identity import identity_headers
+from gateway.identity import Identity, compile_identity, identity_headers, render
 
 
 def header(value, path: tuple[str, ...] = ("c",)):
@@ -58,6 +63,41 @@ def test_a_value_that_could_be_read_as_another_refuses_the_request(claim) -> Non
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.code) == (403, "unsafe_claim")
     assert "root" not in refusal.detail + str(refusal.reason)
+
+
+def test_unsafe_are_all_controls_and_lone_surrogates_and_nothing_else() -> None:
+    everything = map(chr, range(sys.maxunicode + 1))
+    unsafe = [character for character in everything if unicodedata.category(character) in {"Cc", "Cs"}]
+    assert all(isinstance(header(f"a{character}b"), Refusal) for character in unsafe)
+    rest = re.sub(f"[{re.escape(''.join(unsafe))}]", "", "".join(map(chr, range(sys.maxunicode + 1))))
+    assert header(f"a{rest}b") == (("X-C", f"a{rest}b"),)
+
+
+USER, ROLES = (("X-User-Id", (("sub",),)),), (("X-Roles", (("roles",),)),)
+
+
+def test_headers_are_made_once_for_the_same_facts_and_rules() -> None:
+    facts = Facts({"sub": "alice", "roles": ["a", "b"]}, 0)
+    made = render(compile_identity(USER), facts)
+    assert isinstance(made, Identity)
+    assert made.pairs == (("X-User-Id", "alice"),)
+    assert render(compile_identity(USER), facts) is made
+
+
+def test_what_was_made_is_not_taken_for_other_rules_or_other_facts() -> None:
+    alice, bob = Facts({"sub": "alice", "roles": ["a"]}, 0), Facts({"sub": "bob", "roles": ["b"]}, 0)
+    made = [render(compile_identity(rules), facts) for facts in (alice, bob) for rules in (USER, ROLES, USER)]
+    assert [identity.pairs for identity in made if isinstance(identity, Identity)] == [
+        (("X-User-Id", "alice"),), (("X-Roles", "a"),), (("X-User-Id", "alice"),),
+        (("X-User-Id", "bob"),), (("X-Roles", "b"),), (("X-User-Id", "bob"),),
+    ]  # fmt: skip
+
+
+def test_a_refusal_is_made_anew_and_leaves_nothing_behind() -> None:
+    facts = Facts({"sub": "a\nb", "roles": ["a"]}, 0)
+    assert isinstance(render(compile_identity(ROLES), facts), Identity)
+    for _ in range(2):
+        assert isinstance(render(compile_identity(USER), facts), Refusal)
 
 
 def test_the_first_claim_that_makes_a_header_is_sent() -> None:

@@ -20,6 +20,9 @@ from gateway.authn.facts import Facts, Inactive
 _KEY_BYTES = 32
 _LENGTH_BYTES = 8
 _BLOCK_BYTES = 64
+# Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears five.
+_TAG_BYTES = 16
+_CLIENT_TAGS_MAX = 256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -35,6 +38,7 @@ class Keys:
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
+        self._client_tags: dict[Named, bytes] = {}
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -46,13 +50,24 @@ class Keys:
         return mac.of(token.value)
 
     def tag(self, named: Named) -> bytes:
+        if named.kind != "client_id":
+            return self._made_tag(named)
+        # Thousands of tokens bear that of one client: it is in memory once.
+        tag = self._client_tags.get(named)
+        if tag is None:
+            if len(self._client_tags) >= _CLIENT_TAGS_MAX:
+                self._client_tags.clear()
+            tag = self._client_tags[named] = self._made_tag(named)
+        return tag
+
+    def _made_tag(self, named: Named) -> bytes:
         # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
         value = named.value.casefold() if named.kind == "email" else named.value
         of_kind = (named.kind, named.realm)
         mac = self._tag_macs.get(of_kind)
         if mac is None:
             mac = self._tag_macs[of_kind] = _Mac(self._tag_key, named.kind.encode(), _bytes(named.realm))
-        return mac.of(value)
+        return mac.of(value)[:_TAG_BYTES]
 
     def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer of a provider of `realm` may be purged by beside its key."""

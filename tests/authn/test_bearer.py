@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
 
@@ -32,6 +34,12 @@ def test_another_scheme_is_no_token(values: list[str]) -> None:
 )  # fmt: skip
 def test_what_is_not_one_token_is_malformed(values: list[str]) -> None:
     assert isinstance(bearer_token(values), Malformed)
+
+
+@given(st.text() | st.text(st.sampled_from("aZ09-._~+/= \t,é"), max_size=12))
+def test_how_the_scheme_is_written_makes_no_difference(credentials: str) -> None:
+    usual, other = bearer_token([f"Bearer {credentials}"]), bearer_token([f"bEARER {credentials}"])
+    assert (usual, type(usual)) == (other, type(other))
 
 
 def test_a_token_does_not_show_itself() -> None:

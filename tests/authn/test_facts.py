@@ -68,5 +68,22 @@ def test_only_a_literal_true_is_a_yes(document) -> None:
     assert not isinstance(answer, Facts) or document["active"] is True
 
 
+def test_a_memo_is_no_part_of_what_facts_say() -> None:
+    one, other = (read_answer({"active": True, "sub": "u"}, NOW) for _ in range(2))
+    assert isinstance(one, Facts)
+    one.memo.rules, one.memo.made = object(), "secret"
+    assert one == other
+    assert "secret" not in repr(one)
+    assert isinstance(other, Facts)
+    assert other.memo.made is None
+
+
+def test_equal_scopes_are_in_memory_once() -> None:
+    one, other = (read_answer({"active": True, "scope": "c d"}, NOW) for _ in range(2))
+    assert isinstance(one, Facts)
+    assert isinstance(other, Facts)
+    assert one.scopes is other.scopes
+
+
 def test_facts_do_not_show_claims() -> None:
     assert "alice" not in repr(read_answer({"active": True, "sub": "alice"}, NOW))

@@ -33,6 +33,8 @@ TTL_S = 3600.0
 REALM = "https://sso.example.com/realms/demo"
 IDENTITY = b"https://sso.example.com/realms/demo introspect gateway"
 LOOKUPS = 2_000
+STRETCH = 50
+UNITS = {"mib": "MiB", "ms": "ms", "us": "us"}
 _FIRST = ["Alice", "Bob", "Carol", "Dieter", "Erika", "Francesca", "Gustavo", "Hannelore", "Ingrid", "Jean"]
 _LAST = ["Miller", "Schmidt", "Rossi", "Papadopoulos", "Dubois", "Andersson", "Kowalski", "Nakamura"]
 _ROLES = ["auditor", "buyer", "clerk", "manager", "seller"]
@@ -98,7 +100,7 @@ def resident_bytes() -> int:
 
 
 def measure(tokens: int) -> dict[str, float]:
-    """In this very process, which should have done nothing else before."""
+    """In this very process, which should have done nothing else before. The units stand at the ends of the names."""
     keys, cache = Keys(b"secret"), LocalCache(tokens)
     remember(keys, LocalCache(1), answers(1), 0)  # what is made once, whatever is remembered
     gc.collect()
@@ -112,12 +114,11 @@ def measure(tokens: int) -> dict[str, float]:
     return {
         "tokens": tokens,
         "idle_mib": idle_bytes / MIB,
-        "grown_mib": grown_bytes / MIB,
+        "grown by_mib": grown_bytes / MIB,
         "bytes_per_token": grown_bytes / tokens,
-        "collection_ms": collected_s * 1e3,
-        **{f"of which: {name}": size / MIB for name, size in breakdown(cache).items()},
-        "hit_us": lookup_us(keys, cache, range(tokens - 1, tokens)),
-        "hit on a packed one_us": lookup_us(keys, cache, range(min(LOOKUPS, tokens))),
+        "a full collection_ms": collected_s * 1e3,
+        **{f"of it {name}_mib": size / MIB for name, size in breakdown(cache).items()},
+        **lookups_us(keys, cache, tokens),
     }
 
 
@@ -150,14 +151,24 @@ def size_of(value: Any, seen: set[int], depth: int = 16) -> int:
     return sys.getsizeof(value) + sum(size_of(each, seen, depth - 1) for each in inner)
 
 
-def lookup_us(keys: Keys, cache: LocalCache, numbers: range) -> float:
-    """The fastest of a few tries; with more than one number, each is met for the first time."""
-    wanted = [keys.key(IDENTITY, Token(f"token-{number}")) for number in numbers]
+def lookups_us(keys: Keys, cache: LocalCache, tokens: int) -> dict[str, float]:
+    """How long finding an answer takes, once each entry in use has been packed before."""
+    wanted = [keys.key(IDENTITY, Token(f"token-{number}")) for number in range(tokens)]
+    pushed_out = 2 * len(cache._active._in_use)
+    for key in wanted[:pushed_out]:
+        cache.get(key, 1.0)
+    packed = wanted[pushed_out : pushed_out + LOOKUPS]
+    return {"a lookup, packed_us": each_us(cache, packed), "a lookup, in use_us": each_us(cache, packed[-1:] * LOOKUPS)}
+
+
+def each_us(cache: LocalCache, wanted: list[bytes]) -> float:
+    """Of the fastest stretch: others may be at work on this machine."""
     fastest_s = float("inf")
-    for batch in range(0, len(wanted), 100):
+    for start in range(0, len(wanted), STRETCH):
+        stretch = wanted[start : start + STRETCH]
         started_s = time.perf_counter()
-        found = [cache.get(key, 1.0) for key in wanted[batch : batch + 100]]
-        fastest_s = min(fastest_s, (time.perf_counter() - started_s) / len(found))
+        found = [cache.get(key, 1.0) for key in stretch]
+        fastest_s = min(fastest_s, (time.perf_counter() - started_s) / len(stretch))
         assert all(found)
     return fastest_s * 1e6
 
@@ -181,14 +192,12 @@ def main() -> int:
         return 0
     figures = measured_apart(chosen.tokens)
     sizes = [len(body) for body in answers(1_000)]
-    print(f"{chosen.tokens:,} tokens, {sum(sizes) // len(sizes)} bytes of JSON each")
+    print(f"{chosen.tokens:,} tokens, {sum(sizes) // len(sizes)} bytes of JSON each, 25 claims")
     for name, figure in figures.items():
         words, _, unit = name.rpartition("_")
-        if name.startswith("of which: "):
-            words, unit = name, "mib"
-        if unit in {"mib", "ms", "us"}:
-            print(f"  {words or name:45} {figure:9.2f} {unit.replace('mib', 'MiB')}")
-    print(f"  {'for each token':45} {figures['bytes_per_token']:9.0f} bytes, at most {BYTES_PER_TOKEN_MAX:.0f}")
+        if unit in UNITS:
+            print(f"  {words:40} {figure:9.2f} {UNITS[unit]}")
+    print(f"  {'for each token':40} {figures['bytes_per_token']:9.0f} bytes, at most {BYTES_PER_TOKEN_MAX:.0f}")
     return 1 if figures["bytes_per_token"] > BYTES_PER_TOKEN_MAX else 0
 
 

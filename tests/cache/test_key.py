@@ -77,3 +77,11 @@ def test_an_address_is_one_however_its_letters_are_written() -> None:
 def test_lone_surrogates_do_no_harm() -> None:
     assert KEYS.tag(sub("\ud800")) != KEYS.tag(sub("\ud801"))
     assert KEYS.key(b"", Token("\ud800")) != KEYS.key(b"", Token("\ud801"))
+
+
+def test_the_tag_of_a_client_is_in_memory_once_and_few_are_remembered() -> None:
+    keys, web = Keys(b"secret"), Named(REALM, "client_id", "web")
+    assert keys.tag(web) is keys.tag(web)
+    assert len({keys.tag(Named(REALM, "client_id", str(number))) for number in range(1000)}) == 1000
+    assert len(keys._client_tags) <= 256
+    assert keys.tag(web) == KEYS.tag(web)

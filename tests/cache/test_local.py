@@ -1,4 +1,5 @@
 import sys
+from collections import OrderedDict
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,19 @@ def junk(until_s: float = 10) -> Entry:
 
 def key(number: int) -> bytes:
     return number.to_bytes(32, "big")
+
+
+def packing(max_entries: int, in_use: int = 2) -> LocalCache:
+    """A cache that packs all but a few of its entries, as one of many thousands does."""
+    cache = LocalCache(max_entries)
+    cache._active._max_in_use = in_use
+    return cache
+
+
+def known(number: int, until_s: float = 60) -> Entry:
+    return Entry(
+        Facts({"sub": f"user-{number}", "roles": ["a", number]}, 5.0, 70, None, frozenset("ab")), (), 0, until_s
+    )
 
 
 def test_an_entry_is_found_until_its_time_and_not_at_it() -> None:
@@ -91,9 +105,87 @@ def test_one_entry_under_two_marks_counts_once() -> None:
     assert cache.purge(purge_of([b"alice", b"session", b"1"]), 1) == 1
 
 
+def test_a_small_cache_packs_nothing() -> None:
+    cache = LocalCache(1000)
+    for number in range(1000):
+        cache.put(key(number), known(number), 0)
+    assert not cache._active._packed
+
+
+def test_of_a_large_cache_a_sixteenth_is_ready_to_use() -> None:
+    assert LocalCache(100_000)._active._max_in_use == 6_250
+
+
+def test_what_was_packed_is_found_as_it_was_and_is_in_use_again() -> None:
+    cache = packing(100)
+    entries = [known(number) for number in range(10)]
+    for number, entry in enumerate(entries):
+        cache.put(key(number), entry, 0)
+    assert list(cache._active._packed) == [key(number) for number in range(8)]
+    found = cache.get(key(0), 1)
+    assert found == entries[0]
+    assert cache.get(key(0), 1) is found
+    assert list(cache._active._packed) == [key(number) for number in range(1, 9)]
+
+
+def test_what_was_packed_once_is_not_packed_again() -> None:
+    cache = packing(100, in_use=1)
+    for number in range(3):
+        cache.put(key(number), known(number), 0)
+    packed = cache._active._packed[key(0)]
+    cache.get(key(0), 1)
+    cache.get(key(1), 1)
+    assert cache._active._packed[key(0)] is packed
+
+
+def test_what_is_packed_expires_and_is_reclaimed_too() -> None:
+    cache = packing(100)
+    for number in range(50):
+        cache.put(key(number), known(number, until_s=10), 0)
+    assert cache.get(key(0), 9.9) is not None
+    assert cache.get(key(1), 10) is None
+    for number in range(50, 75):
+        cache.put(key(number), known(number, until_s=30), 20)
+    assert len(cache) == 25
+
+
+def test_a_purge_reaches_what_is_packed() -> None:
+    cache = packing(100)
+    for number in range(10):
+        cache.put(key(number), good(60, b"alice" if number % 2 else b"bob"), 0)
+    assert cache.purge(purge_of([b"alice"]), 1) == 5
+    assert cache.get(key(1), 1) is None
+    assert cache.get(key(0), 1) is not None
+    assert cache.purge(purge_everything(), 1) == 5
+    assert len(cache) == 0
+    assert not cache._active._tagged._keys
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["get", "put", "drop"]), st.integers(0, 9)), max_size=60)
+
+
+@given(STEPS, st.integers(1, 4))
+def test_packed_or_not_the_least_recently_used_goes_first(steps: list[tuple[str, int]], in_use: int) -> None:
+    cache, expected = packing(6, in_use), OrderedDict[int, Entry]()
+    for step, number in steps:
+        if step == "put":
+            expected.pop(number, None)
+            if len(expected) == 6:
+                expected.popitem(last=False)
+            expected[number] = known(number)
+            cache.put(key(number), known(number), 0)
+        elif step == "drop":
+            assert cache.purge(purge_of([key(number)]), 0) == (expected.pop(number, None) is not None)
+        else:
+            assert cache.get(key(number), 0) == expected.get(number)
+            if number in expected:
+                expected.move_to_end(number)
+        assert [*cache._active._packed, *cache._active._in_use] == [key(each) for each in expected]
+
+
 @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from([(), (b"x",), (b"y",), (b"x", b"y")]), st.booleans())))
 def test_a_purge_finds_all_and_only_what_is_tagged(steps: list[tuple[int, tuple[bytes, ...], bool]]) -> None:
-    cache, expected = LocalCache(100), {}
+    cache, expected = packing(100), {}
     for number, tags, drop in steps:
         if drop:
             cache.purge(purge_of([key(number)]), 0)

@@ -26,8 +26,8 @@ from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
 from gateway.config.percent import canonical_percent
 from gateway.gate import compile_gate
-from gateway.http.forwarded import Caller, read_caller
 from gateway.http.answer_head import FieldsToClient, read_answer_head
+from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import request_problem
 from gateway.http.headers import RequestRules, ResponseRules, request_to_backend, values_of
 from gateway.http.refusal import Refusal, render

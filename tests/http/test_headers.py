@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.forwarded import Caller
-from gateway.http.headers import RequestRules, request_to_backend, values_of
+from gateway.http.headers import Fate, RequestRules, field_lines, lines_to_backend, request_to_backend, values_of
 
 RULES = RequestRules(
     identity_names=frozenset({"x-user-id", "x-roles"}),
@@ -131,6 +131,61 @@ def test_identity_comes_last_and_replaces_what_a_route_sets() -> None:
 def test_no_identity_header_of_a_client_survives(headers) -> None:
     for name, value in sent(headers):
         assert not (value == "forged" and name.lower().translate(SAME_NAME) in RULES.identity_names)
+
+
+def test_what_is_remembered_of_names_is_bounded() -> None:
+    for number in range(10_000):
+        assert RULES.fates[f"X-Number-{number}"] is Fate.PASSES
+        assert RULES.fates["X" * 100 + str(number)] is Fate.PASSES
+        assert RULES.fates["X_User.Id"] is Fate.STAYS
+    assert len(RULES.fates) <= 128
+    assert max(map(len, RULES.fates)) <= 64
+
+
+def test_routes_with_other_rules_know_names_apart() -> None:
+    keeping = RequestRules(RULES.identity_names, True, frozenset({"cookie"}), (("X-Env", "prod"),))
+    for rules, fates in ((RULES, "PSP"), (keeping, "SPS"), (RULES, "PSP")):
+        found = [rules.fates[name] for name in ("Cookie", "Authorization", "x.env")]
+        assert "".join({Fate.PASSES: "P", Fate.STAYS: "S"}[fate] for fate in found) == fates
+
+
+CALLERS = [
+    STRANGER,
+    PROXY,
+    Caller("", "", trusted=False, proto="http", host=None),
+    Caller("10.0.0.1", "10.0.0.1", trusted=True, proto="http", host=None),
+]
+ALL_RULES = [
+    RULES,
+    RequestRules(
+        RULES.identity_names, True, frozenset({"cookie", "via"}), (("X-Env", "prod"), ("X-Forwarded-Proto", "https"))
+    ),
+    RequestRules(RULES.identity_names, False, frozenset({"accept"}), (("X_User_Id", "static"), ("X-Env", "é"))),
+]
+SENT = st.sampled_from(
+    ["Accept", "Cookie", "via", "Connection", "X-User-Id", "X-Real-IP", "X_Env", "Authorization", "X-A"]
+)
+
+
+@given(
+    st.lists(st.tuples(SENT, st.sampled_from(["v", "keep-alive", "x-a, cookie", "1.0 a"])), max_size=6),
+    st.sampled_from(ALL_RULES),
+    st.sampled_from(CALLERS),
+    st.sampled_from([(), (("X-User-Id", "alice"),), (("X-User-Id", "a"), ("X-Roles", "b,c"))]),
+)
+def test_lines_say_what_names_and_values_do(headers, rules, caller, identity) -> None:
+    pairs = sent(headers, rules, caller, identity)
+    lines = lines_to_backend(
+        headers,
+        rules,
+        caller,
+        authority="api.example.com",
+        request_id="id-1",
+        version=(1, 1),
+        identity=identity,
+        identity_lines=field_lines(identity),
+    )
+    assert lines == (field_lines(pairs), len(pairs))
 
 
 def test_every_spelling_of_a_name_is_one() -> None:

@@ -21,6 +21,21 @@ def test_what_has_no_single_meaning_is_refused(body: bytes) -> None:
         loads(body)
 
 
+@pytest.mark.parametrize("beside", [b"", b",[]" * 200, b',{"a":[]}' * 200, b',"\\\\[[[["' * 50])
+def test_the_depth_counts_and_not_the_brackets(beside: bytes) -> None:
+    inner = DEPTH_MAX - 1
+    deepest = b"[" * inner + b"]" * inner
+    assert loads(b"[" + deepest + beside + b"]")
+    with pytest.raises(JSONError):
+        loads(b"[[" + deepest + b"]" + beside + b"]")
+
+
+def test_equal_names_are_in_memory_once() -> None:
+    one, other = (loads(b'{"preferred_username": 1, "inner": {"a_role": 2}}') for _ in range(2))
+    assert [id(name) for name in one] == [id(name) for name in other]
+    assert [id(name) for name in one["inner"]] == [id(name) for name in other["inner"]]
+
+
 def test_brackets_in_texts_are_no_depth() -> None:
     assert loads(json.dumps(["[" * 100, '\\"[[' * 50]).encode()) == ["[" * 100, '\\"[[' * 50]
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.refusal import Refusal
-from gateway.http.target import Target, path_problem, read_host, read_target
+from gateway.http.target import _PLAIN, Target, _read_path, path_problem, read_host, read_target
 
 
 def read(raw: str, method: str = "GET", hosts: tuple[str, ...] = ("api.example.com",)) -> Target | Refusal:
@@ -123,6 +123,27 @@ def test_normalising_is_idempotent_and_leaves_nothing_ambiguous(raw: str) -> Non
         assert path_problem(target.path) is None
         assert not {"..", "."} & set(target.segments)
         assert "" not in target.segments[:-1]
+
+
+@pytest.mark.parametrize(
+    "raw", ["/", "/a", "/a/", "/a.b/c..", "/a;v=1/@x:y", "/a?", "/a?b=%2F&c=//..", "/~u/-_!$&'()*+,;="]
+)
+def test_the_usual_targets_are_known_at_a_glance(raw: str) -> None:
+    assert _PLAIN.fullmatch(raw)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["/", "//", ".", "..", ";", "a", "Z9", "~", "%41", "%2F", "%zz", "%", "?", "#", "\\", "|", "=", ":"]
+        ),
+        max_size=9,
+    )
+)
+def test_a_glance_sees_what_a_closer_look_does(parts: list[str]) -> None:
+    raw = "/" + "".join(parts)
+    if _PLAIN.fullmatch(raw):
+        assert read(raw) == _read_path(raw, "api.example.com", "api.example.com")
 
 
 @given(

@@ -21,7 +21,7 @@ class Opener(Protocol):
 
 
 class Pool:
-    """Not for threads. `connections_max` bounds those that are open or being opened; tunnels are no longer counted."""
+    """Not for threads. `connections_max` bounds those that are open or being opened, tunnels among them."""
 
     def __init__(self, open_one: Opener, connections_max: Callable[[], int], loop: asyncio.AbstractEventLoop) -> None:
         self._open_one = open_one
