@@ -21,7 +21,7 @@ from gateway.demo.transcript import Transcript
 from gateway.demo.walkthrough import walk
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import standard_output
-from gateway.server.worker import Source, serve_worker
+from gateway.server.worker import Siblings, Source, serve_worker
 from gateway.service import Observation, Service, Worker, read_source
 
 # New objects that are not freed yet; 700 by default, which busy connections alone come to.
@@ -60,7 +60,8 @@ async def work(control_fd: int, listen_fd: int) -> None:
     """`gateway worker`: one process of several, until the supervisor has no more use for it."""
     _spare_the_collector()
     control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
-    await serve_worker(control, Worker(listener, Observation(standard_output())))
+    siblings = Siblings()
+    await serve_worker(control, Worker(listener, Observation(standard_output()), siblings.spread), siblings)
 
 
 def _spare_the_collector() -> None:

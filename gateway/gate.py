@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.authn.stale import tolerances_s
 from gateway.config.fields import fold_header_name
 from gateway.config.model import Config, Headers, Route
+from gateway.config.percent import canonical_percent
 from gateway.http.answer_head import FieldsToClient
 from gateway.http.forwarded import Network
 from gateway.http.headers import RequestRules, ResponseRules
@@ -27,6 +29,7 @@ class GatedRoute:
     config: Route
     mode: Literal["required", "optional", "none"]
     max_age_s: float | None
+    tolerances_s: Mapping[str, float]  # by method: how much older facts may be when the provider cannot tell
     policy: Policy
     identity: IdentityRules
     providers: tuple[str, ...]
@@ -34,7 +37,7 @@ class GatedRoute:
     fields_to_client: FieldsToClient
     max_body_bytes: int | None  # None: unlimited
     moves_path: bool  # the backend gets another path than the client asked for
-    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS
+    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS, and waits for nothing
 
     @property
     def name(self) -> str:
@@ -49,6 +52,7 @@ class Gate:
     trusted_proxies: tuple[Network, ...]
     max_header_bytes: int
     max_headers: int
+    events_prefix: str | None = None  # where events arrive; None: nowhere
     # What was found of targets that were asked for lately: by method, target and Host as they came.
     known: dict[tuple[str, ...], tuple[Target, Matched[GatedRoute]]] = field(default_factory=dict)
 
@@ -73,6 +77,7 @@ def compile_gate(config: Config) -> Gate:
         trusted_proxies=config.server.trusted_proxies,
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,
+        events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
     )
 
 
@@ -89,6 +94,7 @@ def _gated(
         config=route,
         mode=route.auth.mode,
         max_age_s=route.auth.max_age,
+        tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
         identity=compile_identity(tuple(route.identity.headers.items())),
         providers=route.auth.provider or tuple(config.providers),
@@ -100,7 +106,7 @@ def _gated(
         ),
         fields_to_client=to_client.setdefault(response_rules, FieldsToClient(response_rules)),
         max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
-        is_plain=route.cors is None,
+        is_plain=route.cors is None and route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
     )
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
-from gateway.authn.facts import Answer, Facts, Unclear
+from gateway.authn.facts import Answer, Facts, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
@@ -23,7 +23,7 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import Pairs, lines_to_backend, request_to_backend, values_of
 from gateway.http.record import record
-from gateway.http.refusal import Refusal, challenge, unavailable
+from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
@@ -31,6 +31,10 @@ from gateway.routing import Matched, WrongMethod, rewritten
 
 _VERSIONS = frozenset({(1, 0), (1, 1)})
 _NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
+_RECEIVED: dict[str, Literal["logout", "security_event"]] = {
+    "/backchannel-logout": "logout",
+    "/security-events": "security_event",
+}
 
 
 @record
@@ -141,7 +145,15 @@ class NeedsFacts:
     unclear: Unclear | None = None  # what a provider before this one answered
 
 
-Decision = Allow | Refuse | Preflight | NeedsFacts
+@record
+class Receive:
+    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+
+    case: Case
+    kind: Literal["logout", "security_event"]
+
+
+Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
 
 
 def decide(gate: Gate, request: Request) -> Decision:
@@ -164,8 +176,8 @@ def decide(gate: Gate, request: Request) -> Decision:
     target = read_target(request.method, request.target, fields.get("host", ()))
     if isinstance(target, Refusal):
         return Refuse(Case(request, caller), target)
-    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
-        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+    if (own := _own(gate, request, caller, target, body_bytes)) is not None:
+        return own
     found = gate.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or (target.has_encoded_slash and not found.value.config.allow_encoded_slash):
         return Refuse(Case(request, caller, target, body_bytes), _unrouted(target, found))
@@ -174,8 +186,11 @@ def decide(gate: Gate, request: Request) -> Decision:
     return _authenticate(gate, Case(request, caller, target, body_bytes, found), found.value, fields)
 
 
-def resume(gate: Gate, needs: NeedsFacts, answer: Answer, now: float) -> Decision:
-    """The decision once the provider's answer to `needs.question` is there."""
+def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
+    """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
+    if isinstance(answer, TooMany):
+        detail = "too many unknown tokens came from this address; try again later"
+        return Refuse(needs.case, too_many(detail, answer.retry_after_s))
     known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
         case = Case(known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer)
@@ -197,6 +212,25 @@ def _too_large(gate: Gate, request: Request) -> Refusal:
     if len(request.target) > gate.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
+
+
+def _own(gate: Gate, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
+    """What the gateway answers itself, whatever a route says."""
+    if gate.events_prefix is not None and (target.path + "/").startswith(gate.events_prefix + "/"):
+        return _received(Case(request, caller, target, body_bytes), target.path.removeprefix(gate.events_prefix))
+    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
+        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+    return None
+
+
+def _received(case: Case, rest: str) -> Decision:
+    """What lies under the events' prefix is the gateway's own, on every host."""
+    kind = _RECEIVED.get(rest)
+    if kind is None:
+        return Refuse(case, Refusal("no_route", "there is no such resource here"))
+    if case.request.method != "POST":
+        return Refuse(case, Refusal("method_not_allowed", "the resource takes POST alone", (("Allow", "POST"),)))
+    return Receive(case, kind)
 
 
 def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedRoute] | None:
@@ -231,7 +265,8 @@ def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -
     providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
     if not providers:
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    return NeedsFacts(case, route, Question(providers[0], token, route.max_age_s), providers[1:])
+    question = Question(providers[0], token, route.max_age_s, route.tolerances_s.get(case.request.method))
+    return NeedsFacts(case, route, question, providers[1:])
 
 
 def _token(headers: Pairs, fields: Deciding) -> Token | NoToken | Malformed:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from gateway.admin.app import admin_app
 from gateway.admin.describe import describe
 from gateway.admin.listener import AdminListener
+from gateway.authn.eviction import eviction_from_json
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config, Server
 from gateway.config.problems import ConfigError
@@ -26,6 +27,7 @@ from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
 from gateway.server.engine import Engine
+from gateway.server.evicting import Spread
 from gateway.server.exchange import Exchange
 from gateway.server.instance import Instance, Readiness
 from gateway.server.single import InProcess
@@ -58,8 +60,8 @@ class Observation(Metrics):
 class Worker:
     """A `WorkerHandler`: the engine under the texts that the supervisor sends."""
 
-    def __init__(self, sock: socket.socket, observation: Observation) -> None:
-        self._engine = Engine(sock, observation)
+    def __init__(self, sock: socket.socket, observation: Observation, spread: Spread | None = None) -> None:
+        self._engine = Engine(sock, observation, spread)
         self._observation = observation
 
     async def configure(self, source: Source) -> None:
@@ -77,6 +79,9 @@ class Worker:
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         return await self._engine.explain(question)
+
+    def forget(self, eviction: Mapping[str, Any]) -> None:
+        self._engine.forget(eviction_from_json(eviction))
 
     async def drain(self, timeout_s: float | None) -> None:
         await self._engine.drain(timeout_s)
@@ -252,4 +257,5 @@ def _secrets(config: Config) -> list[str]:
     values = [config.cache.secret, config.cache.redis, config.admin.token]
     for provider in config.providers.values():
         values += [provider.client_secret, provider.private_key]
+        values += [provider.events.authorization] if provider.events is not None else []
     return [value.get_secret_value() for value in values if value is not None]

@@ -18,6 +18,7 @@ LAYERS = (
     {"pipeline"},
     {"provider"},
     {"cache"},
+    {"events"},
     {"server"},
     {"observe"},
     {"admin"},

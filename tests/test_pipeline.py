@@ -7,7 +7,7 @@ from gateway.authn.facts import Inactive, Unclear, read_answer
 from gateway.config.model import Config
 from gateway.gate import Gate, compile_gate
 from gateway.http.headers import values_of
-from gateway.pipeline import Allow, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
 
 NOW = 1_700_000_000.0
 ONE = {"kc": {"issuer": "https://sso/realms/demo", "client_id": "gateway", "client_secret": "s"}}
@@ -240,3 +240,50 @@ def test_the_record_knows_who_was_refused() -> None:
 def test_nothing_secret_shows_in_a_repr() -> None:
     asked = decide(gate(PATH), request("/a?key=hush", token="hush-token"))
     assert "hush" not in repr(asked)
+
+
+class TestEvents:
+    """What lies under the prefix is the gateway's own, before any route is looked for."""
+
+    EVENTS = compile_gate(
+        Config.model_validate(
+            {
+                "providers": ONE,
+                "events": {"prefix": "/~hooks"},
+                "routes": [{"name": "all", "backend": "http://backend:1", "auth": "none"}],
+            }
+        )
+    )
+
+    @pytest.mark.parametrize(
+        ("target", "kind"),
+        [
+            ("/~hooks/backchannel-logout", "logout"),
+            ("/~hooks/security-events?a=b", "security_event"),
+            ("/%7Ehooks/backchannel%2Dlogout", "logout"),
+            ("http://other.example/~hooks/security-events", "security_event"),
+        ],
+    )
+    def test_a_post_is_received(self, target, kind):
+        decision = decide(self.EVENTS, request(target, "POST"))
+        assert isinstance(decision, Receive)
+        assert decision.kind == kind
+
+    @pytest.mark.parametrize("method", ["GET", "PUT", "OPTIONS", "post"])
+    def test_another_method_is_refused_and_a_preflight_too(self, method):
+        preflight = [("Origin", "https://a"), ("Access-Control-Request-Method", "POST")]
+        assert code(decide(self.EVENTS, request("/~hooks/security-events", method, headers=preflight))) == (
+            "method_not_allowed"
+        )
+
+    @pytest.mark.parametrize("target", ["/~hooks", "/~hooks/", "/~hooks/x", "/~hooks/security-events/"])
+    def test_nothing_else_is_there_and_no_route_gets_it(self, target):
+        assert code(decide(self.EVENTS, request(target, "POST"))) == "no_route"
+
+    @pytest.mark.parametrize("target", ["/~hooksx", "/~Hooks/security-events", "/x/~hooks/security-events", "/"])
+    def test_what_lies_beside_it_is_a_routes(self, target):
+        assert isinstance(decide(self.EVENTS, request(target, "POST")), Allow)
+
+    def test_a_request_that_is_not_sound_is_refused_before(self):
+        twice = [("Content-Length", "1"), ("Transfer-Encoding", "chunked")]
+        assert code(decide(self.EVENTS, request("/~hooks/security-events", "POST", headers=twice))) == "invalid_request"

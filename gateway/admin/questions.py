@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.authn.eviction import KINDS
 from gateway.http.strict_json import JSONError, loads
 
 
@@ -16,14 +17,15 @@ class BadQuestionError(ValueError):
 
 
 def parse_selector(body: bytes, query: str) -> dict[str, str]:
-    """What to forget: `{"token": …}`, `{"sub": …}`, or all (`{}`) when there is no body at all."""
+    """What to forget: `{"token": …}`, `{"sub": …}` or another claim, or all (`{}`) when there is no body at all."""
     if query:
         raise BadQuestionError('what to forget goes into the body: {"token": …} or {"sub": …}; the query is not read')
     if not body:
         return {}
     selector = _members(body)
-    if len(selector) != 1 or not selector.keys() <= {"token", "sub"}:
-        raise BadQuestionError('write {"token": …} or {"sub": …}, or send no body to forget everything')
+    if len(selector) != 1 or not selector.keys() <= {"token", *KINDS}:
+        instead = 'write {"token": …}, {"sub": …}, {"sid": …}, {"jti": …}, {"client_id": …} or {"email": …}'
+        raise BadQuestionError(f"{instead}, or send no body to forget everything")
     return {name: _text(name, value) for name, value in selector.items()}
 
 

@@ -10,18 +10,25 @@ Facts are kept, decisions never: what is found here still has to pass the policy
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Unclear
-from gateway.authn.flight import Flight, Landed
+from gateway.authn.eviction import KINDS, Eviction, Named
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.flight import Claim, Flight, Landed
+from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
+from gateway.authn.refresh import Ahead, Refresher
 from gateway.authn.source import Source
-from gateway.authn.tiers import Entry, Introspector, Keys, LocalTier, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Meter, Recalled, SharedTier
+from gateway.authn.turns import Turns
 
 __all__ = ["Authenticator", "Found", "Question"]
 
@@ -31,7 +38,12 @@ _T = TypeVar("_T")
 
 
 class Authenticator:
-    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds."""
+    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
+
+    With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
+    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
+    `on_revoked` hears of tokens that it called inactive and others may still keep. The fleet is told here.
+    """
 
     def __init__(
         self,
@@ -44,13 +56,23 @@ class Authenticator:
         lifetimes: Lifetimes,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        leases: Leases | None = None,
+        ahead: Ahead | None = None,
+        longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
+        on_revoked: Callable[[Token], object] | None = None,
     ) -> None:
+        self.longest_tolerated_s = longest_tolerated_s
+        self._on_revoked = on_revoked
         self._local = local
         self._shared = shared
+        self._leases = leases
         self._meter = meter
         self._clock = clock
         self._monotonic = monotonic
-        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic)
+        turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
+        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns)
+        self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
+        self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._purges = 0
@@ -58,7 +80,7 @@ class Authenticator:
 
     def remembered(self, question: Question) -> Found | None:
         """What this process remembers, at once; `None` means `ask`."""
-        entry = self._fresh(self._source.key(question), question.max_age_s)
+        entry = self._fresh(self._source.key(question), question)
         if entry is None:
             return None  # counted by `ask`
         self._meter.looked_up("local", "hit")
@@ -67,23 +89,32 @@ class Authenticator:
     async def ask(self, question: Question) -> Found:
         """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
         key = self._source.key(question)
-        entry = self._fresh(key, question.max_age_s)
+        entry = self._fresh(key, question)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
-        while entry is None:
-            flight, task = self._flight(key, question)
-            joined_at = self._purges
-            landed = await asyncio.shield(task)
-            if flight.serves(landed, joined_at, question.max_age_s):
-                return landed.found
-            entry = self._fresh(key, question.max_age_s)
-        return Found(entry.answer, "local")
+        if entry is not None:
+            return Found(entry.answer, "local")
+        return self._last_known.instead_of(await self._find(key, question), key, question)
 
-    def purge_of(self, *, token: Token | None = None, sub: str | None = None) -> Purge:
-        """The order to forget a token at every provider, all about a `sub`, or, with neither, everything."""
-        keys, introspectors = self._source.keys, self._source.introspectors
+    def knows(self, question: Question) -> bool:
+        """Whether the provider has called the token active not long ago, and not taken it back since."""
+        return self._last_known.facts(self._source.key(question)) is not None
+
+    def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
+        """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
         if token is not None:
-            return purge_of(keys.key(each.identity, token) for each in introspectors.values())
-        return purge_everything() if sub is None else purge_of([keys.sub_tag(sub)])
+            return purge_of(self._keys_of(token))
+        named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
+        if not named:
+            return purge_everything()
+        realms = {each.realm for each in self._source.introspectors.values()}
+        return purge_of(self._source.keys.tag(Named(realm, *one)) for realm in realms for one in named)
+
+    def purge_for(self, eviction: Eviction) -> Purge:
+        """The same order in marks, under the same id."""
+        marks = {self._source.keys.tag(named) for named in eviction.named}
+        if eviction.token is not None:
+            marks.update(self._keys_of(eviction.token))
+        return Purge(eviction.id, frozenset(marks))
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -91,11 +122,8 @@ class Authenticator:
         The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
         order a second time does nothing.
         """
-        if purge.id in self._known_purges:
+        if not self._is_news(purge):
             return 0
-        self._known_purges[purge.id] = None
-        if len(self._known_purges) > _KNOWN_PURGES_MAX:
-            self._known_purges.popitem(last=False)
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
@@ -105,19 +133,52 @@ class Authenticator:
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within_s)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        # Again: a flight that landed may have left a lease to give back.
+        while self._tasks and (left_s := until_s - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _fresh(self, key: bytes, max_age_s: float | None) -> Entry | None:
+    def _keys_of(self, token: Token) -> list[bytes]:
+        return [self._source.keys.key(each.identity, token) for each in self._source.introspectors.values()]
+
+    async def _find(self, key: bytes, question: Question) -> Found:
+        arrived_s = self._monotonic()
+        while True:
+            flight, task = self._flight(key, question)
+            joined_at = self._purges
+            landed = await asyncio.shield(task)
+            if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
+                return landed.found
+            entry = self._fresh(key, question)
+            if entry is not None:
+                return Found(entry.answer, "local")
+
+    def _fresh(self, key: bytes, question: Question) -> Entry | None:
         now_s = self._monotonic()
         entry = self._local.get(key, now_s)
-        if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
+        if entry is None:
             return None
+        due_s = entry.refresh_at_s
+        if (max_age_s := question.max_age_s) is not None:
+            if now_s - entry.introspected_at_s >= max_age_s:
+                return None
+            if self._refresher is not None:
+                due_s = self._refresher.ahead.due_s(entry, max_age_s)
         # The wall clock may have been set since: what the monotonic clock still allows may be past `exp`.
-        return entry if as_of(entry.answer, self._clock()) is entry.answer else None
+        if as_of(entry.answer, self._clock()) is not entry.answer:
+            return None
+        if now_s >= due_s:
+            self._refresh(key, question, entry, now_s)
+        return entry
+
+    def _refresh(self, key: bytes, question: Question, entry: Entry, now_s: float) -> None:
+        if self._refresher is not None and self._refresher.admits():
+            self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
+            self._own(self._refresher.refresh(key, question))
 
     def _flight(self, key: bytes, question: Question) -> tuple[Flight, asyncio.Task[Landed]]:
         """The flight to join, or a new one where there is none or the key was purged since it took off."""
@@ -130,27 +191,79 @@ class Authenticator:
     async def _fly(self, flight: Flight, question: Question) -> Landed:
         try:
             landed = await self._source.fetch(flight.key, question)
-            if landed.left_s > 0 and flight.purged_at(landed.tags) is None:
-                await self._settle(flight.key, landed)
+            if flight.purged_at(landed.tags) is None:
+                await self._settle(flight, question, landed)
+            else:
+                self._give_back(flight.key, landed.claim)
             return landed
         finally:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    async def _settle(self, key: bytes, landed: Landed) -> None:
+    async def _settle(self, flight: Flight, question: Question, landed: Landed) -> None:
         """Remembers here and, what the provider has just said, in the fleet.
 
-        Callers wait for the fleet to have it, so that the next instance does not ask again, but in all for no
-        longer than one operation of the shared tier may take; the writing ends by itself.
+        Callers wait for the fleet to have it, so that the next instance does not ask again, but looking and putting
+        together no longer than one operation of the shared tier may take; the writing ends by itself.
         """
-        answer = landed.found.answer
-        assert not isinstance(answer, Unclear)  # those have no time left to live
+        key, provider, answer = flight.key, question.provider, landed.found.answer
+        if not isinstance(answer, Facts | Inactive):
+            self._last_known.keep(flight, provider, landed.last_known)
+            self._give_back(key, landed.claim)
+            return
+        is_revoked = self._last_known.is_revoked(key, provider, landed)
+        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
         now_s = self._monotonic()
-        self._local.put(key, Entry(answer, landed.tags, now_s - landed.age_s, now_s + landed.left_s), now_s)
-        if self._shared is not None and landed.standing is not None:
-            recalled = Recalled(answer, landed.age_s, landed.left_s)
-            writing = self._own(self._shared.put(key, recalled, landed.standing))
+        if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
+            since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
+            ahead = None if self._refresher is None else self._refresher.ahead
+            due_s = math.inf if ahead is None else ahead.refresh_at_s(answer, since_s, until_s)
+            self._local.put(key, Entry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
+        if is_revoked:
+            self._tell_of_revocation(key, question.token)
+            self._give_back(key, landed.claim)
+        elif self._shared is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
+            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
+            writing = self._own(self._share(self._shared, key, recalled, landed.standing, landed.claim))
             await asyncio.wait([writing], timeout=landed.patience_s)
+        else:
+            self._give_back(key, landed.claim)
+
+    async def _share(
+        self, shared: SharedTier, key: bytes, recalled: Recalled, standing: bytes, claim: Claim | None
+    ) -> None:
+        is_settled = None
+        if self._leases is not None and claim is not None:
+            is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
+            if claim.held and is_settled is False:
+                self._meter.leased("lost")
+        if is_settled is None and (claim is None or not claim.held):
+            # There are no leases, or not now: sharing is worth more than the order of two answers.
+            await shared.put(key, recalled, standing)
+
+    def _give_back(self, key: bytes, claim: Claim | None) -> None:
+        if self._leases is not None and claim is not None:
+            self._own(self._leases.give_back(key, claim.fence))
+
+    def _tell_of_revocation(self, key: bytes, token: Token) -> None:
+        """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        if self._on_revoked is not None:
+            self._on_revoked(token)
+        if self._shared is None:
+            return
+        purge = purge_of([key])
+        self._is_news(purge)
+        self._shared.forget(purge)
+        self._own(self._shared.publish_purge(purge))
+
+    def _is_news(self, purge: Purge) -> bool:
+        """Whether the order comes for the first time; from here on it is known."""
+        if purge.id in self._known_purges:
+            return False
+        self._known_purges[purge.id] = None
+        if len(self._known_purges) > _KNOWN_PURGES_MAX:
+            self._known_purges.popitem(last=False)
+        return True
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

@@ -58,6 +58,14 @@ class Unclear:
 
     reason: str
     retry_after_s: float | None = None
+    was_asked: bool = True  # False: the provider was left alone, or too many were waiting for it
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """Nobody was asked, because of the caller: too many unknown tokens came from its address."""
+
+    retry_after_s: float
 
 
 Answer = Facts | Inactive | Unclear

@@ -7,11 +7,21 @@ those who asked before the purge as well, to nobody who asked after it, and no t
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.authn.purge import Purge
 from gateway.authn.question import Found
+from gateway.authn.tiers import Recalled
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to ask for the whole fleet. Not `held` when nobody could be asked for it: others may ask as well."""
+
+    fence: bytes
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +30,9 @@ class Landed:
 
     `tags` are what it may be purged by beside its key. `standing` is there when the shared tier does not have the
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
-    time that the shared tier may cost a caller.
+    time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
+    be over, on the monotonic clock. `claim` is to be settled or given back. `last_known` is what the shared tier had
+    that was not fresh enough.
     """
 
     found: Found
@@ -29,6 +41,9 @@ class Landed:
     left_s: float = 0.0
     standing: bytes | None = None
     patience_s: float = 0.0
+    under_way_s: float = -math.inf
+    claim: Claim | None = None
+    last_known: Recalled | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -54,10 +69,12 @@ class Flight:
             numbers.append(self._everything)
         return min(numbers, default=None)
 
-    def serves(self, landed: Landed, joined_at: int, max_age_s: float | None) -> bool:
-        """Whether one who joined when `joined_at` purges were known may take the answer."""
+    def serves(self, landed: Landed, joined_at: int, max_age_s: float | None, arrived_s: float) -> bool:
+        """Whether one who came at `arrived_s`, and joined when `joined_at` purges were known, may take the answer.
+
+        A call that was not over when they came serves everybody, `max_age: 0s` too.
+        """
         purged_at = self.purged_at(landed.tags)
         if purged_at is not None and purged_at <= joined_at:
             return False
-        # What a provider has just said is as young as can be had, for `max_age: 0s` too.
-        return landed.found.tier == "provider" or max_age_s is None or landed.age_s < max_age_s
+        return max_age_s is None or landed.age_s < max_age_s or arrived_s <= landed.under_way_s

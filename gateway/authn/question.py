@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer
+from gateway.authn.facts import Answer, TooMany
 from gateway.http.record import record
 
 Tier = Literal["local", "redis", "provider"]
@@ -13,14 +13,21 @@ Tier = Literal["local", "redis", "provider"]
 
 @record
 class Question:
-    """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them."""
+    """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them.
+
+    Facts that are older by up to `stale_s` will do when the provider cannot tell; with `None`, none will.
+    """
 
     provider: str
     token: Token
     max_age_s: float | None = None
+    stale_s: float | None = None
 
 
 @record
 class Found:
-    answer: Answer
-    tier: Tier
+    """`stale_s` is the age of facts that only stand in, since they were introspected; of all others it is `None`."""
+
+    answer: Answer | TooMany
+    tier: Tier | None  # None: nobody was asked
+    stale_s: float | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
-from gateway.authn.flight import Landed
+from gateway.authn.flight import Claim, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.question import Found, Question
-from gateway.authn.tiers import Absent, Introspector, Keys, Meter, Recalled, SharedTier
+from gateway.authn.tiers import Absent, Introspector, Keys, Memorable, Meter, Recalled, SharedTier
+from gateway.authn.turns import Turns, seen_under_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,52 +27,84 @@ class Source:
     lifetimes: Lifetimes
     clock: Callable[[], float]
     monotonic: Callable[[], float]
+    turns: Turns | None = None
 
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
+
+    def tags(self, provider: str, answer: Memorable) -> tuple[bytes, ...]:
+        return self.keys.tags(self.introspectors[provider].realm, answer)
 
     async def fetch(self, key: bytes, question: Question) -> Landed:
         """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""
         if self.shared is None:
             return await self._introspect(question, None, 0.0)
         started_s = self.monotonic()
-        landed = await self._recall(self.shared, key, question.max_age_s)
+        landed, last_known = await self._recall(self.shared, key, question)
         if landed is not None:
             return landed
         patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
-        return await self._introspect(question, self.shared.standing(), max(0.0, patience_s))
+        introspector, claim = self.introspectors[question.provider], None
+        # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
+        if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.is_left_alone:
+            turn = await self.turns.turn(key, introspector, partial(self._usable, question))
+            if isinstance(turn, Landed):
+                return turn
+            claim = turn
+        try:
+            landed = await self._introspect(question, self.shared.standing(), max(0.0, patience_s), claim)
+        except BaseException:
+            if self.turns is not None and claim is not None:
+                await self.turns.leases.give_back(key, claim.fence)
+            raise
+        return replace(landed, last_known=last_known)
 
-    async def _recall(self, shared: SharedTier, key: bytes, max_age_s: float | None) -> Landed | None:
-        if max_age_s == 0:
-            return None  # nothing that is remembered would do
-        recalled = await shared.get(key)
-        landed = None if isinstance(recalled, Absent) else self._usable(recalled, max_age_s)
+    async def _recall(
+        self, shared: SharedTier, key: bytes, question: Question
+    ) -> tuple[Landed | None, Recalled | None]:
+        """What is fresh enough to be the answer, else what is not."""
+        if question.max_age_s == 0:
+            return None, None  # nothing that is remembered would do
+        recalled = await shared.get(key, self.introspectors[question.provider].realm)
+        landed = self._usable(question, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
         if landed is not None:
             result = "hit"
         elif recalled is Absent.ERROR:
             result = "error"
         self.meter.looked_up("redis", result)
-        return landed
+        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
-    def _usable(self, recalled: Recalled, max_age_s: float | None) -> Landed | None:
+    def _usable(self, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> Landed | None:
+        """`seen` are the calls that were under way since the question came; what they brought is never too old."""
+        if isinstance(recalled, Absent):
+            return None
+        max_age_s = question.max_age_s
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
         left = min(recalled.left_s, left_s(recalled.answer, recalled.age_s, self.clock(), self.lifetimes))
-        if left <= 0 or (max_age_s is not None and recalled.age_s >= max_age_s):
+        under_way_s = seen_under_way(recalled, seen)
+        is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
+        if left <= 0 or is_too_old:
             return None
-        return Landed(Found(recalled.answer, "redis"), self.keys.tags(recalled.answer), recalled.age_s, left)
+        tags = self.tags(question.provider, recalled.answer)
+        return Landed(Found(recalled.answer, "redis"), tags, recalled.age_s, left, under_way_s=under_way_s)
 
-    async def _introspect(self, question: Question, standing: bytes | None, patience_s: float) -> Landed:
+    async def _introspect(
+        self, question: Question, standing: bytes | None, patience_s: float, claim: Claim | None = None
+    ) -> Landed:
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
         said = await introspector.introspect(question.token)
-        age_s = self.monotonic() - asked_at_s
-        self.meter.introspected(introspector.name, _outcome(said), age_s)
+        over_s = self.monotonic()
+        age_s = over_s - asked_at_s
+        if not isinstance(said, Unclear) or said.was_asked:
+            self.meter.introspected(introspector.name, _outcome(said), age_s)
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
-            return Landed(Found(answer, "provider"))
+            return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)
         left = left_s(answer, age_s, self.clock(), self.lifetimes)
-        return Landed(Found(answer, "provider"), self.keys.tags(answer), age_s, left, standing, patience_s)
+        tags = self.tags(question.provider, answer)
+        return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
 
 
 def _outcome(answer: Answer) -> Literal["active", "inactive", "unclear"]:

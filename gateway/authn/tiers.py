@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named
 from gateway.authn.facts import Answer, Facts, Inactive
 from gateway.authn.purge import Purge
 
@@ -18,13 +21,29 @@ Memorable = Facts | Inactive
 
 
 class Introspector(Protocol):
-    """One provider. `identity` covers issuer, endpoint and client: what differs there is another answer."""
+    """One provider. `identity` covers issuer, endpoint and client: what differs there is another answer.
+
+    `realm` is whose subjects, sessions and clients its answers name: the issuer, where it is known.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def identity(self) -> bytes: ...
+
+    @property
+    def realm(self) -> str: ...
+
+    @property
+    def timeout_s(self) -> float:
+        """The deadline of one call, everything included."""
+        ...
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether nothing would be asked of it just now, and the answer is `Unclear` at once."""
+        ...
 
     async def introspect(self, token: Token) -> Answer:
         """Asks, within the provider's own deadline. Raises nothing but `CancelledError`."""
@@ -33,12 +52,18 @@ class Introspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An answer that this process remembers. Times are seconds on its monotonic clock."""
+    """An answer that this process remembers. Times are seconds on its monotonic clock.
+
+    Who uses it at `refresh_at_s` or later has it asked for again ahead of its end; infinity for never. From
+    `good_until_s` to `kept_until_s` it is no answer any more, but still the last thing known.
+    """
 
     answer: Memorable
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
+    refresh_at_s: float = math.inf
+    kept_until_s: float = 0.0
 
 
 class Keys(Protocol):
@@ -46,19 +71,25 @@ class Keys(Protocol):
         """The cache key of a token at a provider."""
         ...
 
-    def sub_tag(self, sub: str) -> bytes:
-        """The mark by which answers about `sub` are purged."""
+    def tag(self, named: Named) -> bytes:
+        """The mark by which the answers that are named are purged."""
         ...
 
-    def tags(self, answer: Memorable) -> tuple[bytes, ...]:
-        """The marks of an answer beside its key."""
+    def tags(self, realm: str, answer: Memorable) -> tuple[bytes, ...]:
+        """The marks of an answer of a provider of `realm`, beside its key."""
         ...
 
 
 class LocalTier(Protocol):
     """Remembers within the process. Nothing waits, nothing fails; `now_s` is the monotonic clock."""
 
-    def get(self, key: bytes, now_s: float) -> Entry | None: ...
+    def get(self, key: bytes, now_s: float) -> Entry | None:
+        """What is still good."""
+        ...
+
+    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+        """Facts that are kept, good or not; `None` where the last thing known is a no."""
+        ...
 
     def put(self, key: bytes, entry: Entry, now_s: float) -> None: ...
 
@@ -69,11 +100,16 @@ class LocalTier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What the fleet remembers: `age_s` since it was introspected, and good for `left_s` more."""
+    """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
+
+    `call` is the fence under which it was asked for; empty when it was asked for without a lease.
+    """
 
     answer: Memorable
     age_s: float
     left_s: float
+    call: bytes = b""
+    kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
 
 
 class Absent(Enum):
@@ -96,12 +132,67 @@ class SharedTier(Protocol):
         """
         ...
 
-    async def get(self, key: bytes) -> Recalled | Absent: ...
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
+        """The answer under `key`, of a provider of `realm`."""
+        ...
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...
 
+    async def publish_purge(self, purge: Purge) -> bool:
+        """Tells the fleet, sooner or later; whether it has been told by now."""
+        ...
+
     def forget(self, purge: Purge) -> None:
         """From here on this process finds nothing older that `purge` covers, even if the fleet is not told yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who asks the provider now: `holder` is the fence of that call, for `left_s` more at most.
+
+    `recalled` is what the shared tier had at the same moment.
+    """
+
+    holder: bytes
+    left_s: float
+    recalled: Recalled | Absent
+
+
+class Bell(Protocol):
+    async def wait(self, at_most_s: float) -> None:
+        """Returns when somebody has settled or given back, perhaps without reason, or after `at_most_s`."""
+        ...
+
+
+class Leases(Protocol):
+    """The right to ask about a key, one holder at a time in the whole fleet.
+
+    A `fence` is random and names one call. Raises nothing but `CancelledError`; each operation ends within the shared
+    tier's `timeout_s`.
+    """
+
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
+        """Takes the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
+
+        `None` when it cannot be said who has it.
+        """
+        ...
+
+    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
+        """Puts the answer of the call `fence` into the shared tier and gives its lease back, in one step.
+
+        False, and nothing is put, when another has taken over or has put an answer meanwhile. None when it could not
+        be put at all.
+        """
+        ...
+
+    async def give_back(self, key: bytes, fence: bytes) -> None:
+        """Ends the lease where it is still `fence`'s."""
+        ...
+
+    def bell(self, key: bytes) -> AbstractContextManager[Bell]:
+        """To be entered before the lease is tried, so that nothing is missed."""
         ...
 
 
@@ -113,3 +204,7 @@ class Meter(Protocol):
     ) -> None: ...
 
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None: ...
+
+    def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None: ...
+
+    def refreshed(self, outcome: Literal["asked", "shared", "failed", "skipped"]) -> None: ...

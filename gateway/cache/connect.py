@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -89,6 +90,25 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
             [(host, port)] = address.hosts
             single = Redis(host=host, port=port, db=address.db, **data)
             return Link(single, (single.aclose,))
+
+
+def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], *, connect_timeout_s: float) -> Link:
+    """A client with one connection, for a subscription.
+
+    In a cluster any node will do, as each passes on what is published on any: one of `known`, else of the address'
+    own hosts. Another one is taken each time, so that a node that is down is not insisted on.
+    """
+    if address.kind == "cluster":
+        host = random.choice(known or address.hosts)  # noqa: S311 - no secret
+        address = replace(address, kind="single", hosts=(host,))
+    return connect(address, connect_timeout_s=connect_timeout_s, max_connections=1)
+
+
+def nodes_of(client: Client) -> list[tuple[str, int]]:
+    """The nodes of a cluster as far as its client has learnt them."""
+    if not isinstance(client, RedisCluster):
+        return []
+    return [(str(node.host), int(node.port)) for node in client.get_nodes()]
 
 
 def _tls(address: RedisAddress) -> dict[str, Any]:

@@ -25,21 +25,31 @@ _NUMBER_MAX = 2**53
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """`age_ms` and `left_ms` are as of the writing; `standing` says which purges the writer knew."""
+    """`age_ms`, `left_ms` and `kept_ms` are as of the writing; `standing` says which purges the writer knew.
+
+    `call` is the fence under which it was asked for, empty for none. Redis forgets it when `kept_ms` are over, or
+    `left_ms` where that is more.
+    """
 
     answer: Memorable
     age_ms: int
     left_ms: int
     standing: bytes
+    call: bytes = b""
+    kept_ms: int = 0
 
     def recalled(self, left_ms: int, now: float) -> Recalled | None:
         """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if that cannot be."""
-        if not 0 < left_ms <= self.left_ms:
+        whole_ms = max(self.kept_ms, self.left_ms)
+        if not 0 < left_ms <= whole_ms:
             return None
-        age_s = (self.age_ms + self.left_ms - left_ms) / 1000
-        if now - self.answer.introspected_at > (self.age_ms + self.left_ms) / 1000 + _CLOCKS_APART_MAX_S:
+        since_ms = whole_ms - left_ms
+        age_s = (self.age_ms + since_ms) / 1000
+        if now - self.answer.introspected_at > (self.age_ms + whole_ms) / 1000 + _CLOCKS_APART_MAX_S:
             return None
-        return Recalled(_as_introspected_at(self.answer, now - age_s), age_s, left_ms / 1000)
+        fresh_s = max(0, self.left_ms - since_ms) / 1000
+        answer = _as_introspected_at(self.answer, now - age_s)
+        return Recalled(answer, age_s, fresh_s, self.call, kept_s=left_ms / 1000)
 
 
 def encode(entry: StoredEntry) -> bytes:
@@ -51,7 +61,10 @@ def encode(entry: StoredEntry) -> bytes:
         "age": entry.age_ms,
         "left": entry.left_ms,
         "known": entry.standing.hex(),
+        "call": entry.call.hex(),
     }
+    if entry.kept_ms:
+        fields["kept"] = entry.kept_ms
     if isinstance(answer, Facts):
         fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
@@ -62,11 +75,14 @@ def decode(text: bytes) -> StoredEntry | None:
     try:
         fields = loads(text, _DEPTH_MAX)
         match fields:
-            case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known)} if all(
+            case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)} if all(
                 map(_is_number, (at, age_ms, left_ms))
             ):
+                kept_ms = fields.get("kept", 0)
                 answer = _answer(fields, at)
-                return None if answer is None else StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known))
+                if answer is None or not isinstance(kept_ms, int) or not _is_number(kept_ms):
+                    return None
+                return StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known), bytes.fromhex(call), kept_ms)
     except ValueError:
         pass
     return None

@@ -14,11 +14,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named, named_by
 from gateway.authn.facts import Facts, Inactive
 
 _KEY_BYTES = 32
 _LENGTH_BYTES = 8
 _BLOCK_BYTES = 64
+# Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears five.
+_TAG_BYTES = 16
+_CLIENT_TAGS_MAX = 256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -33,7 +37,9 @@ class Keys:
         root = secret or secrets.token_bytes(_KEY_BYTES)
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
-        self._sub_mac: Final = _Mac(_derived(root, b"gateway cache: tags"), b"sub")
+        self._tag_key: Final = _derived(root, b"gateway cache: tags")
+        self._client_tags: dict[Named, bytes] = {}
+        self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
@@ -43,15 +49,33 @@ class Keys:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)
         return mac.of(token.value)
 
-    def sub_tag(self, sub: str) -> bytes:
-        return self._sub_mac.of(sub)
+    def tag(self, named: Named) -> bytes:
+        if named.kind != "client_id":
+            return self._made_tag(named)
+        # Thousands of tokens bear that of one client: it is in memory once.
+        tag = self._client_tags.get(named)
+        if tag is None:
+            if len(self._client_tags) >= _CLIENT_TAGS_MAX:
+                self._client_tags.clear()
+            tag = self._client_tags[named] = self._made_tag(named)
+        return tag
 
-    def tags(self, answer: Facts | Inactive) -> tuple[bytes, ...]:
-        """What an answer may be purged by beside its key. Another claim to evict by is one more line here."""
-        if isinstance(answer, Inactive):
-            return ()
-        sub = answer.claims.get("sub")
-        return (self.sub_tag(sub),) if isinstance(sub, str) else ()
+    def _made_tag(self, named: Named) -> bytes:
+        # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
+        value = named.value.casefold() if named.kind == "email" else named.value
+        of_kind = (named.kind, named.realm)
+        mac = self._tag_macs.get(of_kind)
+        if mac is None:
+            mac = self._tag_macs[of_kind] = _Mac(self._tag_key, named.kind.encode(), _bytes(named.realm))
+        return mac.of(value)[:_TAG_BYTES]
+
+    def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
+        """What an answer of a provider of `realm` may be purged by beside its key."""
+        return () if isinstance(answer, Inactive) else tuple(map(self.tag, named_by(realm, answer.claims)))
+
+    def event_mark(self, realm: str, event_id: str) -> bytes:
+        """By which an event of `realm` is known again, and told to nobody."""
+        return _Mac(self._tag_key, b"event", _bytes(realm)).of(event_id)
 
 
 def _derived(root: bytes, purpose: bytes) -> bytes:
@@ -59,18 +83,23 @@ def _derived(root: bytes, purpose: bytes) -> bytes:
 
 
 class _Mac:
-    """HMAC-SHA256 of `first`, length-delimited, and a text; both halves are computed up to the text only once."""
+    """HMAC-SHA256 of `first`, each length-delimited, and a text; both halves are computed up to the text only once."""
 
     __slots__ = ("_inner", "_outer")
 
-    def __init__(self, key: bytes, first: bytes) -> None:
+    def __init__(self, key: bytes, *first: bytes) -> None:
         block = key.ljust(_BLOCK_BYTES, b"\0")
-        self._inner = sha256(block.translate(_INNER_PAD) + len(first).to_bytes(_LENGTH_BYTES, "big") + first)
+        delimited = b"".join(len(field).to_bytes(_LENGTH_BYTES, "big") + field for field in first)
+        self._inner = sha256(block.translate(_INNER_PAD) + delimited)
         self._outer = sha256(block.translate(_OUTER_PAD))
 
     def of(self, text: str) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()
-        # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
-        inner.update(text.encode("utf-8", "surrogatepass"))
+        inner.update(_bytes(text))
         outer.update(inner.digest())
         return outer.digest()
+
+
+def _bytes(text: str) -> bytes:
+    # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
+    return text.encode("utf-8", "surrogatepass")

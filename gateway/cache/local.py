@@ -39,6 +39,9 @@ class LocalCache:
     def get(self, key: bytes, now_s: float) -> Entry | None:
         return self._active.get(key, now_s) or self._inactive.get(key, now_s)
 
+    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+        return self._active.kept(key, now_s)
+
     def put(self, key: bytes, entry: Entry, now_s: float) -> None:
         """Remembers `entry` in place of what there was under `key`."""
         into, other = self._active, self._inactive
@@ -78,9 +81,23 @@ class _Space:
     def get(self, key: bytes, now_s: float) -> Entry | None:
         held = self._in_use.get(key)
         if held is None:
+            unpacked = self._unpacked(key, now_s)
+            return unpacked if unpacked is not None and unpacked.good_until_s > now_s else None
+        entry = held.entry
+        if entry.good_until_s > now_s:
+            self._in_use.move_to_end(key)
+            return entry
+        if _gone_at_s(entry) <= now_s:
+            self.drop(key)
+        return None
+
+    def kept(self, key: bytes, now_s: float) -> Entry | None:
+        """What is there, good or not."""
+        held = self._in_use.get(key)
+        if held is None:
             return self._unpacked(key, now_s)
         entry = held.entry
-        if entry.good_until_s <= now_s:
+        if _gone_at_s(entry) <= now_s:
             self.drop(key)
             return None
         self._in_use.move_to_end(key)
@@ -113,7 +130,7 @@ class _Space:
         packed = self._packed.get(key)
         if packed is None:
             return None
-        if packed.good_until_s <= now_s:
+        if _gone_at_s(packed) <= now_s:
             self.drop(key)
             return None
         del self._packed[key]
@@ -132,13 +149,13 @@ class _Space:
         """What nobody asks for any more comes to the front and goes there once expired, full or not."""
         for _ in range(_RECLAIMED_PER_PUT):
             oldest = next(iter(self._packed or self._in_use), None)
-            if oldest is None or self._good_until_s(oldest) > now_s:
+            if oldest is None or _gone_at_s(self._packed.get(oldest) or self._in_use[oldest].entry) > now_s:
                 return
             self.drop(oldest)
 
-    def _good_until_s(self, key: bytes) -> float:
-        packed = self._packed.get(key)
-        return self._in_use[key].entry.good_until_s if packed is None else packed.good_until_s
+
+def _gone_at_s(entry: Entry | Packed) -> float:
+    return max(entry.good_until_s, entry.kept_until_s)
 
 
 class _Index:

@@ -35,6 +35,8 @@ class Packed:
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
+    refresh_at_s: float
+    kept_until_s: float
 
     def entry(self) -> Entry:
         """Equal to the entry that was packed."""
@@ -42,7 +44,8 @@ class Packed:
         claims, at, exp, nbf, scopes = json.loads(text)
         claims = {sys.intern(name): value for name, value in claims.items()}
         facts = Facts(claims, at, exp, nbf, scope_set(tuple(scopes)))
-        return Entry(facts, self.tags, self.introspected_at_s, self.good_until_s)
+        times_s = (self.introspected_at_s, self.good_until_s, self.refresh_at_s, self.kept_until_s)
+        return Entry(facts, self.tags, *times_s)
 
 
 class Packer:
@@ -68,4 +71,5 @@ class Packer:
             _LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, self._dictionary
         )
         packed = deflate.compress(text) + deflate.flush()
-        return Packed(packed, self._dictionary, entry.tags, entry.introspected_at_s, entry.good_until_s)
+        times_s = (entry.introspected_at_s, entry.good_until_s, entry.refresh_at_s, entry.kept_until_s)
+        return Packed(packed, self._dictionary, entry.tags, *times_s)

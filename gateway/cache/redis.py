@@ -20,14 +20,16 @@ from redis.exceptions import ClusterError, ResponseError
 
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
-from gateway.cache.connect import FAILURES, connect
+from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_of
 from gateway.cache.entry import StoredEntry, decode, encode
 from gateway.cache.follow import Follower
 from gateway.cache.key import Keys
+from gateway.cache.lease import RedisLeases, lease_name
 from gateway.cache.ledger import Ledger
 from gateway.cache.purge_log import PurgeLog
 from gateway.cache.rest import Rest
 from gateway.cache.seal import Seal
+from gateway.cache.wakeups import Wakeups
 from gateway.config.redis_url import RedisAddress
 
 # Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
@@ -42,7 +44,7 @@ _T = TypeVar("_T")
 
 
 class RedisTier:
-    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl).
+    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl, unless `outlive` says so).
 
     `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it.
     """
@@ -73,6 +75,19 @@ class RedisTier:
         seal = Seal(keys.sealing, _MESSAGE_LIMIT_BYTES)
         log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger)
         self._follower = Follower(log, self._warm_up, monotonic)
+        self._wakeups = Wakeups(
+            lambda: connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S),
+            f"{self._prefix}settled",
+        )
+        self.leases = RedisLeases(
+            self._link.client,
+            self._wakeups,
+            tried=self._tried,
+            name=self._name,
+            opened=self._opened,
+            closed=self._closed,
+            entry_limit_bytes=_ENTRY_LIMIT_BYTES,
+        )
 
     @property
     def healthy(self) -> bool:
@@ -84,22 +99,31 @@ class RedisTier:
 
         Returns when Redis can be used, or after a second without: it will be used when it comes.
         """
+        self._wakeups.start()
         await self._follower.start(on_purge, _FIRST_STEP_S)
 
     async def close(self) -> None:
+        await self.leases.close()
+        await self._wakeups.close()
         await self._follower.close()
         for link in (self._link, self._log_link):
             with suppress(*FAILURES):
                 await link.close()
 
+    def outlive(self, life_max_s: float) -> None:
+        """From here on answers may live for so long: a purge is remembered for no less."""
+        self._life_max_s = max(self._life_max_s, life_max_s)
+
     def standing(self) -> bytes:
         return self._ledger.standing() if self._follower.in_step else b""
 
-    async def get(self, key: bytes) -> Recalled | Absent:
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         reply = await self._tried(partial(self._read, self._name(key)))
         if reply is None:
             return Absent.ERROR
-        left_ms, sealed = reply
+        return self._opened(key, realm, *reply)
+
+    def _opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
         text = self._seal.open(key, sealed)
@@ -107,17 +131,26 @@ class RedisTier:
         recalled = None if entry is None else entry.recalled(left_ms, self._clock())
         if entry is None or recalled is None:
             return Absent.ERROR
-        marks = (key, *self._keys.tags(recalled.answer))
+        marks = (key, *self._keys.tags(realm, recalled.answer))
         return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
-        left_ms = int(recalled.left_s * 1000)
-        if not standing or left_ms < 1:
-            return
-        age_ms = -int(-recalled.age_s * 1000 // 1)
-        sealed = self._seal.close(key, encode(StoredEntry(recalled.answer, age_ms, left_ms, standing)))
-        if sealed is not None:
+        closed = self._closed(key, recalled, standing)
+        if closed is not None:
+            sealed, left_ms = closed
             await self._tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
+
+    def _closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
+        """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
+        left_ms = int(recalled.left_s * 1000)
+        kept_ms = max(left_ms, int(recalled.kept_s * 1000))
+        if not standing or kept_ms < 1:
+            return None
+        age_ms = -int(-recalled.age_s * 1000 // 1)
+        longer_ms = kept_ms if kept_ms > left_ms else 0
+        entry = StoredEntry(recalled.answer, age_ms, left_ms, standing, call, longer_ms)
+        sealed = self._seal.close(key, encode(entry))
+        return None if sealed is None else (sealed, kept_ms)
 
     def forget(self, purge: Purge) -> None:
         self._ledger.forget(purge, self._monotonic(), self._life_max_s)
@@ -128,13 +161,25 @@ class RedisTier:
         It is then tried again for as long as anything lives that was to be forgotten.
         """
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
-        # Void already; gone is tidier still.
+        # Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it.
         for mark in purge.marks or ():
-            await self._tried(partial(self._link.client.unlink, self._name(mark)))
+            name = self._name(mark)
+            await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
         return told
 
     def _name(self, key: bytes) -> str:
-        return self._prefix + urlsafe_b64encode(key).rstrip(b"=").decode()
+        # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
+        return f"{self._prefix}{{{urlsafe_b64encode(key).rstrip(b'=').decode()}}}"
+
+    async def has_seen(self, mark: bytes) -> bool:
+        """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
+        return bool(await self._tried(partial(self._link.client.exists, self._seen(mark))))
+
+    async def remember_seen(self, mark: bytes, life_s: float) -> None:
+        await self._tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
+
+    def _seen(self, mark: bytes) -> str:
+        return f"{self._prefix}seen:{urlsafe_b64encode(mark).rstrip(b'=').decode()}"
 
     async def _read(self, name: str) -> tuple[int, bytes]:
         """How long the value has left, and the value as far as it can be one of ours.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.check_events import problems_of_events
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
 from gateway.config.model import Route
@@ -26,6 +27,7 @@ def problems_across(pieces: Pieces) -> Iterator[Problem]:
     yield from _names(pieces.routes)
     yield from _ties(pieces.routes)
     yield from _without_provider(pieces)
+    yield from problems_of_events(pieces)
     for route in pieces.routes:
         yield from problems_of_route(route, pieces.provider_names)
 

@@ -12,7 +12,8 @@ from gateway.config.problems import Loc, Problem
 from gateway.config.scalars import is_boolean_elsewhere
 from gateway.config.words import closest
 
-_ASKED_OF_A_TOKEN = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims", "max_age")
+_DEMANDS = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims")
+_ASKED_OF_A_TOKEN = (*_DEMANDS, "max_age", "stale_if_error")
 _ENCODED_SLASH = "%2F"
 
 

@@ -8,6 +8,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "admin": "The second listener: health, metrics, routes, explain, cache.",
         "providers": "The identity providers that are asked about tokens, by a name of your own.",
         "cache": "How long answers of the providers are remembered, and where they are shared.",
+        "events": "Where providers tell what was revoked. Default none: no path is taken and nobody can.",
         "log": "JSON lines on standard output.",
         "defaults": "Any key of a route but name and match, for every route; the route's own keys win.",
         "routes": "What is forwarded where, and what a token must show. The most specific route wins.",
@@ -26,7 +27,13 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
         "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
-        "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false for comparison.",
+        "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false to compare.",
+        "unknown_tokens": "How many tokens that nobody knows one client address may try, per worker; beyond, 429. "
+        "null: as many as it likes. Danger: then whoever makes up tokens decides how often the provider is asked.",
+    },
+    "UnknownTokens": {
+        "rate": "Refilled per second. Default 200. A token that turns out active costs nothing.",
+        "burst": "At once. Default 1000.",
     },
     "Tls": {
         "certificate": "PEM file: the server's certificate, then those between it and the authority.",
@@ -43,6 +50,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "issuer": "Its issuer identifier; discovery fills in the endpoints that are not named.",
         "introspection_endpoint": "RFC 7662. Named, it skips discovery.",
         "token_endpoint": "RFC 6749, for gateway token. Default: from discovery.",
+        "jwks_uri": "Its public keys (RFC 7517), for events. Default: from discovery.",
         "client_id": "The gateway's own client at the provider.",
         "client_secret": "The client's secret. Better by environment or file than here.",
         "client_auth": "How the client proves itself. Default client_secret_basic.",
@@ -51,6 +59,26 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "timeout": "For a whole call, connecting included. Default 2s; more than 0. Every request with a fresh token "
         "may wait this long.",
         "max_concurrency": "The most calls at a time per worker. Default 64.",
+        "max_waiting": "The most questions that wait for one of these calls, per worker; beyond, 503. Default 1024; 0: "
+        "none waits.",
+        "breaker": "When a provider that fails is left alone. null: never. Danger: then each request with an unknown "
+        "token waits for a provider that is away.",
+        "events": "How its events are known, with events: at the top. Default: signed by its keys, for client_id.",
+    },
+    "Breaker": {
+        "failures": "It opens after so many failed calls in a row. Default 5.",
+        "failure_rate": "And when this part of the calls within the window has failed. Default 0.5; up to 1.",
+        "window": "Default 10s; more than 0.",
+        "minimum_calls": "With fewer calls within the window the rate says nothing. Default 20.",
+        "interval": "How long it stays open, and between one trial call and the next. Default 5s; more than 0.",
+    },
+    "ProviderEvents": {
+        "issuer": "The iss of its security event tokens. Default: the provider's issuer.",
+        "jwks_uri": "The keys that sign them. Default: the provider's own; needed where issuer is another one.",
+        "audience": "One of these must be in aud, of logout tokens too. Default client_id. Name the clients whose "
+        "logout URL is the gateway's.",
+        "authorization": "What the transmitter of security events sends as Authorization, scheme and all. Default: it "
+        "is not looked at, and the signature alone counts.",
     },
     "Cache": {
         "redis": "redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each "
@@ -61,6 +89,15 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "inactive_ttl": "How long an inactive answer is used. Default 10s; 0s asks each time.",
         "max_entries": "The most answers one worker remembers. Default 100000.",
         "timeout": "For one operation of Redis; a slower one is a miss. Default 50ms; more than 0.",
+        "refresh_ahead": "The part of its window after which an answer in use is asked for again in the background, so "
+        "that hot tokens never wait: 0.8. Default null: at the end, while a request waits. Danger: a token in steady "
+        "use costs 1/0.8 times as many calls; more than 0, less than 1.",
+    },
+    "Events": {
+        "prefix": "The path, on every host, under which POST …/backchannel-logout and POST …/security-events are "
+        "answered. Default /.gateway/events.",
+        "repeat_after": "When an eviction is repeated: a provider may tell of a logout before it acts on it itself. "
+        "Default [1s, 5s]; [] never.",
     },
     "Log": {
         "level": "The least that is logged. Default info.",
@@ -86,6 +123,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "connect_timeout": "Default 2s; more than 0.",
         "read_timeout": "Between two parts of an answer's body. Default 60s; more than 0.",
         "retries": "How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10.",
+        "on_success": "evict_token: the backend revokes tokens (RFC 7009), and what it takes is forgotten before it is "
+        "answered. Default nothing.",
         "max_body": "The largest request body. Default: the server's; 0 allows none, or unlimited.",
     },
     "Match": {
@@ -105,6 +144,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "roles": "All of these: of the realm, of our client, or client:role for another client's. Default none.",
         "claims": "Each claim equals the value, or one of a list, compared with its type; {name} is the path's own.",
         "max_age": "The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request.",
+        "stale_if_error": "How much older the last known answer may be when the provider cannot tell. Default none: "
+        "503. Danger: so long after cache.ttl or max_age, a revoked token may still work while the provider is away.",
+        "stale_methods": "The methods stale_if_error holds for. Default GET, HEAD, OPTIONS. Danger: what others do "
+        "cannot be undone.",
     },
     "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
     "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: `-`, `_`, `.` and case are one."},

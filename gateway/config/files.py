@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.config.model import Admin, Cache, Model, Provider, Tls
+from gateway.config.model import Admin, Cache, Model, Provider, ProviderEvents, Tls
 from gateway.config.node import BROKEN, Entry, Node, Origin
 from gateway.config.problems import Problem
 
 SECRETS: dict[type[Model], tuple[str, ...]] = {
     Admin: ("token",),
     Provider: ("client_secret", "private_key"),
+    ProviderEvents: ("authorization",),
     Cache: ("redis", "secret"),
 }
 PATHS: dict[type[Model], tuple[str, ...]] = {Tls: ("certificate", "key", "client_ca")}

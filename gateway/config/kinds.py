@@ -17,7 +17,7 @@ from gateway.config.fields import (
     parse_origin,
     parse_scope,
 )
-from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_template
+from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
 from gateway.config.upstream import Backend, parse_backend, parse_endpoint
 from gateway.config.values import (
@@ -25,9 +25,11 @@ from gateway.config.values import (
     parse_address,
     parse_duration_s,
     parse_flag,
+    parse_fraction,
     parse_integer,
     parse_limit_bytes,
     parse_network,
+    parse_part,
     parse_size_bytes,
     parse_workers,
 )
@@ -43,6 +45,32 @@ def one_or_many(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(parse_duration_s), text(r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$", examples=["2s"])]
 Count = Annotated[int, BeforeValidator(parse_integer)]
+Fraction = Annotated[
+    float,
+    BeforeValidator(parse_fraction),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "pattern": r"^0?\.[0-9]{1,9}$",
+            "exclusiveMinimum": 0,
+            "exclusiveMaximum": 1,
+            "examples": [0.8],
+        }
+    ),
+]
+Part = Annotated[
+    float,
+    BeforeValidator(parse_part),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "pattern": r"^(0?\.[0-9]{1,9}|1(\.0{1,9})?)$",
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "examples": [0.5],
+        }
+    ),
+]
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
@@ -74,6 +102,7 @@ Scope = Annotated[str, BeforeValidator(parse_scope), text(examples=["orders:read
 ClaimPath = Annotated[tuple[str, ...], BeforeValidator(parse_claim_path), text(examples=["realm_access.roles"])]
 HostMatch = Annotated[HostPattern, BeforeValidator(parse_host), text(examples=["*.example.com"])]
 PathMatch = Annotated[PathPattern, BeforeValidator(parse_path), text(pattern="^/", examples=["/orders/**"])]
+PathPrefix = Annotated[PathPattern, BeforeValidator(parse_prefix), text(pattern="^/", examples=["/.gateway/events"])]
 Rewrite = Annotated[PathPattern, BeforeValidator(parse_template), text(pattern="^/", examples=["/v2/{tenant}/{**}"])]
 BackendUrl = Annotated[Backend, BeforeValidator(parse_backend), text(examples=["http://orders:8000"])]
 Workers = Annotated[

@@ -56,6 +56,7 @@ def _joined(pieces: Pieces) -> Config:
         admin=pieces.section("admin"),
         providers={name: piece.value for name, piece in pieces.providers.items()},
         cache=pieces.section("cache"),
+        events=pieces.events.value if pieces.events is not None else None,
         log=pieces.section("log"),
         routes=tuple(_with_body_limit(piece.value, pieces.section("server").max_body) for piece in pieces.routes),
     )

@@ -23,6 +23,7 @@ from gateway.config.kinds import (
     Count,
     Endpoint,
     Flag,
+    Fraction,
     HeaderName,
     HeaderValue,
     HostMatch,
@@ -33,15 +34,17 @@ from gateway.config.kinds import (
     Network,
     OneOrMany,
     Origin,
+    Part,
     PathMatch,
+    PathPrefix,
     RedisUrl,
     Rewrite,
     Scope,
     Seconds,
     Workers,
 )
-from gateway.config.pattern import parse_path
-from gateway.config.problems import WrongAt
+from gateway.config.pattern import parse_path, parse_prefix
+from gateway.config.problems import Loc, WrongAt
 from gateway.config.values import Address
 
 
@@ -53,6 +56,10 @@ def _refuse_twins(key: str, names: Iterable[str]) -> None:
         raise WrongAt(
             ((key, name), f"{name} and {other} are one header to a backend; keep one") for name, other in twins
         )
+
+
+_REPEATS_MAX = 5
+_REPEAT_MAX_S = 300.0
 
 
 class Model(BaseModel):
@@ -69,6 +76,13 @@ class Tls(Model):
     client_ca: str | None = None
 
 
+class UnknownTokens(Model):
+    """A bucket for each client address: `burst` at once, refilled with `rate` a second."""
+
+    rate: Annotated[Count, Field(ge=1)] = 200
+    burst: Annotated[Count, Field(ge=1)] = 1_000
+
+
 class Server(Model):
     listen: Listen = Address("0.0.0.0", 8080)  # noqa: S104 - a gateway is there to be reached
     workers: Workers = 1
@@ -82,6 +96,7 @@ class Server(Model):
     max_body: BytesOrUnlimited = 10 * 2**20
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     fast_path: bool = True
+    unknown_tokens: UnknownTokens | None = UnknownTokens()
 
 
 class AdminCors(Model):
@@ -96,12 +111,32 @@ class Admin(Model):
     cors: AdminCors = AdminCors()
 
 
+class Breaker(Model):
+    """When a provider that fails is left alone, and for how long."""
+
+    failures: Annotated[Count, Field(ge=1)] = 5
+    failure_rate: Part = 0.5
+    window: Annotated[Seconds, Field(gt=0)] = 10.0
+    minimum_calls: Annotated[Count, Field(ge=1)] = 20
+    interval: Annotated[Seconds, Field(gt=0)] = 5.0
+
+
+class ProviderEvents(Model):
+    """How events of one provider are known for its own. `issuer` may be a transmitter apart from the provider."""
+
+    issuer: Endpoint | None = None
+    jwks_uri: Endpoint | None = None
+    audience: Annotated[tuple[str, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
+    authorization: SecretStr | None = None  # the whole header value
+
+
 class Provider(Model):
     """One identity provider. Naming `introspection_endpoint` skips discovery."""
 
     issuer: Endpoint | None = None
     introspection_endpoint: Endpoint | None = None
     token_endpoint: Endpoint | None = None
+    jwks_uri: Endpoint | None = None
     client_id: Annotated[str, Field(min_length=1)]
     client_secret: SecretStr | None = None
     client_auth: Literal[
@@ -111,6 +146,9 @@ class Provider(Model):
     private_key_id: str | None = None  # the assertion's kid, where the provider holds several keys
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     max_concurrency: Annotated[Count, Field(ge=1)] = 64
+    max_waiting: Annotated[Count, Field(ge=0)] = 1_024
+    breaker: Breaker | None = Breaker()
+    events: ProviderEvents | None = None
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
@@ -121,9 +159,20 @@ class Provider(Model):
             wrongs.append(f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file")
         if self.client_auth == "private_key_jwt" and self.private_key is None:
             wrongs.append("client_auth private_key_jwt needs a key; write private_key or private_key_file")
-        if wrongs:
-            raise WrongAt(((), wrong) for wrong in wrongs)
+        places: list[tuple[Loc, str]] = [((), wrong) for wrong in wrongs]
+        if self.events is not None and self.issuer is None and self.events.issuer is None:
+            places.append((("events",), "it is not said whose events they are; write issuer: https://… there"))
+        elif self.events is not None and self._has_unknown_keys(self.events):
+            what = "its keys cannot be found by the provider's issuer; write jwks_uri: https://… there"
+            places.append((("events",), what))
+        if places:
+            raise WrongAt(places)
         return self
+
+    def _has_unknown_keys(self, events: ProviderEvents) -> bool:
+        if events.jwks_uri is not None or self.jwks_uri is not None:
+            return False
+        return self.issuer is None or events.issuer not in (None, self.issuer)
 
 
 class Cache(Model):
@@ -135,11 +184,26 @@ class Cache(Model):
     inactive_ttl: Seconds = 10.0
     max_entries: Annotated[Count, Field(ge=1)] = 100_000
     timeout: Annotated[Seconds, Field(gt=0)] = 0.05
+    refresh_ahead: Fraction | None = None
 
     @model_validator(mode="after")
     def _redis_needs_a_secret(self) -> Cache:
         if self.redis is not None and self.secret is None:
             raise ValueError("redis is shared, so its keys and entries need a secret; write secret or secret_file")
+        return self
+
+
+class Events(Model):
+    """Where providers tell the gateway what was revoked; without it nobody can, and no path is taken."""
+
+    prefix: PathPrefix = parse_prefix("/.gateway/events")
+    repeat_after: tuple[Annotated[Seconds, Field(gt=0)], ...] = (1.0, 5.0)
+
+    @model_validator(mode="after")
+    def _repeats_are_few(self) -> Events:
+        if len(self.repeat_after) > _REPEATS_MAX or any(each > _REPEAT_MAX_S for each in self.repeat_after):
+            what = f"too many, or too late; write up to {_REPEATS_MAX} durations of at most 5m"
+            raise WrongAt([(("repeat_after",), what)])
         return self
 
 
@@ -166,6 +230,8 @@ class Auth(Model):
     roles: tuple[str, ...] = ()
     claims: Claims = ()
     max_age: Seconds | None = None
+    stale_if_error: Seconds | None = None
+    stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")
 
 
 class Identity(Model):
@@ -235,6 +301,7 @@ class Route(Model):
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     read_timeout: Annotated[Seconds, Field(gt=0)] = 60.0
     retries: Annotated[Count, Field(ge=0, le=10)] = 1
+    on_success: Literal["evict_token"] | None = None
     max_body: BytesOrUnlimited = 10 * 2**20
 
 
@@ -245,5 +312,6 @@ class Config(Model):
     admin: Admin = Admin()
     providers: dict[Name, Provider] = Field(default_factory=dict)
     cache: Cache = Cache()
+    events: Events | None = None
     log: Log = Log()
     routes: tuple[Route, ...] = ()

@@ -88,6 +88,17 @@ def parse_path(value: object) -> PathPattern:
     return PathPattern(value, segments)
 
 
+def parse_prefix(value: object) -> PathPattern:
+    """A path of literals, under which the gateway answers itself."""
+    pattern = parse_path(value)
+    if any(s.kind is not Kind.LITERAL for s in pattern.segments) or pattern.segments[-1].text == "":
+        raise ValueError(
+            f"{quoted(pattern.text)} is no prefix; write literal segments without a slash at the end, "
+            "such as /.gateway/events"
+        )
+    return pattern
+
+
 def parse_template(value: object) -> PathPattern:
     """What `rewrite` says: as a pattern, with `{**}` for what `**` matched."""
     if isinstance(value, str) and value.endswith("/{**}"):

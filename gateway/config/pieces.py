@@ -16,14 +16,26 @@ from pydantic import ValidationError
 from gateway.config.fields import parse_name
 from gateway.config.files import with_paths, with_secrets
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.model import Admin, Cache, Config, Log, Model, Provider, Route, Server, Tls
+from gateway.config.model import (
+    Admin,
+    Cache,
+    Config,
+    Events,
+    Log,
+    Model,
+    Provider,
+    ProviderEvents,
+    Route,
+    Server,
+    Tls,
+)
 from gateway.config.node import BROKEN, Entry, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
 from gateway.config.words import kind, model_of, problems_of, unknown_key
 
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": Log}
-_KEYS = ["server", "admin", "providers", "cache", "log", "defaults", "routes"]
+_KEYS = ["server", "admin", "providers", "cache", "events", "log", "defaults", "routes"]
 _NOT_DEFAULTS = frozenset(["name", "match"])
 # Stand in for keys with problems, so that the rest of their piece is not said to lack them.
 _STAND_INS: dict[type[Model], dict[str, Any]] = {
@@ -65,6 +77,7 @@ class Pieces:
 
     root: Origin
     sections: dict[str, Piece[Any]] = field(default_factory=dict)
+    events: Piece[Events] | None = None
     providers: dict[str, Piece[Provider]] = field(default_factory=dict)
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: can not be told
     defaults: Origin | None = None
@@ -82,6 +95,7 @@ def cut(root: Node, directory: Path) -> Pieces:
         if key not in _KEYS:
             pieces.problems.append(pieces.root.problem((key,), unknown_key(Config, key, _KEYS)))
     _cut_sections(pieces, directory)
+    _cut_events(pieces)
     _cut_providers(pieces, directory)
     _cut_defaults(pieces)
     _cut_routes(pieces)
@@ -102,6 +116,13 @@ def _cut_sections(pieces: Pieces, directory: Path) -> None:
         pieces.sections[name] = _validated(model, origin, pieces.problems) or Piece(
             model(), origin, frozenset(model.model_fields)
         )
+
+
+def _cut_events(pieces: Pieces) -> None:
+    """Apart from the other sections, because its absence means something else than its defaults."""
+    entry = _entry(pieces, "events")
+    if entry is not None:
+        pieces.events = _validated(Events, Origin(("events",), entry.line, entry.node), pieces.problems)
 
 
 def _with_tls_paths(server: Node, directory: Path) -> Node:
@@ -126,9 +147,19 @@ def _cut_providers(pieces: Pieces, directory: Path) -> None:
         if not _is_mapping(origin, pieces.problems):
             continue
         origin = Origin(origin.path, own.line, with_secrets(Provider, origin, directory, pieces.problems))
+        origin = Origin(origin.path, own.line, _with_event_secrets(origin, directory, pieces.problems))
         piece = _validated(Provider, origin, pieces.problems)
         if piece is not None:
             pieces.providers[name] = piece
+
+
+def _with_event_secrets(provider: Origin, directory: Path, problems: list[Problem]) -> Node:
+    events = provider.node.entries.get("events")
+    if events is None or not isinstance(events.node.value, dict):
+        return provider.node
+    inner = Origin((*provider.path, "events"), events.line, events.node)
+    node = with_secrets(ProviderEvents, inner, directory, problems)
+    return provider.node.with_entries({**provider.node.entries, "events": Entry("events", events.line, node)})
 
 
 def _cut_defaults(pieces: Pieces) -> None:

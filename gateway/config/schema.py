@@ -26,6 +26,9 @@ _ENVIRONMENT: _Schema = {
 # The names that pydantic gives to bounds it can not place beside a parser of ours.
 _BOUNDS = {"ge": "minimum", "le": "maximum"}
 _LEFT_OUT = frozenset(["title", "gt", "writeOnly"])
+# The marks of what is no free text.
+_PARSED = frozenset(["enum", "const", "pattern"])
+_PARSED_TYPES = ("boolean", "integer", "number")
 _ONE_ROUTES_OWN = ("name", "match")
 
 
@@ -67,7 +70,7 @@ def _open(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     inner = {_BOUNDS.get(key, key): _open(value) for key, value in schema.items() if key not in _LEFT_OUT}
-    if "enum" in inner or "const" in inner or "pattern" in inner or inner.get("type") in ("boolean", "integer"):
+    if not inner.keys().isdisjoint(_PARSED) or inner.get("type") in _PARSED_TYPES:
         return {"anyOf": [inner, {"$ref": "#/$defs/Environment"}]}
     return inner
 

@@ -23,6 +23,7 @@ _SIZE_MAX_BYTES = 2**50
 _SHOWN_MAX = 80
 _WORKERS_MAX = 256
 _INTEGER = re.compile(r"[0-9]{1,9}")
+_PART = re.compile(r"0?\.[0-9]{1,9}|[01](?:\.0{1,9})?")
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -78,6 +79,29 @@ def parse_integer(value: object) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     raise ValueError(f"{quoted(value)} is no whole number; write digits such as 100")
+
+
+def parse_fraction(value: object) -> float:
+    """A number between 0 and 1, neither of them; as text too, which is what the environment holds."""
+    fraction = _part(value)
+    if fraction is not None and fraction < 1:
+        return fraction
+    raise ValueError(f"{quoted(value)} is no part of a whole; write a number between 0 and 1, such as 0.8")
+
+
+def parse_part(value: object) -> float:
+    """The same, or 1."""
+    part = _part(value)
+    if part is not None:
+        return part
+    raise ValueError(f"{quoted(value)} is no part of a whole; write a number above 0 and up to 1, such as 0.5")
+
+
+def _part(value: object) -> float | None:
+    if isinstance(value, str) and _PART.fullmatch(value):
+        value = float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value <= 1 else None  # type: ignore[arg-type, operator] # a number
 
 
 def parse_workers(value: object) -> int | Literal["auto"]:

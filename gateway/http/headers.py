@@ -57,6 +57,8 @@ _NEVER_NOMINATED = frozenset(
 )
 _ALWAYS_SET = frozenset({"x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
 _OWN_NAMES = _ALWAYS_SET | {"via"}
+# A backend says nothing of these: what they tell the client is the gateway's to tell.
+_SAID_BY_US = frozenset({"content-length", "x-identity-stale", "x-request-id"})
 _CORS_PREFIX = "access-control-"
 # What most clients say in Connection; the field of that name stays behind anyway.
 _USUAL_OPTION = "keep-alive"
@@ -277,7 +279,7 @@ def _passing(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[list[
 def answer_field_passes(name: str, rules: ResponseRules) -> bool:
     """Whether a field of a backend's answer, by itself, is for the client; the framing is made anew."""
     lower = name.lower()
-    if fold(name) in rules.remove or lower in HOP_BY_HOP or lower in {"content-length", "x-request-id"}:
+    if fold(name) in rules.remove or lower in HOP_BY_HOP or lower in _SAID_BY_US:
         return False
     return not (rules.own_cors and lower.startswith(_CORS_PREFIX))
 

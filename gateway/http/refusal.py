@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 
 # The code is the contract: clients, metrics and logs name it. The status follows from it.
 STATUS_OF_CODE = {
@@ -27,9 +28,12 @@ STATUS_OF_CODE = {
     "request_timeout": 408,
     "content_too_large": 413,
     "uri_too_long": 414,
+    "unsupported_media_type": 415,
     "rate_limited": 429,
     "headers_too_large": 431,
     "internal_error": 500,
+    "event_unavailable": 503,
+    "eviction_unavailable": 503,
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }
@@ -80,6 +84,11 @@ def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:
         (("Retry-After", str(wait_s)),),
         reason,
     )
+
+
+def too_many(detail: str, wait_s: float) -> Refusal:
+    """The 429 for a client that must wait (RFC 6585 §4)."""
+    return Refusal("rate_limited", detail, (("Retry-After", str(max(_RETRY_AFTER_S, ceil(wait_s)))),))
 
 
 def render(refusal: Refusal, request_id: str) -> Rendered:

@@ -22,7 +22,9 @@ class AccessLog:
         self._writer = writer
 
     def finished(self, exchange: Exchange) -> None:
-        """Log an exchange. `time` is when the request came; `cache` is the tier that knew the facts."""
+        """Log an exchange. `time` is when the request came; `cache` is the tier that knew the facts, `stale_s`
+        the age of facts that only stood in for fresh ones.
+        """
         if self.enabled:
             self._writer.write(access_line(exchange))
 
@@ -39,6 +41,7 @@ def access_line(exchange: Exchange) -> bytes:
 
 def _line(one: Exchange, limit: int) -> bytes:
     # Written out because it is made for every request: a quarter of what a general encoder costs.
+    stale_s = "null" if one.stale_s is None else f"{one.stale_s:.3f}"
     backend_ms = "null" if one.backend_s is None else f"{one.backend_s * 1000:.3f}"
     return (
         f'{{"time":"{_time(one.started_at)}","level":"info","event":"request",'
@@ -47,7 +50,7 @@ def _line(one: Exchange, limit: int) -> bytes:
         f'"reason":{_text(one.reason, limit)},'
         f'"duration_ms":{one.duration_s * 1000:.3f},"backend_ms":{backend_ms},"client":{_text(one.client, limit)},'
         f'"subject":{_text(one.subject, limit)},"client_id":{_text(one.client_id, limit)},'
-        f'"cache":{_text(one.tier, limit)},"provider":{_text(one.provider, limit)},'
+        f'"cache":{_text(one.tier, limit)},"stale_s":{stale_s},"provider":{_text(one.provider, limit)},'
         f'"bytes_received":{one.bytes_received},"bytes_sent":{one.bytes_sent}}}\n'
     ).encode("ascii")
 

@@ -36,7 +36,7 @@ class _SnapshotCollector(Collector):
                 case "histogram":
                     yield _histogram(family, self._snapshot.get("histograms", {}).get(family.name, ()))
                 case "gauge":
-                    yield _gauge(family, self._snapshot.get("gauges", {}))
+                    yield _gauge(family, self._snapshot)
 
 
 def _counter(family: Family, series: Iterable[Any]) -> Metric:
@@ -53,10 +53,13 @@ def _histogram(family: Family, series: Iterable[Any]) -> Metric:
     return metric
 
 
-def _gauge(family: Family, gauges: Mapping[str, int]) -> Metric:
+def _gauge(family: Family, snapshot: Mapping[str, Any]) -> Metric:
     metric = GaugeMetricFamily(family.name, family.meaning, labels=family.labels)
     if family is BUILD_INFO:  # said once for the instance, not added up over its workers
         metric.add_metric([__version__], 1)
+    elif family.labels:
+        for labels, value in sorted(snapshot.get("states", {}).get(family.name, ())):
+            metric.add_metric(labels, value)
     else:
-        metric.add_metric([], gauges.get(family.name, 0))
+        metric.add_metric([], snapshot.get("gauges", {}).get(family.name, 0))
     return metric

@@ -32,8 +32,22 @@ INTROSPECTIONS = Family(
 INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
+BREAKER_STATE = Family(
+    "gateway_provider_breaker_state", "gauge", ("provider",), "0 closed, 1 half open, 2 open; the worst of all workers."
+)
+BREAKER_TRANSITIONS = Family(
+    "gateway_provider_breaker_transitions_total", "counter", ("provider", "state"), "Changes of a breaker to a state."
+)
+STALE_ANSWERS = Family(
+    "gateway_stale_answers_total", "counter", ("route",), "Requests decided by facts that were no longer fresh."
+)
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
+LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Turns to ask a provider for the whole fleet.")
+REFRESHES = Family("gateway_refreshes_total", "counter", ("outcome",), "Answers that were due to be asked for ahead.")
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
+SECURITY_EVENTS = Family(
+    "gateway_security_events_total", "counter", ("provider", "event", "outcome"), "Events that providers sent."
+)
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
 CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
 BUILD_INFO = Family("gateway_build_info", "gauge", ("version",), "Always 1; the label says what runs.")
@@ -45,8 +59,14 @@ FAMILIES = (
     REFUSALS,
     INTROSPECTIONS,
     INTROSPECTION_DURATION,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
+    STALE_ANSWERS,
     CACHE_LOOKUPS,
+    LEASES,
+    REFRESHES,
     CONFIG_RELOADS,
+    SECURITY_EVENTS,
     REQUESTS_IN_FLIGHT,
     CONNECTIONS,
     BUILD_INFO,

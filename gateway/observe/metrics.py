@@ -10,18 +10,26 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
+from gateway.events.inbox import Outcome
+from gateway.events.notice import EventName
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
+    BREAKER_STATE,
+    BREAKER_TRANSITIONS,
     CACHE_LOOKUPS,
     CONFIG_RELOADS,
     CONNECTIONS,
     INTROSPECTION_DURATION,
     INTROSPECTIONS,
+    LEASES,
+    REFRESHES,
     REFUSALS,
     REQUEST_DURATION,
     REQUESTS,
     REQUESTS_IN_FLIGHT,
+    SECURITY_EVENTS,
+    STALE_ANSWERS,
 )
 from gateway.observe.snapshots import Snapshot
 from gateway.server.exchange import NO_ROUTE, Exchange
@@ -33,8 +41,11 @@ CLIENT_LEFT = 499
 _Key = TypeVar("_Key")
 
 _TIERS = ("local", "redis")
+_BREAKER_STATES = ("closed", "half_open", "open")  # the gauge shows the place in this order
 _RESULTS = ("hit", "miss", "error")
 _OUTCOMES = ("active", "inactive", "unclear")
+_LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
+_REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 # What alerts are written on: `increase()` does not see a series that begins at 1.
 _ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout")
 # Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
@@ -60,13 +71,19 @@ class Metrics:
 
     __slots__ = (
         "_backend_durations",
+        "_breaker_changes",
+        "_breakers",
+        "_events",
         "_introspection_durations",
         "_introspections",
+        "_leases",
         "_lookups",
+        "_refreshes",
         "_refusals",
         "_reloads",
         "_request_durations",
         "_requests",
+        "_stale_answers",
         "connections",
         "requests_in_flight",
     )
@@ -78,23 +95,36 @@ class Metrics:
         self._refusals: dict[tuple[str, str], int] = {}
         self._introspections: dict[tuple[str, str], int] = {}
         self._lookups: dict[tuple[str, str], int] = {}
+        self._leases: dict[str, int] = {}
+        self._refreshes: dict[str, int] = {}
+        self._breakers: dict[str, int] = {}
+        self._breaker_changes: dict[tuple[str, str], int] = {}
+        self._stale_answers: dict[str, int] = {}
         self._reloads: dict[str, int] = {}
+        self._events: dict[tuple[str, str, str], int] = {}
         self._request_durations: dict[str, _Histogram] = {}
         self._backend_durations: dict[str, _Histogram] = {}
         self._introspection_durations: dict[str, _Histogram] = {}
 
     def declare(self, routes: Iterable[str], providers: Iterable[str]) -> None:
         """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were."""
-        names = list(routes)
+        names, providers = list(routes), list(providers)
         for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
             _histogram(self._request_durations, route)
             if route != NO_ROUTE:
                 _histogram(self._backend_durations, route)
                 _begin(self._refusals, ((route, code) for code in _ALARMING_CODES))
+                _begin(self._stale_answers, (route,))
         for provider in providers:
             _histogram(self._introspection_durations, provider)
             _begin(self._introspections, ((provider, outcome) for outcome in _OUTCOMES))
+            _begin(self._breakers, (provider,))
+            _begin(self._breaker_changes, ((provider, state) for state in _BREAKER_STATES))
+        for provider in self._breakers.keys() - set(providers):
+            del self._breakers[provider]  # a state of nothing would raise the alarm for ever
         _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
+        _begin(self._leases, _LEASE_OUTCOMES)
+        _begin(self._refreshes, _REFRESH_OUTCOMES)
         _begin(self._reloads, ("success", "failure"))
 
     def finished(self, exchange: Exchange) -> None:
@@ -107,19 +137,40 @@ class Metrics:
             _histogram(self._backend_durations, route).observe(exchange.backend_s)
         if exchange.code is not None:
             _count(self._refusals, (route, exchange.code))
+        if exchange.stale_s is not None:
+            _count(self._stale_answers, route)
 
     def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
         """Count one call to a provider's introspection endpoint."""
         _count(self._introspections, (provider, outcome))
         _histogram(self._introspection_durations, provider).observe(duration_s)
 
+    def breaker_changed(self, provider: str, state: Literal["closed", "half_open", "open"]) -> None:
+        """Follow a provider's breaker; to be told again of what it is changes nothing."""
+        now, before = _BREAKER_STATES.index(state), self._breakers.get(provider, 0)
+        self._breakers[provider] = now
+        if now != before:
+            _count(self._breaker_changes, (provider, state))
+
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None:
         """Count one lookup of a token's facts in one tier."""
         _count(self._lookups, (tier, result))
 
+    def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None:
+        """Count one turn: asked for the fleet, answered by another's call, and so on. `lost` comes on top of `held`."""
+        _count(self._leases, outcome)
+
+    def refreshed(self, outcome: Literal["asked", "shared", "failed", "skipped"]) -> None:
+        """Count one answer that was due ahead of its end."""
+        _count(self._refreshes, outcome)
+
     def reloaded(self, result: Literal["success", "failure"]) -> None:
         """Count one reload, in the one process that decides on it."""
         _count(self._reloads, result)
+
+    def event_received(self, provider: str, event: EventName, outcome: Outcome) -> None:
+        """Count one event of a provider; `none` for one that nobody is known to have sent."""
+        _count(self._events, (provider, event, outcome))
 
     def snapshot(self) -> Snapshot:
         """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
@@ -129,13 +180,19 @@ class Metrics:
                 REFUSALS.name: [[list(key), n] for key, n in self._refusals.items()],
                 INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
+                LEASES.name: [[[outcome], n] for outcome, n in self._leases.items()],
+                REFRESHES.name: [[[outcome], n] for outcome, n in self._refreshes.items()],
+                BREAKER_TRANSITIONS.name: [[list(key), n] for key, n in self._breaker_changes.items()],
+                STALE_ANSWERS.name: [[[route], n] for route, n in self._stale_answers.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
+                SECURITY_EVENTS.name: [[list(key), n] for key, n in self._events.items()],
             },
             "histograms": {
                 REQUEST_DURATION.name: _rows(self._request_durations),
                 BACKEND_DURATION.name: _rows(self._backend_durations),
                 INTROSPECTION_DURATION.name: _rows(self._introspection_durations),
             },
+            "states": {BREAKER_STATE.name: [[[provider], state] for provider, state in self._breakers.items()]},
             "gauges": {REQUESTS_IN_FLIGHT.name: self.requests_in_flight, CONNECTIONS.name: self.connections},
         }
 

@@ -1,7 +1,8 @@
 """Adding up what several workers counted, so that one scrape shows the sum.
 
 A snapshot is JSON: `{"counters": {name: [[labels, count], …]}, "histograms": {name: [[labels, counts, sum], …]},
-"gauges": {name: value}}`, with `counts` per bucket of `BOUNDS_S` and one beyond, not cumulative.
+"gauges": {name: value}, "states": {name: [[labels, value], …]}}`, with `counts`
+per bucket of `BOUNDS_S` and one beyond, not cumulative. Of states the highest is taken, not the sum.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
     counters: dict[str, dict[tuple[str, ...], int]] = {}
     histograms: dict[str, dict[tuple[str, ...], tuple[list[int], float]]] = {}
     gauges: dict[str, int] = {}
+    states: dict[str, dict[tuple[str, ...], int]] = {}
     for snapshot in snapshots:
         for name, counted in snapshot.get("counters", {}).items():
             _add_counts(counters.setdefault(name, {}), counted)
@@ -24,6 +26,8 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
             _add_observations(histograms.setdefault(name, {}), observed)
         for name, value in snapshot.get("gauges", {}).items():
             gauges[name] = gauges.get(name, 0) + value
+        for name, series in snapshot.get("states", {}).items():
+            _raise_states(states.setdefault(name, {}), series)
     return {
         "counters": {name: [[list(key), n] for key, n in sums.items()] for name, sums in counters.items()},
         "histograms": {
@@ -31,18 +35,25 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
             for name, sums in histograms.items()
         },
         "gauges": gauges,
+        "states": {name: [[list(key), value] for key, value in highest.items()] for name, highest in states.items()},
     }
 
 
 def without_gauges(snapshot: Mapping[str, Any]) -> Snapshot:
     """What stays true of a worker that is gone: what it counted, not what it held open."""
-    return {**snapshot, "gauges": {}}
+    return {**snapshot, "gauges": {}, "states": {}}
 
 
 def _add_counts(sums: dict[tuple[str, ...], int], series: list[Any]) -> None:
     for labels, count in series:
         key = tuple(labels)
         sums[key] = sums.get(key, 0) + count
+
+
+def _raise_states(highest: dict[tuple[str, ...], int], series: list[Any]) -> None:
+    for labels, value in series:
+        key = tuple(labels)
+        highest[key] = max(highest.get(key, value), value)
 
 
 def _add_observations(sums: dict[tuple[str, ...], tuple[list[int], float]], series: list[Any]) -> None:

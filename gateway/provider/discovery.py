@@ -18,7 +18,8 @@ from gateway.http import strict_json
 from gateway.provider.call import Calls
 from gateway.provider.errors import UnusableAnswerError
 
-EndpointName = Literal["introspection_endpoint", "token_endpoint"]
+EndpointName = Literal["introspection_endpoint", "token_endpoint", "jwks_uri"]
+# Looked at wherever they stand; `jwks_uri` only where it is asked for, which most gateways never do.
 ENDPOINT_NAMES: tuple[EndpointName, ...] = ("introspection_endpoint", "token_endpoint")
 _OK = 200
 _QUOTED_MAX_CHARS = 200
@@ -31,6 +32,7 @@ class Metadata:
     issuer: str
     introspection_endpoint: str | None = None
     token_endpoint: str | None = None
+    jwks_uri: str | None = None
 
 
 class _NotHereError(UnusableAnswerError):
@@ -83,7 +85,8 @@ def read_metadata(document: object, issuer: str, need: EndpointName) -> Metadata
         raise UnusableAnswerError(f"the discovery document is of the issuer {quoted}; write exactly that, or mend it")
     if document.get(need) is None:
         raise _NotHereError(f"the discovery document names no {need}; write {need} into the configuration")
-    found = {name: _endpoint(name, document[name], issuer) for name in ENDPOINT_NAMES if document.get(name) is not None}
+    names = {*ENDPOINT_NAMES, need}
+    found = {name: _endpoint(name, document[name], issuer) for name in names if document.get(name) is not None}
     return Metadata(issuer, **found)
 
 

@@ -32,6 +32,7 @@ class Endpoints:
         self._config = config
         self._calls = calls
         self._metadata: Metadata | None = None
+        self._jwks_uri = config.jwks_uri
         self._failure: ProviderError | None = None
         self._tried_at: float | None = None  # monotonic
         self._attempt: asyncio.Task[None] | None = None
@@ -82,6 +83,15 @@ class Endpoints:
         assert found.token_endpoint is not None  # `discover` was told to need it
         self._metadata = self._metadata or found
         return found.token_endpoint
+
+    async def jwks(self) -> str:
+        """Where the provider's public keys are; discovered when first asked for. Raises `ProviderError`."""
+        if self._jwks_uri is None:
+            if self._config.issuer is None:
+                raise UnreachableError("no place of its keys is known; write jwks_uri or issuer into the configuration")
+            self._jwks_uri = (await discover(self._calls, self._config.issuer, "jwks_uri")).jwks_uri
+            assert self._jwks_uri is not None  # `discover` was told to need it
+        return self._jwks_uri
 
     def _known_introspection(self) -> str | None:
         if self._config.introspection_endpoint is not None:

@@ -6,6 +6,10 @@
     |   +-- UntrustedError    a connection, but not to a server whose certificate is trusted
     +-- ConnectionLostError   the connection broke before the answer was complete
     +-- UnusableAnswerError   an answer, but none to rely on: status, form, size, redirect, another issuer
+    |   +-- FailingError      it says that it will not answer, whoever is asked about: 401, 403, 429, 5xx
+    |   |   +-- OverloadedError   502, 503, 504: another attempt may go better
+    |   +-- RejectedError     400: this one call is not to its taste, which says nothing of the next one
+    +-- NotAskedError         no call was made: it fails and is left alone, or too many wait for it
     TokenRefused              a clear no of the token endpoint (RFC 6749 §5.2)
 
 Cannot tell and no are apart on purpose: neither is a subclass of the other. The texts are for the operator; they
@@ -41,6 +45,22 @@ class ConnectionLostError(ProviderError):
 
 
 class UnusableAnswerError(ProviderError):
+    pass
+
+
+class FailingError(UnusableAnswerError):
+    pass
+
+
+class OverloadedError(FailingError):
+    pass
+
+
+class RejectedError(UnusableAnswerError):
+    pass
+
+
+class NotAskedError(ProviderError):
     pass
 
 

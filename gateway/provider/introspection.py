@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, Unclear, read_answer
+from gateway.authn.facts import Answer, Facts, Inactive, Unclear, read_answer
 from gateway.http import strict_json
 from gateway.provider.call import Calls, Reply
 from gateway.provider.client_auth import ClientAuth
-from gateway.provider.errors import ProviderError, UnusableAnswerError
+from gateway.provider.errors import FailingError, OverloadedError, ProviderError, RejectedError, UnusableAnswerError
 
 _OK = 200
 # RFC 7662 §2.3 and RFC 6749 §5.2: our credentials are wrong, or we may not introspect.
 _REFUSED_US = frozenset({400, 401, 403})
+_BAD_REQUEST = 400
+_TOO_MANY = 429
+_OVERLOADED = frozenset({502, 503, 504})
+# What a 400 says that is about us and not about this call (RFC 6749 §5.2).
+_OUR_FAULTS = frozenset({"invalid_client", "unauthorized_client"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +37,18 @@ class IntrospectionEndpoint:
 
     async def introspect(self, token: Token) -> Answer:
         """What the provider says of the token as of the moment it was asked. Raises nothing but `CancelledError`."""
-        asked_at = self.clock()
         try:
-            document = await self.document(token)
+            return await self.answer(token)
         except ProviderError as error:
             return Unclear(error.reason, error.retry_after_s)
-        return read_answer(document, asked_at)
+
+    async def answer(self, token: Token) -> Facts | Inactive:
+        """The same, where an answer that cannot be relied on is an error. Raises `ProviderError`."""
+        asked_at = self.clock()
+        answer = read_answer(await self.document(token), asked_at)
+        if isinstance(answer, Unclear):
+            raise UnusableAnswerError(answer.reason)
+        return answer
 
     async def document(self, token: Token) -> Any:
         """The JSON value of the answer, whatever it says. Raises `ProviderError`."""
@@ -49,12 +60,28 @@ class IntrospectionEndpoint:
 
 def _value(reply: Reply) -> Any:
     if reply.status in _REFUSED_US:
-        raise UnusableAnswerError(
+        kind = RejectedError if reply.status == _BAD_REQUEST and not _blames_us(reply) else FailingError
+        raise kind(
             f"it refused the gateway's own call with status {reply.status}; check client_id, client_auth and its secret"
         )
     if reply.status != _OK:
-        raise UnusableAnswerError(f"introspection was answered with status {reply.status}", reply.retry_after_s)
+        raise _kind_of(reply.status)(f"introspection was answered with status {reply.status}", reply.retry_after_s)
     try:
         return strict_json.loads(reply.body)
     except strict_json.JSONError as error:
         raise UnusableAnswerError(f"the introspection answer is no JSON that can be relied on: {error}") from None
+
+
+def _kind_of(status: int) -> type[UnusableAnswerError]:
+    if status in _OVERLOADED:
+        return OverloadedError
+    return FailingError if status == _TOO_MANY or status // 100 == 5 else UnusableAnswerError  # noqa: PLR2004 - RFC 9110
+
+
+def _blames_us(reply: Reply) -> bool:
+    try:
+        document = strict_json.loads(reply.body)
+    except strict_json.JSONError:
+        return False
+    error = document.get("error") if isinstance(document, dict) else None
+    return isinstance(error, str) and error in _OUR_FAULTS

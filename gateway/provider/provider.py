@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Unclear
 from gateway.config.model import Provider
+from gateway.provider.asking import Asking
+from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
 from gateway.provider.endpoints import Endpoints
-from gateway.provider.errors import DeadlineError, ProviderError
+from gateway.provider.errors import DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
 from gateway.provider.introspection import IntrospectionEndpoint
+from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token import TokenEndpoint
+
+_log = logging.getLogger(__name__)
 
 # What stands for an introspection endpoint that discovery finds. The document it comes from is the issuer's own, so
 # issuer and client say which one is meant, and say so before, while and after any instance has discovered it.
@@ -30,7 +37,8 @@ class ProviderClient:
     """A provider under the name it has in the configuration.
 
     `config.timeout` bounds each call below, waits for discovery included. `clock` gives seconds since the epoch.
-    `tls` replaces the system's trust, for tests. Raises `ValueError` for a private key that cannot sign.
+    `on_breaker` is told of each change of the breaker's state. `tls` replaces the system's trust, for tests. Raises
+    `ValueError` for a private key that cannot sign.
     """
 
     def __init__(
@@ -40,21 +48,42 @@ class ProviderClient:
         *,
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
+        on_breaker: Callable[[State], object] = lambda _: None,
     ) -> None:
         self.name = name
         self.issuer = config.issuer
         self.client_id = config.client_id
         self.identity = identity(config)
-        self._timeout_s = config.timeout
+        self.realm = realm(config)
+        self.timeout_s = config.timeout
         self._clock = clock
         self._auth = client_auth(config)
         self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
         self._endpoints = Endpoints(name, config, self._calls)
+        self.keys = SigningKeys(self._calls, self._endpoints.jwks)
+        transmitter = config.events.jwks_uri if config.events is not None else None
+        self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _at(transmitter))
+        self._on_breaker = on_breaker
+        thresholds = _thresholds(config)
+        self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
+        self._asking = Asking(
+            max_concurrency=config.max_concurrency, max_waiting=config.max_waiting, breaker=self._breaker
+        )
 
     @property
     def ready(self) -> bool:
         """Whether introspection can be asked for; False until discovery succeeded once, where it is needed."""
         return self._endpoints.ready
+
+    @property
+    def breaker(self) -> State:
+        """`closed` as well where there is none."""
+        return "closed" if self._breaker is None else self._breaker.state
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether the breaker lets no call go just now."""
+        return self._asking.is_left_alone
 
     async def start(self) -> None:
         """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
@@ -62,23 +91,29 @@ class ProviderClient:
 
     async def close(self) -> None:
         """End what was started and release the connections. Calls that are under way become unclear."""
+        await self.keys.close()
+        await self.transmitter_keys.close()
         await self._endpoints.close()
         await self._calls.close()
 
     async def introspect(self, token: Token) -> Answer:
         """What the provider says of the token. Raises nothing but `CancelledError`."""
+        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await (await self._introspection()).introspect(token)
-        except TimeoutError:
+            async with asyncio.timeout_at(deadline_s):
+                endpoint = await self._introspection()
+            return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
+        except (TimeoutError, DeadlineError):
             return Unclear(self._too_slow().reason)
+        except NotAskedError as error:
+            return Unclear(error.reason, error.retry_after_s, was_asked=False)
         except ProviderError as error:
             return Unclear(error.reason, error.retry_after_s)
 
     async def introspection_document(self, token: Token) -> Any:
         """The JSON value that the provider answers, whatever it says. Raises `ProviderError`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await (await self._introspection()).document(token)
         except TimeoutError:
             raise self._too_slow() from None
@@ -86,7 +121,7 @@ class ProviderClient:
     async def token(self, grant: Grant, scope: str | None = None) -> dict[str, Any]:
         """The token endpoint's answer. Raises `TokenRefused` or `ProviderError`."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 url = await self._endpoints.token()
                 return await TokenEndpoint(url, self._calls, self._auth, self._clock).request_token(grant, scope)
         except TimeoutError:
@@ -96,8 +131,28 @@ class ProviderClient:
         url = await self._endpoints.introspection()
         return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
 
+    def _breaker_changed(self, state: State) -> None:
+        # Half open is a matter of moments, every few seconds of an outage.
+        level = {"open": logging.WARNING, "closed": logging.INFO}.get(state, logging.DEBUG)
+        fields = {"provider": self.name, "state": state}
+        _log.log(level, "provider %s: breaker %s", self.name, state, extra={"event": "breaker", "fields": fields})
+        self._on_breaker(state)
+
     def _too_slow(self) -> DeadlineError:
-        return DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s")
+        return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
+
+
+def realm(config: Provider) -> str:
+    """Whose subjects, sessions and clients its answers name: those of two providers of one issuer are the same."""
+    own = config.events.issuer if config.events is not None else None
+    return config.issuer or own or identity(config).hex()
+
+
+def _at(url: str) -> Callable[[], Awaitable[str]]:
+    async def place() -> str:
+        return url
+
+    return place
 
 
 def identity(config: Provider) -> bytes:
@@ -113,6 +168,18 @@ def identity(config: Provider) -> bytes:
         _named(config.client_id),
     )
     return b"".join(parts)
+
+
+def _thresholds(config: Provider) -> Thresholds | None:
+    if config.breaker is None:
+        return None
+    return Thresholds(
+        failures=config.breaker.failures,
+        failure_rate=config.breaker.failure_rate,
+        window_s=config.breaker.window,
+        minimum_calls=config.breaker.minimum_calls,
+        interval_s=config.breaker.interval,
+    )
 
 
 def _named(text: str) -> bytes:

@@ -29,17 +29,20 @@ class BodyError(Exception):
 
 
 class RequestBody:
-    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is.
+    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is; `held` was read before.
 
     `length` is what was declared, `None` for a chunked body.
     """
 
-    def __init__(self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float) -> None:
+    def __init__(
+        self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float, held: bytes | None = None
+    ) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
         self._idle_timeout_s = idle_timeout_s
+        self._held = held
         self.exists = request.body_exists
-        self.length = request.content_length if self.exists else 0
+        self.length = len(held) if held is not None else request.content_length if self.exists else 0
         self.is_touched = False
         self.received_bytes = 0
         self.fault: BodyFault | None = None
@@ -48,6 +51,10 @@ class RequestBody:
 
     def whole(self) -> bytes | None:
         """The body where it is there already, small and within its limit; empty where there is none."""
+        if self._held is not None:
+            self.is_touched = True
+            self.received_bytes = len(self._held)
+            return self._held
         if not self.exists:
             return b""
         content = self._request.content

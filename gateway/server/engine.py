@@ -6,33 +6,39 @@ import asyncio
 import logging
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import KINDS, Eviction
 from gateway.authn.purge import Purge
-from gateway.authn.tiers import Meter
 from gateway.config.model import Config, Server
+from gateway.events.inbox import Meter as EventMeter
+from gateway.events.replay import Replays
 from gateway.server.backends.client import Backends
 from gateway.server.client import Gauge
 from gateway.server.connection import Limits
 from gateway.server.descriptors import allow_descriptors
+from gateway.server.evicting import Evicting, Repeats, Spread
 from gateway.server.exchange import Exchange
 from gateway.server.explain import explain
 from gateway.server.fast_lane import FastLane
 from gateway.server.instance import Readiness
 from gateway.server.listener import Listener
+from gateway.server.receiving import receiver_of
 from gateway.server.request_id import RequestIds
-from gateway.server.running import Running, assemble, release, retire
+from gateway.server.running import Running, Watch, assemble, release, retire
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
 from gateway.server.turn import Recorder, Turns
 
 _logger = logging.getLogger(__name__)
+_LANDING_S = 1.0
 
 
-class Observer(Meter, Recorder, Gauge, Protocol):
+class Observer(Watch, Recorder, Gauge, EventMeter, Protocol):
     """Who counts and logs what this process does."""
 
     def finished(self, exchange: Exchange) -> None: ...
@@ -41,9 +47,12 @@ class Observer(Meter, Recorder, Gauge, Protocol):
 class Engine:
     """`start` first, `drain` last. `sock` is bound already."""
 
-    def __init__(self, sock: socket.socket, observer: Observer) -> None:
+    def __init__(self, sock: socket.socket, observer: Observer, spread: Spread | None = None) -> None:
         self._sock = sock
         self._observer = observer
+        self._evicting = Evicting(lambda: self.running, self._on_purge, spread)
+        self._repeats = Repeats(self._evicting)
+        self._replays = Replays(time.monotonic)
         self._running: Running | None = None
         self._retiring: dict[asyncio.Task[None], Running] = {}
         self._listener: Listener | None = None
@@ -65,7 +74,7 @@ class Engine:
         server = config.server
         allow_descriptors(server.max_connections)
         self._tls = _context(server)
-        self._running = await assemble(config, self._observer, self._on_purge)
+        self._running = await self._assembled(config)
         self._backends = Backends(lambda: self.running.config.server.max_connections)
         turns = Turns(lambda: self.running, self._observer, RequestIds().new)
         self._fast_lane = FastLane(turns, self._backends)
@@ -79,7 +88,7 @@ class Engine:
         if (before.config.server.tls is None) != (config.server.tls is None):
             raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
         new_tls = _context(config.server)  # fails before anything is changed
-        new = await assemble(config, self._observer, self._on_purge, before)
+        new = await self._assembled(config, before)
         if self._tls is not None and new_tls is not None and config.server.tls is not None:
             # The listener keeps its context; new handshakes show the certificate as it is now on the disk.
             self._tls.load_cert_chain(config.server.tls.certificate, config.server.tls.key)
@@ -94,14 +103,16 @@ class Engine:
         task.add_done_callback(self._retired)
 
     async def purge(self, selector: Mapping[str, str]) -> int:
-        """Forget `{"token": …}`, `{"sub": …}` or everything; `id` names the order where others got it as well.
+        """Forget `{"token": …}`, `{"sub": …}` or another `Kind`, or everything.
 
+        `id` names the order where others got it as well.
         Returns how many entries this process dropped. The fleet is told; where Redis can not be reached now, it is
         told later.
         """
         running = self.running
         token = selector.get("token")
-        purge = running.authenticator.purge_of(token=Token(token) if token else None, sub=selector.get("sub"))
+        claims = {kind: selector.get(kind) for kind in KINDS}
+        purge = running.authenticator.purge_of(token=Token(token) if token else None, **claims)
         if "id" in selector:
             purge = replace(purge, id=bytes.fromhex(selector["id"]))
         evicted = self._on_purge(purge)
@@ -109,6 +120,11 @@ class Engine:
         if shared is not None and not await shared.publish_purge(purge):
             _logger.warning("the fleet could not be told of a purge yet", extra={"event": "purge_delayed"})
         return evicted
+
+    def forget(self, eviction: Eviction) -> None:
+        """Forget what another worker of this instance was told of."""
+        if self._running is not None:
+            self._evicting.here(eviction)
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         running = self.running
@@ -125,6 +141,7 @@ class Engine:
         shared = self._running.cache.shared
         checks = {
             "providers": {name: "waiting" if name in waiting else "ready" for name in self._running.providers},
+            "breakers": {name: provider.breaker for name, provider in self._running.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
         reasons = ["draining"] if self._is_draining else []
@@ -140,6 +157,8 @@ class Engine:
         running = self._running
         if self._listener is not None:
             await self._listener.drain(running.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+        await self._repeats.close()
+        await self._evicting.close(_LANDING_S)
         retiring = list(self._retiring.items())
         for task, _ in retiring:
             task.cancel()
@@ -154,6 +173,11 @@ class Engine:
 
     def _fast(self, server: Server) -> FastLane | None:
         return self._fast_lane if server.fast_path else None
+
+    async def _assembled(self, config: Config, before: Running | None = None) -> Running:
+        running = await assemble(config, self._observer, self._on_purge, before, self._evicting.tell_workers_of)
+        running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
+        return running
 
     def _on_purge(self, purge: Purge) -> int:
         if self._running is None:

@@ -26,5 +26,6 @@ class Exchange:
     subject: str | None = None
     client_id: str | None = None
     tier: str | None = None  # where the facts came from: local, redis or provider
+    stale_s: float | None = None  # the age of facts that stood in because the provider could not tell
     bytes_received: int = 0  # of the body
     bytes_sent: int = 0

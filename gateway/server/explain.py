@@ -7,9 +7,11 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 
 from gateway.authn.authenticate import Authenticator
-from gateway.authn.facts import Answer, Facts, Inactive, Unclear
+from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
+from gateway.authn.question import Found
 from gateway.gate import Gate
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
+from gateway.server.desk import Desk
 
 _LOCAL_HOST = "localhost"
 
@@ -22,11 +24,18 @@ async def explain(
     Asks the provider where the caches do not know the token. Raises `ValueError` where `url` is neither.
     """
     steps: list[str] = []
+    desk = Desk(gate, authenticator, None)  # the operator is limited by nothing
     decision = decide(gate, _request(method, url, token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
-        found = authenticator.remembered(question) or await authenticator.ask(question)
-        steps.append(f"facts of {question.provider} from {found.tier}: {_words(found.answer)}")
+        found = authenticator.remembered(question)
+        if found is None and not authenticator.knows(question) and (why := desk.hopeless(decision)):
+            steps.append(f"{question.provider} need not be asked: {why}")
+            found = Found(Inactive(time.time()), None)
+        else:
+            found = found or await authenticator.ask(question)
+            stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
+            steps.append(f"facts of {question.provider} from {found.tier}: {_words(found.answer)}{stands_in}")
         decision = resume(gate, decision, found.answer, time.time())
     return {**_outcome(decision), "steps": [*_way(decision), *steps, *_end(decision)]}
 
@@ -84,13 +93,15 @@ def _end(decision: Decision) -> list[str]:
             ]
         case Preflight():
             return ["answered: a CORS preflight, by the gateway itself"]
+        case Receive():
+            return ["answered: an event of a provider, by the gateway itself"]
         case NeedsFacts():
             raise AssertionError("a decision that still needs facts was taken for final")
         case _:
             assert_never(decision)
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: Answer | TooMany) -> str:
     match answer:
         case Facts():
             age_s = max(0, round(time.time() - answer.introspected_at))
@@ -99,5 +110,7 @@ def _words(answer: Answer) -> str:
             return "not active"
         case Unclear():
             return f"cannot tell, {answer.reason}"
+        case TooMany():
+            return "not asked"
         case _:
             assert_never(answer)

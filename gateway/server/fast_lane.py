@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Coroutine
 from typing import Any
 
+from gateway.http.answer_head import field_line
 from gateway.http.ordinary import Ordinary, read_ordinary
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Receive, Refuse, Request, decide
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendUnreachableError
@@ -23,7 +23,7 @@ from gateway.server.backends.pool import Pool
 from gateway.server.client import ClientConnection
 from gateway.server.forwarding import IDEMPOTENT, refusal_of
 from gateway.server.lane import UNTRUSTED_FRAMING
-from gateway.server.own_answer import refusal_answer
+from gateway.server.own_answer import refusal_answer, staleness
 from gateway.server.relay import Relay
 from gateway.server.request_head import request_head
 from gateway.server.turn import Turns
@@ -57,7 +57,7 @@ class FastLane:
         )
         decision = decide(gate, request)
         route = decision.case.route
-        if route is not None and not route.is_plain:
+        if isinstance(decision, Receive) or (route is not None and not route.is_plain):
             return False
         _Exchange(self, client, ordinary, request).go(decision)
         return True
@@ -85,16 +85,11 @@ class _Exchange:
     def go(self, decision: Decision) -> None:
         """Act on the decision as far as that goes without waiting."""
         try:
-            turn = self._turn
-            running = turn.running
-            while isinstance(decision, NeedsFacts):
-                found = running.authenticator.remembered(decision.question)
-                if found is None:
-                    self._wait(self._ask(decision))
-                    return
-                turn.exchange.tier = found.tier
-                decision = resume(running.gate, decision, found.answer, time.time())
-            self._act(decision)
+            decision = self._turn.go_on(decision)
+            if isinstance(decision, NeedsFacts):
+                self._wait(self._ask(decision))
+            else:
+                self._act(decision)
         except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
             self._fail(error)
 
@@ -137,15 +132,16 @@ class _Exchange:
     def _send(self, connection: BackendConnection, allow: Allow, wire: bytes) -> None:
         exchange = self._turn.exchange
         exchange.bytes_received = len(self._ordinary.body or b"")
-        self._relay = Relay(self._client, allow.route, exchange, self._ordinary.method, self._answered)
+        stale = b"" if exchange.stale_s is None else b"".join(field_line(*pair) for pair in staleness(exchange))
+        self._relay = Relay(
+            self._client, allow.route, exchange, self._ordinary.method, self._answered, more_fields=stale
+        )
         self._relay.begin(connection, wire)
 
     async def _ask(self, needs: NeedsFacts) -> None:
-        running = self._turn.running
-        found = await running.authenticator.ask(needs.question)
-        self._turn.exchange.tier = found.tier
+        decision = await self._turn.ask(needs)
         self._task = None
-        self.go(resume(running.gate, needs, found.answer, time.time()))
+        self.go(decision)
 
     async def _connect(self, pool: Pool, allow: Allow, wire: bytes) -> None:
         try:
@@ -189,6 +185,7 @@ class _Exchange:
             exchange.request_id,
             connection=None if keeps_alive else "close",
             to_head=self._ordinary.method == "HEAD",
+            more=staleness(exchange),
         )
         self._client.write(answer)
         self._end(keeps_alive=keeps_alive)

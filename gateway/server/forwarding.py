@@ -24,10 +24,12 @@ from gateway.server.body import BodyError, BodyFault, RequestBody
 from gateway.server.connection import Connection
 from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
-from gateway.server.relay import Relay
+from gateway.server.receiver import Passing
+from gateway.server.relay import BackendEnd, Relay
 from gateway.server.request_head import request_head
 from gateway.server.rotation import Rotation
 from gateway.server.tunnel import Tap
+from gateway.server.withheld import WithheldAnswer, WithheldError
 
 # RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -54,26 +56,33 @@ class Forwarder:
         *,
         keeps_alive: bool,
         idle_timeout_s: float,
+        passing: Passing | None = None,
     ) -> bool | Refusal:
         """Relay the answer with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
 
-        A client that sends nothing of its body for `idle_timeout_s` is given up.
+        A client that sends nothing of its body for `idle_timeout_s` is given up. `passing` has read the body before,
+        and is told of the answer.
         """
-        body = RequestBody(request, allow.route.max_body_bytes, idle_timeout_s)
+        body = RequestBody(
+            request, allow.route.max_body_bytes, idle_timeout_s, None if passing is None else passing.body
+        )
         retries = allow.route.config.retries if request.method in IDEMPOTENT else 0
         more = b"".join(field_line(name, value) for name, value in more_fields)
         try:
             while True:
-                attempt = _Attempt(request, allow, body, exchange, more, keeps_alive=keeps_alive)
+                attempt = _Attempt(request, allow, body, exchange, more, passing, keeps_alive=keeps_alive)
                 error = await attempt.run(self._backends, rotation.next(allow.route))
                 if not isinstance(error, BackendUnreachableError) or retries == 0 or body.is_touched:
                     break  # a body that was begun is gone: it streamed through and can not be sent again
                 retries -= 1
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
-        relay = attempt.relay
+            if passing is not None and not attempt.has_come:
+                passing.lost()
         if error is None:
-            return relay.keeps_alive
+            return attempt.relay.keeps_alive
+        if isinstance(error, WithheldError):
+            return error.refusal
         return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(error)
 
 
@@ -87,6 +96,7 @@ class _Attempt:
         body: RequestBody,
         exchange: Exchange,
         more: bytes,
+        passing: Passing | None,
         *,
         keeps_alive: bool,
     ) -> None:
@@ -97,6 +107,8 @@ class _Attempt:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[BackendError | None] = self._loop.create_future()
         self._connection: BackendConnection | None = None
+        self._passing = passing
+        self._withheld: WithheldAnswer | None = None
         assert isinstance(request.protocol, Connection)  # the listener makes no others
         self._client = request.protocol.client
         self.relay = Relay(
@@ -111,6 +123,11 @@ class _Attempt:
             switch=self._switch if wants_websocket(request) else None,
         )
 
+    @property
+    def has_come(self) -> bool:
+        """Whether an answer that `passing` is told of has come."""
+        return self._withheld is not None and self._withheld.has_come
+
     async def run(self, backends: Backends, backend: Backend) -> BackendError | None:
         """What kept the answer from being passed on, if anything did."""
         config = self._allow.route.config
@@ -119,10 +136,13 @@ class _Attempt:
         except BackendError as error:
             return error
         self._connection = connection
+        backend_end: BackendEnd = connection
+        if self._passing is not None:
+            backend_end = self._withheld = WithheldAnswer(connection, self._passing.answered)
         sent = self._body.whole()
         head = request_head(self._request.method, backend, self._allow, self._framing())
         try:
-            self.relay.begin(connection, head + (sent or b""), is_whole=sent is not None)
+            self.relay.begin(backend_end, head + (sent or b""), is_whole=sent is not None)
             if sent is not None:
                 return await self._over
             return await self._upload(connection)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+_BREAKER_STATES = ("closed", "half_open", "open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,15 @@ class Readiness:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Readiness:
         return cls(bool(value["ready"]), tuple(map(str, value["reasons"])), dict(value["checks"]))
+
+
+def worst_breakers(told: Iterable[Readiness]) -> dict[str, str]:
+    """The state of each provider's breaker in the worker that is worst off; `checks["breakers"]` of all."""
+    worst: dict[str, str] = {}
+    for one in told:
+        for name, state in dict(one.checks.get("breakers", {})).items():
+            worst[name] = max(worst.get(name, state), state, key=_BREAKER_STATES.index)
+    return worst
 
 
 class InstanceError(Exception):

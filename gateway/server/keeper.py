@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.server.control import ChannelClosedError, ControlError
-from gateway.server.process import WorkerProcess
+from gateway.server.process import Spread, WorkerProcess
 from gateway.server.worker import Source
 
 _logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Keeper:
         *,
         counting: Counting,
         draining: asyncio.Event,
+        spread: Spread,
     ) -> None:
         self.worker: WorkerProcess | None = None
         self.departed: dict[str, Any] = {}
@@ -54,6 +55,7 @@ class Keeper:
         self._source = source
         self._counting = counting
         self._draining = draining
+        self._spread = spread
 
     async def run(self) -> None:
         early_deaths = 0
@@ -68,7 +70,7 @@ class Keeper:
     async def _live(self) -> str:
         """The life of one worker, from its start to its end; why it ended."""
         try:
-            worker = await WorkerProcess.spawn(self._command, self._listener)
+            worker = await WorkerProcess.spawn(self._command, self._listener, self._spread)
         except OSError as error:
             event(logging.ERROR, "worker_not_started", 0, str(error))
             return f"a process cannot be started: {error.strerror}"

@@ -7,20 +7,20 @@ must be forwarded. One configuration is taken at the start and used to the end, 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import assert_never
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide
 from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said
 from gateway.server.cors import RouteCors
 from gateway.server.fields import pairs
 from gateway.server.forwarding import Forwarder
-from gateway.server.own_answer import own_answer, refusal_answer
+from gateway.server.own_answer import own_answer, refusal_answer, staleness
+from gateway.server.receiver import Passing
 from gateway.server.turn import Turn, Turns
 
 _logger = logging.getLogger(__name__)
@@ -98,6 +98,7 @@ class Lane:
             answering.more_fields = await self._cors.fields(
                 request, decision.case.route, is_preflight=isinstance(decision, Preflight)
             )
+            answering.more_fields += staleness(turn.exchange)
         match decision:
             case Refuse():
                 return answering.refuse(decision.refusal)
@@ -106,31 +107,41 @@ class Lane:
                 if isinstance(answer, Refusal):
                     return answering.refuse(answer)
                 return answering.say(answer.status, answer.headers.items())
+            case Receive():
+                reply = await turn.running.receiver.receive(request, decision, turn.exchange)
+                if isinstance(reply, Refusal):
+                    return answering.refuse(reply)
+                return answering.say(reply.status, reply.headers, reply.body)
             case Allow():
-                said = await self._forwarder.forward(
-                    request,
-                    decision,
-                    turn.running.rotation,
-                    turn.exchange,
-                    answering.more_fields,
-                    keeps_alive=answering.may_keep_alive,
-                    idle_timeout_s=turn.running.config.server.idle_timeout,
-                )
+                said = await self._forward(answering, decision)
                 return answering.refuse(said) if isinstance(said, Refusal) else said
             case NeedsFacts():
                 raise AssertionError("a decision that still needs facts was taken for final")
             case _:
                 assert_never(decision)
 
+    async def _forward(self, answering: _Answering, allow: Allow) -> bool | Refusal:
+        request, turn = answering.request, answering.turn
+        passing: Passing | Refusal | None = None
+        if allow.route.config.on_success is not None:
+            passing = await turn.running.receiver.passing(request, allow, turn.exchange)
+        if isinstance(passing, Refusal):
+            return passing
+        return await self._forwarder.forward(
+            request,
+            allow,
+            turn.running.rotation,
+            turn.exchange,
+            answering.more_fields,
+            keeps_alive=answering.may_keep_alive,
+            idle_timeout_s=turn.running.config.server.idle_timeout,
+            passing=passing,
+        )
+
     async def _decide(self, turn: Turn, head: Request) -> Decision:
-        running = turn.running
-        decision = decide(running.gate, head)
+        decision = turn.go_on(decide(turn.running.gate, head))
         while isinstance(decision, NeedsFacts):
-            found = running.authenticator.remembered(decision.question)
-            if found is None:
-                found = await running.authenticator.ask(decision.question)
-            turn.exchange.tier = found.tier
-            decision = resume(running.gate, decision, found.answer, time.time())
+            decision = await turn.ask(decision)
         return decision
 
 
@@ -168,12 +179,12 @@ class _Answering:
         self._connection.client.write(answer)
         return keeps_alive
 
-    def say(self, status: int, fields: Iterable[tuple[str, str]]) -> bool:
+    def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
         exchange = self.turn.exchange
-        exchange.status = status
+        exchange.status, exchange.bytes_sent = status, len(body)
         keeps_alive = self.may_keep_alive
         option = self._option(keeps_alive=keeps_alive)
-        self._connection.client.write(own_answer(status, fields, b"", exchange.request_id, connection=option))
+        self._connection.client.write(own_answer(status, fields, body, exchange.request_id, connection=option))
         return keeps_alive
 
     def _option(self, *, keeps_alive: bool) -> str | None:

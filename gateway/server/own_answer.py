@@ -8,6 +8,12 @@ from http import HTTPStatus
 from gateway.http.answer_head import field_line
 from gateway.http.refusal import Refusal, render
 from gateway.server.date import date_line
+from gateway.server.exchange import Exchange
+
+
+def staleness(exchange: Exchange) -> list[tuple[str, str]]:
+    """What the client is told where facts stood in that were no longer fresh: how many seconds old they are."""
+    return [] if exchange.stale_s is None else [("X-Identity-Stale", str(int(exchange.stale_s)))]
 
 
 def own_answer(

@@ -9,7 +9,7 @@ import logging
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.server.control import Channel, ChannelClosedError, ControlError, UnansweredError
@@ -23,6 +23,7 @@ _STARTING = Readiness(ready=False, reasons=("starting",))
 _CONFIGURE_S = 60.0
 _RELOAD_S = 30.0
 _PURGE_S = 10.0
+_FORGET_S = 4.0  # less than the worker that asks for it waits
 _EXPLAIN_S = 10.0
 _SNAPSHOT_S = 2.0
 _READY_S = 5.0
@@ -35,22 +36,29 @@ _SNAPSHOT_EVERY_TURNS = 3
 _UNRESPONSIVE_S = 30.0
 
 
+Spread = Callable[["WorkerProcess", Mapping[str, Any]], Awaitable[None]]
+
+
 class WorkerProcess:
     """`serving` once it accepts; `snapshot` and `readiness` are the last that it told."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, spread: Spread) -> None:
         self.pid = process.pid
         self.serving = False
         self.snapshot: dict[str, Any] = {}
         self.readiness = _STARTING
         self._process = process
         self._channel = channel
+        self._spread = spread
         channel.answer = self._told
         self._reading = asyncio.create_task(channel.run(), name=f"worker {self.pid}")
 
     @classmethod
-    async def spawn(cls, command: Sequence[str], listener: socket.socket) -> WorkerProcess:
-        """Start `command` with `--control-fd N --listen-fd M` after it. Raises `OSError`."""
+    async def spawn(cls, command: Sequence[str], listener: socket.socket, spread: Spread) -> WorkerProcess:
+        """Start `command` with `--control-fd N --listen-fd M` after it. Raises `OSError`.
+
+        `spread` is called with what the worker wants all others to forget.
+        """
         ours, theirs = socket.socketpair()
         channel = await Channel.over(ours)
         descriptors = (theirs.fileno(), listener.fileno())
@@ -68,7 +76,7 @@ class WorkerProcess:
             raise
         finally:
             theirs.close()
-        return cls(process, channel)
+        return cls(process, channel, spread)
 
     async def configure(self, source: Source) -> None:
         """Hand over the configuration; returns when the worker accepts. Raises `ControlError`.
@@ -83,6 +91,9 @@ class WorkerProcess:
 
     async def purge(self, selector: Mapping[str, str]) -> int:
         return int(await self._channel.ask("purge", dict(selector), timeout_s=_PURGE_S))
+
+    async def forget(self, eviction: Mapping[str, Any]) -> None:
+        await self._channel.ask("forget", dict(eviction), timeout_s=_FORGET_S)
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         return dict(await self._channel.ask("explain", dict(question), timeout_s=_EXPLAIN_S))
@@ -153,3 +164,5 @@ class WorkerProcess:
     async def _told(self, word: str, body: Any) -> None:
         if word == "goodbye":
             self.snapshot = body
+        elif word == "spread":
+            await self._spread(self, body)

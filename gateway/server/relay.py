@@ -13,8 +13,8 @@ from typing import Protocol
 
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body, may_have_length
-from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError
+from gateway.server.backends.sink import Sink
 from gateway.server.date import date_line
 from gateway.server.exchange import Exchange
 
@@ -37,6 +37,30 @@ class ClientEnd(Protocol):
 
     def abort(self, *, by_reset: bool) -> None:
         """End the connection so that what was sent is not taken for whole (RFC 9112 §8)."""
+
+
+class BackendEnd(Protocol):
+    """The backend's connection, as an answer sees it; `gateway.server.backends.connection` says what each does."""
+
+    def send(
+        self,
+        sink: Sink,
+        method: str,
+        data: bytes,
+        *,
+        timeout_s: float,
+        read_timeout_s: float,
+        is_whole: bool = True,
+        may_switch: bool = False,
+    ) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def abandon(self) -> None: ...
+
+    def end(self) -> None: ...
 
 
 class Relay:
@@ -85,7 +109,7 @@ class Relay:
         self._is_http10 = is_http10
         self._more_fields = more_fields
         self._switch = switch
-        self._backend: BackendConnection | None = None
+        self._backend: BackendEnd | None = None
         self._out: list[bytes] = []
         self._is_chunked = False
         self._is_done = False
@@ -94,7 +118,7 @@ class Relay:
         self.keeps_alive = keeps_alive
         self.on_room: Callable[[], None] = _nothing  # told when the backend takes more of what is sent to it
 
-    def begin(self, backend: BackendConnection, data: bytes, *, is_whole: bool = True) -> None:
+    def begin(self, backend: BackendEnd, data: bytes, *, is_whole: bool = True) -> None:
         """Send a request, or its beginning, on `backend`."""
         self._backend = backend
         self._started_s = monotonic()

@@ -10,10 +10,16 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
+from gateway.authn.allowance import Allowance
 from gateway.authn.authenticate import Authenticator
+from gateway.authn.bearer import Token
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
+from gateway.authn.refresh import Ahead
+from gateway.authn.stale import longest_tolerated_s
 from gateway.authn.tiers import Meter
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
@@ -21,13 +27,24 @@ from gateway.cache.redis import RedisTier
 from gateway.config.model import Cache, Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.gate import Gate, compile_gate
+from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
+from gateway.server.desk import Desk
+from gateway.server.receiver import Receiver
 from gateway.server.rotation import Rotation
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
 _RETIRE_MAX_S = 3600.0
 _LANDING_S = 1.0
+# Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
+_REFRESHING_SHARE = 4
+
+
+class Watch(Meter, Protocol):
+    """Who counts what authentication and the providers' breakers do."""
+
+    def breaker_changed(self, provider: str, state: State) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,25 +63,38 @@ class Running:
     providers: Mapping[str, ProviderClient]
     cache: CacheParts
     authenticator: Authenticator
+    allowance: Allowance | None
+    desk: Desk
     rotation: Rotation = field(default_factory=Rotation)
     exchanges: int = 0
+    receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
 
 
 async def assemble(
-    config: Config, meter: Meter, on_purge: Callable[[Purge], object], before: Running | None = None
+    config: Config,
+    meter: Watch,
+    on_purge: Callable[[Purge], object],
+    before: Running | None = None,
+    on_revoked: Callable[[Token], object] | None = None,
 ) -> Running:
-    """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words."""
-    providers = {name: _provider(name, config, before) for name in config.providers}
+    """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
+
+    `on_purge` is called with what the fleet purges, `on_revoked` with tokens as `Authenticator` says.
+    """
+    providers = {name: _provider(name, config, meter, before) for name in config.providers}
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
     else:
         cache = _cache_parts(config.cache)
         if cache.shared is not None:
             await cache.shared.start(on_purge)
+    tolerated = longest_tolerated_s(config.routes, config.providers)
+    if cache.shared is not None:
+        cache.shared.outlive(config.cache.ttl + max(tolerated.values(), default=0.0))
     for name, provider in providers.items():
         if before is None or before.providers.get(name) is not provider:
             await provider.start()
-    if before is not None and before.providers == providers and before.cache is cache:
+    if before is not None and _remembers_alike(before, providers, cache, tolerated):
         authenticator = before.authenticator
     else:
         authenticator = Authenticator(
@@ -76,8 +106,14 @@ async def assemble(
             lifetimes=Lifetimes(config.cache.ttl, config.cache.inactive_ttl),
             clock=time.time,
             monotonic=time.monotonic,
+            leases=None if cache.shared is None else cache.shared.leases,
+            ahead=_ahead(config),
+            longest_tolerated_s=tolerated,
+            on_revoked=on_revoked,
         )
-    return Running(config, compile_gate(config), providers, cache, authenticator)
+    gate = compile_gate(config)
+    allowance = _allowance(config, before)
+    return Running(config, gate, providers, cache, authenticator, allowance, Desk(gate, authenticator, allowance))
 
 
 async def retire(old: Running, new: Running) -> None:
@@ -99,11 +135,35 @@ async def release(old: Running, new: Running | None) -> None:
         await old.cache.shared.close()
 
 
-def _provider(name: str, config: Config, before: Running | None) -> ProviderClient:
+def _remembers_alike(
+    before: Running, providers: Mapping[str, ProviderClient], cache: CacheParts, tolerated: Mapping[str, float]
+) -> bool:
+    is_same = before.providers == providers and before.cache is cache
+    return is_same and before.authenticator.longest_tolerated_s == tolerated
+
+
+def _allowance(config: Config, before: Running | None) -> Allowance | None:
+    settings = config.server.unknown_tokens
+    if before is not None and before.config.server.unknown_tokens == settings:
+        return before.allowance
+    return None if settings is None else Allowance(settings.rate, settings.burst)
+
+
+def _provider(name: str, config: Config, meter: Watch, before: Running | None) -> ProviderClient:
     settings = config.providers[name]
     if before is not None and before.config.providers.get(name) == settings:
         return before.providers[name]
-    return ProviderClient(name, settings)
+    meter.breaker_changed(name, "closed")  # what the one before it was in says nothing of this one
+    return ProviderClient(name, settings, on_breaker=partial(meter.breaker_changed, name))
+
+
+def _ahead(config: Config) -> Ahead | None:
+    fraction = config.cache.refresh_ahead
+    if fraction is None or not config.providers:
+        return None
+    # Whoever waits for an answer comes before who may come to need one.
+    limit = min(provider.max_concurrency for provider in config.providers.values()) // _REFRESHING_SHARE
+    return Ahead(fraction, config.cache.ttl, max(1, limit))
 
 
 def _cache_parts(cache: Cache) -> CacheParts:

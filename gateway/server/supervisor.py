@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.server.control import ChannelClosedError, ControlError, FailedError, RefusedError
-from gateway.server.instance import InstanceError, Readiness
+from gateway.server.instance import InstanceError, Readiness, worst_breakers
 from gateway.server.keeper import Counting, Keeper, event
 from gateway.server.process import WorkerProcess
 from gateway.server.sockets import unbind
@@ -66,7 +66,12 @@ class Supervisor:
         """Start all workers; returns when each serves or has failed once. Raises `StartError` when none serves."""
         for listener in self._sockets:
             keeper = Keeper(
-                self._command, listener, lambda: self._source, counting=self._counting, draining=self._draining
+                self._command,
+                listener,
+                lambda: self._source,
+                counting=self._counting,
+                draining=self._draining,
+                spread=self._spread,
             )
             self._keepers.append(keeper)
             self._running.append(asyncio.create_task(keeper.run(), name="worker keeper"))
@@ -155,6 +160,8 @@ class Supervisor:
         checks: dict[str, Any] = {"workers": f"{len(told)}/{len(self._sockets)}"}
         for one in sorted(told, key=lambda one: not one.ready):  # where they differ, what is wrong is shown
             checks |= one.checks
+        if breakers := worst_breakers(told):
+            checks["breakers"] = breakers
         if able and self._all_were_ready and not self._draining.is_set():
             return Readiness(ready=True, checks=checks)
         reasons = ["draining"] if self._draining.is_set() else []
@@ -163,6 +170,13 @@ class Supervisor:
 
     def routes(self) -> Sequence[Mapping[str, Any]]:
         return self._routes()
+
+    async def _spread(self, asker: WorkerProcess, eviction: Mapping[str, Any]) -> None:
+        """Have all workers but `asker` forget. Raises `ControlError` when that is not certain."""
+        others = (_forget(worker, eviction) for worker in self._workers() if worker is not asker)
+        for result in await asyncio.gather(*others, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
     def _workers(self) -> list[WorkerProcess]:
         return [keeper.worker for keeper in self._keepers if keeper.worker is not None]
@@ -186,6 +200,14 @@ async def _reload(worker: WorkerProcess, source: Source) -> None:
         worker.terminate()
     except ControlError:
         worker.kill()
+
+
+async def _forget(worker: WorkerProcess, eviction: Mapping[str, Any]) -> None:
+    try:
+        await worker.forget(eviction)
+    except ChannelClosedError:
+        worker.kill()  # what it remembered goes with it
+        await worker.gone()
 
 
 async def _purge(worker: WorkerProcess, selector: Mapping[str, str]) -> int:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.authn.question import Found
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Case
+from gateway.pipeline import Case, Decision, NeedsFacts, resume
 from gateway.server.exchange import Exchange
 from gateway.server.running import Running
 
@@ -52,6 +53,23 @@ class Turn:
         self.exchange = exchange
         self._recorder = recorder
         self._started_s = time.monotonic()
+
+    def go_on(self, decision: Decision) -> Decision:
+        """As far as what this process remembers goes: `NeedsFacts` is left where somebody has to be asked."""
+        while isinstance(decision, NeedsFacts):
+            found = self.running.authenticator.remembered(decision.question)
+            if found is None:
+                break
+            decision = self._resume(decision, found)
+        return decision
+
+    async def ask(self, needs: NeedsFacts) -> Decision:
+        """What comes of the answer that `go_on` did without."""
+        return self.go_on(self._resume(needs, await self.running.desk.ask(needs)))
+
+    def _resume(self, needs: NeedsFacts, found: Found) -> Decision:
+        self.exchange.tier, self.exchange.stale_s = found.tier, found.stale_s
+        return resume(self.running.gate, needs, found.answer, time.time())
 
     def tell(self, case: Case) -> None:
         """Put what was found out about the request into the record."""

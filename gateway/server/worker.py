@@ -20,6 +20,9 @@ from gateway.server.instance import Readiness
 
 _logger = logging.getLogger(__name__)
 
+# The sender of an event waits for it; a worker that is stuck for longer is noticed by the supervisor.
+_SPREAD_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -43,6 +46,9 @@ class WorkerHandler(Protocol):
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]: ...
 
+    def forget(self, eviction: Mapping[str, Any]) -> None:
+        """Forget what another worker was told of."""
+
     async def drain(self, timeout_s: float | None) -> None:
         """Accept what waits in the socket, then no more; return when all is answered, or at the deadline.
 
@@ -54,10 +60,24 @@ class WorkerHandler(Protocol):
     def ready(self) -> Readiness: ...
 
 
-async def serve_worker(control: socket.socket, handler: WorkerHandler) -> None:
+class Siblings:
+    """The other workers of the instance, as one of them reaches them: through the supervisor."""
+
+    def __init__(self) -> None:
+        self.channel: Channel | None = None
+
+    async def spread(self, eviction: Mapping[str, Any]) -> None:
+        """Returns when they have forgotten it. Raises `ControlError`."""
+        if self.channel is not None:
+            await self.channel.ask("spread", dict(eviction), timeout_s=_SPREAD_S)
+
+
+async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings: Siblings | None = None) -> None:
     """Do what comes over `control` until it is time to leave; return when drained."""
     side = _WorkerSide(handler)
     channel = await Channel.over(control, side.answer)
+    if siblings is not None:
+        siblings.channel = channel
     reading = asyncio.create_task(channel.run(), name="control channel")
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, side.leaving.set)
@@ -98,6 +118,9 @@ class _WorkerSide:
             case "purge":
                 async with self._changing:
                     return await self._handler.purge(body)
+            case "forget":
+                # Beside the changes: it need not wait for a reload, which keeps what is remembered or begins anew.
+                self._handler.forget(body)
             case "explain":
                 return await self._handler.explain(body)
             case "snapshot":

@@ -24,11 +24,12 @@ class FakeShared:
     broken: bool = False
     gate: asyncio.Event | None = None
     forgotten: list[Purge] = field(default_factory=list)
+    published: list[Purge] = field(default_factory=list)
 
     def standing(self) -> bytes:
         return b"known"
 
-    async def get(self, key: bytes) -> Recalled | Absent:
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         await asyncio.sleep(0)
         if self.broken:
             return Absent.ERROR
@@ -43,16 +44,29 @@ class FakeShared:
     def forget(self, purge: Purge) -> None:
         self.forgotten.append(purge)
 
+    async def publish_purge(self, purge: Purge) -> bool:
+        self.published.append(purge)
+        for mark in purge.marks or ():
+            self.held.pop(mark, None)
+        return True
+
 
 class House:
     """An `Authenticator` with everything around it that a test may want to turn."""
 
-    def __init__(self, shared: FakeShared | None = None, ttl_s: float = 60, inactive_ttl_s: float = 10) -> None:
+    def __init__(
+        self,
+        shared: FakeShared | None = None,
+        ttl_s: float = 60,
+        inactive_ttl_s: float = 10,
+        tolerated_s: float = 0,
+    ) -> None:
         self.clock = Clock()
         self.monotonic = Clock(1000.0)
         self.keycloak = ScriptedIntrospector(self.clock)
         self.other = ScriptedIntrospector(self.clock, name="other", identity=b"https://other.example.com")
         self.meter = CountingMeter()
+        self.revoked: list[str] = []
         self.local = LocalCache(100)
         self.shared = shared
         self.authenticator = Authenticator(
@@ -64,14 +78,25 @@ class House:
             lifetimes=Lifetimes(ttl_s, inactive_ttl_s),
             clock=self.clock,
             monotonic=self.monotonic,
+            longest_tolerated_s={"keycloak": tolerated_s} if tolerated_s else {},
+            on_revoked=lambda token: self.revoked.append(token.value),
         )
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.monotonic.advance(seconds)
 
-    async def ask(self, token: str, provider: str = "keycloak", max_age_s: float | None = None) -> Found:
-        return await self.authenticator.ask(Question(provider, Token(token), max_age_s))
+    async def ask(
+        self,
+        token: str,
+        provider: str = "keycloak",
+        max_age_s: float | None = None,
+        stale_s: float | None = None,
+    ) -> Found:
+        return await self.authenticator.ask(Question(provider, Token(token), max_age_s, stale_s))
+
+    def knows(self, token: str) -> bool:
+        return self.authenticator.knows(Question("keycloak", Token(token)))
 
     def remembered(self, token: str, max_age_s: float | None = None) -> Found | None:
         return self.authenticator.remembered(Question("keycloak", Token(token), max_age_s))
@@ -400,3 +425,258 @@ async def test_nothing_shows_a_token(house: House) -> None:
     question = Question("keycloak", Token("alice.secret"))
     assert "alice.secret" not in repr(question)
     assert "alice.secret" not in repr(house.authenticator.purge_of(token=Token("alice.secret")))
+
+
+# The last known facts, while the provider cannot tell.
+
+
+@pytest.fixture
+async def tolerant() -> AsyncIterator[House]:
+    """Answers are fresh for a minute; what is tolerated is five more."""
+    house = House(FakeShared(), tolerated_s=300)
+    yield house
+    await house.authenticator.close(5)
+
+
+def unshare(house: House) -> None:
+    assert house.shared is not None
+    house.shared.held.clear()
+
+
+async def test_facts_that_are_not_fresh_stand_in_when_the_provider_cannot_tell(tolerant: House) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.advance(61)
+    assert tolerant.remembered("alice.1") is None  # never as fresh
+    found = await tolerant.ask("alice.1", stale_s=300)
+    assert isinstance(found.answer, Facts)
+    assert found.stale_s == pytest.approx(61)
+    assert len(tolerant.keycloak.asked) == 2  # it was asked first
+    tolerant.advance(298.9)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    tolerant.advance(0.2)
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+async def test_they_do_not_where_nothing_is_tolerated_or_less(tolerant: House) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.advance(100)
+    assert (await tolerant.ask("alice.1")).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=40)).answer is UNCLEAR
+    assert isinstance((await tolerant.ask("alice.1", stale_s=41)).answer, Facts)
+
+
+async def test_they_do_not_when_the_provider_can_tell(tolerant: House) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.advance(61)
+    found = await tolerant.ask("alice.1", stale_s=300)
+    assert (found.tier, found.stale_s) == ("provider", None)
+
+
+async def test_nor_past_exp(tolerant: House) -> None:
+    tolerant.keycloak.exp_in_s = 90
+    await tolerant.ask("alice.1")
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.advance(89)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    tolerant.advance(1)
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+async def test_nor_when_the_wall_clock_alone_has_passed_exp(tolerant: House) -> None:
+    tolerant.keycloak.exp_in_s = 90
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.monotonic.advance(61)
+    tolerant.clock.advance(91)
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+@pytest.mark.parametrize("by", [{"token": "alice.1"}, {"sub": "alice"}, {}])
+async def test_nor_after_a_purge(tolerant: House, by: dict[str, str]) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.advance(61)
+    tolerant.purge(**by)
+    tolerant.keycloak.answer = UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+@pytest.mark.parametrize("by", [{"token": "alice.1"}, {"sub": "alice"}, {}])
+@pytest.mark.parametrize("known_to", ["process", "fleet"])
+async def test_nor_after_a_purge_while_it_was_asked(tolerant: House, by: dict[str, str], known_to: str) -> None:
+    await tolerant.ask("alice.1")
+    assert tolerant.shared is not None
+    [held] = tolerant.shared.held.values()
+    key = next(iter(tolerant.shared.held))
+    if known_to == "fleet":
+        tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
+        tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
+    else:
+        unshare(tolerant)
+        tolerant.advance(61)
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.gate = asyncio.Event()
+    asking = asyncio.create_task(tolerant.ask("alice.1", stale_s=300))
+    await ticks()
+    tolerant.purge(**by)
+    tolerant.keycloak.gate.set()
+    assert (await asking).answer is UNCLEAR
+    assert not tolerant.knows("alice.1")
+
+
+async def test_nor_after_a_no(tolerant: House) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.advance(61)
+    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Inactive)
+    tolerant.advance(11)  # the no itself is not remembered any more
+    tolerant.keycloak.answer = UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+async def test_nor_after_a_no_that_is_not_remembered_at_all() -> None:
+    house = House(inactive_ttl_s=0, tolerated_s=300)
+    await house.ask("alice.1")
+    house.advance(61)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    house.keycloak.answer = UNCLEAR
+    assert (await house.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    assert not house.knows("alice.1")
+
+
+async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    key = next(iter(tolerant.shared.held))
+    unshare(tolerant)
+    tolerant.advance(61)
+    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    await tolerant.ask("alice.1")
+    await ticks()
+    [purge] = tolerant.shared.published
+    assert tolerant.revoked == ["alice.1"]
+    assert purge.marks == {key}
+    assert tolerant.shared.forgotten == [purge]
+    assert tolerant.shared.held == {}
+    # Told back by the fleet's log, it takes nothing away here: the no is still remembered.
+    assert tolerant.authenticator.purge(purge) == 0
+    assert tolerant.remembered("alice.1") is not None
+
+
+async def test_so_is_one_to_a_token_that_only_the_fleet_knew(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
+    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
+    tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
+    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    await tolerant.ask("alice.1")
+    await ticks()
+    assert [purge.marks for purge in tolerant.shared.published] == [{key}]
+
+
+async def test_a_no_to_junk_is_not(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    for number in range(5):
+        await tolerant.ask(f"junk.{number}")
+    await ticks()
+    assert (tolerant.shared.published, tolerant.revoked) == ([], [])
+    assert len(tolerant.shared.held) == 5
+
+
+async def test_what_the_fleet_still_knows_stands_in_and_is_kept(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
+    assert (held.left_s, held.kept_s) == (60, 360)
+    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
+    tolerant.shared.held[key] = Recalled(held.answer, 100, 0, kept_s=260)
+    tolerant.keycloak.answer = UNCLEAR
+    found = await tolerant.ask("alice.1", stale_s=300)
+    assert isinstance(found.answer, Facts)
+    assert found.stale_s == pytest.approx(100)
+    tolerant.shared.broken = True
+    tolerant.advance(259)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    tolerant.advance(1)
+    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+
+
+async def test_what_is_fresh_for_others_stays_so_when_a_stricter_question_fails(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
+    tolerant.advance(20)
+    tolerant.keycloak.answer = UNCLEAR
+    for age_s in (19.9, 20.0):  # the same answer, younger by what it took to the fleet, and as old
+        tolerant.shared.held[key] = Recalled(held.answer, age_s, 60 - age_s, kept_s=360 - age_s)
+        assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
+        assert tolerant.remembered("alice.1") is not None
+    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
+    assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
+    tolerant.advance(39)
+    assert tolerant.remembered("alice.1") is not None
+    tolerant.advance(1.1)
+    assert tolerant.remembered("alice.1") is None
+
+
+async def test_a_stricter_route_has_younger_facts_stand_in(tolerant: House) -> None:
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.keycloak.answer = UNCLEAR
+    tolerant.advance(20)
+    found = await tolerant.ask("alice.1", max_age_s=5, stale_s=30)
+    assert found.stale_s == pytest.approx(20)
+    assert tolerant.remembered("alice.1") is not None  # for others they are fresh
+    tolerant.advance(15)
+    assert (await tolerant.ask("alice.1", max_age_s=5, stale_s=30)).answer is UNCLEAR
+
+
+async def test_without_tolerance_nothing_more_is_kept_in_the_fleet(shared_house: House) -> None:
+    assert shared_house.shared is not None
+    await shared_house.ask("alice.1")
+    [held] = shared_house.shared.held.values()
+    assert max(held.left_s, held.kept_s) == 60
+
+
+async def test_a_token_is_known_for_another_window_and_not_after_a_no(house: House) -> None:
+    assert not house.knows("alice.1")
+    await house.ask("alice.1")
+    house.advance(119)
+    assert house.knows("alice.1")
+    house.advance(1)
+    assert not house.knows("alice.1")
+    await house.ask("junk.1")
+    assert not house.knows("junk.1")
+
+
+async def test_a_question_that_was_not_asked_is_no_introspection(house: House) -> None:
+    house.keycloak.answer = Unclear("it is left alone", 5, was_asked=False)
+    await house.ask("alice.1")
+    assert house.meter.introspections == {}
+
+
+async def test_without_a_fleet_a_no_to_a_known_token_is_told_all_the_same() -> None:
+    house = House(tolerated_s=300)
+    await house.ask("alice.1")
+    house.advance(61)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    assert house.revoked == ["alice.1"]
+    await house.authenticator.close(5)
+
+
+async def test_where_nothing_is_tolerated_nobody_need_be_told(house: House) -> None:
+    await house.ask("alice.1")
+    house.advance(61)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    assert house.revoked == []

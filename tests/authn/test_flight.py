@@ -4,22 +4,23 @@ from gateway.authn.purge import purge_everything, purge_of
 from gateway.authn.question import Found
 
 LANDED = Landed(Found(Inactive(0.0), "provider"), tags=(b"alice",))
+CAME_S = 100.0
 
 
 def test_a_flight_that_no_purge_passed_serves_everyone() -> None:
     flight = Flight(b"key")
     flight.passed_by(purge_of([b"bob", b"other key"]), 1)
     assert flight.purged_at(LANDED.tags) is None
-    assert flight.serves(LANDED, 0, None)
-    assert flight.serves(LANDED, 9, None)
+    assert flight.serves(LANDED, 0, None, CAME_S)
+    assert flight.serves(LANDED, 9, None, CAME_S)
 
 
 def test_a_purged_flight_serves_only_those_who_asked_before_the_purge() -> None:
     for purge in (purge_everything(), purge_of([b"key"]), purge_of([b"alice"])):
         flight = Flight(b"key")
         flight.passed_by(purge, 3)
-        assert flight.serves(LANDED, 2, None)
-        assert not flight.serves(LANDED, 3, None)
+        assert flight.serves(LANDED, 2, None, CAME_S)
+        assert not flight.serves(LANDED, 3, None, CAME_S)
 
 
 def test_the_first_purge_counts() -> None:
@@ -30,10 +31,13 @@ def test_the_first_purge_counts() -> None:
     assert flight.purged_at() == 5
 
 
-def test_the_age_counts_for_what_was_remembered_and_not_for_what_was_just_said() -> None:
+def test_the_age_counts_unless_the_call_was_not_over_when_the_question_came() -> None:
     flight = Flight(b"key")
     recalled = Landed(Found(Inactive(0.0), "redis"), age_s=5.0)
-    assert flight.serves(recalled, 0, None)
-    assert flight.serves(recalled, 0, 5.1)
-    assert not flight.serves(recalled, 0, 5.0)
-    assert flight.serves(Landed(Found(Inactive(0.0), "provider"), age_s=5.0), 0, 0.0)
+    assert flight.serves(recalled, 0, None, CAME_S)
+    assert flight.serves(recalled, 0, 5.1, CAME_S)
+    assert not flight.serves(recalled, 0, 5.0, CAME_S)
+    for tier in ("provider", "redis"):
+        landed = Landed(Found(Inactive(0.0), tier), age_s=5.0, under_way_s=CAME_S)
+        assert flight.serves(landed, 0, 0.0, CAME_S)
+        assert not flight.serves(landed, 0, 0.0, CAME_S + 0.1)

@@ -30,6 +30,7 @@ TOKENS = 100_000
 BYTES_PER_TOKEN_MAX = 150 * MIB / TOKENS
 ASKED_AT = 1_700_000_000
 TTL_S = 3600.0
+REALM = "https://sso.example.com/realms/demo"
 IDENTITY = b"https://sso.example.com/realms/demo introspect gateway"
 LOOKUPS = 2_000
 STRETCH = 50
@@ -126,7 +127,7 @@ def remember(keys: Keys, cache: LocalCache, bodies: Iterator[bytes], now_s: floa
         answer = read_answer(loads(body), ASKED_AT)
         assert isinstance(answer, Facts)
         key = keys.key(IDENTITY, Token(f"token-{number}"))
-        cache.put(key, Entry(answer, keys.tags(answer), now_s, now_s + TTL_S), now_s)
+        cache.put(key, Entry(answer, keys.tags(REALM, answer), now_s, now_s + TTL_S), now_s)
 
 
 def breakdown(cache: LocalCache) -> dict[str, int]:

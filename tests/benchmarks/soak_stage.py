@@ -76,6 +76,8 @@ def _document(name: str, roads: dict[str, FaultProxy]) -> dict[str, Any]:
                 "introspection_endpoint": f"http://127.0.0.1:{roads['provider'].port}/introspect",
                 "client_id": "gw",
                 "client_secret": CLIENT_SECRET,
+                # Shorter than the time that a fault may be felt after its end.
+                "breaker": {"interval": "500ms"},
             }
         },
         # Short lives, so that all that may grow has grown within seconds.

@@ -11,6 +11,7 @@ import trustme
 from support.redis_server import RedisServer, can_do_tls, cluster, redis_version, running, watched_by_sentinel
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts
 from gateway.authn.purge import Purge, purge_of
 from gateway.authn.tiers import Absent, Recalled
@@ -18,9 +19,11 @@ from gateway.cache.key import Keys
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
 
+REALM = "https://sso.example.com"
 KEYS = Keys(b"secret")
 # From 7.0 on a cluster can do without redis-cli, and a Sentinel is what is run today.
 NEW_ENOUGH = (7, 0)
+CACHING = Path(__file__).parents[2] / "docs" / "caching.md"
 
 
 def key(name: str) -> bytes:
@@ -56,16 +59,41 @@ async def shares_and_purges(url: str) -> None:
         names = [f"user{number}" for number in range(20)]  # on every node of a cluster
         for name in names:
             await one.put(key(name), answer(name), one.standing())
-            got = await other.get(key(name))
+            got = await other.get(key(name), REALM)
             assert isinstance(got, Recalled)
             assert isinstance(got.answer, Facts)
             assert got.answer.claims == {"sub": name}
-        purge = purge_of([key("user1"), KEYS.sub_tag("user2")])
+        purge = purge_of([key("user1"), KEYS.tag(Named(REALM, "sub", "user2"))])
         assert await one.publish_purge(purge)
         await until(lambda: purge in seen)
-        assert await other.get(key("user1")) is Absent.MISS
-        assert await other.get(key("user2")) is Absent.MISS
-        assert isinstance(await other.get(key("user3")), Recalled)
+        assert await other.get(key("user1"), REALM) is Absent.MISS
+        assert await other.get(key("user2"), REALM) is Absent.MISS
+        assert isinstance(await other.get(key("user3"), REALM), Recalled)
+        await takes_turns(one, other)
+
+
+async def takes_turns(one: RedisTier, other: RedisTier) -> None:
+    """One asks, the other waits, is woken and finds the answer; for keys on every node of a cluster."""
+    await until(lambda: one.leases._wakeups.listening and other.leases._wakeups.listening)
+    for number in range(10):
+        name, mine, theirs = f"turn{number}", bytes([number]) * 16, bytes([100 + number]) * 16
+        with other.leases.bell(key(name)) as bell:
+            for tier_, fence in ((one, mine), (other, theirs)):
+                turn = await tier_.leases.take(key(name), REALM, fence, 30)
+                assert turn is not None
+                assert turn.holder == mine
+            waiting = asyncio.create_task(bell.wait(20))
+            assert await one.leases.settle(key(name), answer(name), one.standing(), mine) is True
+            began = time.monotonic()
+            await waiting
+            assert time.monotonic() - began < 10
+        got = await other.get(key(name), REALM)
+        assert isinstance(got, Recalled)
+        assert got.call == mine
+        turn = await other.leases.take(key(name), REALM, theirs, 30)
+        assert turn is not None
+        assert turn.holder == theirs
+        await other.leases.give_back(key(name), theirs)
 
 
 @pytest.fixture
@@ -84,9 +112,20 @@ async def test_a_wrong_password_is_an_outage_and_is_not_shown(
 ) -> None:
     async with tier(f"redis://:wr0ng@127.0.0.1:{with_password.port}/0") as one:
         assert not one.healthy
-        assert await one.get(key("alice")) is Absent.ERROR
+        assert await one.get(key("alice"), REALM) is Absent.ERROR
         assert await one.publish_purge(purge_of([key("alice")])) is False
     assert "wr0ng" not in caplog.text
+
+
+async def test_a_user_who_may_do_no_more_than_the_documentation_says(own_redis: RedisServer) -> None:
+    [line] = [line for line in CACHING.read_text().splitlines() if "~gateway:*" in line]
+    rules = line.split("`")[1].split()
+    with own_redis.client() as client:
+        client.execute_command("ACL", "SETUSER", "gateway", "on", ">hunter2", "nocommands", *rules)
+        denied = client.execute_command("ACL", "LOG")
+    await shares_and_purges(own_redis.url.replace("redis://", "redis://gateway:hunter2@"))
+    with own_redis.client() as client:
+        assert client.execute_command("ACL", "LOG") == denied
 
 
 async def test_another_database(redis_server: RedisServer) -> None:
@@ -115,7 +154,7 @@ async def test_over_tls_and_only_to_who_is_vouched_for(tmp_path: Path) -> None:
         await shares_and_purges(server.url)
         async with tier(f"rediss://:hunter2@127.0.0.1:{server.port}") as stranger:
             assert not stranger.healthy
-            assert await stranger.get(key("alice")) is Absent.ERROR
+            assert await stranger.get(key("alice"), REALM) is Absent.ERROR
         async with tier(server.url.replace("127.0.0.1", "localhost")) as misnamed:
             assert not misnamed.healthy
 
@@ -130,7 +169,7 @@ async def test_a_cluster_of_three_nodes() -> None:
             with server.client() as client:
                 assert client.dbsize() > 0
                 held += client.dbsize()
-        assert held == 20  # 19 entries that were not deleted, and the log
+        assert held == 30  # 19 entries that were not deleted, 10 of the turns, and the log
 
 
 async def test_sentinels_name_the_primary_and_its_successor() -> None:
@@ -150,4 +189,21 @@ async def test_sentinels_name_the_primary_and_its_successor() -> None:
             await until(lambda: not one.healthy)
             await until(lambda: one.healthy, within_s=30)
             await one.put(key("alice"), answer("alice"), one.standing())
-            assert isinstance(await one.get(key("alice")), Recalled)
+            assert isinstance(await one.get(key("alice"), REALM), Recalled)
+            async with tier(url) as other:
+                await takes_turns(one, other)
+
+
+async def test_a_cluster_that_cuts_subscriptions_is_listened_to_again() -> None:
+    if redis_version() < NEW_ENOUGH:
+        pytest.skip(f"redis-server {redis_version()} is older than {NEW_ENOUGH}")
+    with cluster() as servers:
+        url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+        async with tier(url) as one:
+            await until(lambda: one.leases._wakeups.listening)
+            for server in servers:
+                with server.client() as client:
+                    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await until(lambda: one.leases._wakeups.listening)
+            async with tier(url) as other:
+                await takes_turns(one, other)

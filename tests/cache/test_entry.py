@@ -18,7 +18,15 @@ answers = st.builds(Inactive, st.floats(0, 4e9)) | st.builds(
     st.none() | st.integers(0, 4_000_000_000),
     st.frozensets(st.text(max_size=5)),
 )
-entries = st.builds(StoredEntry, answers, st.integers(0, 10**7), st.integers(1, 10**7), st.binary(max_size=24))
+entries = st.builds(
+    StoredEntry,
+    answers,
+    st.integers(0, 10**7),
+    st.integers(1, 10**7),
+    st.binary(max_size=24),
+    st.binary(max_size=16),
+    st.integers(0, 10**7),
+)
 
 NOW = 1_700_000_000.0
 
@@ -46,11 +54,12 @@ def test_a_lone_surrogate_survives_too() -> None:
         b"{}",
         b'{"active":true}',
         b'{"active":false,"at":1}',
-        b'{"active":true,"at":1,"claims":{},"scopes":[{}],"exp":null,"nbf":null,"age":1,"left":1,"known":""}',
-        b'{"active":false,"at":1,"age":1,"left":1,"known":"zz"}',
+        b'{"active":true,"at":1,"claims":{},"scopes":[{}],"exp":null,"nbf":null,"age":1,"left":1,"known":"","call":""}',
+        b'{"active":false,"at":1,"age":1,"left":1,"known":"zz","call":""}',
         b"\xff",
         *(
-            b'{"active":true,"at":1,"claims":{},"scopes":[],"exp":null,"nbf":null,"age":1,"left":1,"known":"",%b}' % lie
+            b'{"active":true,"at":1,"claims":{},"scopes":[],"exp":null,"nbf":null,"age":1,"left":1,"known":"","call":"",%b}'
+            % lie
             for lie in (
                 b'"x":1e999',
                 b'"x":NaN',
@@ -59,7 +68,7 @@ def test_a_lone_surrogate_survives_too() -> None:
             )
         ),
         *(
-            b'{"active":true,"claims":{},"scopes":[],"known":"","nbf":null,%b}' % lie
+            b'{"active":true,"claims":{},"scopes":[],"known":"","call":"","nbf":null,%b}' % lie
             for lie in (
                 b'"at":"1","exp":null,"age":1,"left":1',
                 b'"at":true,"exp":null,"age":1,"left":1',
@@ -69,6 +78,9 @@ def test_a_lone_surrogate_survives_too() -> None:
                 b'"at":1,"exp":null,"age":1%b,"left":1' % (b"0" * 400),
                 b'"at":1,"exp":null,"age":1,"left":"1"',
                 b'"at":1,"exp":null,"age":1',
+                b'"at":1,"exp":null,"age":1,"left":1,"kept":"9"',
+                b'"at":1,"exp":null,"age":1,"left":1,"kept":true',
+                b'"at":1,"exp":null,"age":1,"left":1,"kept":1%b' % (b"0" * 400),
             )
         ),
     ],
@@ -98,3 +110,14 @@ def test_a_time_that_redis_cannot_have_left_is_a_lie(left_ms: int) -> None:
 
 def test_what_was_put_back_long_after_is_not_taken() -> None:
     assert stored().recalled(left_ms=60_000, now=NOW + 3600) is None
+
+
+def test_what_is_kept_longer_is_told_apart_from_what_is_good() -> None:
+    entry = StoredEntry(Facts({"sub": "alice"}, NOW), 500, 60_000, b"known", kept_ms=360_000)
+    fresh = entry.recalled(left_ms=315_000, now=NOW + 45.5)
+    assert fresh is not None
+    assert (fresh.age_s, fresh.left_s, fresh.kept_s) == (45.5, 15.0, 315.0)
+    known = entry.recalled(left_ms=100_000, now=NOW + 260.5)
+    assert known is not None
+    assert (known.age_s, known.left_s, known.kept_s) == (260.5, 0.0, 100.0)
+    assert entry.recalled(left_ms=360_001, now=NOW) is None

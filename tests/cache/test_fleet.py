@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from support.introspecting import Clock, CountingMeter, ScriptedIntrospector
+from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrospector
 from support.redis_server import RedisServer
 
 from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts
+from gateway.authn.facts import Facts, Inactive
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
 from gateway.cache.key import Keys
@@ -27,7 +27,9 @@ BRIEF_S = 0.05
 class Instance:
     """A gateway's authentication, as the shell puts it together, with a provider of its own to count at."""
 
-    def __init__(self, server: RedisServer, timeout_s: float, clock: Callable[[], float], ttl_s: float) -> None:
+    def __init__(
+        self, server: RedisServer, timeout_s: float, clock: Callable[[], float], ttl_s: float, tolerated_s: float
+    ) -> None:
         keys = Keys(b"secret")
         self.meter = CountingMeter()
         self.provider = ScriptedIntrospector(Clock(clock()))
@@ -49,14 +51,26 @@ class Instance:
             lifetimes=Lifetimes(ttl_s, 10),
             clock=clock,
             monotonic=time.monotonic,
+            leases=self.tier.leases,
+            longest_tolerated_s={"keycloak": tolerated_s} if tolerated_s else {},
         )
+        self.tier.outlive(ttl_s + tolerated_s)
 
-    async def ask(self, token: str = "alice.1", provider: str = "keycloak", max_age_s: float | None = None) -> Found:
-        question = Question(provider, Token(token), max_age_s)
+    async def ask(
+        self,
+        token: str = "alice.1",
+        provider: str = "keycloak",
+        max_age_s: float | None = None,
+        stale_s: float | None = None,
+    ) -> Found:
+        question = Question(provider, Token(token), max_age_s, stale_s)
         return self.authenticator.remembered(question) or await self.authenticator.ask(question)
 
     def remembers(self, token: str = "alice.1") -> bool:
         return self.authenticator.remembered(Question("keycloak", Token(token))) is not None
+
+    def knows(self, token: str = "alice.1") -> bool:
+        return self.authenticator.knows(Question("keycloak", Token(token)))
 
     async def purge(self, order: Purge) -> tuple[int, bool]:
         """As `DELETE /cache` does it."""
@@ -71,9 +85,10 @@ async def instances(
     timeout_s: float = TIMEOUT_S,
     clocks_apart_s: float = 0.0,
     ttl_s: float = 60.0,
+    tolerated_s: float = 0.0,
 ) -> AsyncIterator[list[Instance]]:
     fleet = [
-        Instance(server, timeout_s, lambda ahead=number * clocks_apart_s: time.time() + ahead, ttl_s)
+        Instance(server, timeout_s, lambda ahead=number * clocks_apart_s: time.time() + ahead, ttl_s, tolerated_s)
         for number in range(count)
     ]
     for each in fleet:
@@ -281,3 +296,55 @@ async def test_nothing_of_a_token_lies_in_redis(redis_server: RedisServer) -> No
     assert len(names) == 2
     for part in (token, "Zm9vYmFy", "alice", "sub", "keycloak", "sso.example.com", "secret"):
         assert part.encode() not in held
+
+
+# The last known facts, while the provider cannot tell.
+
+
+async def test_what_one_instance_knew_stands_in_at_another(own_redis: RedisServer) -> None:
+    async with instances(own_redis, ttl_s=0.3, tolerated_s=60) as (one, other):
+        await one.ask()
+        await asyncio.sleep(0.4)
+        other.provider.answer = UNCLEAR
+        assert (await other.ask()).answer is UNCLEAR  # not by the question that tolerates nothing
+        found = await other.ask(stale_s=60)
+        assert isinstance(found.answer, Facts)
+        assert found.stale_s is not None
+        assert 0.4 <= found.stale_s < 30
+        # Told once, it is known without Redis too.
+        own_redis.stop()
+        assert isinstance((await other.ask(stale_s=60)).answer, Facts)
+
+
+async def test_what_is_kept_longer_is_never_fresh_at_another(redis_server: RedisServer) -> None:
+    async with instances(redis_server, ttl_s=0.3, tolerated_s=60) as (one, other):
+        await one.ask()
+        await asyncio.sleep(0.4)
+        assert (await other.ask(stale_s=60)).tier == "provider"
+
+
+async def test_a_no_that_one_instance_is_told_ends_what_the_others_keep(redis_server: RedisServer) -> None:
+    async with instances(redis_server, count=3, ttl_s=0.3, tolerated_s=60) as (one, other, third):
+        for each in (one, other, third):
+            await each.ask()
+        await asyncio.sleep(0.4)
+        one.provider.answer = Inactive(time.time())
+        assert isinstance((await one.ask(stale_s=60)).answer, Inactive)
+        await until(lambda: not other.knows() and not third.knows(), within_s=5)
+        for each in (other, third):
+            each.provider.answer = UNCLEAR
+            assert (await each.ask(stale_s=60)).answer is UNCLEAR
+        # The one that was told still remembers that it was.
+        assert one.remembers()
+
+
+async def test_a_purge_at_one_instance_ends_what_the_others_keep(redis_server: RedisServer) -> None:
+    async with instances(redis_server, ttl_s=0.3, tolerated_s=60) as (one, other):
+        await one.ask()
+        await other.ask()
+        await asyncio.sleep(0.4)
+        await one.purge(one.authenticator.purge_of(sub="alice"))
+        await until(lambda: not other.knows(), within_s=5)
+        for each in (one, other):
+            each.provider.answer = UNCLEAR
+            assert (await each.ask(stale_s=60)).answer is UNCLEAR

@@ -1,13 +1,20 @@
 import hmac
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import KINDS, Named
 from gateway.authn.facts import Facts, Inactive
 from gateway.cache.key import Keys
 
 KEYS = Keys(b"secret")
+REALM = "https://sso.example.com"
+
+
+def sub(value: str) -> Named:
+    return Named(REALM, "sub", value)
 
 
 @given(st.binary(), st.text(), st.binary(), st.text())
@@ -38,15 +45,43 @@ def test_without_a_secret_keys_are_of_this_process_alone() -> None:
 
 
 def test_keys_tags_sealing_and_name_have_nothing_in_common() -> None:
-    derived = {KEYS.key(b"sub", Token("x")), KEYS.sub_tag("x"), KEYS.sealing, bytes.fromhex(KEYS.fleet)}
+    derived = {KEYS.key(b"sub", Token("x")), KEYS.tag(sub("x")), KEYS.sealing, bytes.fromhex(KEYS.fleet)}
     assert len(derived) == 4
 
 
-def test_facts_are_tagged_by_sub_and_nothing_else_is() -> None:
-    assert KEYS.tags(Facts({"sub": "alice"}, 0)) == (KEYS.sub_tag("alice"),)
-    assert KEYS.tags(Facts({}, 0)) == KEYS.tags(Facts({"sub": 7}, 0)) == KEYS.tags(Inactive(0)) == ()
+def test_facts_are_tagged_by_each_claim_that_evicts() -> None:
+    claims = {"sub": "alice", "sid": "s", "jti": "j", "client_id": "web", "email": "A@example.com", "scope": "read"}
+    expected = {KEYS.tag(Named(REALM, kind, str(claims[kind]))) for kind in KINDS}
+    assert set(KEYS.tags(REALM, Facts(claims, 0))) == expected
+    assert len(expected) == len(KINDS)
+
+
+@pytest.mark.parametrize("claims", [{}, {"sub": 7, "sid": None, "jti": ["a"], "client_id": ""}])
+def test_claims_of_another_type_are_no_tags(claims: dict[str, object]) -> None:
+    assert KEYS.tags(REALM, Facts(claims, 0)) == KEYS.tags(REALM, Inactive(0)) == ()
+
+
+def test_one_name_in_two_realms_or_kinds_is_two() -> None:
+    tags = {
+        KEYS.tag(named)
+        for named in (sub("x"), Named("https://b", "sub", "x"), Named(REALM, "sid", "x"), Named(REALM + "x", "sub", ""))
+    }
+    assert len(tags) == 4
+
+
+def test_an_address_is_one_however_its_letters_are_written() -> None:
+    assert KEYS.tag(Named(REALM, "email", "Alice@Example.com")) == KEYS.tag(Named(REALM, "email", "alice@example.com"))
+    assert KEYS.tag(sub("Alice")) != KEYS.tag(sub("alice"))
 
 
 def test_lone_surrogates_do_no_harm() -> None:
-    assert KEYS.sub_tag("\ud800") != KEYS.sub_tag("\ud801")
+    assert KEYS.tag(sub("\ud800")) != KEYS.tag(sub("\ud801"))
     assert KEYS.key(b"", Token("\ud800")) != KEYS.key(b"", Token("\ud801"))
+
+
+def test_the_tag_of_a_client_is_in_memory_once_and_few_are_remembered() -> None:
+    keys, web = Keys(b"secret"), Named(REALM, "client_id", "web")
+    assert keys.tag(web) is keys.tag(web)
+    assert len({keys.tag(Named(REALM, "client_id", str(number))) for number in range(1000)}) == 1000
+    assert len(keys._client_tags) <= 256
+    assert keys.tag(web) == KEYS.tag(web)

@@ -214,3 +214,54 @@ def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None
     cache.purge(purge_of([key(4)]), 0)
     sys.setprofile(before)
     assert calls < 200
+
+
+def kept(good_until_s: float, kept_until_s: float, *tags: bytes) -> Entry:
+    return Entry(Facts({}, 0), tags, 0, good_until_s, kept_until_s=kept_until_s)
+
+
+def test_what_is_kept_longer_is_known_and_never_good() -> None:
+    cache, entry = LocalCache(10), kept(60, 300)
+    cache.put(b"k", entry, 0)
+    assert cache.get(b"k", 59) is entry
+    assert cache.last_known(b"k", 59) is entry
+    assert cache.get(b"k", 60) is None
+    assert cache.last_known(b"k", 299.9) is entry
+    assert cache.last_known(b"k", 300) is None
+    assert len(cache) == 0
+
+
+def test_a_no_takes_what_was_known_with_it() -> None:
+    cache = LocalCache(10)
+    cache.put(b"k", kept(60, 300), 0)
+    cache.put(b"k", junk(10), 1)
+    assert cache.last_known(b"k", 2) is None
+    assert cache.last_known(b"k", 100) is None
+    assert cache.get(b"k", 100) is None
+
+
+def test_what_is_kept_takes_no_more_room_than_what_is_good() -> None:
+    cache = LocalCache(10)
+    for number in range(100):
+        cache.put(key(number), kept(1, 1_000), number)
+    assert len(cache) == 10
+
+
+def test_a_purge_takes_what_is_only_known_too() -> None:
+    cache = LocalCache(10)
+    for name, tag in ((b"a", b"alice"), (b"b", b"bob")):
+        cache.put(name, kept(1, 1_000, tag), 0)
+    cache.purge(purge_of([b"alice"]), 10)
+    assert cache.last_known(b"a", 11) is None
+    assert cache.last_known(b"b", 11) is not None
+    cache.purge(purge_everything(), 12)
+    assert cache.last_known(b"b", 13) is None
+
+
+def test_what_was_out_of_use_comes_back_with_all_its_times() -> None:
+    cache, entry = LocalCache(10_000), Entry(Facts({"sub": "alice"}, 1, exp=99), (b"t",), 1, 60, 48, 120)
+    cache.put(key(0), entry, 2)
+    for number in range(1, 2_000):
+        cache.put(key(number), good(), 2)
+    assert (cache.get(key(0), 3), cache.last_known(key(0), 61)) == (entry, entry)
+    assert cache.get(key(0), 60) is None

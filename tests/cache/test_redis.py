@@ -7,6 +7,7 @@ import pytest
 from support.redis_server import RedisServer
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.tiers import Absent, Recalled
@@ -15,7 +16,9 @@ from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
 
 KEYS = Keys(b"secret")
+REALM = "https://sso.example.com"
 KEY = KEYS.key(b"provider", Token("alice.1"))
+ALICE = KEYS.tag(Named(REALM, "sub", "alice"))
 # Far from what a busy machine takes, unless the test is about the time-out.
 PATIENT_S = 2.0
 BRIEF_S = 0.05
@@ -64,10 +67,10 @@ async def until(condition: Callable[[], bool], within_s: float = 10.0) -> float:
 
 async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server) as other:
-        assert await other.get(KEY) is Absent.MISS
+        assert await other.get(KEY, REALM) is Absent.MISS
         facts = alice(roles=["a", "b"], exp=2e9)
         await one.put(KEY, about(facts, age_s=0.25, left_s=60), one.standing())
-        got = await other.get(KEY)
+        got = await other.get(KEY, REALM)
         assert isinstance(got, Recalled)
         assert isinstance(got.answer, Facts)
         assert got.answer.claims == facts.claims
@@ -79,7 +82,7 @@ async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) ->
 async def test_inactive_answers_are_shared_too(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(Inactive(time.time()), left_s=10), one.standing())
-        got = await one.get(KEY)
+        got = await one.get(KEY, REALM)
         assert isinstance(got, Recalled)
         assert isinstance(got.answer, Inactive)
 
@@ -88,16 +91,16 @@ async def test_redis_forgets_in_time(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(alice(), left_s=0.05), one.standing())
         await asyncio.sleep(0.1)
-        assert await one.get(KEY) is Absent.MISS
+        assert await one.get(KEY, REALM) is Absent.MISS
         await one.put(KEY, about(alice(), left_s=0.0), one.standing())
-        assert await one.get(KEY) is Absent.MISS
+        assert await one.get(KEY, REALM) is Absent.MISS
 
 
 @pytest.mark.parametrize("apart_s", [-300.0, 300.0])
 async def test_clocks_five_minutes_apart_change_neither_age_nor_life(redis_server: RedisServer, apart_s: float) -> None:
     async with tier(redis_server) as one, tier(redis_server, clock=lambda: time.time() + apart_s) as other:
         await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
-        got = await other.get(KEY)
+        got = await other.get(KEY, REALM)
         assert isinstance(got, Recalled)
         assert 5 <= got.age_s < 15
         assert got.left_s <= 55
@@ -106,7 +109,7 @@ async def test_clocks_five_minutes_apart_change_neither_age_nor_life(redis_serve
 async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
-        await one.publish_purge(purge_of([KEYS.sub_tag("bob"), KEYS.key(b"provider", Token("bob.1"))]))
+        await one.publish_purge(purge_of([KEYS.tag(Named(REALM, "sub", "bob")), KEYS.key(b"provider", Token("bob.1"))]))
         await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
         with redis_server.client() as client:
             names = client.keys()
@@ -119,7 +122,7 @@ async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server
         b"secret",
         b"active",
         b"example.com",
-        KEYS.sub_tag("bob"),
+        KEYS.tag(Named(REALM, "sub", "bob")),
         KEY.hex().encode(),
     ]
     assert [each for each in secrets if each in held] == []
@@ -147,10 +150,10 @@ async def test_a_lie_in_redis_is_an_error_and_is_put_right_by_the_next_answer(
         with redis_server.client() as client:
             [name] = redis_server.names()
             harm(client, name)
-        assert await one.get(KEY) in {Absent.ERROR, Absent.MISS}
+        assert await one.get(KEY, REALM) in {Absent.ERROR, Absent.MISS}
         assert one.healthy
         await one.put(KEY, about(alice()), one.standing())
-        assert isinstance(await one.get(KEY), Recalled)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisServer) -> None:
@@ -162,20 +165,20 @@ async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisS
         with redis_server.client() as client:
             [target] = set(redis_server.names()) - {name}
             client.copy(name, target, replace=True)
-        assert await one.get(other_key) is Absent.ERROR
-        assert isinstance(await one.get(KEY), Recalled)
+        assert await one.get(other_key, REALM) is Absent.ERROR
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_another_secret_finds_nothing(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server, keys=Keys(b"another")) as other:
         await one.put(KEY, about(alice()), one.standing())
-        assert await other.get(KEY) is Absent.MISS
+        assert await other.get(KEY, REALM) is Absent.MISS
 
 
 async def test_an_answer_too_large_to_share_is_not_shared(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(alice(groups=["g" * 1000] * 300)), one.standing())
-        assert await one.get(KEY) is Absent.MISS
+        assert await one.get(KEY, REALM) is Absent.MISS
         assert one.healthy
 
 
@@ -186,14 +189,14 @@ async def test_a_redis_that_is_down_costs_nothing_and_is_used_again_when_it_is_b
         await until(lambda: not one.healthy)
         began = time.monotonic()
         for _ in range(100):
-            assert await one.get(KEY) is Absent.ERROR
+            assert await one.get(KEY, REALM) is Absent.ERROR
             await one.put(KEY, about(alice()), one.standing())
         assert time.monotonic() - began < 1
         own_redis.start()
         await until(lambda: one.healthy, within_s=10)
-        assert await one.get(KEY) is Absent.MISS
+        assert await one.get(KEY, REALM) is Absent.MISS
         await one.put(KEY, about(alice()), one.standing())
-        assert isinstance(await one.get(KEY), Recalled)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_redis_that_does_not_answer_costs_one_request_its_patience_and_the_next_nothing(
@@ -204,16 +207,16 @@ async def test_a_redis_that_does_not_answer_costs_one_request_its_patience_and_t
         own_redis.pause()
         try:
             began = time.monotonic()
-            assert await one.get(KEY) is Absent.ERROR
+            assert await one.get(KEY, REALM) is Absent.ERROR
             assert time.monotonic() - began < 1
             began = time.monotonic()
             for _ in range(100):
-                assert await one.get(KEY) is Absent.ERROR
+                assert await one.get(KEY, REALM) is Absent.ERROR
             assert time.monotonic() - began < 0.9
         finally:
             own_redis.resume()
         await until(lambda: one.healthy, within_s=10)
-        assert await one.get(KEY) is Absent.MISS
+        assert await one.get(KEY, REALM) is Absent.MISS
 
 
 async def test_a_redis_that_comes_late_is_used_when_it_comes() -> None:
@@ -222,7 +225,7 @@ async def test_a_redis_that_comes_late_is_used_when_it_comes() -> None:
         async with tier(server, timeout_s=BRIEF_S) as one:
             assert not one.healthy
             assert one.standing() == b""
-            assert await one.get(KEY) is Absent.ERROR
+            assert await one.get(KEY, REALM) is Absent.ERROR
             server.start()
             await until(lambda: one.healthy)
     finally:
@@ -236,8 +239,8 @@ async def test_a_full_redis_is_read_and_not_written(own_redis: RedisServer) -> N
             client.config_set("maxmemory", "1")
         other = KEYS.key(b"provider", Token("bob.1"))
         await one.put(other, about(alice()), one.standing())
-        assert await one.get(other) is Absent.MISS
-        assert isinstance(await one.get(KEY), Recalled)
+        assert await one.get(other, REALM) is Absent.MISS
+        assert isinstance(await one.get(KEY, REALM), Recalled)
         assert one.healthy
 
 
@@ -247,7 +250,7 @@ async def test_a_read_only_redis_is_read(own_redis: RedisServer) -> None:
         with own_redis.client() as client:
             client.config_set("min-replicas-to-write", "1")
         await one.put(KEY, about(alice()), one.standing())
-        assert isinstance(await one.get(KEY), Recalled)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_something_that_speaks_no_redis_is_no_obstacle() -> None:
@@ -262,7 +265,7 @@ async def test_something_that_speaks_no_redis_is_no_obstacle() -> None:
     server = RedisServer(port=listener.sockets[0].getsockname()[1])
     async with listener, tier(server, timeout_s=BRIEF_S) as one:
         assert not one.healthy
-        assert await one.get(KEY) is Absent.ERROR
+        assert await one.get(KEY, REALM) is Absent.ERROR
         assert await one.publish_purge(purge_everything()) is False
 
 
@@ -270,33 +273,33 @@ async def test_a_purge_is_seen_by_all_within_a_second(redis_server: RedisServer)
     seen: list[Purge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
         seen.clear()
-        purge = purge_of([KEYS.sub_tag("alice")])
+        purge = purge_of([ALICE])
         assert await one.publish_purge(purge)
         assert await until(lambda: purge in seen, within_s=5) < 1
         assert other.healthy
 
 
-@pytest.mark.parametrize("marks", [[KEY], [KEYS.sub_tag("alice")], None], ids=["token", "sub", "everything"])
+@pytest.mark.parametrize("marks", [[KEY], [ALICE], None], ids=["token", "sub", "everything"])
 async def test_what_was_asked_for_before_a_purge_is_not_found_after_it(
     redis_server: RedisServer, marks: list[bytes] | None
 ) -> None:
     seen: list[Purge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
         await one.put(KEY, about(alice()), one.standing())
-        assert isinstance(await other.get(KEY), Recalled)
+        assert isinstance(await other.get(KEY, REALM), Recalled)
         before, before_elsewhere = one.standing(), other.standing()
         purge = purge_everything() if marks is None else purge_of(marks)
         one.forget(purge)
-        assert await one.get(KEY) is Absent.MISS  # at once, before anybody is told
+        assert await one.get(KEY, REALM) is Absent.MISS  # at once, before anybody is told
         assert await one.publish_purge(purge)
         await until(lambda: purge in seen)
         for late, standing in ((one, before), (other, before_elsewhere)):
             await late.put(KEY, about(alice()), standing)
-            assert await other.get(KEY) is Absent.MISS
-            assert await one.get(KEY) is Absent.MISS
+            assert await other.get(KEY, REALM) is Absent.MISS
+            assert await one.get(KEY, REALM) is Absent.MISS
         await other.put(KEY, about(alice()), other.standing())
         await until(lambda: one.standing() == other.standing())
-        assert isinstance(await one.get(KEY), Recalled)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_purged_token_is_gone_from_redis(redis_server: RedisServer) -> None:
@@ -309,17 +312,17 @@ async def test_a_purged_token_is_gone_from_redis(redis_server: RedisServer) -> N
 async def test_a_process_that_starts_later_knows_earlier_purges(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         before = one.standing()
-        await one.publish_purge(purge_of([KEYS.sub_tag("alice")]))
+        await one.publish_purge(purge_of([ALICE]))
         await one.put(KEY, about(alice()), before)
         async with tier(redis_server) as late:
-            assert await late.get(KEY) is Absent.MISS
+            assert await late.get(KEY, REALM) is Absent.MISS
 
 
 async def test_a_cut_connection_loses_no_purge(redis_server: RedisServer) -> None:
     seen: list[Purge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append):
         for number in range(5):
-            purge = purge_of([KEYS.sub_tag(f"user {number}")])
+            purge = purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))])
             with redis_server.client() as client:
                 for kind in ("normal", "pubsub"):
                     client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
@@ -331,7 +334,7 @@ async def test_a_purge_while_redis_is_down_is_told_when_it_is_back(own_redis: Re
     seen: list[Purge] = []
     async with tier(own_redis, timeout_s=BRIEF_S) as one, tier(own_redis, on_purge=seen.append):
         own_redis.pause()
-        purge = purge_of([KEYS.sub_tag("alice")])
+        purge = purge_of([ALICE])
         one.forget(purge)
         assert await one.publish_purge(purge) is False
         own_redis.resume()
@@ -350,7 +353,7 @@ async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServ
                 client.delete(name) if harm == "delete" else client.set(name, "garbage")
             await until(lambda: any(purge.marks is None for purge in seen))
             await until(lambda: one.healthy)
-            assert await one.get(KEY) is Absent.MISS
+            assert await one.get(KEY, REALM) is Absent.MISS
             assert one.standing() not in {standing, b""}
 
 
@@ -364,13 +367,13 @@ async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(
         await until(lambda: len(seen) == 2)
         assert {purge.marks for purge in seen} == {None}
         await one.put(KEY, about(alice()), one.standing())
-        assert isinstance(await one.get(KEY), Recalled)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_long_log_is_read_to_its_end(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         before = one.standing()
-        last = [purge_of([KEYS.sub_tag(f"user {number}")]) for number in range(1_200)]
+        last = [purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))]) for number in range(1_200)]
         for purge in last:
             await one._follower._purge_log.append(purge)
         async with tier(redis_server) as late:
@@ -387,7 +390,7 @@ async def test_the_log_is_given_a_life_of_its_own(redis_server: RedisServer) -> 
 async def test_a_burst_is_answered_in_turn(redis_server: RedisServer) -> None:
     async with tier(redis_server, timeout_s=10) as one:
         await one.put(KEY, about(alice()), one.standing())
-        got = await asyncio.gather(*(one.get(KEY) for _ in range(500)))
+        got = await asyncio.gather(*(one.get(KEY, REALM) for _ in range(500)))
         assert all(isinstance(each, Recalled) for each in got)
 
 
@@ -395,10 +398,10 @@ async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis
     async with tier(redis_server, timeout_s=10) as one:
         await one.put(KEY, about(alice()), one.standing())
         for pause_s in (0.0, 0.0001, 0.0005, 0.001, 0.002) * 20:
-            asking = asyncio.create_task(one.get(KEY))
+            asking = asyncio.create_task(one.get(KEY, REALM))
             await asyncio.sleep(pause_s)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-        got = await asyncio.gather(*(one.get(KEY) for _ in range(20)))
+        got = await asyncio.gather(*(one.get(KEY, REALM) for _ in range(20)))
         assert all(isinstance(each, Recalled) for each in got)
         assert one.healthy

@@ -13,7 +13,7 @@ from gateway.config.words import model_of
 
 FOLDER = Path(__file__).parents[2] / "config"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
-OPTIONAL = {"introspection_endpoint", "token_endpoint", "private_key", "private_key_id"}
+OPTIONAL = {"introspection_endpoint", "token_endpoint", "private_key", "private_key_id", "jwks_uri"}
 
 
 @pytest.fixture(scope="module")

@@ -139,6 +139,17 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
             ],
         ),
         (
+            "server: {unknown_tokens: {rate: 0, brust: 5}}",
+            [
+                "1: server.unknown_tokens.brust: unknown key; did you mean burst?",
+                "1: server.unknown_tokens.rate: 0 is too little; write 1 or more",
+            ],
+        ),
+        (
+            "server: {unknown_tokens: 200}",
+            ["1: server.unknown_tokens: a number stands where a mapping belongs; write key: value"],
+        ),
+        (
             "admin: {cors: {allow_origins: [https://app.example.com/]}}",
             [
                 (
@@ -194,6 +205,23 @@ def test_sections(text, expected):
             ],
         ),
         ("[]", ["1: providers.p: a list stands where a mapping belongs; write key: value"]),
+        (
+            (
+                "{issuer: https://i, client_id: gw, client_secret: s, max_waiting: -1, "
+                "breaker: {failures: 0, failure_rate: 50%, window: 0s, interval: 5}}"
+            ),
+            [
+                (
+                    "1: providers.p.breaker.failure_rate: '50%' is no part of a whole; "
+                    "write a number above 0 and up to 1, such as 0.5"
+                ),
+                "1: providers.p.breaker.failures: 0 is too little; write 1 or more",
+                "1: providers.p.breaker.interval: 5 is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h",
+                "1: providers.p.breaker.window: '0s' is too little; write more than 0",
+                "1: providers.p.max_waiting: -1 is too little; write 0 or more",
+            ],
+        ),
+        ("{issuer: https://i, client_id: gw, client_secret: s, breaker: null}", []),
         (
             "{issuer: https://i, client_id: '', client_secret: [hush-hush]}",
             [
@@ -359,6 +387,28 @@ def test_providers(provider, expected):
                 "6: routes[0].timeout: '0s' is too little; write more than 0",
                 "7: routes[0].match.host: '*' is no host; leave host out for any, or write *.example.com for all below",
                 "7: routes[0].match.methods[0]: methods are case-sensitive and 'get' is not in capitals; write GET",
+            ],
+        ),
+        (
+            "name: a\nbackend: http://a\nauth: {stale_if_error: 300, stale_methods: [get]}",
+            [
+                (
+                    "5: routes[0].auth.stale_if_error: 300 is not a duration; "
+                    "write a number and a unit: 250ms, 2s, 5m or 1h"
+                ),
+                (
+                    "5: routes[0].auth.stale_methods[0]: methods are case-sensitive and 'get' is not in capitals; "
+                    "write GET"
+                ),
+            ],
+        ),
+        (
+            "name: a\nbackend: http://a\nauth: {mode: none, stale_if_error: 5m}",
+            [
+                (
+                    "5: routes[0].auth.stale_if_error: with mode none no token is looked at; "
+                    "take this out, or write mode: required"
+                )
             ],
         ),
         ("- x", ["3: routes[0]: a list stands where a mapping belongs; write key: value"]),

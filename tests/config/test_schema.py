@@ -47,6 +47,9 @@ GOOD = [
     "defaults: {auth: none, timeout: 5s, cors: {allow_origins: ['*']}, backend: http://a}",
     "defaults: {auth: {claims: {a: [1, true, x]}}, identity: {headers: {X-A: [a, b]}}}",
     "defaults: null",
+    "server: {unknown_tokens: null}",
+    "server: {unknown_tokens: {rate: 5, burst: '${BURST}'}}",
+    "defaults: {auth: {stale_if_error: 5m, stale_methods: [GET, POST]}}",
     "defaults: {auth: '${MODE}'}",
 ]
 BAD = [
@@ -62,6 +65,9 @@ BAD = [
     "defaults: {auth: sometimes}",
     "defaults: {retries: 11}",
     "other: {}",
+    "server: {unknown_tokens: 200}",
+    "server: {unknown_tokens: {rate: 0}}",
+    "defaults: {auth: {stale_if_error: 300}}",
 ]
 
 

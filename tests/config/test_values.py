@@ -25,6 +25,8 @@ PARSERS = [
     values.parse_size_bytes,
     values.parse_limit_bytes,
     values.parse_integer,
+    values.parse_fraction,
+    values.parse_part,
     values.parse_workers,
     values.parse_flag,
     values.parse_network,
@@ -57,8 +59,15 @@ PARSERS = [
         (values.parse_size_bytes, "0", 0),
         (values.parse_limit_bytes, "unlimited", None),
         (values.parse_integer, "17", 17),
+        (values.parse_part, 0.25, 0.25),
+        (values.parse_part, 1, 1.0),
+        (values.parse_part, "1.0", 1.0),
+        (values.parse_part, "0.5", 0.5),
         (values.parse_workers, "auto", "auto"),
         (values.parse_flag, "Off", False),
+        (values.parse_fraction, 0.8, 0.8),
+        (values.parse_fraction, "0.8", 0.8),
+        (values.parse_fraction, ".5", 0.5),
         (values.parse_network, "10.0.0.0/8", ip_network("10.0.0.0/8")),
         (values.parse_network, "10.1.2.3", ip_network("10.1.2.3/32")),
         (values.parse_network, "2001:db8::/32", ip_network("2001:db8::/32")),
@@ -82,7 +91,12 @@ def test_good_values(parse, text, value):
         ],
         *[(values.parse_size_bytes, v) for v in ("5MB", -1, True, "9999999999GiB", 2**60, "1.5MiB", None)],
         (values.parse_limit_bytes, None),
+        *[
+            (values.parse_fraction, v)
+            for v in (0, 1, 0.0, 1.0, -0.5, 1.5, "80%", "1", "0", "0.0", "", None, True, "nan")
+        ],
         *[(values.parse_integer, v) for v in ("", "-1", "1.0", 1.0, True, "\u0661", "1_000", "9" * 10)],
+        *[(values.parse_part, v) for v in (0, -0.5, 1.5, "0", "0.0", "2", "50%", "", True, None, "1e-1", float("nan"))],
         *[(values.parse_network, v) for v in ("10.0.0.1/8", "x", 5, "10.0.0.0/33", "2001:db8::1/32", "")],
         *[
             (values.parse_address, v)

@@ -202,7 +202,7 @@ def facts(data: bytes) -> None:
     if not isinstance(said, Refusal):
         must(all(SOUND_LINE.fullmatch(value) and value == value.strip() for _, value in said), "no second header")
         must(all(value.encode() for _, value in said), "goes out as UTF-8")
-    Keys(b"k").tags(answer)
+    Keys(b"k").tags("https://i", answer)
 
 
 def entry(data: bytes) -> None:

@@ -94,6 +94,7 @@ async def backend() -> AsyncIterator[Backend]:
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways: `/api/**` asks for a token, `/<name>/**` for what `STRICTER` says besides."""
+
     async def serve(
         road: FaultProxy | None = None,
         *,
@@ -587,7 +588,7 @@ async def test_an_error_is_cached_in_no_tier(pair, provider, backend, redis, sta
     provider.answers["alice"] = Reply(status, ALICE)
     for gateway in pair:
         await is_refused(gateway, "alice", 503, "introspection_unavailable", backend=backend)
-    assert calls(provider) == 2
+    assert calls(provider) == (4 if status == 503 else 2)  # what may pass is tried once more
     assert entries(redis) == set()
     provider.answers["alice"] = ALICE
     await passes(second, "alice", "alice")

@@ -45,6 +45,7 @@ async def backend() -> AsyncIterator[Backend]:
 @pytest.fixture
 async def start(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Start]:
     """Starts gateways with the routes `/api/**` (a token is required) and `/maybe/**` (optional)."""
+
     async def serve(auth: dict[str, Any] | None = None, **provider_keys: Any) -> RunningGateway:
         keys = {"timeout": f"{TIMEOUT_S:g}s", **provider_keys}
         more = {"backend": backend.url, "identity": IDENTITY}

@@ -31,6 +31,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
             subject="alice",
             client_id="web",
             tier="redis",
+            stale_s=61.25,
             bytes_received=17,
             bytes_sent=4711,
         )
@@ -52,6 +53,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
         "subject": "alice",
         "client_id": "web",
         "cache": "redis",
+        "stale_s": 61.25,
         "provider": "keycloak",
         "bytes_received": 17,
         "bytes_sent": 4711,
@@ -68,6 +70,7 @@ def test_what_does_not_apply_is_null_and_never_left_out():
         "subject",
         "client_id",
         "cache",
+        "stale_s",
         "provider",
     }
     assert bare["route"] == "none"

@@ -42,10 +42,16 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_refusals_total": ("route", "code"),
         "gateway_introspections_total": ("provider", "outcome"),
         "gateway_introspection_duration_seconds": ("provider",),
+        "gateway_provider_breaker_state": ("provider",),
+        "gateway_provider_breaker_transitions_total": ("provider", "state"),
+        "gateway_stale_answers_total": ("route",),
         "gateway_cache_lookups_total": ("tier", "result"),
+        "gateway_leases_total": ("outcome",),
+        "gateway_refreshes_total": ("outcome",),
         "gateway_requests_in_flight": (),
         "gateway_connections": (),
         "gateway_config_reloads_total": ("result",),
+        "gateway_security_events_total": ("provider", "event", "outcome"),
         "gateway_build_info": ("version",),
     }
     assert set(NAMES) == {family.name for family in FAMILIES}
@@ -172,6 +178,55 @@ def test_what_a_departed_worker_counted_stays_and_what_it_held_open_does_not(met
     found = samples(merge([without_gauges(metrics.snapshot())]))
     assert found['gateway_requests_total{method="GET",route="orders",status="200"}'] == 1
     assert found["gateway_connections{}"] == 0
+
+
+def state_of(found, provider="keycloak"):
+    return found[f'gateway_provider_breaker_state{{provider="{provider}"}}']
+
+
+def test_a_breaker_is_shown_by_its_state_and_counted_by_its_changes(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    assert state_of(samples(metrics.snapshot())) == 0
+    for state, shown in (("open", 2), ("half_open", 1), ("open", 2), ("half_open", 1), ("closed", 0), ("closed", 0)):
+        metrics.breaker_changed("keycloak", state)
+        assert state_of(samples(metrics.snapshot())) == shown
+    found = samples(metrics.snapshot())
+    counted = {
+        state: found[f'gateway_provider_breaker_transitions_total{{provider="keycloak",state="{state}"}}']
+        for state in ("open", "half_open", "closed")
+    }
+    assert counted == {"open": 2, "half_open": 2, "closed": 1}
+
+
+def test_of_several_workers_breakers_the_worst_is_shown():
+    workers = [Metrics() for _ in range(3)]
+    for worker, state in zip(workers, ("half_open", "open", "closed"), strict=True):
+        worker.breaker_changed("keycloak", state)
+    workers[0].breaker_changed("partner", "half_open")
+    found = samples(merge(worker.snapshot() for worker in workers))
+    assert (state_of(found), state_of(found, "partner")) == (2, 1)
+
+
+def test_the_breaker_of_a_provider_or_a_worker_that_is_gone_is_not_shown(metrics):
+    metrics.declare(["orders"], ["keycloak", "partner"])
+    metrics.breaker_changed("partner", "open")
+    departed = samples(merge([without_gauges(metrics.snapshot()), Metrics().snapshot()]))
+    assert not [name for name in departed if name.startswith("gateway_provider_breaker_state")]
+    metrics.declare(["orders"], ["keycloak"])
+    found = samples(metrics.snapshot())
+    assert [name for name in found if "breaker_state" in name] == [
+        'gateway_provider_breaker_state{provider="keycloak"}'
+    ]
+    assert found['gateway_provider_breaker_transitions_total{provider="partner",state="open"}'] == 1
+
+
+def test_answers_by_old_facts_are_counted_by_route_and_begin_at_zero(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    assert samples(metrics.snapshot())['gateway_stale_answers_total{route="orders"}'] == 0
+    metrics.finished(exchange(stale_s=0.0))
+    metrics.finished(exchange(stale_s=61.5, status=403, code="forbidden"))
+    metrics.finished(exchange())
+    assert samples(metrics.snapshot())['gateway_stale_answers_total{route="orders"}'] == 2
 
 
 def test_merging_changes_none_of_its_parts(metrics):

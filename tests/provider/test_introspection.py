@@ -121,7 +121,7 @@ async def test_no_fault_becomes_a_yes_or_an_exception(client, scripted, fault):
     assert isinstance(answer, Unclear)
     assert answer.reason
     assert time.monotonic() - started < 5
-    assert len(scripted.calls) == 1
+    assert len(scripted.calls) <= 2  # what may have been an accident is tried once more
     scripted.fault = None
     assert isinstance(await provider.introspect(TOKEN), Facts)
 

@@ -27,6 +27,7 @@ OVER_BOTH_LANES = {
     "test_backend_failures",
     "test_bodies",
     "test_cors",
+    "test_receiving",
     "test_refusals",
     "test_request_bytes",
     "test_response_bytes",
@@ -76,6 +77,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
         server: dict[str, Any] | None = None,
         provider_keys: dict[str, Any] | None = None,
         cache: dict[str, Any] | None = None,
+        events: dict[str, Any] | None = None,
         **more: Any,
     ) -> RunningGateway:
         text = configuration(
@@ -83,6 +85,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
             routes=routes or two_routes(backend, **more),
             server={**lane_keys(lane), **(server or {})},
             cache=cache or {},
+            **({} if events is None else {"events": events}),
         )
         gateway = RunningGateway(text)
         started.append(gateway)

@@ -23,6 +23,7 @@ FIELDS = {
     "subject",
     "client_id",
     "cache",
+    "stale_s",
     "provider",
     "bytes_received",
     "bytes_sent",

@@ -25,6 +25,8 @@ class Clock:
 class CountingMeter:
     introspections: Counter[tuple[str, str]] = field(default_factory=Counter)
     lookups: Counter[tuple[str, str]] = field(default_factory=Counter)
+    leases: Counter[str] = field(default_factory=Counter)
+    refreshes: Counter[str] = field(default_factory=Counter)
 
     def introspected(self, provider: str, outcome: str, duration_s: float) -> None:
         assert duration_s >= 0
@@ -32,6 +34,12 @@ class CountingMeter:
 
     def looked_up(self, tier: str, result: str) -> None:
         self.lookups[tier, result] += 1
+
+    def leased(self, outcome: str) -> None:
+        self.leases[outcome] += 1
+
+    def refreshed(self, outcome: str) -> None:
+        self.refreshes[outcome] += 1
 
 
 @dataclass
@@ -44,6 +52,9 @@ class ScriptedIntrospector:
     clock: Clock
     name: str = "keycloak"
     identity: bytes = b"https://sso.example.com introspect gateway"
+    timeout_s: float = 2.0
+    realm: str = "https://sso.example.com"
+    is_left_alone: bool = False
     exp_in_s: float | None = None
     answer: Answer | None = None
     gate: asyncio.Event | None = None

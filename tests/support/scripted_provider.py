@@ -93,6 +93,7 @@ class ScriptedProvider:
         self.answers: dict[str, Answer] = {}
         self.default: Answer = INACTIVE
         self.token_answer: Answer = Reply(400, {"error": "unsupported_grant_type"})
+        self.keys: Answer | None = None  # None answers 404
         self.discovery: dict[str, Any] | bytes | Reply | None = None
         self.fault: Fault | None = None
         self.delay_s = 0.0
@@ -123,6 +124,14 @@ class ScriptedProvider:
     @property
     def token_endpoint(self) -> str:
         return f"{self.url}/token"
+
+    @property
+    def jwks_uri(self) -> str:
+        return f"{self.url}/keys"
+
+    @property
+    def key_fetches(self) -> list[Call]:
+        return [call for call in self.calls if call.path == "/keys"]
 
     @property
     def introspections(self) -> list[Call]:
@@ -236,6 +245,8 @@ class ScriptedProvider:
             return self.discovery if self.discovery is not None else Reply(404, {})
         if call.path == "/token":
             return self.token_answer
+        if call.path == "/keys":
+            return self.keys if self.keys is not None else Reply(404, {})
         return self.answers.get(call.token or "", self.default)
 
     async def _misbehave(self, fault: Fault, call: Call, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,74 @@
+"""What is to be forgotten, in clear: the words of an event or an operator, before they become marks.
+
+A claim of a token is unique within a *realm* alone, the issuer whose subjects, sessions and clients it names: `alice`
+of one issuer is not `alice` of another (OpenID Connect Core §2). Marks are made of this where the keys are; between
+processes of one instance, which may each have keys of their own, it travels in clear over their socket pairs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Claims
+
+Kind = Literal["sub", "sid", "jti", "client_id", "email"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_ID_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """All answers of `realm` whose claim `kind` is `value`."""
+
+    realm: str
+    kind: Kind
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Forget what bears one of `named`, and `token` at every provider. `id` as in `Purge`."""
+
+    id: bytes
+    named: tuple[Named, ...] = ()
+    token: Token | None = None
+
+
+def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
+    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), token)
+
+
+def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
+    """Everything that an answer with these claims can be evicted by."""
+    found = ((kind, claims.get(kind)) for kind in KINDS)
+    return tuple(Named(realm, kind, value) for kind, value in found if isinstance(value, str) and value)
+
+
+def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
+    """For a channel that nobody else reads: what is named, and a token, stand there in clear."""
+    return {
+        "id": eviction.id.hex(),
+        "named": [[one.realm, one.kind, one.value] for one in eviction.named],
+        "token": None if eviction.token is None else eviction.token.value,
+    }
+
+
+def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
+    """The inverse of `eviction_to_json`. Raises `ValueError` for anything else."""
+    match value:
+        case {"id": str(eviction_id), "named": [*named], "token": None | str() as token}:
+            return Eviction(
+                bytes.fromhex(eviction_id), tuple(map(_named, named)), None if token is None else Token(token)
+            )
+    raise ValueError("not an eviction")
+
+
+def _named(value: object) -> Named:
+    match value:
+        case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" as kind, str(text)]:
+            return Named(realm, kind, text)
+    raise ValueError("not an eviction")

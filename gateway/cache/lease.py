@@ -1,0 +1,180 @@
+"""Leases in Redis: one process of the fleet asks about a token, by `SET NX PX` with a fencing value.
+
+A lease lies beside the entry it is for, in the same slot of a cluster, and every step is one script on both: taking it
+looks at the entry, settling it writes the entry. So nobody asks for what was written a moment ago, and an answer whose
+lease was taken over cannot overwrite a newer one. A lease always ends by itself. One byte behind the fence says
+whether anybody waits; only then is a message published, which names the key by its digest and says nothing else.
+
+What could not be given back for Redis' slowness is given back a little later: its holder has gone on alone, and others
+would wait for nothing. Whoever can write to Redis can take leases and never give them back: waiting has its bound
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from gateway.authn.tiers import Absent, Bell, Recalled, Turn
+from gateway.cache.connect import Client
+from gateway.cache.wakeups import Wakeups
+
+Tried = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+
+class _Script:
+    """`sha1` is the name that Redis gives it: not for security."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+# KEYS: entry, lease. ARGV: fence, the lease's life in ms, the most bytes of an entry.
+# Returns the holder's fence, its ms left, the entry's ms left, the entry.
+_TAKE = _Script("""
+local holder, left = ARGV[1], tonumber(ARGV[2])
+if not redis.call('SET', KEYS[2], holder .. '-', 'PX', left, 'NX') then
+  local there = redis.pcall('GETRANGE', KEYS[2], 0, #holder - 1)
+  local ends = redis.call('PTTL', KEYS[2])
+  if type(there) == 'string' and #there == #holder and ends >= 0 then
+    redis.call('SETRANGE', KEYS[2], #holder, '+')
+    holder, left = there, ends
+  else
+    redis.call('SET', KEYS[2], holder .. '-', 'PX', left)
+  end
+end
+local entry = redis.pcall('GETRANGE', KEYS[1], 0, tonumber(ARGV[3]))
+if type(entry) ~= 'string' then entry = '' end
+return {holder, left, redis.call('PTTL', KEYS[1]), entry}
+""")
+
+# KEYS: entry, lease. ARGV: fence, what to write or nothing, its life in ms, channel, digest.
+# Returns 1 when it was written or, with nothing to write, the lease was still ours. Where the lease has gone and there
+# is no entry either, nothing newer can be overwritten. 2 when Redis was too full to write; the lease has ended, too.
+_SETTLE = _Script("""
+local mine = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[1] - 1) == ARGV[1]
+local done = mine
+if ARGV[2] ~= '' and (mine or redis.call('EXISTS', KEYS[1], KEYS[2]) == 0) then
+  local set = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+  done = not set['err']
+end
+if mine then
+  local awaited = redis.call('GETRANGE', KEYS[2], #ARGV[1], -1)
+  redis.call('DEL', KEYS[2])
+  if awaited == '+' then redis.call('PUBLISH', ARGV[4], ARGV[5]) end
+end
+return done and 1 or mine and 2 or 0
+""")
+
+_DIGEST_BYTES = 16
+# Longer than Redis is left alone after a failure.
+_LATER_S = 1.2
+_TRIES = 3
+_OWED_MAX = 1_000
+
+
+def digest(key: bytes) -> bytes:
+    """What stands for a key on the channel; a part of an HMAC."""
+    return key[:_DIGEST_BYTES]
+
+
+def lease_name(entry_name: str) -> str:
+    """Where the lease lies that is for an entry: in the same slot, which the braces in the name see to."""
+    return f"{entry_name}:lease"
+
+
+class RedisLeases:
+    """Satisfies `gateway.authn.tiers.Leases`.
+
+    `tried` is the tier's: it bounds an operation and gives `None` for one that failed. `name` names an entry, `opened`
+    and `closed` read and make what lies there.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        wakeups: Wakeups,
+        *,
+        tried: Tried,
+        name: Callable[[bytes], str],
+        opened: Callable[[bytes, str, int, bytes], Recalled | Absent],
+        closed: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
+        entry_limit_bytes: int,
+    ) -> None:
+        self._client = client
+        self._wakeups = wakeups
+        self._tried = tried
+        self._name = name
+        self._opened = opened
+        self._closed = closed
+        self._entry_limit_bytes = entry_limit_bytes
+        self._owed: dict[bytes, tuple[bytes, int]] = {}  # fence -> key, tries left
+        self._paying: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        if self._paying is not None:
+            self._paying.cancel()
+            await asyncio.wait([self._paying])
+
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
+        length_ms = max(1, int(length_s * 1000))
+        reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
+        match reply:
+            case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)]:
+                return Turn(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
+        return None
+
+    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
+        closed = self._closed(key, recalled, standing, fence)
+        if closed is None:
+            await self.give_back(key, fence)
+            return None
+        done = await self._settle(key, fence, *closed)
+        if done is None:
+            self._owe(key, fence)
+        return {0: False, 1: True}.get(done)
+
+    async def give_back(self, key: bytes, fence: bytes) -> None:
+        if await self._settle(key, fence) is None:
+            self._owe(key, fence)
+
+    def bell(self, key: bytes) -> AbstractContextManager[Bell]:
+        return self._wakeups.bell(digest(key))
+
+    async def _settle(self, key: bytes, fence: bytes, sealed: bytes = b"", left_ms: int = 0) -> Any:
+        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._wakeups.channel, digest(key))
+
+    def _owe(self, key: bytes, fence: bytes) -> None:
+        if len(self._owed) < _OWED_MAX:
+            self._owed[fence] = (key, _TRIES)
+        if self._paying is None or self._paying.done():
+            self._paying = asyncio.get_running_loop().create_task(self._pay(), name="leases given back late")
+
+    async def _pay(self) -> None:
+        while self._owed:
+            await asyncio.sleep(_LATER_S)
+            for fence, (key, tries) in list(self._owed.items()):
+                if await self._settle(key, fence) is not None or tries == 1:
+                    del self._owed[fence]
+                else:
+                    self._owed[fence] = (key, tries - 1)
+
+    async def _run(self, script: _Script, key: bytes, *arguments: bytes | str | int) -> Any:
+        name = self._name(key)
+        return await self._tried(partial(self._eval, script, name, lease_name(name), *arguments))
+
+    async def _eval(self, script: _Script, *keys_and_arguments: bytes | str | int) -> Any:
+        try:
+            known: Any = self._client.evalsha(script.sha1, 2, *keys_and_arguments)
+            return await known
+        except NoScriptError:
+            # It has been restarted, or is another node of the cluster, and knows the script from now on.
+            whole: Any = self._client.eval(script.text, 2, *keys_and_arguments)
+            return await whole

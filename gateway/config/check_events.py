@@ -1,0 +1,70 @@
+"""Whether events can arrive: paths that are not a route's, providers that can send any, what acts on an answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gateway.config.model import Events, Provider, Route
+from gateway.config.pieces import Piece, Pieces
+from gateway.config.problems import Problem
+
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_REVOKED_BY = "POST"  # RFC 7009 §2.1
+
+
+def problems_of_events(pieces: Pieces) -> Iterator[Problem]:
+    """Every problem between `events`, the providers' own `events` and the routes."""
+    is_written = "events" in pieces.root.node.entries
+    for provider in pieces.providers.values():
+        yield from _sender(provider, is_received=is_written)
+    if pieces.events is not None:
+        yield from _nobody_sends(pieces, pieces.events)
+        if pieces.events.sound("prefix"):
+            for route in pieces.routes:
+                yield from _under_prefix(route, pieces.events)
+    for route in pieces.routes:
+        yield from _acting(route)
+
+
+def _sender(provider: Piece[Provider], *, is_received: bool) -> Iterator[Problem]:
+    events = provider.value.events
+    if events is None or not provider.sound("events"):
+        return
+    if not is_received:
+        yield provider.origin.problem(("events",), "nobody receives them; write events: {} at the top of the file too")
+    value = events.authorization
+    if value is not None and not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        what = "this can not be sent in a header; write a scheme and its credentials, such as Bearer and a token"
+        yield provider.origin.problem(("events", "authorization"), what)
+
+
+def _nobody_sends(pieces: Pieces, events: Piece[Events]) -> Iterator[Problem]:
+    providers = pieces.providers.values()
+    if providers and all(one.sound("issuer", "events") and issuer_of_events(one.value) is None for one in providers):
+        what = "no provider has an issuer, so nobody can send any; write issuer: under a provider, or take this out"
+        yield events.origin.problem((), what)
+
+
+def issuer_of_events(provider: Provider) -> str | None:
+    """The `iss` of what a provider's transmitter sends; `None` for one that can send nothing."""
+    own = provider.events.issuer if provider.events is not None else None
+    return own or provider.issuer
+
+
+def _under_prefix(route: Piece[Route], events: Piece[Events]) -> Iterator[Problem]:
+    if not route.sound("match"):
+        return
+    path, prefix = route.value.match.path, events.value.prefix
+    if path.segments[: len(prefix.segments)] == prefix.segments:
+        what = f"{path} lies under {prefix}, where the gateway answers itself (events.prefix); write another path"
+        yield route.origin.problem(("match", "path"), what)
+
+
+def _acting(route: Piece[Route]) -> Iterator[Problem]:
+    if route.value.on_success is None or not route.sound("on_success", "match"):
+        return
+    methods = route.value.match.methods
+    if methods is not None and _REVOKED_BY not in methods:
+        what = "a revocation is a POST, which match.methods leaves out; write POST there, or take this out"
+        yield route.origin.problem(("on_success",), what)

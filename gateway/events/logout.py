@@ -1,0 +1,56 @@
+"""Logout tokens: OpenID Connect Back-Channel Logout 1.0 §2.4 and §2.6, all but issuer, audience and signature.
+
+With `sid` the session is meant, with `sub` alone every session of the subject. Where both are given the subject's
+other tokens are asked about anew as well: an introspection answer need not name its session.
+"""
+
+from __future__ import annotations
+
+from gateway.events.jws import Unverified, Wrong, is_text, is_time, read_envelope
+from gateway.events.notice import Aim, Notice
+
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+# §4.1 recommends the type; providers that are older than that send the general one. Any other is another kind of JWT.
+_TYPES = frozenset({None, "jwt", "logout+jwt"})
+# How far two clocks may be apart, and how late a logout may come where no `exp` says so; replays are known for longer.
+LEEWAY_S = 60.0
+AGE_MAX_S = 300.0
+
+
+def read_logout(token: Unverified, now: float) -> Notice | Wrong:
+    """What a logout token says at `now` (wall clock)."""
+    if token.typ not in _TYPES:
+        return Wrong("invalid_request", "the token's typ is that of another kind of token")
+    envelope = read_envelope(token.claims)
+    if isinstance(envelope, Wrong):
+        return envelope
+    if LOGOUT_EVENT not in envelope.events:
+        return Wrong("invalid_request", "the token's events hold no back-channel logout")
+    if "nonce" in token.claims:
+        return Wrong("invalid_request", "a logout token has no nonce")
+    if wrong := _times(token, envelope.issued_at, now):
+        return wrong
+    aims = []
+    for name in ("sub", "sid"):
+        if name in token.claims:
+            if not is_text(value := token.claims[name]):
+                return Wrong("invalid_request", f"{name} is no text")
+            aims.append(Aim(name, value))
+    if not aims:
+        return Wrong("invalid_request", "the token has neither sub nor sid")
+    return Notice(envelope.issuer, envelope.audience, envelope.id, ("logout",), tuple(aims))
+
+
+def _times(token: Unverified, issued_at: float, now: float) -> Wrong | None:
+    if issued_at > now + LEEWAY_S:
+        return Wrong("invalid_request", "the token was issued in the future")
+    if issued_at < now - AGE_MAX_S:
+        return Wrong("invalid_request", "the token was issued too long ago")
+    for name in ("exp", "nbf"):
+        if name in token.claims and not is_time(token.claims[name]):
+            return Wrong("invalid_request", f"{name} is no time in seconds")
+    if token.claims.get("exp", now) <= now - LEEWAY_S:
+        return Wrong("invalid_request", "the token has expired")
+    if token.claims.get("nbf", now) > now + LEEWAY_S:
+        return Wrong("invalid_request", "the token is not valid yet")
+    return None

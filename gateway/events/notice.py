@@ -1,0 +1,48 @@
+"""What an event says, whichever protocol brought it: who sent it, what happened, and whose tokens it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.authn.eviction import Kind
+
+# The words that metrics and logs have for events; `other` is one that the gateway does not know.
+EventName = Literal[
+    "logout",
+    "session-revoked",
+    "token-claims-change",
+    "credential-change",
+    "account-disabled",
+    "verification",
+    "stream-updated",
+    "other",
+]
+# After these the provider's answer about a token may be another one.
+EVICTING: frozenset[EventName] = frozenset(
+    {"logout", "session-revoked", "token-claims-change", "credential-change", "account-disabled"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Tokens whose claim `kind` is `value`, of the issuer that is named, or else of the sender's own."""
+
+    kind: Kind
+    value: str
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Nothing of it is to be believed before the signature was verified."""
+
+    issuer: str
+    audience: frozenset[str]
+    id: str
+    events: tuple[EventName, ...]
+    aims: tuple[Aim, ...]
+
+    @property
+    def evicts(self) -> bool:
+        return not EVICTING.isdisjoint(self.events)

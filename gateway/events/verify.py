@@ -1,0 +1,53 @@
+"""Whether an event comes from whom it names: a configured issuer, for us, by a signature of theirs.
+
+The issuer's word decides who is asked for keys, and nothing before the signature was verified. Keys of one issuer
+never count for another (OpenID Connect Back-Channel Logout §2.6, RFC 8935 §2.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from gateway.authn.eviction import Named
+from gateway.events.jws import Unverified, Wrong
+from gateway.events.notice import Notice
+from gateway.events.sender import Sender
+
+
+async def verified_sender(
+    token: Unverified, notice: Notice, senders: Iterable[Sender], authorization: Sequence[str]
+) -> Sender | Wrong:
+    """Who sent it. Raises `ProviderError` when that cannot be told now.
+
+    Two providers may have one issuer, as two clients of one Keycloak: the one that the event is for counts.
+    """
+    known = [sender for sender in senders if sender.issuer == notice.issuer]
+    if not known:
+        return Wrong("invalid_issuer", "the token is of an issuer that is not known here")
+    meant = [sender for sender in known if not sender.audience.isdisjoint(notice.audience)]
+    if not meant:
+        return Wrong("invalid_audience", "the token is meant for somebody else")
+    admitted = [sender for sender in meant if sender.admits(authorization)]
+    if not admitted:
+        return Wrong("authentication_failed", "the Authorization header is not what was agreed on")
+    has_keys = False
+    for sender in admitted:
+        candidates = await sender.keys.candidates(token.algorithm, token.kid)
+        if any(key.signed(token.compact, token.algorithm) for key in candidates):
+            return sender
+        has_keys = has_keys or bool(candidates)
+    if has_keys:
+        return Wrong("authentication_failed", "the signature is none of the issuer's")
+    return Wrong("invalid_key", "the token is not signed by a key of the issuer's, or with an algorithm not accepted")
+
+
+def named_by(notice: Notice, sender: Sender, senders: Iterable[Sender]) -> tuple[Named, ...] | Wrong:
+    """What is to be evicted for a verified event; nothing for subjects that nobody here has tokens of.
+
+    Refused for the subjects of another configured provider: a transmitter speaks for its own.
+    """
+    foreign = {aim.issuer for aim in notice.aims if aim.issuer is not None} - sender.subject_issuers
+    if any(issuer in other.subject_issuers for other in senders for issuer in foreign):
+        return Wrong("access_denied", "the subject is another issuer's")
+    own = (aim for aim in notice.aims if aim.issuer not in foreign)
+    return tuple(dict.fromkeys(Named(sender.realm, aim.kind, aim.value) for aim in own))

@@ -1,0 +1,182 @@
+"""The public keys that a provider signs with (RFC 7517), and no other: fetched, checked, soon forgotten.
+
+Only keys of asymmetric algorithms that sign count (RFC 8725 §3.1-3.3); one key serves the algorithms of its own kind
+alone (§3.10 of RFC 8725: nobody is asked which, but the key). A set that is old is not used when it cannot be fetched
+again: a key may be missing from the new one because it was stolen. An unknown `kid` has the set fetched anew, but who
+sends many of them does not make many calls of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from gateway.http import strict_json
+from gateway.provider.call import Calls
+from gateway.provider.errors import ProviderError, UnreachableError, UnusableAnswerError
+
+ALGORITHMS: Final = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+)
+_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+_BY_KIND: dict[tuple[str, str | None], frozenset[str]] = {
+    ("RSA", None): _RSA,
+    ("EC", "P-256"): frozenset({"ES256"}),
+    ("EC", "P-384"): frozenset({"ES384"}),
+    ("EC", "P-521"): frozenset({"ES512"}),
+    ("OKP", "Ed25519"): frozenset({"EdDSA"}),
+    ("OKP", "Ed448"): frozenset({"EdDSA"}),
+}
+_PRIVATE = frozenset({"d", "p", "q", "k"})
+_RSA_MIN_BITS = 2048  # RFC 7518 §3.3
+_RSA_MAX_BITS = 16_384  # beyond, one verification takes milliseconds
+_KEYS_MAX = 100
+_TRIED_MAX = 8
+_OK = 200
+# How long a key that was taken out of the set is still believed.
+_FRESH_S = 300.0
+# Between two fetches for keys that the set does not have.
+_QUIET_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    kid: str | None
+    algorithms: frozenset[str]
+    key: Any  # of the cryptography library
+
+    def signed(self, token: str, algorithm: str) -> bool:
+        """Whether `token`, a compact JWS, bears this key's signature."""
+        if algorithm not in self.algorithms:
+            return False
+        try:
+            jwt.PyJWS().decode_complete(token, self.key, algorithms=[algorithm])
+        except jwt.PyJWTError:
+            return False
+        return True
+
+
+class SigningKeys:
+    """The keys at `place`, which is awaited for their URL. One fetch at a time, shared by all who wait for it."""
+
+    def __init__(
+        self, calls: Calls, place: Callable[[], Awaitable[str]], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._calls = calls
+        self._place = place
+        self._monotonic = monotonic
+        self._keys: tuple[SigningKey, ...] = ()
+        self._fetched_at_s: float | None = None  # when those keys were asked for
+        self._tried_at_s: float | None = None
+        self._failure: ProviderError | None = None
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def candidates(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
+        """The keys that may have signed what names `algorithm` and `kid`; none: it is no key of the provider's.
+
+        Raises `ProviderError` when that cannot be told now.
+        """
+        if algorithm not in ALGORITHMS:
+            return ()
+        asked_at_s = self._monotonic()
+        if self._fetched_at_s is None or asked_at_s - self._fetched_at_s > _FRESH_S:
+            await self._fetch()
+        found = self._among(algorithm, kid)
+        is_known = kid is not None and any(key.kid == kid for key in self._keys)  # then of another algorithm
+        if not found and not is_known and self._fetched_at_s is not None and self._fetched_at_s < asked_at_s:
+            # It may be newer than the set.
+            await self._fetch()
+            found = self._among(algorithm, kid)
+        return found
+
+    async def close(self) -> None:
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.gather(self._fetching, return_exceptions=True)
+
+    def _among(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
+        fitting = (key for key in self._keys if algorithm in key.algorithms)
+        # A set that names its keys has one for a name; where nothing is named few are tried, for each try costs.
+        return tuple(key for key in fitting if kid is None or key.kid is None or key.kid == kid)[:_TRIED_MAX]
+
+    async def _fetch(self) -> None:
+        """Have the set anew. Raises `ProviderError` when it was not, or was tried for a moment ago."""
+        if self._fetching is None:
+            now_s = self._monotonic()
+            quiet_s = 0.0 if self._tried_at_s is None else self._tried_at_s + _QUIET_S - now_s
+            if quiet_s > 0:
+                reason = "its keys were fetched a moment ago" if self._failure is None else self._failure.reason
+                raise ProviderError(reason, quiet_s)
+            self._tried_at_s = now_s
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch_once(now_s))
+        fetching = self._fetching
+        # Neither who gives up waiting ends it for the others, nor does `close` look like their own cancellation.
+        await asyncio.wait({fetching})
+        if fetching.cancelled():
+            raise UnreachableError("its client in the gateway is closed")
+        if self._failure is not None:
+            raise self._failure
+
+    async def _fetch_once(self, now_s: float) -> None:
+        try:
+            reply = await self._calls.get(await self._place())
+            if reply.status != _OK:
+                raise UnusableAnswerError(f"its keys were answered with status {reply.status}", reply.retry_after_s)
+            self._keys = read_keys(_document(reply.body))
+            self._fetched_at_s, self._failure = now_s, None
+        except ProviderError as error:
+            self._failure = error
+        finally:
+            self._fetching = None
+
+
+def _document(body: bytes) -> object:
+    try:
+        return strict_json.loads(body)
+    except strict_json.JSONError as error:
+        raise UnusableAnswerError(f"its keys are no JSON that can be relied on: {error}") from None
+
+
+def read_keys(document: object) -> tuple[SigningKey, ...]:
+    """The usable keys of a JWK Set's JSON value; others are passed over (RFC 7517 §5). Raises `ProviderError`."""
+    match document:
+        case {"keys": [*keys]}:
+            return tuple(_usable(keys[:_KEYS_MAX]))
+    raise UnusableAnswerError("its keys are no JWK Set")
+
+
+def _usable(keys: Iterable[object]) -> Iterable[SigningKey]:
+    for key in keys:
+        if isinstance(key, Mapping) and (usable := _key(key)) is not None:
+            yield usable
+
+
+def _key(jwk: Mapping[str, Any]) -> SigningKey | None:
+    kty, crv, kid, operations = jwk.get("kty"), jwk.get("crv"), jwk.get("kid"), jwk.get("key_ops")
+    is_for_signatures = jwk.get("use", "sig") == "sig" and (operations is None or _verifies(operations))
+    if not is_for_signatures or _PRIVATE & jwk.keys() or not isinstance(kid, str | None):
+        return None
+    if not isinstance(kty, str) or not isinstance(crv, str | None):
+        return None
+    algorithms = _BY_KIND.get((kty, crv), frozenset())
+    if "alg" in jwk:
+        algorithms = frozenset(one for one in algorithms if one == jwk["alg"])
+    if not algorithms:
+        return None
+    try:
+        key = jwt.PyJWK(dict(jwk), algorithm=min(algorithms)).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(key, RSAPublicKey) and not _RSA_MIN_BITS <= key.key_size <= _RSA_MAX_BITS:
+        return None
+    return SigningKey(kid, algorithms, key)
+
+
+def _verifies(operations: object) -> bool:
+    return isinstance(operations, list) and "verify" in operations

@@ -1,0 +1,77 @@
+"""Where a token goes that this process does not remember: what can be refused without asking anybody is refused here.
+
+Made-up tokens must not turn into calls. Those that by their own word could never be good cost a look at them, and of
+the others each client address may have so many asked about. Only tokens that the provider was asked about and did
+not call active are charged: many people behind one address who sign in at once are no attack.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.authn.allowance import Allowance, Wait
+from gateway.authn.authenticate import Authenticator
+from gateway.authn.facts import Facts, Inactive, TooMany, Unclear
+from gateway.authn.jwt_hint import hopeless
+from gateway.authn.question import Found
+from gateway.gate import Gate
+from gateway.pipeline import NeedsFacts
+
+
+class Desk:
+    """Of one configuration. `allowance` is `None` where unknown tokens have no limit."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        authenticator: Authenticator,
+        allowance: Allowance | None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._gate = gate
+        self._authenticator = authenticator
+        self._allowance = allowance
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def hopeless(self, needs: NeedsFacts) -> str | None:
+        """Why nobody need be asked, in words; `None` where somebody must be."""
+        wanted = needs.route.policy.issuer
+        if wanted is None:
+            wanted = self._gate.speakers[needs.question.provider].issuer
+        return hopeless(needs.question.token, wanted, self._clock())
+
+    async def ask(self, needs: NeedsFacts) -> Found:
+        """The answer to a question that `Authenticator.remembered` had none for.
+
+        Raises nothing but `CancelledError`.
+        """
+        known = self._is_known(needs)
+        if not known and self.hopeless(needs) is not None:
+            return Found(Inactive(self._clock()), None)
+        if known or self._allowance is None:
+            return await self._authenticator.ask(needs.question)
+        taken = self._allowance.take(needs.case.caller.address, self._monotonic())
+        if isinstance(taken, Wait):
+            return Found(TooMany(taken.wait_s), None)
+        # Whoever leaves before the answer is charged: the provider is asked all the same.
+        found = await self._authenticator.ask(needs.question)
+        if not _is_charged(found):
+            self._allowance.give_back(taken)
+        return found
+
+    def _is_known(self, needs: NeedsFacts) -> bool:
+        """To one of the providers that may be asked: what is another's is no stranger to the first."""
+        if self._authenticator.knows(needs.question):
+            return True
+        return any(self._authenticator.knows(replace(needs.question, provider=name)) for name in needs.others)
+
+
+def _is_charged(found: Found) -> bool:
+    if found.tier != "provider" or isinstance(found.answer, Facts):
+        return False
+    return not isinstance(found.answer, Unclear) or found.answer.was_asked

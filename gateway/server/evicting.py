@@ -1,0 +1,175 @@
+"""Forgetting everywhere: in this process at once, in the instance's other workers, and in the fleet.
+
+The other workers are told by the supervisor, in clear, because without a shared secret each has keys of its own; the
+fleet by the log in Redis. Both carry one id, so that who hears of an order twice forgets once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from gateway.authn.bearer import Token
+from gateway.authn.eviction import Eviction, Named, evict, eviction_to_json
+from gateway.authn.purge import Purge
+from gateway.events.inbox import NotEverywhereError
+from gateway.server.control import ControlError
+from gateway.server.running import Running
+
+_logger = logging.getLogger(__name__)
+
+Spread = Callable[[Mapping[str, Any]], Awaitable[object]]
+
+# What is repeated is gathered for so long, and told in orders of so many, which fit into a message of the log.
+_TURN_S = 0.25
+_ORDER_MAX = 200
+_PENDING_MAX = 20_000
+
+_T = TypeVar("_T")
+
+
+class Evicting:
+    """`forget` drops in this process what a purge covers. `spread` tells the instance's other workers, if any."""
+
+    def __init__(
+        self, running: Callable[[], Running], forget: Callable[[Purge], object], spread: Spread | None
+    ) -> None:
+        self._running = running
+        self._forget = forget
+        self._spread = spread
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def evict(self, eviction: Eviction) -> None:
+        """Returns when no worker of the instance remembers it, and the fleet has been told or will be.
+
+        Raises `NotEverywhereError` where a worker may still remember. Goes on when the caller is cancelled.
+        """
+        await self.finish(self._evict(eviction))
+
+    def evict_soon(self, eviction: Eviction) -> None:
+        """The same for a caller who cannot wait."""
+        self._own(self._evict_or_say(eviction))
+
+    def tell_workers_of(self, token: Token) -> None:
+        """Have the instance's other workers forget a token that this one knows better of, soon.
+
+        Where there is a Redis they hear of it from there.
+        """
+        if self._spread is not None and self._running().cache.shared is None:
+            self._own(self._tell_workers_or_say(evict(token=token)))
+
+    async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What `work` returns or raises; it is brought to its end whether the caller stays or not."""
+        return await asyncio.shield(self._own(work))
+
+    async def close(self, within_s: float) -> None:
+        """Let what is under way end for `within_s`."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _evict(self, eviction: Eviction) -> None:
+        shared = self._running().cache.shared
+        purge = self.here(eviction)
+        telling = [self._tell_workers(eviction)]
+        if shared is not None:
+            telling.append(_tell_fleet(shared.publish_purge(purge)))
+        failures = [failure for failure in await asyncio.gather(*telling) if failure is not None]
+        if failures:
+            raise NotEverywhereError(f"not all workers have forgotten it: {failures[0]}")
+
+    async def _evict_or_say(self, eviction: Eviction) -> None:
+        try:
+            await self._evict(eviction)
+        except NotEverywhereError as error:
+            _logger.warning("an eviction has not reached everybody: %s", error, extra={"event": "eviction_failed"})
+
+    async def _tell_workers_or_say(self, eviction: Eviction) -> None:
+        if (failure := await self._tell_workers(eviction)) is not None:
+            _logger.warning("an eviction has not reached everybody: %s", failure, extra={"event": "eviction_failed"})
+
+    def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def here(self, eviction: Eviction) -> Purge:
+        """Forget in this process alone."""
+        purge = self._running().authenticator.purge_for(eviction)
+        self._forget(purge)
+        return purge
+
+    async def _tell_workers(self, eviction: Eviction) -> str | None:
+        """Why they may not all have done it; `None` when they have."""
+        if self._spread is None:
+            return None
+        try:
+            await self._spread(eviction_to_json(eviction))
+        except ControlError as error:
+            return str(error)
+        return None
+
+
+async def _tell_fleet(publishing: Awaitable[bool]) -> None:
+    """It is told later where it cannot be now, and so this is no failure."""
+    if not await publishing:
+        _logger.warning("the fleet could not be told of an eviction yet", extra={"event": "purge_delayed"})
+
+
+class Repeats:
+    """Evicts again after a while: a provider may tell of a logout while it still calls the session's tokens active.
+
+    What falls due at about the same time is one order, so that many events make few. The number of what waits is
+    bounded; what is beyond has been evicted once.
+    """
+
+    def __init__(self, evicting: Evicting) -> None:
+        self._evicting = evicting
+        self._due: dict[int, dict[Named, None]] = {}  # turn -> what falls due then
+        self._pending = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def after(self, delays_s: Iterable[float], named: Iterable[Named]) -> None:
+        """Evict `named` again after each of `delays_s`."""
+        names = dict.fromkeys(named)
+        now_s = asyncio.get_running_loop().time()
+        for delay_s in delays_s:
+            if self._pending + len(names) > _PENDING_MAX:
+                return
+            waiting = self._due.setdefault(math.ceil((now_s + delay_s) / _TURN_S), {})
+            self._pending += len(names.keys() - waiting.keys())
+            waiting.update(names)
+        if self._due and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="repeated evictions")
+
+    async def close(self) -> None:
+        """What still waits is evicted now, which is better than never; `Evicting.close` lets it end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._evict(dict.fromkeys(named for waiting in self._due.values() for named in waiting))
+        self._due.clear()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._due:
+            turn = min(self._due)
+            wait_s = turn * _TURN_S - loop.time()
+            if wait_s > 0:
+                # No longer than a turn: what falls due sooner may come meanwhile.
+                await asyncio.sleep(min(wait_s, _TURN_S))
+                continue
+            waiting = self._due.pop(turn)
+            self._pending -= len(waiting)
+            self._evict(waiting)
+
+    def _evict(self, waiting: Iterable[Named]) -> None:
+        named = list(waiting)
+        for start in range(0, len(named), _ORDER_MAX):
+            self._evicting.evict_soon(evict(named[start : start + _ORDER_MAX]))

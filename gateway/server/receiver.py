@@ -1,0 +1,38 @@
+"""The port by which the lane hands over what concerns revocations; `gateway.server.receiving` stands behind it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from aiohttp import web
+
+from gateway.events.inbox import Reply
+from gateway.http.refusal import Refusal
+from gateway.pipeline import Allow, Receive
+from gateway.server.exchange import Exchange
+
+
+class Passing(Protocol):
+    """A revocation that goes on to the provider. `body` is all of its body, read already."""
+
+    body: bytes
+
+    async def answered(self, status: int) -> Refusal | None:
+        """The backend has answered with `status`; to be awaited before the client hears of it.
+
+        A refusal, to be sent in the place of that answer, where the token may still be remembered somewhere.
+        """
+        ...
+
+    def lost(self) -> None:
+        """It may have reached the backend, and no answer will be seen."""
+
+
+class Receiver(Protocol):
+    async def receive(self, request: web.Request, received: Receive, exchange: Exchange) -> Reply | Refusal:
+        """The answer to an event of a provider."""
+        ...
+
+    async def passing(self, request: web.Request, allow: Allow, exchange: Exchange) -> Passing | Refusal | None:
+        """What there is to know of a request before it goes on; `None` for one that revokes nothing."""
+        ...

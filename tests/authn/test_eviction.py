@@ -1,0 +1,50 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.authn.bearer import Token
+from gateway.authn.eviction import KINDS, Eviction, Named, evict, eviction_from_json, eviction_to_json, named_by
+
+evictions = st.builds(
+    Eviction,
+    st.binary(min_size=16, max_size=16),
+    st.lists(st.builds(Named, st.text(), st.sampled_from(KINDS), st.text())).map(tuple),
+    st.none() | st.builds(Token, st.text()),
+)
+
+
+@given(evictions)
+def test_an_eviction_survives_the_way_through_json(eviction):
+    assert eviction_from_json(json.loads(json.dumps(eviction_to_json(eviction)))) == eviction
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"id": "00", "named": []},
+        {"id": "zz", "named": [], "token": None},
+        {"id": "00", "named": [["r", "name", "v"]], "token": None},
+        {"id": "00", "named": [["r", "sub"]], "token": None},
+        {"id": "00", "named": [["r", "sub", 7]], "token": None},
+        {"id": "00", "named": [], "token": 7},
+    ],
+)
+def test_what_is_no_eviction_is_an_error(value):
+    with pytest.raises(ValueError, match=r"not an eviction|hexadecimal"):
+        eviction_from_json(value)
+
+
+def test_no_two_evictions_are_the_same():
+    assert evict().id != evict().id
+
+
+def test_every_claim_that_is_a_text_with_something_in_it_names_an_answer():
+    claims = {"sub": "a", "sid": "", "jti": 7, "client_id": "web", "email": None, "azp": "x"}
+    assert named_by("r", claims) == (Named("r", "sub", "a"), Named("r", "client_id", "web"))
+
+
+def test_a_token_is_in_no_repr():
+    assert "s3cret" not in repr(evict(token=Token("s3cret")))

@@ -1,0 +1,135 @@
+"""What is evicted again, when, and in how many orders; and that what was begun is finished."""
+
+import asyncio
+
+import pytest
+from support.running_gateway import eventually
+
+from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named, evict
+from gateway.authn.purge import Purge
+from gateway.events.inbox import NotEverywhereError
+from gateway.server import evicting
+from gateway.server.control import UnansweredError
+from gateway.server.evicting import Evicting, Repeats
+
+
+class Running:
+    """What `Evicting` uses of one; `told` is what the fleet was told."""
+
+    def __init__(self):
+        self.authenticator = self.cache = self.shared = self
+        self.told = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+
+    def purge_for(self, eviction):
+        return Purge(eviction.id, frozenset(named.value.encode() for named in eviction.named))
+
+    async def publish_purge(self, purge):
+        await self.go_on.wait()
+        self.told.append(purge)
+        return True
+
+
+class Here:
+    def __init__(self, spread=None):
+        self.running = Running()
+        self.forgotten = []
+        self.spread_to = []
+        self.failure = None
+        self.evicting = Evicting(lambda: self.running, self.forgotten.append, spread or self.spread)
+        self.repeats = Repeats(self.evicting)
+
+    async def spread(self, eviction):
+        self.spread_to.append(eviction)
+        if self.failure is not None:
+            raise self.failure
+
+
+@pytest.fixture
+async def here():
+    made = Here()
+    yield made
+    await made.repeats.close()
+    await made.evicting.close(0)
+
+
+def named(*values):
+    return [Named("r", "sub", value) for value in values]
+
+
+async def test_it_is_forgotten_here_by_the_other_workers_and_by_the_fleet_under_one_id(here):
+    eviction = evict(named("alice"))
+    await here.evicting.evict(eviction)
+    assert [one.id for one in (*here.forgotten, *here.running.told)] == [eviction.id] * 2
+    assert here.spread_to[0]["id"] == eviction.id.hex()
+
+
+async def test_a_worker_that_does_not_answer_makes_it_uncertain(here):
+    here.failure = UnansweredError("no answer")
+    with pytest.raises(NotEverywhereError, match="no answer"):
+        await here.evicting.evict(evict(named("alice")))
+    assert len(here.forgotten) == len(here.running.told) == 1  # the others have it all the same
+
+
+async def test_who_leaves_does_not_end_it(here):
+    here.running.go_on.clear()
+    leaving = asyncio.create_task(here.evicting.evict(evict(named("alice"))))
+    await eventually(lambda: here.spread_to)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    here.running.go_on.set()
+    await eventually(lambda: here.running.told)
+
+
+async def test_an_eviction_is_repeated_under_another_id(here, monkeypatch):
+    monkeypatch.setattr(evicting, "_TURN_S", 0.01)
+    here.repeats.after((0.02, 0.05), named("alice"))
+    await eventually(lambda: len(here.forgotten) == 2)
+    assert len({one.id for one in here.forgotten}) == 2
+    assert here.repeats._pending == 0
+
+
+async def test_many_that_fall_due_together_are_few_orders(here, monkeypatch):
+    monkeypatch.setattr(evicting, "_TURN_S", 0.2)
+    for number in range(1000):
+        here.repeats.after((0.01,), named(f"u{number}"))
+    await eventually(lambda: sum(len(one.marks or ()) for one in here.forgotten) == 1000)
+    assert len(here.forgotten) <= 10
+    assert all(len(one.marks or ()) <= 200 for one in here.forgotten)
+
+
+async def test_what_waits_is_bounded(here):
+    for number in range(25_000):
+        here.repeats.after((60,), named(f"u{number}"))
+    assert here.repeats._pending == 20_000
+
+
+async def test_what_waits_when_it_ends_is_evicted_then(here):
+    here.repeats.after((60, 90), named("alice", "bob"))
+    await here.repeats.close()
+    await here.evicting.close(1)
+    assert [one.marks for one in here.forgotten] == [{b"alice", b"bob"}]
+    assert len(here.running.told) == 1
+
+
+async def test_what_comes_sooner_does_not_wait_for_what_comes_later(here, monkeypatch):
+    monkeypatch.setattr(evicting, "_TURN_S", 0.02)
+    here.repeats.after((60,), named("later"))
+    await asyncio.sleep(0)
+    here.repeats.after((0.02,), named("sooner"))
+    await eventually(lambda: here.forgotten)
+    assert here.forgotten[0].marks == {b"sooner"}
+
+
+async def test_what_was_found_out_of_a_token_is_told_to_the_other_workers_where_no_fleet_tells_them(here):
+    here.evicting.tell_workers_of(Token("alice.1"))
+    await asyncio.sleep(0)
+    assert (here.spread_to, here.forgotten) == ([], [])
+    here.running.shared = None
+    here.failure = UnansweredError("no answer")  # which is said and changes nothing
+    here.evicting.tell_workers_of(Token("alice.1"))
+    await eventually(lambda: here.spread_to)
+    assert here.spread_to[0]["token"] == "alice.1"
+    assert here.forgotten == []  # who found it out knows better than nothing
