@@ -316,7 +316,7 @@ def _must_be_sound(allow: Allow, *, vouched: bool) -> None:
 HARNESSES: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
-        strict_json, target, host, headers, forwarded, bearer, facts, entry, pattern, framing, answer_head, retry_after, scanner,
-        request,
+        strict_json, target, host, headers, forwarded, bearer, facts, entry, pattern, framing, answer_head, retry_after,
+        scanner, request,
     )
 }  # fmt: skip

@@ -149,7 +149,7 @@ def forwarded(
 
 
 def played(*cases: Case) -> pytest.MarkDecorator:
-    """Each case in its runs: all of them on both lanes for the main one of a class, two opposite ones for the others."""
+    """Each case in its runs: all, on both lanes, for the main one of a class; two opposite ones for the others."""
     parameters = [
         pytest.param(case, run, id=f"{case.name}-{run}", marks=marks)
         for number, case in enumerate(cases)
