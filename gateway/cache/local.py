@@ -21,7 +21,7 @@ _INACTIVE_SHARE = 10
 _RECLAIMED_PER_PUT = 2
 # How many of `max_entries` are kept ready to use: all of a small cache. One takes about ten times the memory of one
 # that is packed, and unpacking one takes about as long as the rest of deciding on a request.
-_IN_USE_SHARE = 16
+_IN_USE_SHARE = 32
 _IN_USE_MIN = 1024
 
 
@@ -159,29 +159,35 @@ def _gone_at_s(entry: Entry | Packed) -> float:
 
 
 class _Index:
-    """Keys by tag. Most people hold one token at a time: a set is made for the second, for memory's sake."""
+    """Keys by tag. Most tags are of one token: a set is made for the second, for memory's sake.
+
+    Sets are kept apart: the collector need not look through a dict, however large, that holds nothing but bytes.
+    """
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, bytes | set[bytes]] = {}
+        self._one: dict[bytes, bytes] = {}
+        self._several: dict[bytes, set[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._one) + len(self._several)
 
     def keys(self, tag: bytes) -> list[bytes]:
-        held = self._keys.get(tag, set())
-        return [held] if isinstance(held, bytes) else list(held)
+        one = self._one.get(tag)
+        return list(self._several.get(tag, ())) if one is None else [one]
 
     def add(self, key: bytes, tags: Iterable[bytes]) -> None:
         for tag in tags:
-            held = self._keys.get(tag)
-            if held is None:
-                self._keys[tag] = key
-            elif isinstance(held, bytes):
-                self._keys[tag] = {held, key}
-            else:
-                held.add(key)
+            if (several := self._several.get(tag)) is not None:
+                several.add(key)
+            elif (one := self._one.setdefault(tag, key)) != key:
+                del self._one[tag]
+                self._several[tag] = {one, key}
 
     def discard(self, key: bytes, tags: Iterable[bytes]) -> None:
         for tag in tags:
-            held = self._keys.get(tag)
-            if isinstance(held, set):
-                held.discard(key)
-            if held == key or not held:
-                self._keys.pop(tag, None)
+            if self._one.get(tag) == key:
+                del self._one[tag]
+            elif (several := self._several.get(tag)) is not None:
+                several.discard(key)
+                if not several:
+                    del self._several[tag]

@@ -54,6 +54,11 @@ class Scanner:
         self._spare_max = spare_bytes
         self._spare_bytes = 0
 
+    @property
+    def held_bytes(self) -> int:
+        """How long the head, or the line of a chunked body, is that is not whole yet."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> tuple[bytes, bool]:
         """What of these bytes is for the parser, and whether all were sound; after a `False` nothing may be fed.
 

@@ -119,6 +119,11 @@ class Connection(web.RequestHandler):
         if self._force_close or self._is_spoiled:
             return  # the last answer has been given, or will be
         data, is_sound = self._scanner.feed(data)
+        if self._expects_head and data:
+            self._measure_head(data)
+            if self._scanner.held_bytes == self._head_bytes > self._limits.max_header_bytes * _PARSER_SLACK:
+                self._refuse(self._too_large())  # before the parser makes copies of it for its error
+                return
         self._parse(data)
         if not is_sound:
             self._is_spoiled = True
@@ -126,9 +131,7 @@ class Connection(web.RequestHandler):
             self._parse(_JUNK)
 
     def _parse(self, data: bytes) -> None:
-        if self._expects_head and data:
-            self._measure_head(data)
-        elif self._body is not None and self._body.is_eof() and not self._upgraded:
+        if not self._expects_head and self._body is not None and self._body.is_eof() and not self._upgraded:
             self._came_ahead(len(data))
         before = self._request_count
         super().data_received(data)
@@ -238,7 +241,9 @@ class Connection(web.RequestHandler):
         self._drop_deadline()
         self.transport.write(wire)
         self._force_close = True  # from now on what comes is read and dropped
-        self._parser = None  # with all that it holds of an unfinished head
+        # With all that they hold of an unfinished head, for as long as the client takes to go.
+        self._parser = None
+        self._scanner = Scanner(0)
         if self._waiter is not None:
             self._waiter.cancel()
         if self.transport.can_write_eof():

@@ -135,7 +135,7 @@ def breakdown(cache: LocalCache) -> dict[str, int]:
     space, seen = cache._active, set[int]()
     return {
         "keys and their order": size_of(space._packed, seen, 0) + sum(size_of(key, seen) for key in space._packed),
-        "keys by sub": size_of(space._tagged._keys, seen),
+        "keys by tag": size_of(space._tagged, seen),
         "packed": sum(size_of(packed.text, seen) for packed in space._packed.values()),
         "dictionaries to pack with": sum(size_of(packed.dictionary, seen) for packed in space._packed.values()),
         "times and tags of the packed": size_of(list(space._packed.values()), seen),

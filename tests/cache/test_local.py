@@ -112,8 +112,8 @@ def test_a_small_cache_packs_nothing() -> None:
     assert not cache._active._packed
 
 
-def test_of_a_large_cache_a_sixteenth_is_ready_to_use() -> None:
-    assert LocalCache(100_000)._active._max_in_use == 6_250
+def test_of_a_large_cache_one_in_thirty_two_is_ready_to_use() -> None:
+    assert LocalCache(100_000)._active._max_in_use == 3_125
 
 
 def test_what_was_packed_is_found_as_it_was_and_is_in_use_again() -> None:
@@ -158,7 +158,7 @@ def test_a_purge_reaches_what_is_packed() -> None:
     assert cache.get(key(0), 1) is not None
     assert cache.purge(purge_everything(), 1) == 5
     assert len(cache) == 0
-    assert not cache._active._tagged._keys
+    assert not cache._active._tagged
 
 
 STEPS = st.lists(st.tuples(st.sampled_from(["get", "put", "drop"]), st.integers(0, 9)), max_size=60)
@@ -195,7 +195,7 @@ def test_a_purge_finds_all_and_only_what_is_tagged(steps: list[tuple[int, tuple[
             expected[number] = tags
     assert cache.purge(purge_of([b"x"]), 0) == sum(b"x" in tags for tags in expected.values())
     assert cache.purge(purge_everything(), 0) == sum(b"x" not in tags for tags in expected.values())
-    assert not cache._active._tagged._keys
+    assert not cache._active._tagged
 
 
 def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None:

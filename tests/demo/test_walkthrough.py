@@ -29,8 +29,10 @@ BREAKING = {
         settings.TTL_S = 0
     """,
     6: """
-        from gateway import policy
-        policy._judge_scopes = lambda policy, scopes: None
+        from dataclasses import replace
+        from gateway import gate
+        compiled = gate.compile_policy
+        gate.compile_policy = lambda auth: replace(compiled(auth), scopes=frozenset())
     """,
     7: """
         from gateway.demo.tokens import Tokens

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.backend import CLOSE, HANG, RAW, RESET, Drip, Pause, Script, SeenRequest, Step, Wait, chunked, ok, script
+from support.lanes import FAST, lanes
 from support.running_gateway import eventually
 from support.transcript import ALL_RUNS, Run, Seen, Stage, echo_marker, head
 from support.wire import BrokenOffError, Client, request
@@ -21,7 +22,7 @@ POISON = b"POISON"
 OTHER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Poison: POISON\r\n\r\nPOISON"  # an answer to nobody
 ASK = head(b"GET /any/hurt")
 PLAIN = Run(has_token=False, is_split=False, is_second=False)
-TWO_RUNS = (PLAIN, Run(has_token=True, is_split=True, is_second=True))
+TWO_RUNS = (pytest.param(PLAIN, marks=lanes(FAST)), Run(has_token=True, is_split=True, is_second=True))
 HASTE_S = 0.5
 HEAD_MAX_BYTES = 64 * 2**10
 
@@ -44,6 +45,12 @@ def routes(backend: Any) -> list[dict[str, Any]]:
         {"name": name, "match": {"path": f"/{name}/**"}, "backend": backend.url, "auth": "none", **keys}
         for name, keys in more.items()
     ]
+
+
+@pytest.fixture(scope="module")
+def stage(gateway, backend, provider, lane):
+    """A run in pieces is about the answer here: in the fast lane, the request comes whole all the same."""
+    return Stage(gateway, backend, provider, sends_whole=lane == FAST)
 
 
 @pytest.fixture

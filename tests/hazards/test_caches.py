@@ -18,7 +18,7 @@ from redis import Redis
 from support.backend import Backend
 from support.echoing import IDENTITY, USER_HEADER, is_refused, marked, passes, reached, said, vouched_backend
 from support.fault_proxy import CLEAR, GARBLED, HALF_CLOSING, RESETTING, SILENT, FaultProxy, Weather
-from support.lanes import lane_keys
+from support.lanes import FAST, lane_keys, lanes
 from support.redis_server import RedisServer, running
 from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Call, Reply, ScriptedProvider
@@ -246,6 +246,7 @@ def _by_client(call: Call) -> dict[str, Any]:
 # Nothing outlives `exp`.
 
 
+@lanes(FAST)
 async def test_nothing_outlives_exp_in_any_tier(pair, provider, backend):
     first, second = pair
     exp = time.time() + 2.5
@@ -258,6 +259,7 @@ async def test_nothing_outlives_exp_in_any_tier(pair, provider, backend):
         await is_refused(gateway, "alice", 401, "invalid_token", backend=backend)
 
 
+@lanes(FAST)
 @pytest.mark.parametrize("ahead_s", [-300.0, 300.0])
 async def test_nothing_outlives_exp_with_clocks_five_minutes_apart(
     start, road, provider, backend, monkeypatch, ahead_s
@@ -432,6 +434,7 @@ ROADS = {
 BRIEF_S = 0.1
 
 
+@lanes(FAST)
 @pytest.mark.parametrize("ways", ["to_server", "to_client", "both"])
 @pytest.mark.parametrize("road_is", ROADS)
 async def test_a_redis_that_cannot_be_talked_to_costs_its_time_out_now_and_then(
@@ -536,6 +539,7 @@ async def test_a_redis_that_is_emptied_costs_one_call(pair, provider, backend, r
 # Junk.
 
 
+@lanes(FAST)
 async def test_junk_pushes_out_no_good_token(start, provider, backend):
     gateway = await start(max_entries=20)
     good = [f"user{number}" for number in range(20)]
@@ -556,6 +560,7 @@ def backend_users(backend: Backend) -> set[str]:
     return {user for request in backend.requests for user in request.values(USER_HEADER)}
 
 
+@lanes(FAST)
 async def test_junk_is_bounded_at_the_provider_and_asked_about_once(start, road, provider, backend):
     settings = {"p": provider_settings(provider, issuer=ISSUER, max_concurrency=4, timeout="10s")}
     fleet = [await start(road, providers=settings) for _ in range(2)]

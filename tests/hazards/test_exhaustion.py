@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 from support.backend import Backend, SeenRequest, Wait, ok, script
 from support.keycloak import free_ports
+from support.lanes import FAST, lane_keys, lanes
 from support.processes import ServedGateway, footprint
 from support.running_gateway import ADMIN_TOKEN, eventually
 from support.scripted_provider import ScriptedProvider
@@ -103,8 +104,9 @@ def document(backend: Backend, provider: ScriptedProvider, **server: object) -> 
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(backend, provider, tmp_path_factory) -> AsyncIterator[ServedGateway]:
-    served = ServedGateway("exhaustion", tmp_path_factory.mktemp("exhaustion"), document(backend, provider))
+async def gateway(backend, provider, tmp_path_factory, lane) -> AsyncIterator[ServedGateway]:
+    settings = document(backend, provider, **lane_keys(lane))
+    served = ServedGateway(lane, tmp_path_factory.mktemp("exhaustion"), settings)
     await served.start()
     for _ in range(50):
         await one_more(served)  # what it takes once, for good, has been taken
@@ -161,6 +163,7 @@ async def ended(client: Client) -> bytes:
 
 
 class TestSlowClients:
+    @lanes(FAST)
     @pytest.mark.parametrize("is_second", [False, True])
     @pytest.mark.parametrize(
         "begun", [b"GET /", b"GET /open/x HTTP/1.1\r\n", b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: "]
@@ -197,6 +200,7 @@ class TestSlowClients:
             assert await asyncio.gather(ended(silent), ended(idle)) == [b"", b""]
         assert IDLE_TIMEOUT_S * 0.8 < time.monotonic() - started < IDLE_TIMEOUT_S + PATIENCE_S / 4
 
+    @lanes(FAST)
     async def test_a_body_that_stops_coming_is_ended_and_its_backend_let_go(self, gateway, backend):
         async with await Client.of(gateway.address) as client:
             await client.send(request("POST", "/open/x", "Content-Length: 100") + b"begun")
@@ -205,6 +209,7 @@ class TestSlowClients:
         await eventually(lambda: backend.requests[-1].connection.ended is not None)
         await one_more(gateway)
 
+    @lanes(FAST)
     async def test_a_body_that_drips_takes_no_one_elses_time(self, gateway, backend):
         async with AsyncExitStack() as stack:
             slow = [await stack.enter_async_context(await Client.of(gateway.address)) for _ in range(50)]
@@ -363,7 +368,7 @@ class TestLargeHeads:
             ("one long name", b"GET /open/x HTTP/1.1\r\nHost: a\r\n" + b"X" * 2 * MIB, 431),
             ("a long target", b"GET /" + b"a" * 2 * MIB, 414),
             ("a long query", b"GET /?" + b"%41&" * (MIB // 2), 414),
-            ("a long method", b"G" * 2 * MIB, 400),
+            ("a long method", b"G" * 2 * MIB, None),
             ("blank lines", b"\r\n" * MIB, 400),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
@@ -373,11 +378,11 @@ class TestLargeHeads:
 
         async def attack() -> None:
             async with AsyncExitStack() as stack:
-                for _ in range(10):
+                for _ in range(20):
                     client = await stack.enter_async_context(await Client.of(gateway.address))
                     sending = asyncio.create_task(self.send_all(client, wire))
                     got = await ended(client)
-                    assert got.startswith(b"HTTP/1.1 %d " % status), got[:100]
+                    assert int(got[9:12]) in ({status} if status else {400, 414}), got[:100]
                     sending.cancel()
                     await asyncio.gather(sending, return_exceptions=True)
 
@@ -435,6 +440,7 @@ class TestWork:
             await ask(gateway, wire)
         return (cpu_s(gateway) - before) / count
 
+    @lanes(FAST)
     async def test_a_million_chunks_of_one_byte_pass_in_bounded_memory(self, gateway, backend):
         before = len(backend.requests)
 
@@ -517,6 +523,7 @@ class TestWork:
         assert memory_bytes(gateway) - before < 16 * MIB
         await one_more(gateway)
 
+    @lanes(FAST)
     async def test_connections_that_come_and_go_leave_nothing(self, gateway):
         async def storm(count: int) -> None:
             for number in range(count):

@@ -15,7 +15,7 @@ import pytest
 from support.backend import Backend
 from support.broken_answers import SLOW, Fault
 from support.echoing import IDENTITY, is_refused, marked, passes, reached, said, vouched_backend
-from support.lanes import lane_keys
+from support.lanes import FAST, lane_keys, lanes
 from support.running_gateway import CLIENT_SECRET, RunningGateway, configuration, gateways, provider_settings
 from support.scripted_provider import Raw, Reply, ScriptedProvider
 from support.wire import request
@@ -165,6 +165,7 @@ async def test_a_yes_under_any_status_but_200_is_503_uncached_and_counted(gatewa
     await is_unclear(gateway, provider, backend)
 
 
+@lanes(FAST)
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
 async def test_a_provider_that_breaks_off_drips_or_never_ends_is_503_within_the_deadline(
     gateway, provider, backend, fault
@@ -209,6 +210,7 @@ async def test_all_who_wait_for_an_unclear_answer_are_told_so(gateway, provider,
     assert backend.requests == []
 
 
+@lanes(FAST)
 async def test_an_unclear_token_does_not_hold_up_the_others(gateway, provider, backend):
     provider.answers["eve"] = lambda _: Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{")
     waiting = asyncio.create_task(gateway.get(marked(), token="eve"))

@@ -118,7 +118,8 @@ class RunningGateway:
 
     @property
     def _serving(self) -> dict[str, Any]:
-        return next(line for line in self.lines.all if line["event"] == "serving")
+        # It is among the first, and there may be thousands.
+        return next(line for raw in self.lines.raw if (line := json.loads(raw))["event"] == "serving")
 
     async def reload(self, text: str | None = None) -> bool:
         if text is not None:

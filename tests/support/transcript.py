@@ -311,6 +311,7 @@ class Stage:
     backend: Backend
     provider: ScriptedProvider
     claims: dict[str, Any] = field(default_factory=dict)  # of every token besides `active`, `sub` and `exp`
+    sends_whole: bool = False  # also where a run says otherwise
 
     async def play(self, case: Case, run: Run) -> Seen:
         """Send it, and hold what was seen against what was to be."""
@@ -348,7 +349,7 @@ class Stage:
                 await self._own_answer(line, f"lead-{number}")
                 before = before.plus(requests=1)
             start = len(line.received)
-            await line.send(wire, piece_bytes if run.is_split else None)
+            await line.send(wire, piece_bytes if run.is_split and not self.sends_whole else None)
             answers, rest = await line.answers(start, methods, until_ended=until_closed)
             closed = line.ended is not None
             if not closed and not rest:
