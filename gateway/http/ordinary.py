@@ -32,6 +32,7 @@ _ODD_NAMES = frozenset(
         "keep-alive",
         "origin",
         "proxy-connection",
+        "sec-websocket-key1",
         "trailer",
         "transfer-encoding",
         "upgrade",
@@ -57,6 +58,20 @@ _COMMON_NAMES = frozenset(
         "sec-fetch-mode",
         "sec-fetch-site",
         "te",
+        "user-agent",
+    }
+)
+# Of each of these there is one at most (RFC 9110 §5.3), and of Host one; aiohttp's parser refuses more.
+_SINGLE_NAMES = frozenset(
+    {
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-type",
+        "etag",
+        "host",
+        "max-forwards",
+        "server",
         "user-agent",
     }
 )
@@ -133,10 +148,12 @@ def _read_block(block: bytes) -> Block | None:
                 return None
             is_common = is_common and line in _LINES
         pairs.append(pair)
-    lengths = [value for name, value in pairs if name.lower() == "content-length"]
-    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
+    pairs_once = [(lower, value) for name, value in pairs if (lower := name.lower()) in _SINGLE_NAMES]
+    once = dict(pairs_once)
+    length = once.get("content-length")
+    if len(once) < len(pairs_once) or "host" not in once or (length is not None and not _LENGTH.fullmatch(length)):
         return None
-    body_bytes = int(lengths[0]) if lengths else None
+    body_bytes = None if length is None else int(length)
     if body_bytes is not None and body_bytes > BODY_MAX_BYTES:
         return None
     read = Block(pairs, token_at, body_bytes)

@@ -9,7 +9,7 @@ from support.backend import Backend
 from support.keycloak import ADMIN as ADMINISTRATOR
 from support.processes import ServedGateway
 from support.redis_server import free_port
-from support.running_gateway import ADMIN_TOKEN
+from support.running_gateway import ADMIN_TOKEN, eventually
 from support.wire import Client, request
 from support.workers import client_of_each
 
@@ -134,6 +134,7 @@ async def test_who_logs_out_is_refused_and_nobody_else(app, gate, workers, http,
     await log_out(http, keycloak, alice)
     await until_refused(workers, alice)
     assert await statuses(workers, bob) == [200, 200]
+    await eventually(lambda: bool(gate.events("security_event")))  # lines are written in batches
     [told] = gate.events("security_event")[:1]
     assert (told["provider"], told["events"], told["outcome"]) == ("keycloak", "logout", "evicted")
 

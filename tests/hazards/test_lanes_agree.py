@@ -1,0 +1,231 @@
+"""One set of rules: whatever is sent, and whatever the backend answers, both lanes say and do the same, byte for byte.
+
+Each conversation is held with two gateways of one configuration, of which one has no fast lane. What differs by its
+nature is left out: ids that the gateway makes up, the time, and how long things took.
+
+`LANES_SEED=… pytest tests/hazards/test_lanes_agree.py` repeats what a failure names.
+"""
+
+import asyncio
+import json
+import os
+import random
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from support.backend import Backend, Script, SeenRequest
+from support.generated import Conversation, Generator
+from support.lanes import FAST, GENERAL, LANES, lane_keys
+from support.running_gateway import RunningGateway, configuration, provider_settings
+from support.scripted_provider import Call, Reply, ScriptedProvider
+from support.transcript import SOON_S, Line, echo_marker
+
+from gateway.server.client import ClientConnection
+from gateway.server.fast_lane import FastLane
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+in_module = {"scope": "module", "loop_scope": "module"}
+
+CONVERSATIONS = 400
+SETTINGS: dict[str, dict[str, Any]] = {
+    "trusts nobody": {"max_body": "4KiB", "max_header_bytes": "4KiB"},
+    "trusts its peer": {"trusted_proxies": ["127.0.0.0/8"], "max_headers": 12},
+}
+PROBE = b"GET /open/probe HTTP/1.1\r\nHost: gw.example\r\nX-Marker: %b\r\n\r\n"
+_MADE_UP = re.compile(rb"\b[0-9a-f]{32}\b")
+_NOW = re.compile(rb"(?m)^Date: \w{3}, \d\d \w{3} 20[2-9]\d \d\d:\d\d:\d\d GMT\r$")
+_RUN = re.compile(r"(%41|\w)\1{30,}")
+# What a log line says of how it went, and not of what was done.
+_OF_THE_MOMENT = {"time", "duration_ms", "backend_ms", "request_id", "worker", "pid"}
+
+
+@pytest.fixture(scope="module")
+def routes(backend: Backend) -> list[dict[str, Any]]:
+    """Of each kind that a request can meet; what goes to the last one is not for the fast lane."""
+    more: dict[str, dict[str, Any]] = {
+        "any": {"auth": "optional"},
+        "open": {"auth": "none"},
+        "api": {},
+        "scoped": {"auth": {"scopes": ["write"]}},
+        "strip": {"auth": "optional", "strip_prefix": "/strip"},
+        "moved": {"auth": "none", "rewrite": "/else/{**}"},
+        "kept": {
+            "auth": "optional",
+            "authorization": "keep",
+            "preserve_host": True,
+            "request_headers": {"set": {"X-Kept": "ours"}, "remove": ["X-Dropped"]},
+            "response_headers": {"set": {"X-Kept": "ours"}, "remove": ["X-Drop", "Server"]},
+        },
+        "small": {"auth": "none", "max_body": "16B"},
+        "gets": {"auth": "none", "match": {"path": "/gets/**", "methods": ["GET"]}},
+        "slash": {"auth": "none", "allow_encoded_slash": True},
+        "shared": {"auth": "optional", "cors": {"allow_origins": ["https://a.example"]}},
+    }
+    identity = {"headers": {"X-User-Id": "sub", "X-Roles": "roles"}}
+    return [
+        {"name": name, "match": {"path": f"/{name}/**"}, "backend": backend.url, "identity": identity, **keys}
+        for name, keys in more.items()
+    ]
+
+
+@pytest_asyncio.fixture(**in_module)
+async def told(provider: ScriptedProvider) -> ScriptedProvider:
+    """The provider, which tells by a token's beginning what to say of it."""
+
+    def answer(call: Call) -> Any:
+        match (call.token or "").partition("-")[0]:
+            case "good":
+                return {"active": True, "sub": f"owner of {call.token}", "roles": ["a", "b"], "scope": "write"}
+            case "unclear":
+                return Reply(500, {})
+            case _:
+                return {"active": False}
+
+    provider.default = answer
+    return provider
+
+
+@dataclass
+class Pair:
+    """A gateway for each lane. `taken` counts what the fast lane took."""
+
+    gateways: dict[str, RunningGateway] = field(default_factory=dict)
+    taken: int = 0
+
+
+@dataclass
+class Pair:
+    """A gateway for each lane, between the same backend and the same provider. `taken`: by the fast lane."""
+
+    backend: Backend
+    provider: ScriptedProvider
+    gateways: dict[str, RunningGateway] = field(default_factory=dict)
+    taken: int = 0
+
+
+@dataclass
+class Held:
+    """What a conversation came to. `taken` is how much of it took the fast lane."""
+
+    received: bytes
+    is_closed: bool
+    requests: list[tuple[bytes, bytes, bytes, bool]]
+    asked: list[str | None]
+    records: list[dict[str, Any]]
+    taken: int = field(compare=False)
+
+
+@pytest_asyncio.fixture(params=SETTINGS, **in_module)
+async def pair(request, backend, told, routes) -> AsyncIterator[Pair]:
+    pair, take = Pair(backend, told), FastLane.take
+
+    def counted(fast_lane: FastLane, client: ClientConnection, data: bytes) -> bool:
+        is_taken = take(fast_lane, client, data)
+        pair.taken += is_taken
+        return is_taken
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FastLane, "take", counted)
+        for lane in LANES:
+            server = {"header_timeout": "5s", **SETTINGS[request.param], **lane_keys(lane)}
+            providers = {"p": provider_settings(told, breaker=None)}  # whose state is a matter of time
+            text = configuration(providers=providers, routes=routes, server=server)
+            pair.gateways[lane] = RunningGateway(text)
+            await pair.gateways[lane].start()
+        yield pair
+        for gateway in pair.gateways.values():
+            await gateway.stop()
+            assert gateway.lines.errors == []
+
+
+async def hold(pair: Pair, lane: str, conversation: Conversation, number: int) -> Held:
+    gateway, backend, answers = pair.gateways[lane], pair.backend, deque(conversation.answers)
+
+    def answer(seen: SeenRequest) -> Script:
+        return echo_marker(seen) if seen.target == "/open/probe" or not answers else answers.popleft()
+
+    backend.default = answer
+    requests, calls, lines = len(backend.requests), len(pair.provider.calls), len(gateway.lines.raw)
+    taken = pair.taken
+    line = await Line.to(gateway.address)
+    try:
+        for sent in conversation.sends:
+            start = len(line.received)
+            await line.send(sent.wire, len(sent.wire) // sent.pieces + 1)
+            await line.answers(start, sent.methods, until_ended=False)
+        taken = pair.taken - taken
+        await probe(line, b"own-%d" % number)
+        is_closed = line.ended is not None
+    finally:
+        line.close()
+    other = await Line.to(gateway.address)
+    try:
+        assert await probe(other, b"other-%d" % number)
+    finally:
+        other.close()
+    await soon(lambda: gateway.lines.raw[-1].count(b"/open/probe") == 1)
+    seen = backend.requests[requests:]
+    await soon(lambda: all(one.whole or one.connection.ended for one in seen))
+    return Held(
+        plain(bytes(line.received)),
+        is_closed,
+        [(plain(one.head), one.body, one.trailers, one.whole) for one in seen],
+        [call.token for call in pair.provider.calls[calls:]],
+        [record(raw) for raw in gateway.lines.raw[lines:]],
+        taken,
+    )
+
+
+async def soon(condition: Callable[[], bool]) -> None:
+    """As `eventually`, for what comes within a turn or two and is waited for hundreds of times."""
+    async with asyncio.timeout(SOON_S):
+        while not condition():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0)
+
+
+async def probe(line: Line, marker: bytes) -> bool:
+    """Whether one more request is answered on the connection, which may end instead."""
+    await line.send(PROBE % marker)
+    await line.until(lambda: line.received.endswith(b"\r\n\r\n" + marker))
+    return line.ended is None
+
+
+def plain(wire: bytes) -> bytes:
+    return _NOW.sub(b"Date: <now>\r", _MADE_UP.sub(b"<made up>", wire))
+
+
+def record(raw: bytes) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(raw).items() if name not in _OF_THE_MOMENT}
+
+
+async def test_they_do_and_say_the_same(pair: Pair) -> None:
+    seed = int(os.environ.get("LANES_SEED", random.randrange(2**32)))
+    print(f"LANES_SEED={seed}")
+    generator = Generator(seed)
+    sent = ordinary = taken = answered = 0
+    for number in range(CONVERSATIONS):
+        conversation = generator.draw()
+        import time; T=time.monotonic()
+        try:
+            held = {lane: await hold(pair, lane, conversation, number) for lane in LANES}
+            assert held[FAST] == held[GENERAL]
+        except BaseException as error:
+            text = _RUN.sub(r"\1…\1", repr(conversation))
+            error.add_note(f"LANES_SEED={seed}, number {number}: {text}")
+            raise
+        if time.monotonic()-T > 0.2: print("SLOW", time.monotonic()-T, _RUN.sub(r"\1…\1", repr(conversation.sends)), {k: v.received for k,v in held.items()})
+        assert held[GENERAL].taken == 0
+        sent += len(conversation.sends)
+        ordinary += sum(one.is_ordinary for one in conversation.sends)
+        taken += held[FAST].taken
+        answered += sum(one["status"] == 200 for one in held[FAST].records) - 1  # but for the probe
+    # Else this proves nothing: most went the short way, a good many did not, and many came to a good end.
+    print(f"{sent=} {ordinary=} {taken=} {answered=}")
+    assert 0.4 * sent < ordinary < 0.9 * sent
+    assert 0.8 * ordinary < taken <= ordinary
+    assert answered > 0.3 * sent
