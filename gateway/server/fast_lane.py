@@ -174,7 +174,7 @@ class _Exchange:
 
     def _may_be_sent_again(self, error: BackendError) -> bool:
         """As in the general lane, a body goes out once."""
-        return isinstance(error, BackendUnreachableError) and (self._relay is None or self._ordinary.body is None)
+        return isinstance(error, BackendUnreachableError) and (self._relay is None or not self._ordinary.body)
 
     def _refuse(self, refusal: Refusal) -> None:
         exchange = self._turn.exchange

@@ -125,6 +125,12 @@ class TestRetries:
         refused(await gateway.ask(request("PUT", "/open/x", body=b"abc")), 502, "bad_gateway")
         assert len(backend.requests) == 1
 
+    async def test_a_body_of_no_bytes_is_none(self, serve, backend):
+        backend.default = script(RESET)
+        gateway = await serve(retries=2)
+        refused(await gateway.ask(request("PUT", "/open/x", body=b"")), 502, "bad_gateway")
+        assert len(backend.requests) == 3
+
     async def test_a_body_that_was_not_begun_is_kept_for_the_next_try(self, serve, backend):
         gone = Backend()
         await gone.start()
