@@ -1,0 +1,274 @@
+"""What is taken is taken as every other parser would; what could be read in two ways is left to the longer way."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_parser import HttpRequestParser
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from support.generated import Generator
+
+from gateway.http import ordinary
+from gateway.http.ordinary import BODY_MAX_BYTES, read_ordinary
+from gateway.http.scanner import Scanner
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
+NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
+HOST = ("Host", "a")
+
+
+def get(*lines: bytes) -> bytes:
+    return GET + b"".join(line + b"\r\n" for line in lines) + b"\r\n"
+
+
+def post(body: bytes, *lines: bytes) -> bytes:
+    return POST + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
+
+
+ORDINARY = {
+    "a GET": (get(), ("GET", "/x", [HOST], None)),
+    "a HEAD": (b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", ("HEAD", "/x", [HOST], None)),
+    "a DELETE with a query": (b"DELETE /?a=%20 HTTP/1.1\r\nHost: a\r\n\r\n", ("DELETE", "/?a=%20", [HOST], None)),
+    "a body": (post(b"hello", b"Content-Length: 5"), ("POST", "/x", [HOST, ("Content-Length", "5")], b"hello")),
+    "an empty body": (post(b"", b"content-length: 0"), ("POST", "/x", [HOST, ("content-length", "0")], b"")),
+    "a body on GET": (get(b"Content-Length: 1") + b"\0", ("GET", "/x", [HOST, ("Content-Length", "1")], b"\0")),
+    "the longest body": (
+        post(b"b" * BODY_MAX_BYTES, b"Content-Length: %d" % BODY_MAX_BYTES),
+        ("POST", "/x", [HOST, ("Content-Length", str(BODY_MAX_BYTES))], b"b" * BODY_MAX_BYTES),
+    ),
+    "a body that looks like a head": (
+        post(NEXT, b"Content-Length: %d" % len(NEXT)),
+        ("POST", "/x", [HOST, ("Content-Length", str(len(NEXT)))], NEXT),
+    ),
+    "a token": (
+        get(b"Authorization: Bearer a.b-c=="),
+        ("GET", "/x", [HOST, ("Authorization", "Bearer a.b-c==")], None),
+    ),
+    "another scheme": (get(b"Authorization: Basic x"), ("GET", "/x", [HOST, ("Authorization", "Basic x")], None)),
+    "blanks around a value": (get(b"X-A: \t b c\t "), ("GET", "/x", [HOST, ("X-A", "b c")], None)),
+    "no value": (get(b"X-A:", b"X-B: "), ("GET", "/x", [HOST, ("X-A", ""), ("X-B", "")], None)),
+    "bytes": (get(b"X-A: \xe9\xff\xc3\xa9"), ("GET", "/x", [HOST, ("X-A", "\udce9\udcff\xe9")], None)),
+    "a name of signs": (get(b"!#$%&'*+-.^_`|~0aZ: b"), ("GET", "/x", [HOST, ("!#$%&'*+-.^_`|~0aZ", "b")], None)),
+    "keep-alive": (get(b"Connection: Keep-Alive"), ("GET", "/x", [HOST, ("Connection", "Keep-Alive")], None)),
+    "the same twice": (get(b"Cookie: a", b"Cookie: a"), ("GET", "/x", [HOST, ("Cookie", "a"), ("Cookie", "a")], None)),
+    "what only looks like framing": (
+        get(b"Content_Length: 9", b"Transfer_Encoding: chunked"),
+        ("GET", "/x", [HOST, ("Content_Length", "9"), ("Transfer_Encoding", "chunked")], None),
+    ),
+    "a forged identity": (get(b"X-User-Id: root"), ("GET", "/x", [HOST, ("X-User-Id", "root")], None)),
+    # Whether the path is a good one is for the pipeline to say, which both lanes ask.
+    "a path with dots": (b"GET /../%2e/x HTTP/1.1\r\nHost: a\r\n\r\n", ("GET", "/../%2e/x", [HOST], None)),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_a_plain_request_is_taken_as_it_came(name: str) -> None:
+    wire, expected = ORDINARY[name]
+    for _ in range(2):  # and again from memory
+        taken = read_ordinary(wire)
+        assert taken is not None
+        assert (taken.method, taken.target, list(taken.fields), taken.body) == expected
+
+
+NOT_ORDINARY = {
+    "nothing": b"",
+    "a part of a head": GET,
+    "all but the last byte": get()[:-1],
+    "two requests": get() + NEXT,
+    "a byte behind": get() + b"\0",
+    "a line end behind": get() + b"\r\n",
+    "a line end before": b"\r\n" + get(),
+    "a body that is too short": post(b"hell", b"Content-Length: 5"),
+    "a body that is too long": post(b"hello!", b"Content-Length: 5"),
+    "a body without length": post(b"hello"),
+    "a body beyond the bound": post(b"b" * (BODY_MAX_BYTES + 1), b"Content-Length: %d" % (BODY_MAX_BYTES + 1)),
+    **{
+        f"the method {method!r}": method + get()[3:]
+        for method in (b"OPTIONS", b"CONNECT", b"TRACE", b"PRI", b"get", b"PROPFIND", b"", b" GET", b"GE T", b"G\xcbT")
+    },
+    **{
+        f"the target {target!r}": get().replace(b" /x ", b" " + target + b" ", 1)
+        for target in (b"*", b"x", b"http://a/x", b"a:80", b"//a\x7f", b"/\xe9", b"/a b", b"/a\tb", b"/a\0", b"")
+    },
+    **{
+        f"the version {version!r}": get().replace(b"HTTP/1.1", version, 1)
+        for version in (b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10")
+    },
+    "two blanks": get().replace(b" /x", b"  /x", 1),
+    "a tab for a blank": get().replace(b" /x", b"\t/x", 1),
+    "lines that end in LF": get().replace(b"\r\n", b"\n"),
+    "a head that ends in LF": GET + b"\n",
+    "no host": b"GET /x HTTP/1.1\r\n\r\n",
+    "no host but a field": b"GET /x HTTP/1.1\r\nX-A: b\r\n\r\n",
+    **{
+        f"the line {line!r}": get(line)
+        for line in (
+            b"X-A : b", b"X-A\t: b", b" X-A: b", b"\tX-A: b", b": b", b"X-A", b"X A: b", b"X\xe9: b", b"X\0: b",
+            b"(x): b", b"X-A: b\0", b"X-A: b\x0b", b"X-A: b\x7f", b"X-A: b\rc", b"X-A: b\nX-B: c", b"X-A: b\r\n folded",
+            b"X-A: b\r",
+        )
+    },
+    **{
+        f"a length of {value!r}": post(b"hello", b"Content-Length: " + value)
+        for value in (
+            b"+5", b"-5", b"5,5", b"5, 5", b"0x5", b"5_", b"5 5", b"", b"\xd9\xa5", b"5.0", b"5;", b"1" * 19, b"\x0b5"
+        )
+    },
+    "two equal lengths": post(b"hello", b"Content-Length: 5", b"Content-Length: 5"),
+    "two lengths": post(b"hello", b"Content-Length: 5", b"content-length: 6"),
+    "a blank before the colon of a length": post(b"hello", b"Content-Length : 5"),
+    "two hosts": get(b"Host: b"),
+    "two equal hosts": get(b"host: a"),
+    "two of what comes once": get(b"User-Agent: a", b"user-agent: a"),
+    **{
+        f"the field {line!r}": get(line)
+        for line in (
+            b"Transfer-Encoding: chunked", b"transfer-encoding: identity", b"Expect: 100-continue", b"Expect:",
+            b"Upgrade: websocket", b"upgrade: h2c", b"HTTP2-Settings: x", b"Trailer: X-T", b"Keep-Alive: timeout=5",
+            b"Proxy-Connection: keep-alive", b"Origin: https://a.example", b"Access-Control-Request-Method: GET",
+            b"Access-Control-Request-Headers: x", b"Connection: close", b"Connection: upgrade",
+            b"Connection: X-User-Id", b"Connection: keep-alive, X-User-Id", b"Connection:", b"connection: ,keep-alive",
+            b"Sec-WebSocket-Key1: x",
+        )
+    },
+    "a length with an encoding": post(b"0\r\n\r\n", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+    **{
+        f"the token {token!r}": get(b"Authorization: Bearer " + token)
+        for token in (b"", b" ", b"=", b"a b", b"a,b", b"a=b", b"a\xe9", b"a\t", b"a\r", b"a\0", b'"a"')
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_ORDINARY)
+def test_what_is_not_plainly_one_is_left(name: str) -> None:
+    assert read_ordinary(NOT_ORDINARY[name]) is None
+    assert read_ordinary(get()) is not None
+    assert read_ordinary(NOT_ORDINARY[name]) is None  # whatever was remembered meanwhile
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_no_part_of_one_is_taken_nor_more_than_one(name: str) -> None:
+    wire = ORDINARY[name][0][:2000]
+    assert all(read_ordinary(wire[:end]) is None for end in range(len(wire) - 1))
+    assert read_ordinary(ORDINARY[name][0] + b"\r\n") is None
+
+
+# What is remembered.
+
+
+@pytest.fixture
+def memory() -> Iterator[list[dict]]:
+    """Empty at first."""
+    memories = [ordinary._BLOCKS, ordinary._LINES, ordinary._NAMES]
+    for one in memories:
+        one.clear()
+    return memories
+
+
+def test_the_token_of_one_request_is_never_that_of_another(memory) -> None:
+    def token(value: bytes, *behind: bytes) -> list[tuple[str, str]]:
+        taken = read_ordinary(get(b"Accept: */*", b"Authorization: Bearer " + value, *behind))
+        assert taken is not None
+        return [pair for pair in taken.fields if pair[0] == "Authorization"]
+
+    for behind in ((), (b"Accept: b",), (b"Authorization: Bearer other",)):
+        more = [("Authorization", "Bearer other")] if behind and b"other" in behind[0] else []
+        for value in (b"one", b"two", b"one"):
+            assert token(value, *behind) == [("Authorization", f"Bearer {value.decode()}"), *more]
+    without = read_ordinary(get(b"Accept: */*"))
+    assert without is not None
+    assert list(without.fields) == [HOST, ("Accept", "*/*")]
+
+
+def test_what_one_request_says_of_its_body_is_not_said_of_another(memory) -> None:
+    five = post(b"hello", b"Content-Length: 5", b"Authorization: Bearer a")
+    assert read_ordinary(five) is not None
+    assert read_ordinary(five + b"!") is None
+    assert read_ordinary(five[:-1]) is None
+    six = read_ordinary(post(b"hello!", b"Content-Length: 6", b"Authorization: Bearer a"))
+    assert six is not None
+    assert six.body == b"hello!"
+
+
+def test_nothing_secret_is_remembered(memory) -> None:
+    secret = b"s3cr3t"
+    for line in (
+        b"Authorization: Bearer " + secret,
+        b"authorization: Bearer " + secret,
+        b"Authorization: Basic " + secret,
+        b"Cookie: a=" + secret,
+        b"X-Api-Key: " + secret,
+        b"Proxy-Authorization: " + secret,
+    ):
+        assert read_ordinary(get(line)) is not None
+        assert read_ordinary(get(line, b"Authorization: Bearer " + secret)) is not None
+    assert read_ordinary(get().replace(b"/x", b"/x?token=" + secret)) is not None
+    held = repr([(list(one), [getattr(value, "pairs", value) for value in one.values()]) for one in memory])
+    assert secret.decode() not in held
+    assert "Host" in held
+
+
+def test_what_is_remembered_is_bounded(memory) -> None:
+    for number in range(3000):
+        assert read_ordinary(get(b"User-Agent: %d" % number, b"X-%d: a" % number)) is not None
+        assert read_ordinary(get(b"User-Agent: %d" % number)) is not None
+    read_ordinary(get(b"User-Agent: " + b"a" * 5000))
+    read_ordinary(get(b"X-" + b"a" * 5000 + b": b"))
+    for one in memory:
+        assert 0 < len(one) <= 1024
+        assert max(len(key) for key in one) <= 1024
+
+
+# Other parsers.
+
+
+@pytest.fixture(scope="module")
+def parsed() -> Iterator[object]:
+    """What aiohttp's parser reads, with the limits of the general lane."""
+    loop = asyncio.new_event_loop()
+
+    def parse(wire: bytes) -> tuple[str, str, list[tuple[bytes, bytes]], bytes]:
+        parser = HttpRequestParser(
+            BaseProtocol(loop),
+            loop,
+            2**16,
+            max_line_size=2**17,
+            max_field_size=2**17,
+            max_headers=2**16,
+            auto_decompress=False,
+        )
+        [(message, payload)], is_upgraded, rest = parser.feed_data(wire)
+        assert not any((is_upgraded, rest, message.chunked, message.should_close))
+        assert message.version == (1, 1)
+        body = payload.read_nowait(-1) if hasattr(payload, "read_nowait") else b""
+        assert payload.is_eof()
+        return message.method, message.path, list(message.raw_headers), body
+
+    yield parse
+    loop.close()
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32), st.integers(0, 300), st.sampled_from([b""] * 3) | st.binary(max_size=3))
+def test_whatever_is_taken_is_sound_and_whole_to_the_scanner_and_the_same_to_the_other_parser(
+    parsed, seed, position, splice
+) -> None:
+    """`splice` is put anywhere, where there is one."""
+    for sent in Generator(seed).draw().sends:
+        wire = sent.wire[:position] + splice + sent.wire[position:]
+        taken = read_ordinary(wire)
+        assert not (splice == b"" and sent.pieces == 1 and sent.is_ordinary) or taken is not None
+        if taken is None:
+            continue
+        event("taken")
+        scanner = Scanner(2**16)
+        assert scanner.feed(wire) == (wire, True)
+        assert scanner.held_bytes == 0
+        assert scanner.feed(NEXT) == (NEXT, True)  # it stands where the next request begins
+        method, path, fields, body = parsed(wire)
+        assert (taken.method, taken.target) == (method, path)
+        raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in taken.fields]
+        assert (raw, taken.body or b"") == (fields, body)
