@@ -31,6 +31,7 @@ class Backends:
         self._loop = asyncio.get_running_loop()
         self._connections_max = connections_max
         self._pools: dict[_Place, Pool] = {}
+        self._empty: set[_Place] = set()  # the pools that were, at the last sweep
         self._addresses: dict[_Place, tuple[float, Sequence[AddrInfoType]]] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -42,11 +43,14 @@ class Backends:
         return pool
 
     def sweep(self, now_s: float) -> None:
+        before, self._empty = self._empty, set()
         for place, pool in list(self._pools.items()):
             pool.sweep(now_s)
-            if pool.is_empty:
+            if pool.is_empty and place in before:
                 del self._pools[place]
                 self._addresses.pop(place, None)
+            elif pool.is_empty:
+                self._empty.add(place)  # somebody may be about to ask it: its connections must be swept
 
     def close(self) -> None:
         for pool in self._pools.values():

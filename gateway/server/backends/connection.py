@@ -69,6 +69,7 @@ class BackendConnection(asyncio.Protocol):
         "_held",
         "_interim",
         "_is_sent",
+        "_is_tls",
         "_keeper",
         "_left",
         "_loop",
@@ -77,6 +78,7 @@ class BackendConnection(asyncio.Protocol):
         "_poll",
         "_read_timeout_s",
         "_sink",
+        "_spare_s",
         "_state",
         "_transport",
         "deadline_s",
@@ -99,7 +101,9 @@ class BackendConnection(asyncio.Protocol):
         self._may_switch = False
         self._has_answered = False  # whether a byte of an answer came: after that, nothing is sent a second time
         self._is_sent = True
+        self._is_tls = False
         self._read_timeout_s = inf
+        self._spare_s = inf  # of the deadline for a head, while nobody reads it
         self.deadline_s = inf
         self.idle_since_s = 0.0
         self.is_writable = True
@@ -145,11 +149,13 @@ class BackendConnection(asyncio.Protocol):
     def await_answer(self, timeout_s: float | None) -> None:
         """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
         if self._state is _HEAD:
+            self._spare_s = inf
             self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
 
     def pause(self) -> None:
         """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
         if self._state is not _OVER:
+            self._spare_s = self.deadline_s - self._loop.time()
             self.deadline_s = inf
             if not self._transport.is_closing():
                 self._transport.pause_reading()
@@ -171,14 +177,15 @@ class BackendConnection(asyncio.Protocol):
         self._over()
         self._transport.close()
 
-    def is_usable(self) -> bool:
+    def is_usable(self, *, is_new: bool = False) -> bool:
         """Whether an idle connection is still open and silent, looked at in the socket itself.
 
-        What waits there would be taken for the next answer, and on one that has ended a request would be lost.
+        What waits there would be taken for the next answer, and on one that has ended a request would be lost. With
+        TLS that says nothing of one that is new: a server sends tickets behind the handshake (RFC 8446 §4.6.1).
         """
         if self._state is not _IDLE or self._transport.is_closing():
             return False
-        return self._poll is None or not self._poll.poll(0)
+        return self._poll is None or (is_new and self._is_tls) or not self._poll.poll(0)
 
     def expired(self) -> None:
         """The deadline has passed."""
@@ -189,6 +196,7 @@ class BackendConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
         sock = transport.get_extra_info("socket")
         if sock is not None:
             self._poll = select.poll()
@@ -385,6 +393,8 @@ class BackendConnection(asyncio.Protocol):
     def _restart_clock(self) -> None:
         if self._state in _TIMED:
             self.deadline_s = self._loop.time() + self._read_timeout_s
+        elif self._state is _HEAD and self.deadline_s == inf:
+            self.deadline_s = self._loop.time() + self._spare_s
 
 
 _TIMED = frozenset({_LENGTH, _CHUNKS, _UNTIL_END})

@@ -66,7 +66,7 @@ class Pool:
                 connection = await self._open()
         except TimeoutError:
             raise BackendTimeoutError("no connection within connect_timeout") from None
-        if not connection.is_usable():
+        if not connection.is_usable(is_new=True):
             connection.abandon()
             # Another one would be no better: this backend closes at once, or speaks before it is asked.
             raise BackendUnreachableError("the backend ended or broke a connection that was new")
