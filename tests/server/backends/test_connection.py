@@ -1,4 +1,4 @@
-"""One exchange at a time on a connection to a backend: where an answer ends, what it is good for, and what breaks it."""
+"""One exchange at a time on a connection to a backend: where an answer ends, what may follow, and what breaks it."""
 
 import asyncio
 import socket
