@@ -21,7 +21,7 @@ from gateway.gate import Gate, GatedRoute
 from gateway.http.fields import Deciding, Fields, read_fields
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
-from gateway.http.headers import Pairs, lines_to_backend, request_to_backend, values_of
+from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend, values_of
 from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
@@ -111,18 +111,15 @@ class Allow:
         )
 
     @property
-    def lines(self) -> tuple[str, int]:
-        """The same as they go out, each with its end; and how many they are."""
+    def lines(self) -> Lines | None:
+        """The same as they go out, in parts; `None` where there is no such form."""
         request = self.case.request
         return lines_to_backend(
             request.headers,
             self.route.request_rules,
             self.case.caller,
             authority=self.target.authority,
-            request_id=self.case.request_id,
             version=request.version,
-            identity=self.identity.pairs,
-            identity_lines=self.identity.text,
         )
 
 
@@ -194,10 +191,8 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
     known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
         case = Case(known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer)
-        policy = needs.route.policy
-        captures = case.captures if policy.claims else _NO_CAPTURES
-        refusal = judge(policy, answer, gate.speakers[provider], captures, now)
-        return Refuse(case, refusal) if refusal else _forward(case, needs.route)
+        identity = admit(gate, needs.route, provider, answer, case.matched, now)
+        return Refuse(case, identity) if isinstance(identity, Refusal) else _forward(case, needs.route, identity)
     unclear = needs.unclear or (answer if isinstance(answer, Unclear) else None)
     if needs.others:
         question = replace(needs.question, provider=needs.others[0])
@@ -206,6 +201,14 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
     if unclear is not None:
         return Refuse(case, unavailable(unclear.reason, unclear.retry_after_s))
     return Refuse(case, challenge("invalid_token", "the token is not active"))
+
+
+def admit(
+    gate: Gate, route: GatedRoute, provider: str, facts: Facts, matched: Matched[GatedRoute] | None, now: float
+) -> Identity | Refusal:
+    """What the backend is told of a caller with these facts, where they are enough for the route."""
+    captures = _NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
+    return judge(route.policy, facts, gate.speakers[provider], captures, now) or render(route.identity, facts)
 
 
 def _too_large(gate: Gate, request: Request) -> Refusal:
@@ -254,13 +257,13 @@ def _unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -
 
 def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -> Decision:
     if route.mode == "none":
-        return _forward(case, route)
+        return _forward(case, route, NOBODY)
     token = _token(case.request.headers, fields)
     if isinstance(token, Malformed):
         return Refuse(case, challenge("invalid_request", "the Authorization header is not one bearer token"))
     if isinstance(token, NoToken):
         if route.mode == "optional":
-            return _forward(case, route)
+            return _forward(case, route, NOBODY)
         return Refuse(case, challenge("token_missing", "this resource needs a bearer token"))
     providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
     if not providers:
@@ -283,10 +286,7 @@ def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ..
     return tuple(name for name in route.providers if gate.speakers[name].issuer == issuer)[:1]
 
 
-def _forward(case: Case, route: GatedRoute) -> Decision:
-    identity = NOBODY if case.facts is None else render(route.identity, case.facts)
-    if isinstance(identity, Refusal):
-        return Refuse(case, identity)
+def _forward(case: Case, route: GatedRoute, identity: Identity) -> Decision:
     target, matched = case.target, case.matched
     assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
     path = target.path

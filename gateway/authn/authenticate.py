@@ -86,6 +86,25 @@ class Authenticator:
         self._meter.looked_up("local", "hit")
         return Found(entry.answer, "local")
 
+    def at_hand(self, provider: str, token: bytes, max_age_s: float | None, now: float) -> Facts | None:
+        """What `remembered` would answer of a token as it came, where it is facts and nothing but using them is due.
+
+        `now` is the wall clock's.
+        """
+        source = self._source
+        now_s = self._monotonic()
+        entry = self._local.get(source.keys.key_of(source.introspectors[provider].identity, token), now_s)
+        if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
+            return None
+        facts = entry.answer
+        due_s = entry.refresh_at_s
+        if self._refresher is not None and max_age_s is not None:
+            due_s = self._refresher.ahead.due_s(entry, max_age_s)
+        if due_s <= now_s or not isinstance(facts, Facts) or (facts.exp is not None and facts.exp <= now):
+            return None
+        self._meter.looked_up("local", "hit")
+        return facts
+
     async def ask(self, question: Question) -> Found:
         """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
         key = self._source.key(question)

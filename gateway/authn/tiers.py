@@ -71,6 +71,10 @@ class Keys(Protocol):
         """The cache key of a token at a provider."""
         ...
 
+    def key_of(self, identity: bytes, token: bytes) -> bytes:
+        """The same of a token as it came."""
+        ...
+
     def tag(self, named: Named) -> bytes:
         """The mark by which the answers that are named are purged."""
         ...

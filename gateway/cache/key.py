@@ -44,10 +44,14 @@ class Keys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
+        return self.key_of(identity, _bytes(token.value))
+
+    def key_of(self, identity: bytes, token: bytes) -> bytes:
+        """The same of a token as it came."""
         mac = self._token_macs.get(identity)
         if mac is None:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)
-        return mac.of(token.value)
+        return mac.of(token)
 
     def tag(self, named: Named) -> bytes:
         if named.kind != "client_id":
@@ -67,7 +71,7 @@ class Keys:
         mac = self._tag_macs.get(of_kind)
         if mac is None:
             mac = self._tag_macs[of_kind] = _Mac(self._tag_key, named.kind.encode(), _bytes(named.realm))
-        return mac.of(value)[:_TAG_BYTES]
+        return mac.of(_bytes(value))[:_TAG_BYTES]
 
     def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer of a provider of `realm` may be purged by beside its key."""
@@ -75,7 +79,7 @@ class Keys:
 
     def event_mark(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""
-        return _Mac(self._tag_key, b"event", _bytes(realm)).of(event_id)
+        return _Mac(self._tag_key, b"event", _bytes(realm)).of(_bytes(event_id))
 
 
 def _derived(root: bytes, purpose: bytes) -> bytes:
@@ -93,9 +97,9 @@ class _Mac:
         self._inner = sha256(block.translate(_INNER_PAD) + delimited)
         self._outer = sha256(block.translate(_OUTER_PAD))
 
-    def of(self, text: str) -> bytes:
+    def of(self, text: bytes) -> bytes:
         inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(_bytes(text))
+        inner.update(text)
         outer.update(inner.digest())
         return outer.digest()
 

@@ -21,6 +21,8 @@ _BODYLESS_STATUSES = frozenset({204, 304})
 _LENGTHLESS_STATUSES = frozenset({204})
 _REMEMBERED_LINES_MAX = 256
 _REMEMBERED_LINE_BYTES = 256
+_REMEMBERED_HEADS_MAX = 256
+_REMEMBERED_HEAD_BYTES = 1024
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
 # A field that goes on in the next line (RFC 9112 §5.2); the status line has none.
@@ -46,9 +48,12 @@ _ROLE_OF_NAME = {role.value.encode(): role for role in _Role}
 _UNIQUE_NAMES = frozenset({b"set-cookie", b"etag", b"location"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class AnswerHead:
-    """Sound in itself. `lines` are the fields as they came, without their ends."""
+    """Sound in itself, and shared by answers that are alike. `lines` are the fields as they came, without their ends.
+
+    `begun` is a place for what `FieldsToClient.begin` makes of it: by which rules, and what.
+    """
 
     status: int
     status_line: bytes  # to a client, with its end
@@ -58,6 +63,7 @@ class AnswerHead:
     ends_connection: bool = False
     nominated: frozenset[str] = frozenset()
     upgrades_to: tuple[str, ...] = ()
+    begun: tuple[object, bytes, bool] | None = None
 
     @property
     def is_interim(self) -> bool:
@@ -67,6 +73,23 @@ class AnswerHead:
 
 def read_answer_head(raw: bytes) -> AnswerHead | str:
     """The head from its bytes, without the empty line; or what is wrong with it, for the log."""
+    known = _HEADS.get(raw)
+    if known is not None:
+        return known
+    head = _read_head(raw)
+    # Only where each line of it may be remembered.
+    if (
+        isinstance(head, AnswerHead)
+        and len(raw) <= _REMEMBERED_HEAD_BYTES
+        and all(map(_FIELDS.__contains__, head.lines))
+    ):
+        if len(_HEADS) >= _REMEMBERED_HEADS_MAX:
+            _HEADS.clear()
+        _HEADS[raw] = head
+    return head
+
+
+def _read_head(raw: bytes) -> AnswerHead | str:
     if len(raw) > HEAD_LIMIT_BYTES:
         return "the head is too large"
     lines = raw.split(b"\r\n")
@@ -82,7 +105,7 @@ def read_answer_head(raw: bytes) -> AnswerHead | str:
         unfolded = _FOLD.sub(rb"\1 ", raw)
         if unfolded == raw:
             return "a header field has a name or a character that none may have"
-        return read_answer_head(unfolded)
+        return _read_head(unfolded)
     if version == 1 and not special:
         return AnswerHead(status, status_line, lines)
     if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1] != _NONE:
@@ -125,6 +148,19 @@ class FieldsToClient:
         self._replaced = frozenset(fold(name) for name, _ in rules.set)
         self._set = b"".join(field_line(name, value) for name, value in rules.set)
         self._kept: dict[bytes, bytes] = {}
+
+    def begin(self, head: AnswerHead) -> tuple[bytes, bool]:
+        """The status line, the fields, the length where there is one; and whether `Date` is among them."""
+        begun = head.begun
+        if begun is not None and begun[0] is self:
+            return begun[1], begun[2]
+        fields = self.of(head)
+        length = b""
+        if head.length is not None and may_have_length(head.status):
+            length = b"Content-Length: %d\r\n" % head.length
+        has_date = b"\nDate: " in fields or fields.startswith(b"Date: ")
+        head.begun = self, head.status_line + fields + length, has_date
+        return head.begun[1], has_date
 
     def of(self, head: AnswerHead) -> bytes:
         """The fields that the client gets, each with its end; but for the framing and `X-Request-Id`."""
@@ -181,6 +217,7 @@ def _framed(head: AnswerHead, version: int, special: list[_Special]) -> AnswerHe
 _Start = tuple[int, int, bytes]  # the minor version, the status, the status line for a client
 _STARTS: dict[bytes, _Start] = {}
 _FIELDS: dict[bytes, _Special | None] = {}
+_HEADS: dict[bytes, AnswerHead] = {}
 _UNKNOWN: _Special = (_Role.UPGRADE, "")
 _KEEPS_ALIVE: _Special = (_Role.CONNECTION, "keep-alive")
 _NONE = "none"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from gateway.config.fields import FRAMING, HOP_BY_HOP
 from gateway.config.fields import fold_header_name as fold
@@ -198,38 +198,35 @@ def request_to_backend(
     return [*kept, *own, *rules.set, *identity]
 
 
-def lines_to_backend(
-    headers: Pairs,
-    rules: RequestRules,
-    caller: Caller,
-    *,
-    authority: str,
-    request_id: str,
-    version: tuple[int, int],
-    identity: Sequence[tuple[str, str]],
-    identity_lines: str,
-) -> tuple[str, int]:
-    """What `request_to_backend` says, as lines with their ends, and how many they are.
+class Lines(NamedTuple):
+    """What `request_to_backend` says, as lines with their ends, but for what differs between requests that are alike.
 
-    `identity_lines` are `identity` in that form.
+    The id stands behind `before_id`, the peer behind `before_peer`, the identity at the end. `lines` is how many they
+    are without that.
     """
+
+    before_id: str
+    before_peer: str
+    rest: str
+    lines: int
+
+
+def lines_to_backend(
+    headers: Pairs, rules: RequestRules, caller: Caller, *, authority: str, version: tuple[int, int]
+) -> Lines | None:
+    """`None` where it takes more than adding lines."""
     if rules.own_gone or rules.has_rivals or caller.forwarded_for or not caller.peer:
-        pairs = request_to_backend(
-            headers, rules, caller, authority=authority, request_id=request_id, version=version, identity=identity
-        )
-        return field_lines(pairs), len(pairs)
+        return None
     kept, count, via = _kept_lines(headers, rules, caller)
     before = f"{', '.join(via)}, " if via else ""
-    lines = (
-        f"{kept}"
-        f"X-Request-Id: {request_id}\r\n"
-        f"X-Forwarded-For: {caller.peer}\r\n"
-        f"X-Forwarded-Proto: {caller.proto}\r\n"
+    rest = (
+        f"\r\nX-Forwarded-Proto: {caller.proto}\r\n"
         f"X-Forwarded-Host: {caller.host or authority}\r\n"
         f"Via: {before}{version[0]}.{version[1]} gateway\r\n"
-        f"{rules.set_lines}{identity_lines}"
+        f"{rules.set_lines}"
     )
-    return lines, count + len(_OWN_NAMES) + len(rules.set) + len(identity)
+    count += len(_OWN_NAMES) + len(rules.set)
+    return Lines(f"{kept}X-Request-Id: ", "\r\nX-Forwarded-For: ", rest, count)
 
 
 def _kept_lines(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[str, int, Sequence[str]]:

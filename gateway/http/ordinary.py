@@ -19,6 +19,7 @@ _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BEARER = b"\r\nAuthorization: Bearer "
+_BEARER_BYTES = len(_BEARER)
 _B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 # Every byte that a value may have; without them nothing is left of it (RFC 9110 §5.5).
 _TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
@@ -93,37 +94,49 @@ class Ordinary(NamedTuple):
     body: bytes | None
 
 
-def read_ordinary(data: bytes) -> Ordinary | None:
-    """The request that `data` is, if it is an ordinary one."""
+def parted(data: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """What stands in `data`: a head without its first `Bearer` token, that token, and all behind the head.
+
+    The head is without the empty line, and tells by itself whether it had a token. `None` where it is not whole.
+    """
     end = data.find(b"\r\n\r\n")
-    line_end = data.find(b"\r\n")
-    started = _REQUEST_LINE.fullmatch(data, 0, line_end) if end > 0 else None
+    if end < 0:
+        return None
+    start = data.find(_BEARER, 0, end)
+    if start < 0:
+        return data[:end], b"", data[end + 4 :]
+    start += _BEARER_BYTES
+    stop = data.find(b"\r\n", start)
+    return data[:start] + data[stop:end], data[start:stop], data[end + 4 :]
+
+
+def read_ordinary(head: bytes, token: bytes, behind: bytes) -> Ordinary | None:
+    """The request of these parts, if it is an ordinary one."""
+    line_end = head.find(b"\r\n")
+    started = _REQUEST_LINE.fullmatch(head, 0, line_end) if line_end > 0 else None
     if started is None:
         return None
-    token, block = None, data[line_end:end]
-    found = block.find(_BEARER)
-    if found >= 0:
-        start = found + len(_BEARER)
-        stop = block.find(b"\r\n", start)
-        token = block[start:] if stop < 0 else block[start:stop]
+    block = head[line_end:]
+    has_token = _BEARER in block
+    if has_token:
         unpadded = token.rstrip(b"=")
         if not unpadded or unpadded.translate(None, _B64CHARS):
             return None  # none after RFC 6750 §2.1
-        block = block[:start] if stop < 0 else block[:start] + block[stop:]
     read = _BLOCKS.get(block) or _read_block(block)
-    if read is None:
-        return None
-    behind = end + 4
-    size = len(data) - behind
-    if size != (read.body_bytes or 0):
+    if read is None or len(behind) != (read.body_bytes or 0):
         return None
     method, target = started.groups()
     return Ordinary(
         method.decode("ascii"),
         target.decode("ascii"),
-        read.fields(None if token is None else token.decode("ascii")),
-        None if read.body_bytes is None else data[behind:],
+        read.fields(token.decode("ascii") if has_token else None),
+        None if read.body_bytes is None else behind,
     )
+
+
+def is_common(head: bytes) -> bool:
+    """Whether the lines of a head that was read here, but for the first, are nobody's secret."""
+    return head[head.find(b"\r\n") :] in _BLOCKS
 
 
 _BLOCKS: dict[bytes, Block] = {}

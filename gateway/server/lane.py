@@ -7,6 +7,7 @@ must be forwarded. One configuration is taken at the start and used to the end, 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from typing import assert_never
 
@@ -17,6 +18,7 @@ from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Re
 from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said
 from gateway.server.cors import RouteCors
+from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.forwarding import Forwarder
 from gateway.server.own_answer import own_answer, refusal_answer, staleness
@@ -55,7 +57,9 @@ class Lane:
         assert isinstance(connection, Connection)  # the listener makes no others
         connection.head_is_whole(request.content)
         head = self._head(request)
-        turn = self._turns.begin(head.new_request_id, head.method, request.raw_path.partition("?")[0], head.peer)
+        path = request.raw_path.partition("?")[0]
+        exchange = Exchange(head.new_request_id, head.method, path, head.peer, time.time())
+        turn = self._turns.begin(self._turns.current(), exchange)
         answering = _Answering(request, connection, turn)
         try:
             return Said(keeps_alive=await self._answer(answering, head))

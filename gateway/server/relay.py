@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from gateway.gate import GatedRoute
-from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body, may_have_length
+from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
 from gateway.server.backends.errors import BackendError
 from gateway.server.backends.sink import Sink
 from gateway.server.date import date_line
@@ -232,30 +232,25 @@ class Relay:
         over(error)
 
     def _head(self, head: AnswerHead) -> bytes:
-        status = head.status
-        fields = self._route.fields_to_client.of(head)
-        if status == SWITCHING_PROTOCOLS:
+        begun, has_date = self._route.fields_to_client.begin(head)
+        if head.status == SWITCHING_PROTOCOLS:
             self.keeps_alive = False
             framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
         else:
-            framing = self._framing(head, status)
-        if b"\nDate: " not in fields and not fields.startswith(b"Date: "):
+            framing = self._framing(head)
+        if not has_date:
             framing += date_line()
-        return b"%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
-            head.status_line,
-            fields,
+        return b"%b%b%bX-Request-Id: %b\r\n\r\n" % (
+            begun,
             self._more_fields,
             framing,
             self._exchange.request_id.encode(),
         )
 
-    def _framing(self, head: AnswerHead, status: int) -> bytes:
-        """RFC 9112 §6, and whether the connection goes on (§9.3)."""
+    def _framing(self, head: AnswerHead) -> bytes:
+        """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""
         framing = b""
-        if head.length is not None:
-            if may_have_length(status):
-                framing = b"Content-Length: %d\r\n" % head.length
-        elif may_have_body(self._method, status):
+        if head.length is None and may_have_body(self._method, head.status):
             if self._is_http10:
                 self.keeps_alive = False  # the end of the connection is the end of the body
             else:

@@ -16,8 +16,11 @@ class Rotation:
     _turns: dict[str, count[int]] = field(default_factory=dict)
 
     def next(self, route: GatedRoute) -> Backend:
-        backends = route.config.backend
-        if len(backends) == 1:
-            return backends[0]
-        turn = self._turns.setdefault(route.name, count())
-        return backends[next(turn) % len(backends)]
+        return route.config.backend[self.turn(route)]
+
+    def turn(self, route: GatedRoute) -> int:
+        """The same by its place among the route's backends."""
+        backends = len(route.config.backend)
+        if backends == 1:
+            return 0
+        return next(self._turns.setdefault(route.name, count())) % backends

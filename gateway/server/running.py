@@ -31,6 +31,7 @@ from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.server.desk import Desk
 from gateway.server.receiver import Receiver
+from gateway.server.repeats import Repeats
 from gateway.server.rotation import Rotation
 
 _RETIRE_POLL_S = 0.1
@@ -65,6 +66,7 @@ class Running:
     authenticator: Authenticator
     allowance: Allowance | None
     desk: Desk
+    repeats: Repeats
     rotation: Rotation = field(default_factory=Rotation)
     exchanges: int = 0
     receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
@@ -113,7 +115,8 @@ async def assemble(
         )
     gate = compile_gate(config)
     allowance = _allowance(config, before)
-    return Running(config, gate, providers, cache, authenticator, allowance, Desk(gate, authenticator, allowance))
+    desk = Desk(gate, authenticator, allowance)
+    return Running(config, gate, providers, cache, authenticator, allowance, desk, Repeats(gate))
 
 
 async def retire(old: Running, new: Running) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.authn.facts import Facts
 from gateway.authn.question import Found
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Case, Decision, NeedsFacts, resume
@@ -29,11 +30,10 @@ class Turns:
         self.recorder = recorder
         self.new_request_id = new_request_id
 
-    def begin(self, request_id: str, method: str, path: str, client: str) -> Turn:
-        running = self.current()
+    def begin(self, running: Running, exchange: Exchange) -> Turn:
         running.exchanges += 1
         self.recorder.requests_in_flight += 1
-        return Turn(running, Exchange(request_id, method, path, client, time.time()), self.recorder)
+        return Turn(running, exchange, self.recorder)
 
     def refused(self, refusal: Refusal, client: str) -> str:
         """Record the refusal of what never became a request; returns the id it is known by."""
@@ -82,8 +82,11 @@ class Turn:
         if case.route is not None:
             exchange.route = case.route.name
         if case.facts is not None:
-            claims = case.facts.claims
-            exchange.subject, exchange.client_id = _name(claims.get("sub")), _name(claims.get("client_id"))
+            self.name(case.facts)
+
+    def name(self, facts: Facts) -> None:
+        exchange, claims = self.exchange, facts.claims
+        exchange.subject, exchange.client_id = _name(claims.get("sub")), _name(claims.get("client_id"))
 
     def end(self) -> None:
         self.exchange.duration_s = time.monotonic() - self._started_s

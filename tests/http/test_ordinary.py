@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 from support.generated import Generator
 
 from gateway.http import ordinary
-from gateway.http.ordinary import BODY_MAX_BYTES, read_ordinary
+from gateway.http.ordinary import BODY_MAX_BYTES, Ordinary, parted
 from gateway.http.scanner import Scanner
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 HOST = ("Host", "a")
+
+
+def read_ordinary(data: bytes) -> Ordinary | None:
+    parts = parted(data)
+    return None if parts is None else ordinary.read_ordinary(*parts)
 
 
 def get(*lines: bytes) -> bytes:
