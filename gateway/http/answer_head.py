@@ -63,6 +63,7 @@ class AnswerHead:
     ends_connection: bool = False
     nominated: frozenset[str] = frozenset()
     upgrades_to: tuple[str, ...] = ()
+    is_usual: bool = False  # final, and its length is all it says of framing and connection
     begun: tuple[object, bytes, bool] | None = None
 
     @property
@@ -109,7 +110,8 @@ def _read_head(raw: bytes) -> AnswerHead | str:
     if version == 1 and not special:
         return AnswerHead(status, status_line, lines)
     if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1] != _NONE:
-        return AnswerHead(status, status_line, lines, int(special[0][1]))  # by far the most common
+        # By far the most common.
+        return AnswerHead(status, status_line, lines, int(special[0][1]), is_usual=may_have_body("GET", status))
     return _framed(AnswerHead(status, status_line, lines, ends_connection=version == 0), version, special)
 
 
@@ -118,15 +120,12 @@ def _special(lines: list[bytes], version: int) -> list[_Special] | None:
     special: list[_Special] = []
     for line in lines:
         found = _FIELDS.get(line, _UNKNOWN)
-        if found is None or (found is _KEEPS_ALIVE and version == 1):
-            continue  # it says nothing of the framing
         if found is _UNKNOWN:
             found = _read_field(line)
-            if found is None:
-                continue
             if found is _UNKNOWN:
                 return None
-        special.append(found)
+        if found is not None and (found is not _KEEPS_ALIVE or version != 1):
+            special.append(found)  # the others say nothing of the framing
     return special
 
 

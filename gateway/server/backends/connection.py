@@ -252,14 +252,18 @@ class BackendConnection(asyncio.Protocol):
             if not isinstance(head, AnswerHead):
                 self._break(BackendBrokenError(head))
                 break
+            if head.is_usual and head.length == len(data) and self._method != "HEAD":
+                sink = cast("Sink", self._sink)
+                self._release(b"")
+                sink.whole(head, data)
+                break
             if not head.is_interim:
                 return self._begin(head, data)
             self._interim += 1
             if self._interim > _INTERIM_MAX:
                 self._break(BackendBrokenError("the backend sends interim answers without end"))
                 break
-            sink = self._sink
-            assert sink is not None  # an answer is awaited by somebody
+            sink = cast("Sink", self._sink)  # somebody awaits an answer
             sink.informed(head)
             if not data or self._sink is not sink:
                 break
