@@ -31,74 +31,86 @@ from gateway.server.turn import Turn
 _logger = logging.getLogger(__name__)
 
 
-class _FastExchange:
-    """What becomes of a request once it is decided. `body` is `None` where no length was declared."""
+class _FastExchange(Relay):
+    """What becomes of a request once it is decided, the relay of its answer included.
 
-    __slots__ = ("_backends", "_body", "_client", "_is_over", "_relay", "_retries", "_route", "_task", "_turn")
+    `body` is `None` where no length was declared.
+    """
 
-    def __init__(self, backends: Backends, client: ClientConnection, turn: Turn, body: bytes | None) -> None:
+    __slots__ = ("_backends", "_body", "_connection", "_has_ended", "_retries", "_task", "_turn", "_was_sent")
+
+    def __init__(self, backends: Backends, connection: ClientConnection, turn: Turn, body: bytes | None) -> None:
+        Relay.__init__(self, connection, turn, turn.method)
         self._backends = backends
-        self._client = client
+        self._connection = connection
         self._turn = turn
         self._body = body
-        self._route: GatedRoute | None = None
-        self._relay: Relay | None = None
         self._retries = 0
         self._task: asyncio.Task[None] | None = None
-        self._is_over = False
-        client.fast_exchange = self
+        self._was_sent = False
+        self._has_ended = False
+        connection.fast_exchange = self
 
     def leave(self) -> None:
         """The client is gone."""
-        if self._is_over:
+        if self._has_ended:
             return
-        self._is_over = True
+        self._has_ended = True
         if self._task is not None:
             self._task.cancel()
-        if self._relay is not None:
-            self._relay.abandon()
+        if self._was_sent:
+            self.abandon()
         self._turn.end()
 
-    def _head(self, backend: Backend, place: int) -> bytes:
+    def over(self, error: BackendError | None) -> None:
+        if error is None:
+            self._end(keeps_alive=self.keeps_alive)
+        elif self._retries and self._may_be_sent_again(error):
+            self._retries -= 1
+            self._forward(self._route)
+        else:
+            self._refuse(refusal_of(error))
+
+    def _request_head(self, backend: Backend, place: int) -> bytes:
         """What `backend` is sent, which has this place on the route, without the body."""
         raise NotImplementedError
-
-    def _begin(self, route: GatedRoute) -> None:
-        self._route = route
-        if self._turn.exchange.method in IDEMPOTENT:
-            self._retries = route.config.retries
-        self._forward(route)
 
     def _forward(self, route: GatedRoute) -> None:
         place = self._turn.running.rotation.turn(route)
         backend = route.config.backend[place]
-        wire = self._head(backend, place)
+        wire = self._request_head(backend, place)
         if self._body:
             wire += self._body
+            self._turn.bytes_received = len(self._body)
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is not None:
-            self._send(connection, route, wire)
+            self._was_sent = True
+            self.begin(connection, route, wire)
         else:
             self._wait(self._connect(pool, route, wire))
 
-    def _send(self, connection: BackendConnection, route: GatedRoute, wire: bytes) -> None:
-        exchange = self._turn.exchange
-        if self._body:
-            exchange.bytes_received = len(self._body)
-        stale = b"" if exchange.stale_s is None else b"".join(field_line(*pair) for pair in staleness(exchange))
-        self._relay = Relay(self._client, route, exchange, exchange.method, self._answered, more_fields=stale)
-        self._relay.begin(connection, wire)
-
     async def _connect(self, pool: Pool, route: GatedRoute, wire: bytes) -> None:
+        connection: BackendConnection | BackendError
         try:
             connection = await pool.acquire(route.config.connect_timeout)
         except BackendError as error:
-            self._task = None
-            self._answered(error)
-            return
+            connection = error
         self._task = None
-        self._send(connection, route, wire)
+        if isinstance(connection, BackendError):
+            self._route = route
+            self.over(connection)
+        else:
+            self._was_sent = True
+            self.begin(connection, route, wire)
+
+    def _may_be_sent_again(self, error: BackendError) -> bool:
+        """As in the general lane, a body goes out once."""
+        return isinstance(error, BackendUnreachableError) and not (self._was_sent and self._body)
+
+    def _retry_as_configured(self, route: GatedRoute) -> None:
+        if self._turn.method in IDEMPOTENT:
+            self._retries = route.config.retries
 
     def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(work)
@@ -108,53 +120,37 @@ class _FastExchange:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    def _answered(self, error: BackendError | None) -> None:
-        if error is None:
-            relay = self._relay
-            assert relay is not None  # it has just said so
-            self._end(keeps_alive=relay.keeps_alive)
-        elif self._retries and self._route is not None and self._may_be_sent_again(error):
-            self._retries -= 1
-            self._forward(self._route)
-        else:
-            self._refuse(refusal_of(error))
-
-    def _may_be_sent_again(self, error: BackendError) -> bool:
-        """As in the general lane, a body goes out once."""
-        return isinstance(error, BackendUnreachableError) and (self._relay is None or not self._body)
-
     def _refuse(self, refusal: Refusal) -> None:
-        exchange = self._turn.exchange
-        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
-        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._client.is_draining
-        answer, exchange.bytes_sent = refusal_answer(
+        turn = self._turn
+        turn.status, turn.code, turn.reason = refusal.status, refusal.code, refusal.reason
+        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._connection.is_draining
+        answer, turn.bytes_sent = refusal_answer(
             refusal,
-            exchange.request_id,
+            turn.request_id,
             connection=None if keeps_alive else "close",
-            to_head=exchange.method == "HEAD",
-            more=staleness(exchange),
+            to_head=turn.method == "HEAD",
+            more=staleness(turn),
         )
-        self._client.write(answer)
+        self._connection.write(answer)
         self._end(keeps_alive=keeps_alive)
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""
         _logger.error("the gateway failed on a request", exc_info=error, extra={"event": "internal_error"})
-        if self._is_over:
+        if self._has_ended:
             return
-        if self._relay is not None:
-            self._relay.abandon()
-        if self._turn.exchange.status:
-            self._client.cut()  # within an answer, which must not look whole
+        if self._was_sent:
+            self.abandon()
+        if self._turn.status:
+            self._connection.cut()  # within an answer, which must not look whole
         else:
             self._refuse(Refusal("internal_error", "the gateway failed on this request"))
 
     def _end(self, *, keeps_alive: bool) -> None:
-        if self._is_over:
-            return
-        self._is_over = True
-        self._turn.end()
-        self._client.fast_exchange_is_over(keeps_alive=keeps_alive)
+        if not self._has_ended:
+            self._has_ended = True
+            self._turn.end()
+            self._connection.fast_exchange_is_over(keeps_alive=keeps_alive)
 
 
 class DecidedExchange(_FastExchange):
@@ -163,9 +159,15 @@ class DecidedExchange(_FastExchange):
     __slots__ = ("_allow", "_came_as")
 
     def __init__(
-        self, backends: Backends, client: ClientConnection, turn: Turn, head: bytes, token: bytes, body: bytes | None
+        self,
+        backends: Backends,
+        connection: ClientConnection,
+        turn: Turn,
+        head: bytes,
+        token: bytes,
+        body: bytes | None,
     ) -> None:
-        super().__init__(backends, client, turn, body)
+        super().__init__(backends, connection, turn, body)
         self._came_as = head, token
         self._allow: Allow | None = None
 
@@ -186,21 +188,26 @@ class DecidedExchange(_FastExchange):
         self.go(decision)
 
     def _act(self, decision: Decision) -> None:
-        self._turn.tell(decision.case)
+        turn = self._turn
+        turn.tell(decision.case)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return
         assert isinstance(decision, Allow)  # a preflight is no ordinary request
         self._allow = decision
-        self._turn.running.repeats.remember(*self._came_as, decision)
-        self._begin(decision.route)
+        if turn.stale_s is None:
+            turn.running.repeats.remember(*self._came_as, decision)
+        else:
+            self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
+        self._retry_as_configured(decision.route)
+        self._forward(decision.route)
 
-    def _head(self, backend: Backend, place: int) -> bytes:
+    def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = place
         allow = self._allow
         assert allow is not None  # nothing is sent before
         framing = "" if self._body is None else f"Content-Length: {len(self._body)}\r\n"
-        return request_head(self._turn.exchange.method, backend, allow, framing)
+        return request_head(self._turn.method, backend, allow, framing)
 
 
 class RepeatedExchange(_FastExchange):
@@ -209,9 +216,9 @@ class RepeatedExchange(_FastExchange):
     __slots__ = ("_identity", "_repeat")
 
     def __init__(
-        self, backends: Backends, client: ClientConnection, turn: Turn, repeat: Repeat, body: bytes | None
+        self, backends: Backends, connection: ClientConnection, turn: Turn, repeat: Repeat, body: bytes | None
     ) -> None:
-        super().__init__(backends, client, turn, body)
+        _FastExchange.__init__(self, backends, connection, turn, body)
         self._repeat = repeat
         self._identity = NOBODY
 
@@ -222,11 +229,13 @@ class RepeatedExchange(_FastExchange):
                 self._refuse(identity)
             else:
                 self._identity = identity
-                self._begin(self._repeat.matched.value)
+                route = self._repeat.matched.value
+                self._retry_as_configured(route)
+                self._forward(route)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
-    def _head(self, backend: Backend, place: int) -> bytes:
+    def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = backend
-        exchange = self._turn.exchange
-        return self._repeat.forms[place].head(exchange.request_id, exchange.client, self._identity)
+        turn = self._turn
+        return self._repeat.forms[place].head(turn.request_id, turn.client, self._identity)

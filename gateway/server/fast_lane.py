@@ -14,11 +14,10 @@ from gateway.identity import NOBODY, Identity
 from gateway.pipeline import Receive, Request, admit, decide
 from gateway.server.backends.client import Backends
 from gateway.server.client import ClientConnection
-from gateway.server.exchange import Exchange
 from gateway.server.fast_exchange import DecidedExchange, RepeatedExchange
 from gateway.server.repeats import Repeat
 from gateway.server.running import Running
-from gateway.server.turn import Turns
+from gateway.server.turn import Turn, Turns
 
 _VERSION = (1, 1)
 
@@ -50,8 +49,7 @@ class FastLane:
         route = decision.case.route
         if isinstance(decision, Receive) or (route is not None and not route.is_plain):
             return False
-        exchange = Exchange(request_id, method, target.partition("?")[0], client.peer, time())
-        turn = self.turns.begin(running, exchange)
+        turn = Turn(self.turns, running, request_id, method, target.partition("?")[0], client.peer)
         DecidedExchange(self.backends, client, turn, head, token, body).go(decision)
         return True
 
@@ -71,12 +69,10 @@ class FastLane:
             if facts is None:
                 return False
             identity = admit(running.gate, route, provider, facts, matched, now)
-        exchange = Exchange(
-            self.turns.new_request_id(), repeat.method, repeat.path, client.peer, now, route.config.name
-        )
-        turn = self.turns.begin(running, exchange)
+        turn = Turn(self.turns, running, self.turns.new_request_id(), repeat.method, repeat.path, client.peer)
+        turn.route = route.config.name
         if facts is not None:
-            exchange.provider, exchange.tier = provider, "local"
+            turn.provider, turn.tier = provider, "local"
             turn.name(facts)
         RepeatedExchange(self.backends, client, turn, repeat, None if body_bytes is None else behind).go(identity)
         return True

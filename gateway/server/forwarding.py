@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -86,6 +86,20 @@ class Forwarder:
         return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(error)
 
 
+class _Relay(Relay):
+    """Says by a future when it is over."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[BackendError | None], *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._future = future
+
+    def over(self, error: BackendError | None) -> None:
+        if not self._future.done():
+            self._future.set_result(error)
+
+
 class _Attempt:
     """One request sent to one backend."""
 
@@ -111,12 +125,11 @@ class _Attempt:
         self._withheld: WithheldAnswer | None = None
         assert isinstance(request.protocol, Connection)  # the listener makes no others
         self._client = request.protocol.client
-        self.relay = Relay(
+        self.relay = _Relay(
+            self._over,
             self._client,
-            allow.route,
             exchange,
             request.method,
-            self._set_over,
             is_http10=request.version < (1, 1),
             keeps_alive=keeps_alive,
             more_fields=more,
@@ -142,7 +155,7 @@ class _Attempt:
         sent = self._body.whole()
         head = request_head(self._request.method, backend, self._allow, self._framing())
         try:
-            self.relay.begin(backend_end, head + (sent or b""), is_whole=sent is not None)
+            self.relay.begin(backend_end, self._allow.route, head + (sent or b""), is_whole=sent is not None)
             if sent is not None:
                 return await self._over
             return await self._upload(connection)
@@ -209,10 +222,6 @@ class _Attempt:
         self._client.is_tunnel = True
         tap = Tap(transport, self._connection, self.relay, self._exchange)
         self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets
-
-    def _set_over(self, error: BackendError | None) -> None:
-        if not self._over.done():
-            self._over.set_result(error)
 
 
 def wants_websocket(request: web.Request) -> bool:

@@ -7,7 +7,6 @@ must be forwarded. One configuration is taken at the start and used to the end, 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import assert_never
 
@@ -18,7 +17,6 @@ from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Re
 from gateway.server.body import expects_continue
 from gateway.server.connection import Connection, Said
 from gateway.server.cors import RouteCors
-from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.forwarding import Forwarder
 from gateway.server.own_answer import own_answer, refusal_answer, staleness
@@ -58,8 +56,7 @@ class Lane:
         connection.head_is_whole(request.content)
         head = self._head(request)
         path = request.raw_path.partition("?")[0]
-        exchange = Exchange(head.new_request_id, head.method, path, head.peer, time.time())
-        turn = self._turns.begin(self._turns.current(), exchange)
+        turn = Turn(self._turns, self._turns.current(), head.new_request_id, head.method, path, head.peer)
         answering = _Answering(request, connection, turn)
         try:
             return Said(keeps_alive=await self._answer(answering, head))
@@ -70,7 +67,7 @@ class Lane:
         except Exception:
             # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
             _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
-            if turn.exchange.status:
+            if turn.status:
                 connection.client.cut()
                 return Said()
             return Said(keeps_alive=answering.refuse(Refusal("internal_error", "the gateway failed on this request")))
@@ -102,7 +99,7 @@ class Lane:
             answering.more_fields = await self._cors.fields(
                 request, decision.case.route, is_preflight=isinstance(decision, Preflight)
             )
-            answering.more_fields += staleness(turn.exchange)
+            answering.more_fields += staleness(turn)
         match decision:
             case Refuse():
                 return answering.refuse(decision.refusal)
@@ -112,7 +109,7 @@ class Lane:
                     return answering.refuse(answer)
                 return answering.say(answer.status, answer.headers.items())
             case Receive():
-                reply = await turn.running.receiver.receive(request, decision, turn.exchange)
+                reply = await turn.running.receiver.receive(request, decision, turn)
                 if isinstance(reply, Refusal):
                     return answering.refuse(reply)
                 return answering.say(reply.status, reply.headers, reply.body)
@@ -128,14 +125,14 @@ class Lane:
         request, turn = answering.request, answering.turn
         passing: Passing | Refusal | None = None
         if allow.route.config.on_success is not None:
-            passing = await turn.running.receiver.passing(request, allow, turn.exchange)
+            passing = await turn.running.receiver.passing(request, allow, turn)
         if isinstance(passing, Refusal):
             return passing
         return await self._forwarder.forward(
             request,
             allow,
             turn.running.rotation,
-            turn.exchange,
+            turn,
             answering.more_fields,
             keeps_alive=answering.may_keep_alive,
             idle_timeout_s=turn.running.config.server.idle_timeout,
@@ -166,7 +163,7 @@ class _Answering:
         return self.request.keep_alive and not is_last
 
     def refuse(self, refusal: Refusal) -> bool:
-        exchange = self.turn.exchange
+        exchange = self.turn
         exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
         if self.request.version not in _VERSIONS:
             # There is no answer in that version; and no telling what else it means.
@@ -184,7 +181,7 @@ class _Answering:
         return keeps_alive
 
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
-        exchange = self.turn.exchange
+        exchange = self.turn
         exchange.status, exchange.bytes_sent = status, len(body)
         keeps_alive = self.may_keep_alive
         option = self._option(keeps_alive=keeps_alive)

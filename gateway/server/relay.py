@@ -64,9 +64,7 @@ class BackendEnd(Protocol):
 
 
 class Relay:
-    """The `Sink` of one exchange. `over` is called once: with nothing when the client has all of the answer, or was
-    cut off; with the error when no byte of an answer was passed on and the lane may still say something else.
-    """
+    """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
 
     __slots__ = (
         "_backend",
@@ -75,10 +73,10 @@ class Relay:
         "_is_chunked",
         "_is_done",
         "_is_http10",
+        "_is_told",
         "_method",
         "_more_fields",
         "_out",
-        "_over",
         "_route",
         "_started_s",
         "_switch",
@@ -90,10 +88,8 @@ class Relay:
     def __init__(
         self,
         client: ClientEnd,
-        route: GatedRoute,
         exchange: Exchange,
         method: str,
-        over: Callable[[BackendError | None], None],
         *,
         is_http10: bool = False,
         keeps_alive: bool = True,
@@ -102,10 +98,8 @@ class Relay:
     ) -> None:
         """`more_fields` are the gateway's own lines; `switch` is called when the client has been sent a 101."""
         self._client = client
-        self._route = route
         self._exchange = exchange
         self._method = method
-        self._over = over
         self._is_http10 = is_http10
         self._more_fields = more_fields
         self._switch = switch
@@ -113,17 +107,28 @@ class Relay:
         self._out: list[bytes] = []
         self._is_chunked = False
         self._is_done = False
+        self._is_told = False
         self._started_s = 0.0
         self.has_begun = False  # the client has been sent the head of an answer
         self.keeps_alive = keeps_alive
         self.on_room: Callable[[], None] = _nothing  # told when the backend takes more of what is sent to it
 
-    def begin(self, backend: BackendEnd, data: bytes, *, is_whole: bool = True) -> None:
-        """Send a request, or its beginning, on `backend`."""
+    def over(self, error: BackendError | None) -> None:
+        """Called once: with nothing when the client has all of the answer, or was cut off; with the error when no byte
+        of an answer was passed on and the lane may still say something else.
+        """
+        raise NotImplementedError
+
+    def begin(self, backend: BackendEnd, route: GatedRoute, data: bytes, *, is_whole: bool = True) -> None:
+        """Send a request for `route`, or its beginning, on `backend`; a second time where the first one came to
+        nothing.
+        """
         self._backend = backend
+        self._route = route
+        self._is_told = False
         self._started_s = monotonic()
         self._client.relay = self
-        config = self._route.config
+        config = route.config
         backend.send(
             self,
             self._method,
@@ -176,7 +181,7 @@ class Relay:
         exchange.bytes_sent = len(body)
         self.has_begun = self._is_done = True
         self._backend = None
-        self._client.write(self._head(head) + body)
+        self._client.write(self._head(head, body))
         if not self._client.is_congested:
             self._close(None)
 
@@ -227,25 +232,24 @@ class Relay:
         self.on_room()
 
     def _close(self, error: BackendError | None) -> None:
-        over, self._over = self._over, _nobody
-        self._client.relay = None
-        over(error)
+        if not self._is_told:
+            self._is_told = True
+            self._client.relay = None
+            self.over(error)
 
-    def _head(self, head: AnswerHead) -> bytes:
+    def _head(self, head: AnswerHead, behind: bytes = b"") -> bytes:
         begun, has_date = self._route.fields_to_client.begin(head)
         if head.status == SWITCHING_PROTOCOLS:
             self.keeps_alive = False
             framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        elif head.is_usual and self.keeps_alive and not (self._is_http10 or self._client.is_draining):
+            framing = b""
         else:
             framing = self._framing(head)
         if not has_date:
             framing += date_line()
-        return b"%b%b%bX-Request-Id: %b\r\n\r\n" % (
-            begun,
-            self._more_fields,
-            framing,
-            self._exchange.request_id.encode(),
-        )
+        request_id = self._exchange.request_id.encode()
+        return b"".join((begun, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
 
     def _framing(self, head: AnswerHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""
@@ -263,10 +267,6 @@ class Relay:
         elif self._is_http10:
             framing += b"Connection: keep-alive\r\n"
         return framing
-
-
-def _nobody(_error: BackendError | None) -> None:
-    """Told already."""
 
 
 def _nothing() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic, time
 from typing import Protocol
 
 from gateway.authn.facts import Facts
@@ -30,29 +30,26 @@ class Turns:
         self.recorder = recorder
         self.new_request_id = new_request_id
 
-    def begin(self, running: Running, exchange: Exchange) -> Turn:
-        running.exchanges += 1
-        self.recorder.requests_in_flight += 1
-        return Turn(running, exchange, self.recorder)
-
     def refused(self, refusal: Refusal, client: str) -> str:
         """Record the refusal of what never became a request; returns the id it is known by."""
-        exchange = Exchange(self.new_request_id(), "", "", client, time.time())
+        exchange = Exchange(self.new_request_id(), "", "", client, time())
         exchange.status, exchange.code = refusal.status, refusal.code
         self.recorder.finished(exchange)
         return exchange.request_id
 
 
-class Turn:
-    """It ends once."""
+class Turn(Exchange):
+    """An exchange under way. It begins as it is made, and ends once."""
 
-    __slots__ = ("_recorder", "_started_s", "exchange", "running")
+    __slots__ = ("_recorder", "running", "started_s")
 
-    def __init__(self, running: Running, exchange: Exchange, recorder: Recorder) -> None:
+    def __init__(self, turns: Turns, running: Running, request_id: str, method: str, path: str, client: str) -> None:
+        Exchange.__init__(self, request_id, method, path, client, time())
         self.running = running
-        self.exchange = exchange
-        self._recorder = recorder
-        self._started_s = time.monotonic()
+        self.started_s = monotonic()
+        self._recorder = recorder = turns.recorder
+        running.exchanges += 1
+        recorder.requests_in_flight += 1
 
     def go_on(self, decision: Decision) -> Decision:
         """As far as what this process remembers goes: `NeedsFacts` is left where somebody has to be asked."""
@@ -68,32 +65,31 @@ class Turn:
         return self.go_on(self._resume(needs, await self.running.desk.ask(needs)))
 
     def _resume(self, needs: NeedsFacts, found: Found) -> Decision:
-        self.exchange.tier, self.exchange.stale_s = found.tier, found.stale_s
-        return resume(self.running.gate, needs, found.answer, time.time())
+        self.tier, self.stale_s = found.tier, found.stale_s
+        return resume(self.running.gate, needs, found.answer, time())
 
     def tell(self, case: Case) -> None:
         """Put what was found out about the request into the record."""
-        exchange = self.exchange
-        exchange.request_id = case.request_id
-        exchange.client = case.caller.address
-        exchange.provider = case.provider
+        self.request_id = case.request_id
+        self.client = case.caller.address
+        self.provider = case.provider
         if case.target is not None:
-            exchange.path = case.target.path
+            self.path = case.target.path
         if case.route is not None:
-            exchange.route = case.route.name
+            self.route = case.route.name
         if case.facts is not None:
             self.name(case.facts)
 
     def name(self, facts: Facts) -> None:
-        exchange, claims = self.exchange, facts.claims
-        exchange.subject, exchange.client_id = _name(claims.get("sub")), _name(claims.get("client_id"))
+        """Put the caller into the record."""
+        subject, client_id = facts.claims.get("sub"), facts.claims.get("client_id")
+        if isinstance(subject, str):
+            self.subject = subject
+        if isinstance(client_id, str):
+            self.client_id = client_id
 
     def end(self) -> None:
-        self.exchange.duration_s = time.monotonic() - self._started_s
+        self.duration_s = monotonic() - self.started_s
         self.running.exchanges -= 1
         self._recorder.requests_in_flight -= 1
-        self._recorder.finished(self.exchange)
-
-
-def _name(claim: object) -> str | None:
-    return claim if isinstance(claim, str) else None
+        self._recorder.finished(self)
