@@ -47,8 +47,9 @@ class Observation(Metrics):
         self._writer = writer
 
     def finished(self, exchange: Exchange) -> None:
-        super().finished(exchange)
-        self.access_log.finished(exchange)
+        Metrics.finished(self, exchange)
+        if self.access_log.enabled:
+            self.access_log.finished(exchange)
 
     def configure(self, config: Config) -> None:
         """Follow `log`, and show every route and provider from the start."""

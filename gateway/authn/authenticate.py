@@ -73,6 +73,7 @@ class Authenticator:
         self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns)
         self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
+        self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._purges = 0
@@ -91,9 +92,12 @@ class Authenticator:
 
         `now` is the wall clock's.
         """
-        source = self._source
+        keyed = self._keyed.get(provider)
+        if keyed is None:
+            source = self._source
+            keyed = self._keyed[provider] = source.keys.keyed(source.introspectors[provider].identity)
         now_s = self._monotonic()
-        entry = self._local.get(source.keys.key_of(source.introspectors[provider].identity, token), now_s)
+        entry = self._local.facts(keyed(token), now_s)
         if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
             return None
         facts = entry.answer

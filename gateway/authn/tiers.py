@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -71,8 +72,8 @@ class Keys(Protocol):
         """The cache key of a token at a provider."""
         ...
 
-    def key_of(self, identity: bytes, token: bytes) -> bytes:
-        """The same of a token as it came."""
+    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
+        """What makes the cache keys of tokens, as they came, at one provider."""
         ...
 
     def tag(self, named: Named) -> bytes:
@@ -89,6 +90,10 @@ class LocalTier(Protocol):
 
     def get(self, key: bytes, now_s: float) -> Entry | None:
         """What is still good."""
+        ...
+
+    def facts(self, key: bytes, now_s: float) -> Entry | None:
+        """What is still good of an active token."""
         ...
 
     def last_known(self, key: bytes, now_s: float) -> Entry | None:

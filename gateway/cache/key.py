@@ -7,6 +7,7 @@ one provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -44,14 +45,14 @@ class Keys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return self.key_of(identity, _bytes(token.value))
+        return self.keyed(identity)(_bytes(token.value))
 
-    def key_of(self, identity: bytes, token: bytes) -> bytes:
-        """The same of a token as it came."""
+    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
+        """What makes keys of tokens, as they came, at one provider."""
         mac = self._token_macs.get(identity)
         if mac is None:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)
-        return mac.of(token)
+        return mac.of
 
     def tag(self, named: Named) -> bytes:
         if named.kind != "client_id":

@@ -39,6 +39,9 @@ class LocalCache:
     def get(self, key: bytes, now_s: float) -> Entry | None:
         return self._active.get(key, now_s) or self._inactive.get(key, now_s)
 
+    def facts(self, key: bytes, now_s: float) -> Entry | None:
+        return self._active.get(key, now_s)
+
     def last_known(self, key: bytes, now_s: float) -> Entry | None:
         return self._active.kept(key, now_s)
 

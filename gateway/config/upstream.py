@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gateway.config.percent import canonical_percent, has_bad_triplet
@@ -29,11 +29,10 @@ class Backend:
     host: str
     port: int
     path: str = ""
+    place: tuple[str, str, int] = field(init=False, repr=False, compare=False)  # what a connection to it is opened by
 
-    @property
-    def place(self) -> tuple[str, str, int]:
-        """What a connection to it is opened by."""
-        return self.scheme, self.host, self.port
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", (self.scheme, self.host, self.port))
 
     @property
     def authority(self) -> str:

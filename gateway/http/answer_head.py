@@ -64,7 +64,7 @@ class AnswerHead:
     nominated: frozenset[str] = frozenset()
     upgrades_to: tuple[str, ...] = ()
     is_usual: bool = False  # final, and its length is all it says of framing and connection
-    begun: tuple[object, bytes, bool] | None = None
+    begun: tuple[FieldsToClient, bytes, bool] | None = None
 
     @property
     def is_interim(self) -> bool:
@@ -74,8 +74,7 @@ class AnswerHead:
 
 def read_answer_head(raw: bytes) -> AnswerHead | str:
     """The head from its bytes, without the empty line; or what is wrong with it, for the log."""
-    known = _HEADS.get(raw)
-    if known is not None:
+    if (known := _HEADS.get(raw)) is not None:
         return known
     head = _read_head(raw)
     # Only where each line of it may be remembered.
@@ -148,18 +147,15 @@ class FieldsToClient:
         self._set = b"".join(field_line(name, value) for name, value in rules.set)
         self._kept: dict[bytes, bytes] = {}
 
-    def begin(self, head: AnswerHead) -> tuple[bytes, bool]:
-        """The status line, the fields, the length where there is one; and whether `Date` is among them."""
-        begun = head.begun
-        if begun is not None and begun[0] is self:
-            return begun[1], begun[2]
+    def begin(self, head: AnswerHead) -> tuple[FieldsToClient, bytes, bool]:
+        """These rules; the status line, the fields, the length where there is one; whether `Date` is among them."""
         fields = self.of(head)
         length = b""
         if head.length is not None and may_have_length(head.status):
             length = b"Content-Length: %d\r\n" % head.length
         has_date = b"\nDate: " in fields or fields.startswith(b"Date: ")
-        head.begun = self, head.status_line + fields + length, has_date
-        return head.begun[1], has_date
+        begun = head.begun = self, head.status_line + fields + length, has_date
+        return begun
 
     def of(self, head: AnswerHead) -> bytes:
         """The fields that the client gets, each with its end; but for the framing and `X-Request-Id`."""
@@ -217,6 +213,8 @@ _Start = tuple[int, int, bytes]  # the minor version, the status, the status lin
 _STARTS: dict[bytes, _Start] = {}
 _FIELDS: dict[bytes, _Special | None] = {}
 _HEADS: dict[bytes, AnswerHead] = {}
+# The head of an answer that is like one before it, from the same bytes; `None` where none is known.
+known_answer_head = _HEADS.get
 _UNKNOWN: _Special = (_Role.UPGRADE, "")
 _KEEPS_ALIVE: _Special = (_Role.CONNECTION, "keep-alive")
 _NONE = "none"

@@ -66,6 +66,17 @@ class _Histogram:
         self.total += value
 
 
+class _Row:
+    """The requests to one route, with one method and status; the histograms are the route's."""
+
+    __slots__ = ("backend_durations", "durations", "requests")
+
+    def __init__(self, durations: _Histogram) -> None:
+        self.requests = 0
+        self.durations = durations
+        self.backend_durations: _Histogram | None = None  # once a backend was asked
+
+
 class Metrics:
     """The counters of one process. The listener keeps `requests_in_flight` and `connections` itself."""
 
@@ -91,7 +102,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests_in_flight = 0
         self.connections = 0
-        self._requests: dict[tuple[str, str, int], int] = {}
+        self._requests: dict[tuple[str, str, int], _Row] = {}
         self._refusals: dict[tuple[str, str], int] = {}
         self._introspections: dict[tuple[str, str], int] = {}
         self._lookups: dict[tuple[str, str], int] = {}
@@ -129,12 +140,23 @@ class Metrics:
 
     def finished(self, exchange: Exchange) -> None:
         """Count an exchange that is over, however it ended."""
-        route = exchange.route
-        method = exchange.method if exchange.method in METHODS else "other"
-        _count(self._requests, (route, method, exchange.status or CLIENT_LEFT))
-        _histogram(self._request_durations, route).observe(exchange.duration_s)
-        if exchange.backend_s is not None:
-            _histogram(self._backend_durations, route).observe(exchange.backend_s)
+        route, method, status = exchange.route, exchange.method, exchange.status or CLIENT_LEFT
+        if method not in METHODS:
+            method = "other"
+        row = self._requests.get((route, method, status))
+        if row is None:
+            row = self._requests[route, method, status] = _Row(_histogram(self._request_durations, route))
+        row.requests += 1
+        durations, duration_s = row.durations, exchange.duration_s
+        durations.counts[bisect_left(BOUNDS_S, duration_s)] += 1
+        durations.total += duration_s
+        backend_s = exchange.backend_s
+        if backend_s is not None:
+            asked = row.backend_durations
+            if asked is None:
+                asked = row.backend_durations = _histogram(self._backend_durations, route)
+            asked.counts[bisect_left(BOUNDS_S, backend_s)] += 1
+            asked.total += backend_s
         if exchange.code is not None:
             _count(self._refusals, (route, exchange.code))
         if exchange.stale_s is not None:
@@ -154,7 +176,8 @@ class Metrics:
 
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None:
         """Count one lookup of a token's facts in one tier."""
-        _count(self._lookups, (tier, result))
+        lookups, key = self._lookups, (tier, result)
+        lookups[key] = lookups.get(key, 0) + 1
 
     def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None:
         """Count one turn: asked for the fleet, answered by another's call, and so on. `lost` comes on top of `held`."""
@@ -176,7 +199,7 @@ class Metrics:
         """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
         return {
             "counters": {
-                REQUESTS.name: [[[r, m, str(s)], n] for (r, m, s), n in self._requests.items()],
+                REQUESTS.name: [[[r, m, str(s)], row.requests] for (r, m, s), row in self._requests.items()],
                 REFUSALS.name: [[list(key), n] for key, n in self._refusals.items()],
                 INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],

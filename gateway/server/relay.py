@@ -238,7 +238,10 @@ class Relay:
             self.over(error)
 
     def _head(self, head: AnswerHead, behind: bytes = b"") -> bytes:
-        begun, has_date = self._route.fields_to_client.begin(head)
+        rules, begun = self._route.fields_to_client, head.begun
+        if begun is None or begun[0] is not rules:
+            begun = rules.begin(head)
+        _, begin, has_date = begun
         if head.status == SWITCHING_PROTOCOLS:
             self.keeps_alive = False
             framing = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -249,7 +252,7 @@ class Relay:
         if not has_date:
             framing += date_line()
         request_id = self._exchange.request_id.encode()
-        return b"".join((begun, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
+        return b"".join((begin, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
 
     def _framing(self, head: AnswerHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""

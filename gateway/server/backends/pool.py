@@ -74,7 +74,7 @@ class Pool:
 
     def released(self, connection: BackendConnection) -> None:
         self._busy.discard(connection)
-        if waiter := self._next_waiter():
+        if self._waiting and (waiter := self._next_waiter()):
             self._busy.add(connection)
             waiter.set_result(connection)
             return
