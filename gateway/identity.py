@@ -61,7 +61,10 @@ def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
     pairs = identity_headers(rules.headers, facts.claims)
     if isinstance(pairs, Refusal):
         return pairs
-    made = Identity(pairs, "".join(f"{name}: {value}\r\n" for name, value in pairs))
+    text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+    if not text.count("\n") == text.count("\r") == len(pairs):
+        raise ValueError("an identity header has a line end")  # none comes this far; it must not become a header
+    made = Identity(pairs, text)
     memo.rules, memo.made = rules, made
     return made
 

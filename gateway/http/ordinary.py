@@ -98,8 +98,10 @@ def parted(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     """What stands in `data`: a head without its first `Bearer` token, that token, and all behind the head.
 
     The head is without the empty line, and tells by itself whether it had a token. `None` where it is not whole.
+    An empty line at the end is taken for the one that ends the head: where another stands before it, the head has a
+    line that is no field, and what came is not ordinary.
     """
-    end = data.find(b"\r\n\r\n")
+    end = len(data) - 4 if data.endswith(b"\r\n\r\n") else data.find(b"\r\n\r\n")
     if end < 0:
         return None
     start = data.find(_BEARER, 0, end)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 NO_ROUTE = "none"
 
 
-@dataclass(slots=True)
+@dataclass
 class Exchange:
-    """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token."""
+    """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token.
+
+    Not slotted: what most exchanges leave as it is stays in the class.
+    """
 
     request_id: str
     method: str

@@ -15,21 +15,19 @@ _LINES_BESIDE = 3  # the request line, Host and the empty one
 class Form(NamedTuple):
     """The head of a request but for what differs between requests that are alike: the id, the peer, the identity.
 
-    `lines` is how many it has without the identity's.
+    None of these has a line end: ids and peers by their form, identities by `gateway.identity`.
     """
 
     before_id: str
     before_peer: str
     before_identity: str
-    framing: str
-    lines: int
+    end: str
 
     def head(self, request_id: str, peer: str, identity: Identity) -> bytes:
-        text = (
-            f"{self.before_id}{request_id}{self.before_peer}{peer}{self.before_identity}{identity.text}"
-            f"{self.framing}\r\n"
+        before_id, before_peer, before_identity, end = self
+        return f"{before_id}{request_id}{before_peer}{peer}{before_identity}{identity.text}{end}".encode(
+            "utf-8", "surrogateescape"
         )
-        return _encoded(text, self.lines + len(identity.pairs))
 
 
 def form_of(method: str, backend: Backend, allow: Allow, framing: str) -> Form | None:
@@ -37,9 +35,9 @@ def form_of(method: str, backend: Backend, allow: Allow, framing: str) -> Form |
     lines = allow.lines
     if lines is None:
         return None
-    start = _start(method, backend, allow)
-    count = lines.lines + framing.count("\n") + _LINES_BESIDE
-    return Form(start + lines.before_id, lines.before_peer, lines.rest, framing, count)
+    form = Form(_start(method, backend, allow) + lines.before_id, lines.before_peer, lines.rest, f"{framing}\r\n")
+    _check("".join(form), lines.lines + framing.count("\n") + _LINES_BESIDE)
+    return form
 
 
 def request_head(method: str, backend: Backend, allow: Allow, framing: str) -> bytes:
@@ -49,7 +47,8 @@ def request_head(method: str, backend: Backend, allow: Allow, framing: str) -> b
         return form.head(allow.case.request_id, allow.case.caller.peer, allow.identity)
     fields = allow.headers
     text = f"{_start(method, backend, allow)}{field_lines(fields)}{framing}\r\n"
-    return _encoded(text, len(fields) + framing.count("\n") + _LINES_BESIDE)
+    _check(text, len(fields) + framing.count("\n") + _LINES_BESIDE)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _start(method: str, backend: Backend, allow: Allow) -> str:
@@ -57,8 +56,7 @@ def _start(method: str, backend: Backend, allow: Allow) -> str:
     return f"{method} {backend.path}{allow.path_and_query} HTTP/1.1\r\nHost: {host}\r\n"
 
 
-def _encoded(text: str, lines: int) -> bytes:
+def _check(text: str, lines: int) -> None:
     # Nothing that comes this far has a line end in it; should it all the same, it must not become a line.
     if text.count("\n") != lines or text.count("\r") != lines:
         raise ValueError("a field of a request to a backend has a line end")
-    return text.encode("utf-8", "surrogateescape")

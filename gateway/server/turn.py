@@ -41,10 +41,13 @@ class Turns:
 class Turn(Exchange):
     """An exchange under way. It begins as it is made, and ends once."""
 
-    __slots__ = ("_recorder", "running", "started_s")
-
     def __init__(self, turns: Turns, running: Running, request_id: str, method: str, path: str, client: str) -> None:
-        Exchange.__init__(self, request_id, method, path, client, time())
+        # What is not set here has its default in the class.
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.client = client
+        self.started_at = time()
         self.running = running
         self.started_s = monotonic()
         self._recorder = recorder = turns.recorder
