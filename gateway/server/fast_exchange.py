@@ -13,18 +13,18 @@ from gateway.config.upstream import Backend
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import field_line
 from gateway.http.refusal import Refusal
-from gateway.identity import NOBODY, Identity
+from gateway.identity import Identity
 from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendUnreachableError
 from gateway.server.backends.pool import Pool
 from gateway.server.client import ClientConnection
-from gateway.server.forwarding import IDEMPOTENT, refusal_of
+from gateway.server.forwarding import refusal_of
 from gateway.server.lane import UNTRUSTED_FRAMING
 from gateway.server.own_answer import refusal_answer, staleness
 from gateway.server.relay import Relay
-from gateway.server.repeats import Repeat
+from gateway.server.repeats import IDEMPOTENT, Repeat
 from gateway.server.request_head import request_head
 from gateway.server.turn import Turn
 
@@ -37,19 +37,18 @@ class _FastExchange(Relay):
     `body` is `None` where no length was declared.
     """
 
-    __slots__ = ("_backends", "_body", "_connection", "_has_ended", "_retries", "_task", "_turn", "_was_sent")
+    _client: ClientConnection
+    _exchange: Turn
+    _has_ended = False
+    _retries = 0
+    _task: asyncio.Task[None] | None = None
+    _was_sent = False
 
-    def __init__(self, backends: Backends, connection: ClientConnection, turn: Turn, body: bytes | None) -> None:
-        Relay.__init__(self, connection, turn, turn.method)
+    def __init__(self, backends: Backends, client: ClientConnection, turn: Turn, body: bytes | None) -> None:
+        super().__init__(client, turn)
         self._backends = backends
-        self._connection = connection
-        self._turn = turn
         self._body = body
-        self._retries = 0
-        self._task: asyncio.Task[None] | None = None
-        self._was_sent = False
-        self._has_ended = False
-        connection.fast_exchange = self
+        client.fast_exchange = self
 
     def leave(self) -> None:
         """The client is gone."""
@@ -60,7 +59,7 @@ class _FastExchange(Relay):
             self._task.cancel()
         if self._was_sent:
             self.abandon()
-        self._turn.end()
+        self._exchange.end()
 
     def over(self, error: BackendError | None) -> None:
         if error is None:
@@ -76,12 +75,12 @@ class _FastExchange(Relay):
         raise NotImplementedError
 
     def _forward(self, route: GatedRoute) -> None:
-        place = self._turn.running.rotation.turn(route)
+        place = self._exchange.running.rotation.turn(route)
         backend = route.config.backend[place]
         wire = self._request_head(backend, place)
         if self._body:
             wire += self._body
-            self._turn.bytes_received = len(self._body)
+            self._exchange.bytes_received = len(self._body)
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is not None:
@@ -108,10 +107,6 @@ class _FastExchange(Relay):
         """As in the general lane, a body goes out once."""
         return isinstance(error, BackendUnreachableError) and not (self._was_sent and self._body)
 
-    def _retry_as_configured(self, route: GatedRoute) -> None:
-        if self._turn.method in IDEMPOTENT:
-            self._retries = route.config.retries
-
     def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(work)
         self._task.add_done_callback(self._waited)
@@ -121,9 +116,9 @@ class _FastExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        turn = self._turn
+        turn = self._exchange
         turn.status, turn.code, turn.reason = refusal.status, refusal.code, refusal.reason
-        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._connection.is_draining
+        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._client.is_draining
         answer, turn.bytes_sent = refusal_answer(
             refusal,
             turn.request_id,
@@ -131,7 +126,7 @@ class _FastExchange(Relay):
             to_head=turn.method == "HEAD",
             more=staleness(turn),
         )
-        self._connection.write(answer)
+        self._client.write(answer)
         self._end(keeps_alive=keeps_alive)
 
     def _fail(self, error: BaseException) -> None:
@@ -141,40 +136,33 @@ class _FastExchange(Relay):
             return
         if self._was_sent:
             self.abandon()
-        if self._turn.status:
-            self._connection.cut()  # within an answer, which must not look whole
+        if self._exchange.status:
+            self._client.cut()  # within an answer, which must not look whole
         else:
             self._refuse(Refusal("internal_error", "the gateway failed on this request"))
 
     def _end(self, *, keeps_alive: bool) -> None:
         if not self._has_ended:
             self._has_ended = True
-            self._turn.end()
-            self._connection.fast_exchange_is_over(keeps_alive=keeps_alive)
+            self._exchange.end()
+            self._client.fast_exchange_is_over(keeps_alive=keeps_alive)
 
 
 class DecidedExchange(_FastExchange):
     """Of a request that is decided on its own. `head` and `token` are what it came as."""
 
-    __slots__ = ("_allow", "_came_as")
+    _allow: Allow | None = None
 
     def __init__(
-        self,
-        backends: Backends,
-        connection: ClientConnection,
-        turn: Turn,
-        head: bytes,
-        token: bytes,
-        body: bytes | None,
+        self, backends: Backends, client: ClientConnection, turn: Turn, head: bytes, token: bytes, body: bytes | None
     ) -> None:
-        super().__init__(backends, connection, turn, body)
+        super().__init__(backends, client, turn, body)
         self._came_as = head, token
-        self._allow: Allow | None = None
 
     def go(self, decision: Decision) -> None:
         """Act on the decision as far as that goes without waiting."""
         try:
-            decision = self._turn.go_on(decision)
+            decision = self._exchange.go_on(decision)
             if isinstance(decision, NeedsFacts):
                 self._wait(self._ask(decision))
             else:
@@ -183,12 +171,12 @@ class DecidedExchange(_FastExchange):
             self._fail(error)
 
     async def _ask(self, needs: NeedsFacts) -> None:
-        decision = await self._turn.ask(needs)
+        decision = await self._exchange.ask(needs)
         self._task = None
         self.go(decision)
 
     def _act(self, decision: Decision) -> None:
-        turn = self._turn
+        turn = self._exchange
         turn.tell(decision.case)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
@@ -199,7 +187,8 @@ class DecidedExchange(_FastExchange):
             turn.running.repeats.remember(*self._came_as, decision)
         else:
             self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
-        self._retry_as_configured(decision.route)
+        if turn.method in IDEMPOTENT:
+            self._retries = decision.route.config.retries
         self._forward(decision.route)
 
     def _request_head(self, backend: Backend, place: int) -> bytes:
@@ -207,35 +196,29 @@ class DecidedExchange(_FastExchange):
         allow = self._allow
         assert allow is not None  # nothing is sent before
         framing = "" if self._body is None else f"Content-Length: {len(self._body)}\r\n"
-        return request_head(self._turn.method, backend, allow, framing)
+        return request_head(self._exchange.method, backend, allow, framing)
 
 
 class RepeatedExchange(_FastExchange):
     """Of a request that is like one before."""
 
-    __slots__ = ("_identity", "_repeat")
+    _identity: Identity
+    _repeat: Repeat
 
-    def __init__(
-        self, backends: Backends, connection: ClientConnection, turn: Turn, repeat: Repeat, body: bytes | None
-    ) -> None:
-        _FastExchange.__init__(self, backends, connection, turn, body)
-        self._repeat = repeat
-        self._identity = NOBODY
-
-    def go(self, identity: Identity | Refusal) -> None:
+    def go(self, repeat: Repeat, identity: Identity | Refusal) -> None:
         """Act on what the policy says of the caller."""
         try:
             if isinstance(identity, Refusal):
                 self._refuse(identity)
-            else:
-                self._identity = identity
-                route = self._repeat.matched.value
-                self._retry_as_configured(route)
-                self._forward(route)
+                return
+            self._repeat = repeat
+            self._identity = identity
+            self._retries = repeat.retries
+            self._forward(repeat.matched.value)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
     def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = backend
-        turn = self._turn
+        turn = self._exchange
         return self._repeat.forms[place].head(turn.request_id, turn.client, self._identity)

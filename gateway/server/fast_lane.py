@@ -74,5 +74,5 @@ class FastLane:
         if facts is not None:
             turn.provider, turn.tier = provider, "local"
             turn.name(facts)
-        RepeatedExchange(self.backends, client, turn, repeat, None if body_bytes is None else behind).go(identity)
+        RepeatedExchange(self.backends, client, turn, None if body_bytes is None else behind).go(repeat, identity)
         return True

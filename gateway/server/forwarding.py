@@ -26,13 +26,12 @@ from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.receiver import Passing
 from gateway.server.relay import BackendEnd, Relay
+from gateway.server.repeats import IDEMPOTENT
 from gateway.server.request_head import request_head
 from gateway.server.rotation import Rotation
 from gateway.server.tunnel import Tap
 from gateway.server.withheld import WithheldAnswer, WithheldError
 
-# RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _REFUSAL_OF_FAULT = {
     BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
     BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
@@ -89,8 +88,6 @@ class Forwarder:
 class _Relay(Relay):
     """Says by a future when it is over."""
 
-    __slots__ = ("_future",)
-
     def __init__(self, future: asyncio.Future[BackendError | None], *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._future = future
@@ -129,7 +126,6 @@ class _Attempt:
             self._over,
             self._client,
             exchange,
-            request.method,
             is_http10=request.version < (1, 1),
             keeps_alive=keeps_alive,
             more_fields=more,

@@ -63,33 +63,32 @@ class BackendEnd(Protocol):
     def end(self) -> None: ...
 
 
+def _nothing() -> None:
+    """Nobody waits."""
+
+
 class Relay:
     """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
 
-    __slots__ = (
-        "_backend",
-        "_client",
-        "_exchange",
-        "_is_chunked",
-        "_is_done",
-        "_is_http10",
-        "_is_told",
-        "_method",
-        "_more_fields",
-        "_out",
-        "_route",
-        "_started_s",
-        "_switch",
-        "has_begun",
-        "keeps_alive",
-        "on_room",
-    )
+    # What most exchanges leave as it is stays in the class.
+    has_begun = False  # the client has been sent the head of an answer
+    keeps_alive = True
+    on_room: Callable[[], None] = staticmethod(_nothing)  # told when the backend takes more of what is sent to it
+    _backend: BackendEnd | None = None
+    _is_chunked = False
+    _is_done = False
+    _is_http10 = False
+    _is_told = False
+    _more_fields = b""
+    _route: GatedRoute
+    _out: list[bytes]
+    _started_s = 0.0
+    _switch: Callable[[], None] | None = None
 
     def __init__(
         self,
         client: ClientEnd,
         exchange: Exchange,
-        method: str,
         *,
         is_http10: bool = False,
         keeps_alive: bool = True,
@@ -99,19 +98,10 @@ class Relay:
         """`more_fields` are the gateway's own lines; `switch` is called when the client has been sent a 101."""
         self._client = client
         self._exchange = exchange
-        self._method = method
         self._is_http10 = is_http10
         self._more_fields = more_fields
         self._switch = switch
-        self._backend: BackendEnd | None = None
-        self._out: list[bytes] = []
-        self._is_chunked = False
-        self._is_done = False
-        self._is_told = False
-        self._started_s = 0.0
-        self.has_begun = False  # the client has been sent the head of an answer
         self.keeps_alive = keeps_alive
-        self.on_room: Callable[[], None] = _nothing  # told when the backend takes more of what is sent to it
 
     def over(self, error: BackendError | None) -> None:
         """Called once: with nothing when the client has all of the answer, or was cut off; with the error when no byte
@@ -131,7 +121,7 @@ class Relay:
         config = route.config
         backend.send(
             self,
-            self._method,
+            self._exchange.method,
             data,
             timeout_s=config.timeout,
             read_timeout_s=config.read_timeout,
@@ -190,7 +180,7 @@ class Relay:
         exchange.backend_s = monotonic() - self._started_s
         exchange.status = head.status
         self.has_begun = True
-        self._out.append(self._head(head))
+        self._out = [self._head(head)]
         if head.status == SWITCHING_PROTOCOLS and self._switch is not None:
             self.paused()
             self._switch()
@@ -257,7 +247,7 @@ class Relay:
     def _framing(self, head: AnswerHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""
         framing = b""
-        if head.length is None and may_have_body(self._method, head.status):
+        if head.length is None and may_have_body(self._exchange.method, head.status):
             if self._is_http10:
                 self.keeps_alive = False  # the end of the connection is the end of the body
             else:
@@ -270,7 +260,3 @@ class Relay:
         elif self._is_http10:
             framing += b"Connection: keep-alive\r\n"
         return framing
-
-
-def _nothing() -> None:
-    """Nobody waits."""

@@ -17,6 +17,8 @@ from gateway.pipeline import Allow
 from gateway.routing import Matched
 from gateway.server.request_head import Form, form_of
 
+# RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _KEPT_MAX = 1024
 _PATH_CHARS_MAX = 256
 
@@ -31,6 +33,7 @@ class Repeat:
     matched: Matched[GatedRoute]
     provider: str | None
     forms: tuple[Form, ...]
+    retries: int
     token_bytes_max: int
     body_bytes: int | None
 
@@ -90,6 +93,7 @@ class Repeats:
             matched,
             case.provider,
             whole,
+            allow.route.config.retries if request.method in IDEMPOTENT else 0,
             min(TOKEN_MAX_CHARS, left),
             body_bytes,
         )
