@@ -108,7 +108,7 @@ def parted(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     if start < 0:
         return data[:end], b"", data[end + 4 :]
     start += _BEARER_BYTES
-    stop = data.find(b"\r\n", start)
+    stop = data.find(b"\r", start)  # of whatever line end: what is none is in the head, which is then no head
     return data[:start] + data[stop:end], data[start:stop], data[end + 4 :]
 
 
