@@ -18,6 +18,7 @@ BODY_MAX_BYTES = 64 * 2**10
 _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\.1")
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_EMPTY_LINE = b"\r\n\r\n"
 _BEARER = b"\r\nAuthorization: Bearer "
 _BEARER_BYTES = len(_BEARER)
 _B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
@@ -98,12 +99,13 @@ def parted(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     """What stands in `data`: a head without its first `Bearer` token, that token, and all behind the head.
 
     The head is without the empty line, and tells by itself whether it had a token. `None` where it is not whole.
-    An empty line at the end is taken for the one that ends the head: where another stands before it, the head has a
-    line that is no field, and what came is not ordinary.
+    An empty line at the end is taken for the one that ends the head; where it is not, the head has another.
     """
-    end = len(data) - 4 if data.endswith(b"\r\n\r\n") else data.find(b"\r\n\r\n")
-    if end < 0:
-        return None
+    end = len(data) - 4 if data.endswith(_EMPTY_LINE) else data.find(_EMPTY_LINE)
+    return None if end < 0 else _parted(data, end)
+
+
+def _parted(data: bytes, end: int) -> tuple[bytes, bytes, bytes]:
     start = data.find(_BEARER, 0, end)
     if start < 0:
         return data[:end], b"", data[end + 4 :]
@@ -112,8 +114,11 @@ def parted(data: bytes) -> tuple[bytes, bytes, bytes] | None:
     return data[:start] + data[stop:end], data[start:stop], data[end + 4 :]
 
 
-def read_ordinary(head: bytes, token: bytes, behind: bytes) -> Ordinary | None:
-    """The request of these parts, if it is an ordinary one."""
+def read_ordinary(data: bytes, parts: tuple[bytes, bytes, bytes]) -> Ordinary | None:
+    """The request that `data` is, if it is an ordinary one; `parts` are its parts."""
+    head, token, behind = parts
+    if _EMPTY_LINE in head:  # the one at the end is the body's
+        head, token, behind = _parted(data, data.find(_EMPTY_LINE))
     line_end = head.find(b"\r\n")
     started = _REQUEST_LINE.fullmatch(head, 0, line_end) if line_end > 0 else None
     if started is None:

@@ -39,7 +39,7 @@ class FastLane:
         repeat = running.repeats.known.get(head)
         if repeat is not None and self._take_again(client, running, repeat, token, behind):
             return True
-        ordinary = read_ordinary(head, token, behind)
+        ordinary = read_ordinary(data, parts)
         if ordinary is None:
             return False
         method, target, fields, body = ordinary

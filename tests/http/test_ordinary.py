@@ -22,7 +22,7 @@ HOST = ("Host", "a")
 
 def read_ordinary(data: bytes) -> Ordinary | None:
     parts = parted(data)
-    return None if parts is None else ordinary.read_ordinary(*parts)
+    return None if parts is None else ordinary.read_ordinary(data, parts)
 
 
 def get(*lines: bytes) -> bytes:
