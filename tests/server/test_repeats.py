@@ -196,6 +196,13 @@ async def test_what_is_no_token_is_none_behind_a_known_head(serve, backend, prov
     assert (len(backend.requests), [call.token for call in provider.calls], True in again) == (before, ["good"], False)
 
 
+async def test_a_token_that_nobody_looks_at_is_sound_all_the_same(serve, backend, again):
+    gateway = await serve()
+    await made_known(gateway, request("GET", "/open/x", token="good"))
+    assert (await ask(gateway, path="/open/x", token="good\nX: y")).code == "invalid_request"
+    assert len(backend.requests) == KNOWN_AFTER
+
+
 async def test_backends_take_turns_as_before(serve, provider, again):
     backends = [Backend(), Backend()]
     for one in backends:
