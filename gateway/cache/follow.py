@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from gateway.authn.purge import Purge, purge_everything
 from gateway.cache.connect import FAILURES
+from gateway.cache.deadline import within
 from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
 
 _log = logging.getLogger(__name__)
@@ -77,10 +78,10 @@ class Follower:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                async with asyncio.timeout(_CONNECT_S):
+                async with within(_CONNECT_S):
                     await self._step(on_purge)
                 pause_s = _FIRST_PAUSE_S
-                async with asyncio.timeout(_LOOK_S + _ANSWER_S):
+                async with within(_LOOK_S + _ANSWER_S):
                     await self._purge_log.wait(_LOOK_S)
             except (LogGoneError, *FAILURES) as error:
                 self._lost(error)

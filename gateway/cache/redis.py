@@ -21,6 +21,7 @@ from redis.exceptions import ClusterError, ResponseError
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_of
+from gateway.cache.deadline import within
 from gateway.cache.entry import StoredEntry, decode, encode
 from gateway.cache.follow import Follower
 from gateway.cache.key import Keys
@@ -200,7 +201,7 @@ class RedisTier:
         if not self._follower.in_step or not self._rest.admits(self._monotonic()):
             return None
         try:
-            async with asyncio.timeout(self.timeout_s), self._slots:
+            async with within(self.timeout_s), self._slots:
                 outcome = await operation()
         except ResponseError as error:
             # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
