@@ -93,8 +93,7 @@ class Follower:
         if not self.in_step:
             await self._warm_up()
         looked_at_s = self._monotonic()
-        for purge in await self._purge_log.catch_up():
-            on_purge(purge)
+        await self._purge_log.catch_up(on_purge)
         if self._seen_at_s is None:
             _log.info("in step with the fleet's cache")
         self._seen_at_s = looked_at_s

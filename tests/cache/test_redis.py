@@ -11,6 +11,7 @@ from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.tiers import Absent, Recalled
+from gateway.cache import purge_log
 from gateway.cache.key import Keys
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
@@ -352,9 +353,9 @@ async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServ
                 name = f"gateway:{KEYS.fleet}:purges"
                 client.delete(name) if harm == "delete" else client.set(name, "garbage")
             await until(lambda: any(purge.marks is None for purge in seen))
-            await until(lambda: one.healthy)
+            await until(lambda: one.healthy and one.standing() != b"")
             assert await one.get(KEY, REALM) is Absent.MISS
-            assert one.standing() not in {standing, b""}
+            assert one.standing() != standing
 
 
 async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(redis_server: RedisServer) -> None:
@@ -379,6 +380,29 @@ async def test_a_long_log_is_read_to_its_end(redis_server: RedisServer) -> None:
         async with tier(redis_server) as late:
             assert late.standing() > before
             await until(lambda: one.standing() == late.standing())
+
+
+async def test_a_log_that_breaks_off_between_two_pages_loses_no_purge(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge_log, "_PAGE_MESSAGES", 3)
+    seen: list[Purge] = []
+    async with tier(redis_server, on_purge=seen.append) as one, tier(redis_server) as other:
+        read_page, pages = one._follower._purge_log._page, 0
+
+        async def every_second_breaks_off() -> list[tuple[bytes, bytes | None]]:
+            nonlocal pages
+            pages += 1
+            if pages % 2 == 0:
+                raise ConnectionError
+            return await read_page()
+
+        monkeypatch.setattr(one._follower._purge_log, "_page", every_second_breaks_off)
+        purges = [purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))]) for number in range(10)]
+        for purge in purges:
+            await other._follower._purge_log.append(purge)
+        await until(lambda: one.standing() == other.standing() != b"")
+        assert [purge for purge in seen if purge.marks is not None] == purges
 
 
 async def test_the_log_is_given_a_life_of_its_own(redis_server: RedisServer) -> None:
