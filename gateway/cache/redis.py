@@ -88,6 +88,7 @@ class RedisTier:
             opened=self._opened,
             closed=self._closed,
             entry_limit_bytes=_ENTRY_LIMIT_BYTES,
+            monotonic=monotonic,
         )
 
     @property
