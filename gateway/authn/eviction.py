@@ -31,15 +31,21 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """Forget what bears one of `named`, and `token` at every provider. `id` as in `Purge`."""
+    """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`."""
 
     id: bytes
     named: tuple[Named, ...] = ()
-    token: Token | None = None
+    tokens: tuple[Token, ...] = ()
+    is_no: bool = False
 
 
 def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
-    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), token)
+    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), () if token is None else (token,))
+
+
+def said_no(tokens: Iterable[Token]) -> Eviction:
+    """What workers tell each other of tokens that a provider has called inactive."""
+    return Eviction(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_no=True)
 
 
 def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
@@ -49,21 +55,23 @@ def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
 
 
 def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
-    """For a channel that nobody else reads: what is named, and a token, stand there in clear."""
+    """For a channel that nobody else reads: what is named, and tokens, stand there in clear."""
     return {
         "id": eviction.id.hex(),
         "named": [[one.realm, one.kind, one.value] for one in eviction.named],
-        "token": None if eviction.token is None else eviction.token.value,
+        "tokens": [token.value for token in eviction.tokens],
+        "is_no": eviction.is_no,
     }
 
 
 def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
     """The inverse of `eviction_to_json`. Raises `ValueError` for anything else."""
     match value:
-        case {"id": str(eviction_id), "named": [*named], "token": None | str() as token}:
-            return Eviction(
-                bytes.fromhex(eviction_id), tuple(map(_named, named)), None if token is None else Token(token)
-            )
+        case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no)} if all(
+            isinstance(token, str) for token in tokens
+        ):
+            in_order = tuple(map(_named, named)), tuple(map(Token, tokens))
+            return Eviction(bytes.fromhex(eviction_id), *in_order, is_no)
     raise ValueError("not an eviction")
 
 
