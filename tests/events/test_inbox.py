@@ -31,10 +31,11 @@ class KeySource:
         self.keys = read_keys(issuer.jwks())
         self.failure = None
 
-    async def candidates(self, algorithm, kid):
+    async def has_signed(self, token, algorithm, kid):
         if self.failure is not None:
             raise self.failure
-        return tuple(key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid))
+        keys = [key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid)]
+        return any(key.signed(token, algorithm) for key in keys) if keys else None
 
 
 def sender(issuer, name, **more):
