@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -33,6 +35,8 @@ _REFUSAL_OF_FAULT = {
     BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
 }
 
+_T = TypeVar("_T")
+
 
 class Receiving:
     """A `Receiver` for one configuration; without an `inbox` nobody may send anything."""
@@ -46,21 +50,29 @@ class Receiving:
         if self._inbox is None or self._under_way >= _AT_ONCE_MAX:
             return _BUSY
         self._under_way += 1
+        has_begun = False
         try:
             body = await whole_body(request, BODY_MAX_BYTES, exchange)
             if isinstance(body, Refusal):
                 return body
             headers = received.case.request.headers
             delivery = Delivery(values_of(headers, "content-type"), values_of(headers, "authorization"), body)
-            # A sender that has no patience left does not stop what it began.
-            reply = await self._evicting.finish(self._inbox.receive(received.kind, delivery))
+            # A sender that has no patience left does not stop what it began, and holds its place until that is done.
+            has_begun = True
+            reply = await self._evicting.finish(self._to_its_end(self._inbox.receive(received.kind, delivery)))
         finally:
-            self._under_way -= 1
+            self._under_way -= not has_begun
         if isinstance(reply, Refusal):
             return reply
         if reply.reason is not None:
             exchange.code, exchange.reason = "invalid_request", reply.reason
         return reply
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            return await work
+        finally:
+            self._under_way -= 1
 
     async def passing(self, request: web.Request, allow: Allow, exchange: Exchange) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":

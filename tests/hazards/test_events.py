@@ -271,6 +271,28 @@ async def test_no_more_than_so_many_are_handled_at_once_and_then_it_goes_on(gate
     assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
 
 
+async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
+    monkeypatch.setattr(receiving, "_AT_ONCE_MAX", 4)
+    under_way = gateway.service._serving._serving._engine.running.receiver
+    receive, may_go_on = under_way._inbox.receive, asyncio.Event()
+
+    async def held(kind, delivery):
+        await may_go_on.wait()
+        return await receive(kind, delivery)
+
+    monkeypatch.setattr(under_way._inbox, "receive", held)
+    body = urlencode({"logout_token": issuer.logout()}).encode()
+    for number in range(4):
+        async with await Client.of(gateway.address) as client:
+            await client.send(request("POST", f"{PREFIX}/backchannel-logout", FORM, body=body))
+            await eventually(lambda number=number: len(under_way._evicting._tasks) > number)
+    answer = await send(gateway, "backchannel-logout", issuer.logout())
+    assert (answer.status, answer.code) == (503, "event_unavailable")
+    may_go_on.set()
+    await eventually(lambda: under_way._under_way == 0)
+    assert (await send(gateway, "backchannel-logout", issuer.logout())).status == 200
+
+
 async def test_a_sender_that_leaves_does_not_stop_what_it_began(gateway, issuer, provider):
     await gateway.get("/api/x", token="good")
     asked = len(provider.introspections)
