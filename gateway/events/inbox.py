@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -36,7 +37,7 @@ _SET = "application/secevent+jwt"
 # A logout token is too old to be taken before it is forgotten; a SET has no age, and is taken again after a day.
 _LOGOUT_LIFE_S = AGE_MAX_S + 2 * LEEWAY_S
 _SET_LIFE_S = 24 * 3600.0
-_NOBODY = "none"
+NOBODY = "none"  # the provider of what nobody is known to have sent
 
 
 class Meter(Protocol):
@@ -80,7 +81,7 @@ class _Verdict:
 
     outcome: Outcome
     events: tuple[EventName, ...] = ("other",)
-    provider: str = _NOBODY
+    provider: str = NOBODY
     event_id: str | None = None
     why: Wrong | str | None = None
     retry_after_s: float | None = None
@@ -197,7 +198,7 @@ def _answer(kind: Kind, verdict: _Verdict) -> Reply | Refusal:
         headers += (("Content-Type", "application/json"), ("Content-Language", "en"))
         return Reply(400, headers, json.dumps(document).encode() + b"\n", verdict.why.description)
     if verdict.outcome == "unclear":
-        wait_s = max(1, round(verdict.retry_after_s or 0))
+        wait_s = max(1, math.ceil(verdict.retry_after_s or 0))
         return Refusal(
             "event_unavailable",
             "it can not be told now whether this is so; try again",

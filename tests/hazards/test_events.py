@@ -8,6 +8,7 @@ import gzip
 import json
 import random
 from contextlib import suppress
+from typing import get_args
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +17,7 @@ from support.running_gateway import RunningGateway, configuration, eventually, p
 from support.signing import Issuer, forged_by_mac, jwk, rsa_key, signed, unsigned
 from support.wire import BrokenOffError, Client, request
 
+from gateway.events.notice import EventName
 from gateway.server import receiving
 
 PREFIX = "/.gateway/events"
@@ -315,5 +317,5 @@ async def test_metrics_have_no_label_that_was_sent(gateway, issuer, unharmed):
     await send(gateway, "security-events", issuer.event(iss="https://evil.example"))
     series = gateway.service._observation.snapshot()["counters"]["gateway_security_events_total"]
     labels = {label for labels, _ in series for label in labels}
-    known = {"p", "q", "none", "other", "logout", "session-revoked"}
+    known = {"p", "q", "none", *get_args(EventName)}
     assert labels <= known | {"evicted", "refused", "acknowledged", "replayed", "unclear", "unmatched"}
