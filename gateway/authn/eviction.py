@@ -30,13 +30,26 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """An event of `realm` that has been acted on, to be known again for `life_s`."""
+
+    realm: str
+    event_id: str
+    life_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Eviction:
-    """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`."""
+    """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`.
+
+    With `seen` nothing need be forgotten: an event is to be known.
+    """
 
     id: bytes
     named: tuple[Named, ...] = ()
     tokens: tuple[Token, ...] = ()
     is_no: bool = False
+    seen: Seen | None = None
 
 
 def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
@@ -48,6 +61,11 @@ def said_no(tokens: Iterable[Token]) -> Eviction:
     return Eviction(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_no=True)
 
 
+def was_seen(seen: Seen) -> Eviction:
+    """What workers tell each other of an event, once all of it is done."""
+    return Eviction(secrets.token_bytes(_ID_BYTES), seen=seen)
+
+
 def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
     """Everything that an answer with these claims can be evicted by."""
     found = ((kind, claims.get(kind)) for kind in KINDS)
@@ -56,22 +74,22 @@ def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
 
 def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
     """For a channel that nobody else reads: what is named, and tokens, stand there in clear."""
+    seen = eviction.seen
     return {
         "id": eviction.id.hex(),
         "named": [[one.realm, one.kind, one.value] for one in eviction.named],
         "tokens": [token.value for token in eviction.tokens],
         "is_no": eviction.is_no,
+        "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
     }
 
 
 def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
     """The inverse of `eviction_to_json`. Raises `ValueError` for anything else."""
     match value:
-        case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no)} if all(
-            isinstance(token, str) for token in tokens
-        ):
-            in_order = tuple(map(_named, named)), tuple(map(Token, tokens))
-            return Eviction(bytes.fromhex(eviction_id), *in_order, is_no)
+        case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no), "seen": seen}:
+            of_what = tuple(map(_named, named)), tuple(map(_token, tokens))
+            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen))
     raise ValueError("not an eviction")
 
 
@@ -79,4 +97,19 @@ def _named(value: object) -> Named:
     match value:
         case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" as kind, str(text)]:
             return Named(realm, kind, text)
+    raise ValueError("not an eviction")
+
+
+def _token(value: object) -> Token:
+    if not isinstance(value, str):
+        raise ValueError("not an eviction")
+    return Token(value)
+
+
+def _seen(value: object) -> Seen | None:
+    match value:
+        case None:
+            return None
+        case [str(realm), str(event_id), int() | float() as life_s]:
+            return Seen(realm, event_id, life_s)
     raise ValueError("not an eviction")

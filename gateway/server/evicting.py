@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Eviction, Named, evict, eviction_to_json, said_no
+from gateway.authn.eviction import Eviction, Named, Seen, evict, eviction_to_json, said_no, was_seen
 from gateway.authn.purge import Purge
 from gateway.events.inbox import NotEverywhereError
 from gateway.server.control import ControlError
@@ -73,6 +73,10 @@ class Evicting:
         if self._telling is None or self._telling.done():
             self._telling = self._own(self._tell_gathered())
 
+    async def tell_workers_seen(self, seen: Seen) -> None:
+        """Have the instance's other workers know an event again: where it is sent to them, it is a replay."""
+        await self._tell_workers_or_say(was_seen(seen))
+
     async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` returns or raises; it is brought to its end whether the caller stays or not."""
         return await asyncio.shield(self._own(work))
@@ -119,8 +123,12 @@ class Evicting:
 
     def here(self, eviction: Eviction) -> Purge:
         """Forget in this process alone."""
-        purge = self._running().authenticator.purge_for(eviction)
-        self._forget(purge)
+        running = self._running()
+        if eviction.seen is not None:
+            running.receiver.remember(eviction.seen)
+        purge = running.authenticator.purge_for(eviction)
+        if purge.marks:
+            self._forget(purge)
         return purge
 
     async def _tell_workers(self, eviction: Eviction) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, evict
+from gateway.authn.eviction import Named, Seen, evict
 from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError, Reply
 from gateway.events.replay import Replays
 from gateway.events.revocation import BODY_MAX_BYTES as REVOCATION_MAX_BYTES
@@ -45,6 +45,10 @@ class Receiving:
         self._inbox = inbox
         self._evicting = evicting
         self._under_way = 0
+
+    def remember(self, seen: Seen) -> None:
+        if self._inbox is not None:
+            self._inbox.remember(seen)
 
     async def receive(self, request: web.Request, received: Receive, exchange: Exchange) -> Reply | Refusal:
         if self._inbox is None or self._under_way >= _AT_ONCE_MAX:
@@ -132,6 +136,7 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
         mark=running.cache.keys.event_mark,
         meter=meter,
         clock=time.time,
+        tell=evicting.tell_workers_seen,
     )
     return Receiving(inbox, evicting)
 
