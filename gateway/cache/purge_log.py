@@ -42,6 +42,7 @@ class PurgeLog:
         self._place = name.encode()
         self._seal = seal
         self._ledger = ledger
+        self.restarts = 0  # how often what had been read was no longer there, beginning included
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
     async def append(self, purge: Purge) -> None:
@@ -88,8 +89,13 @@ class PurgeLog:
             elif len(page) < _PAGE_MESSAGES:
                 return
 
+    def has_read(self, purge_id: bytes) -> bool:
+        """Whether an order was in the log as it is now."""
+        return self._ledger.has_read(purge_id)
+
     def _restart(self) -> Purge:
         self._last = None
+        self.restarts += 1
         return self._ledger.restart()
 
     async def _page(self) -> list[tuple[bytes, bytes | None]]:

@@ -342,6 +342,45 @@ async def test_a_purge_while_redis_is_down_is_told_when_it_is_back(own_redis: Re
         await until(lambda: purge in seen)
 
 
+@pytest.mark.parametrize("is_read_back", [True, False])
+async def test_a_purge_that_a_failover_lost_is_told_again_to_who_had_not_read_it(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, is_read_back: bool
+) -> None:
+    """A replica becomes primary that lacks the end of the log: to who had not read that, nothing is missing."""
+    seen: list[Purge] = []
+    async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
+        may_read = asyncio.Event()
+        held = (other,) if is_read_back else (one, other)
+        for each in held:
+            _read_later(monkeypatch, each, may_read)
+        await asyncio.sleep(0.05)
+        seen.clear()
+        purge = purge_of([ALICE])
+        assert await one.publish_purge(purge)
+        if is_read_back:
+            await until(lambda: one._follower._purge_log.has_read(purge.id))
+        with redis_server.client() as client:
+            name = f"gateway:{KEYS.fleet}:purges"
+            [(last, _)] = client.xrevrange(name, count=1)
+            client.xdel(name, last)
+        may_read.set()
+        await until(lambda: any(each.covers([ALICE]) for each in seen))
+        told = len(seen)
+        await asyncio.sleep(1.0)
+        assert len(seen) == told <= 2  # and not again and again
+
+
+def _read_later(monkeypatch: pytest.MonkeyPatch, one: RedisTier, may_read: asyncio.Event) -> None:
+    log = one._follower._purge_log
+    read_page = log._page
+
+    async def page() -> list[tuple[bytes, bytes | None]]:
+        await may_read.wait()
+        return await read_page()
+
+    monkeypatch.setattr(log, "_page", page)
+
+
 async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServer) -> None:
     seen: list[Purge] = []
     async with tier(redis_server, on_purge=seen.append) as one:
