@@ -68,7 +68,7 @@ class Follower:
         """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
         if self.in_step:
             with suppress(LogGoneError, *FAILURES):
-                async with asyncio.timeout(_ANSWER_S):
+                async with within(_ANSWER_S):
                     await self._tell(purge, until_s)
                 return True
         if len(self._outbox) >= _OUTBOX_MAX:

@@ -273,6 +273,25 @@ async def test_no_more_than_so_many_are_handled_at_once_and_then_it_goes_on(gate
     assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
 
 
+async def test_one_address_does_not_take_all_the_places(gateway, issuer, unharmed, monkeypatch):
+    monkeypatch.setattr(receiving, "_AT_ONCE_PER_ADDRESS_MAX", 4)
+    head = request("POST", f"{PREFIX}/backchannel-logout", FORM, "Content-Length: 1000")
+    under_way = gateway.service._serving._serving._engine.running.receiver
+    host, port = gateway.address
+    slow = [(await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)))[1] for _ in range(5)]
+    try:
+        for writer in slow:
+            writer.write(head + b"a")
+        await eventually(lambda: under_way._under_way == 4)
+        assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
+    finally:
+        for writer in slow:
+            writer.close()
+            await writer.wait_closed()
+    await eventually(lambda: under_way._under_way == 0)
+    assert not under_way._by_address
+
+
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
     monkeypatch.setattr(receiving, "_AT_ONCE_MAX", 4)
     under_way = gateway.service._serving._serving._engine.running.receiver
