@@ -1,7 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from support.redis_server import RedisServer
@@ -455,6 +455,25 @@ async def test_a_burst_is_answered_in_turn(redis_server: RedisServer) -> None:
         await one.put(KEY, about(alice()), one.standing())
         got = await asyncio.gather(*(one.get(KEY, REALM) for _ in range(500)))
         assert all(isinstance(each, Recalled) for each in got)
+
+
+async def test_a_burst_opens_few_connections(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        async with tier(redis_server, timeout_s=10) as one:
+            before = len(client.client_list())
+            await asyncio.gather(*(one.get(KEY, REALM) for _ in range(500)))
+            assert len(client.client_list()) - before <= 16
+
+
+async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(redis_server: RedisServer) -> None:
+    async with tier(redis_server, timeout_s=BRIEF_S) as one, AsyncExitStack() as busy:
+        await until(lambda: one.healthy)
+        for _ in range(16):
+            await busy.enter_async_context(one._slots)
+        assert await one.get(KEY, REALM) is Absent.ERROR
+        await busy.aclose()
+        assert one.healthy
+        assert await one.get(KEY, REALM) is Absent.MISS
 
 
 async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis_server: RedisServer) -> None:
