@@ -10,6 +10,7 @@ has been revoked.
 from __future__ import annotations
 
 import asyncio
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -203,10 +204,10 @@ class RedisTier:
         """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
         if not self._follower.in_step or not self._rest.admits(self._monotonic()):
             return None
-        is_asked = False
+        asked_at_s = math.inf
         try:
             async with within(self.timeout_s), self._slots:
-                is_asked = True
+                asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:
             # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
@@ -215,10 +216,13 @@ class RedisTier:
             else:
                 self._rest.worked()
             return None
-        except FAILURES:
-            # Who waited for a connection in vain knows nothing of Redis; those who had one say how it is.
-            if is_asked:
+        except TimeoutError:
+            # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
+            if self._monotonic() - asked_at_s >= self.timeout_s / 2:
                 self._rest.failed(self._monotonic())
+            return None
+        except FAILURES:
+            self._rest.failed(self._monotonic())
             return None
         self._rest.worked()
         return outcome

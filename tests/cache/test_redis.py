@@ -465,14 +465,21 @@ async def test_a_burst_opens_few_connections(redis_server: RedisServer) -> None:
             assert len(client.client_list()) - before <= 16
 
 
-async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(redis_server: RedisServer) -> None:
-    async with tier(redis_server, timeout_s=BRIEF_S) as one, AsyncExitStack() as busy:
+async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_redis: RedisServer) -> None:
+    async with tier(own_redis, timeout_s=BRIEF_S) as one, AsyncExitStack() as busy:
         await until(lambda: one.healthy)
         for _ in range(16):
             await busy.enter_async_context(one._slots)
         assert await one.get(KEY, REALM) is Absent.ERROR
-        await busy.aclose()
         assert one.healthy
+        asking = asyncio.create_task(one.get(KEY, REALM))
+        await asyncio.sleep(BRIEF_S * 0.8)
+        own_redis.pause()  # so that what is left of the time will not do
+        await busy.aclose()
+        assert await asking is Absent.ERROR
+        own_redis.resume()
+        assert not one._rest.resting(time.monotonic())
+        await until(lambda: one.healthy)
         assert await one.get(KEY, REALM) is Absent.MISS
 
 
