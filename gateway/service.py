@@ -18,6 +18,7 @@ from gateway.admin.app import admin_app
 from gateway.admin.describe import describe
 from gateway.admin.listener import AdminListener
 from gateway.authn.eviction import eviction_from_json
+from gateway.config.check_events import issuer_of_events
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config, Server
 from gateway.config.problems import ConfigError
@@ -55,7 +56,9 @@ class Observation(Metrics):
         """Follow `log`, and show every route and provider from the start."""
         self.access_log.enabled = config.log.access
         configure_logging(config.log.level, self._writer, _secrets(config))
-        self.declare([route.name for route in config.routes], list(config.providers))
+        receives = config.events is not None
+        senders = [name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None]
+        self.declare([route.name for route in config.routes], list(config.providers), senders)
 
 
 class Worker:

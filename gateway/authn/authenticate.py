@@ -42,7 +42,7 @@ class Authenticator:
 
     With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
     `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
-    `on_revoked` hears of tokens that it called inactive and others may still keep. The fleet is told here.
+    `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of.
     """
 
     def __init__(
@@ -135,9 +135,9 @@ class Authenticator:
     def purge_for(self, eviction: Eviction) -> Purge:
         """The same order in marks, under the same id."""
         marks = {self._source.keys.tag(named) for named in eviction.named}
-        if eviction.token is not None:
-            marks.update(self._keys_of(eviction.token))
-        return Purge(eviction.id, frozenset(marks))
+        for token in eviction.tokens:
+            marks.update(self._keys_of(token))
+        return Purge(eviction.id, frozenset(marks), eviction.is_no)
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -150,7 +150,7 @@ class Authenticator:
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
-        if self._shared is not None:
+        if self._shared is not None and not purge.is_no:
             self._shared.forget(purge)
         return self._local.purge(purge, self._monotonic())
 
@@ -234,7 +234,8 @@ class Authenticator:
             self._last_known.keep(flight, provider, landed.last_known)
             self._give_back(key, landed.claim)
             return
-        is_revoked = self._last_known.is_revoked(key, provider, landed)
+        is_no = self._last_known.is_no(provider, landed)
+        is_revoked = is_no and self._last_known.was_active(key, landed)
         here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
         now_s = self._monotonic()
         if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
@@ -242,8 +243,13 @@ class Authenticator:
             ahead = None if self._refresher is None else self._refresher.ahead
             due_s = math.inf if ahead is None else ahead.refresh_at_s(answer, since_s, until_s)
             self._local.put(key, Entry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
-        if is_revoked:
-            self._tell_of_revocation(key, question.token)
+        # Without a fleet, or out of its reach, another worker may have known what is news to this one. Where several
+        # are asked in turn, a no of one says nothing of the others, and a token is told of without its provider.
+        is_news = is_revoked or len(self._source.introspectors) == 1
+        if is_no and is_news and landed.found.tier == "provider" and not landed.standing:
+            self._tell_workers_of(question.token)
+        if is_revoked and self._shared is not None:
+            self._own(self._tell_fleet_of(self._shared, key, question.token))
             self._give_back(key, landed.claim)
         elif self._shared is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
             recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
@@ -268,16 +274,17 @@ class Authenticator:
         if self._leases is not None and claim is not None:
             self._own(self._leases.give_back(key, claim.fence))
 
-    def _tell_of_revocation(self, key: bytes, token: Token) -> None:
+    async def _tell_fleet_of(self, shared: SharedTier, key: bytes, token: Token) -> None:
         """What others keep of the token goes as by a purge; what this process has just learned stays."""
-        if self._on_revoked is not None:
-            self._on_revoked(token)
-        if self._shared is None:
-            return
         purge = purge_of([key])
         self._is_news(purge)
-        self._shared.forget(purge)
-        self._own(self._shared.publish_purge(purge))
+        shared.forget(purge)
+        if not await shared.publish_purge(purge):
+            self._tell_workers_of(token)
+
+    def _tell_workers_of(self, token: Token) -> None:
+        if self._on_revoked is not None:
+            self._on_revoked(token)
 
     def _is_news(self, purge: Purge) -> bool:
         """Whether the order comes for the first time; from here on it is known."""

@@ -30,16 +30,40 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """An event of `realm` that has been acted on, to be known again for `life_s`."""
+
+    realm: str
+    event_id: str
+    life_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Eviction:
-    """Forget what bears one of `named`, and `token` at every provider. `id` as in `Purge`."""
+    """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`.
+
+    With `seen` nothing need be forgotten: an event is to be known.
+    """
 
     id: bytes
     named: tuple[Named, ...] = ()
-    token: Token | None = None
+    tokens: tuple[Token, ...] = ()
+    is_no: bool = False
+    seen: Seen | None = None
 
 
 def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
-    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), token)
+    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), () if token is None else (token,))
+
+
+def said_no(tokens: Iterable[Token]) -> Eviction:
+    """What workers tell each other of tokens that a provider has called inactive."""
+    return Eviction(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_no=True)
+
+
+def was_seen(seen: Seen) -> Eviction:
+    """What workers tell each other of an event, once all of it is done."""
+    return Eviction(secrets.token_bytes(_ID_BYTES), seen=seen)
 
 
 def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
@@ -49,21 +73,23 @@ def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
 
 
 def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
-    """For a channel that nobody else reads: what is named, and a token, stand there in clear."""
+    """For a channel that nobody else reads: what is named, and tokens, stand there in clear."""
+    seen = eviction.seen
     return {
         "id": eviction.id.hex(),
         "named": [[one.realm, one.kind, one.value] for one in eviction.named],
-        "token": None if eviction.token is None else eviction.token.value,
+        "tokens": [token.value for token in eviction.tokens],
+        "is_no": eviction.is_no,
+        "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
     }
 
 
 def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
     """The inverse of `eviction_to_json`. Raises `ValueError` for anything else."""
     match value:
-        case {"id": str(eviction_id), "named": [*named], "token": None | str() as token}:
-            return Eviction(
-                bytes.fromhex(eviction_id), tuple(map(_named, named)), None if token is None else Token(token)
-            )
+        case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no), "seen": seen}:
+            of_what = tuple(map(_named, named)), tuple(map(_token, tokens))
+            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen))
     raise ValueError("not an eviction")
 
 
@@ -71,4 +97,19 @@ def _named(value: object) -> Named:
     match value:
         case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" as kind, str(text)]:
             return Named(realm, kind, text)
+    raise ValueError("not an eviction")
+
+
+def _token(value: object) -> Token:
+    if not isinstance(value, str):
+        raise ValueError("not an eviction")
+    return Token(value)
+
+
+def _seen(value: object) -> Seen | None:
+    match value:
+        case None:
+            return None
+        case [str(realm), str(event_id), int() | float() as life_s]:
+            return Seen(realm, event_id, life_s)
     raise ValueError("not an eviction")

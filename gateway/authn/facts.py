@@ -58,7 +58,7 @@ class Unclear:
 
     reason: str
     retry_after_s: float | None = None
-    was_asked: bool = True  # False: the provider was left alone, or too many were waiting for it
+    was_asked: bool = True  # False: the provider was left alone, not found yet, or too many were waiting for it
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,11 @@ class LastKnown:
         here_s = kept_s(answer, age_s, now, self.lifetimes, max(longest_s, self.lifetimes.active_s))
         return here_s, kept_s(answer, age_s, now, self.lifetimes, longest_s)
 
-    def is_revoked(self, key: bytes, provider: str, landed: Landed) -> bool:
-        """Whether the provider has just called inactive what somebody may keep for active."""
-        if not isinstance(landed.found.answer, Inactive) or not self.longest_tolerated_s.get(provider):
-            return False
+    def is_no(self, provider: str, landed: Landed) -> bool:
+        """Whether the provider calls inactive what somebody may keep for active."""
+        return isinstance(landed.found.answer, Inactive) and bool(self.longest_tolerated_s.get(provider))
+
+    def was_active(self, key: bytes, landed: Landed) -> bool:
+        """Whether it was called active before, as far as is known here or in the fleet."""
         fleets = landed.last_known
         return self.facts(key) is not None or (fleets is not None and isinstance(fleets.answer, Facts))

@@ -19,11 +19,13 @@ class Purge:
     """Forget the answers that bear one of `marks`, or with `None` all of them.
 
     `id` lets a process that is told twice, by its supervisor and by the fleet's log, forget once: a second time
-    would throw away what was asked for since.
+    would throw away what was asked for since. With `is_no` it is itself a provider's no that another worker was given,
+    and answers that say no stay.
     """
 
     id: bytes
     marks: frozenset[bytes] | None
+    is_no: bool = False
 
     def covers(self, marks: Iterable[bytes]) -> bool:
         return self.marks is None or not self.marks.isdisjoint(marks)
@@ -38,7 +40,7 @@ def purge_of(marks: Iterable[bytes]) -> Purge:
 
 
 def purge_to_json(purge: Purge) -> dict[str, Any]:
-    """For a pipe between workers or the fleet's log; holds nothing but HMACs and a random number."""
+    """For the fleet's log, where no `is_no` goes; holds nothing but HMACs and a random number."""
     marks = None if purge.marks is None else sorted(mark.hex() for mark in purge.marks)
     return {"id": purge.id.hex(), "marks": marks}
 

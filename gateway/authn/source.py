@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Literal
 
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
@@ -47,7 +46,13 @@ class Source:
         introspector, claim = self.introspectors[question.provider], None
         # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
         if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.is_left_alone:
-            turn = await self.turns.turn(key, introspector, partial(self._usable, question))
+
+            def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> Landed | None:
+                nonlocal last_known
+                last_known = recalled if isinstance(recalled, Recalled) else last_known
+                return self._usable(question, recalled, seen)
+
+            turn = await self.turns.turn(key, introspector, read)
             if isinstance(turn, Landed):
                 return turn
             claim = turn

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from gateway.authn.purge import Purge, purge_everything
 from gateway.cache.connect import FAILURES
+from gateway.cache.deadline import within
 from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ class Follower:
         self._seen_at_s: float | None = None  # None: out of step by what we know
         self._renew_at_s = 0.0
         self._outbox: dict[bytes, tuple[Purge, float]] = {}
+        self._unread: dict[bytes, tuple[Purge, float]] = {}  # told, and not yet read back from the log
+        self._restarts = 0  # of the log, as far as they were acted on
+        self._told_until_s = -math.inf  # until when it matters that the fleet has what was told
         self._first_step = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,8 +68,8 @@ class Follower:
         """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
         if self.in_step:
             with suppress(LogGoneError, *FAILURES):
-                async with asyncio.timeout(_ANSWER_S):
-                    await self._purge_log.append(purge)
+                async with within(_ANSWER_S):
+                    await self._tell(purge, until_s)
                 return True
         if len(self._outbox) >= _OUTBOX_MAX:
             purge = purge_everything()
@@ -77,10 +82,10 @@ class Follower:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                async with asyncio.timeout(_CONNECT_S):
+                async with within(_CONNECT_S):
                     await self._step(on_purge)
                 pause_s = _FIRST_PAUSE_S
-                async with asyncio.timeout(_LOOK_S + _ANSWER_S):
+                async with within(_LOOK_S + _ANSWER_S):
                     await self._purge_log.wait(_LOOK_S)
             except (LogGoneError, *FAILURES) as error:
                 self._lost(error)
@@ -92,8 +97,9 @@ class Follower:
         if not self.in_step:
             await self._warm_up()
         looked_at_s = self._monotonic()
-        for purge in await self._purge_log.catch_up():
-            on_purge(purge)
+        told = list(self._unread)
+        await self._purge_log.catch_up(on_purge)
+        self._tell_again(told)
         if self._seen_at_s is None:
             _log.info("in step with the fleet's cache")
         self._seen_at_s = looked_at_s
@@ -107,8 +113,29 @@ class Follower:
         for purge, until_s in list(self._outbox.values()):
             # Past `until_s` everything that was to be forgotten has expired.
             if self._monotonic() < until_s:
-                await self._purge_log.append(purge)
+                await self._tell(purge, until_s)
             self._outbox.pop(purge.id, None)
+
+    async def _tell(self, purge: Purge, until_s: float) -> None:
+        await self._purge_log.append(purge)
+        self._unread[purge.id] = purge, until_s
+
+    def _tell_again(self, told: Iterable[bytes]) -> None:
+        """Has the fleet told again of what a primary took with it, when its successor had not heard of it.
+
+        Others need not notice that: to who had not read it, the log looks whole.
+        """
+        is_lost = self._purge_log.restarts != self._restarts
+        self._restarts = self._purge_log.restarts
+        for purge_id in told:
+            purge, until_s = self._unread.pop(purge_id)
+            if not is_lost and self._purge_log.has_read(purge_id):
+                self._told_until_s = max(self._told_until_s, until_s)
+            else:
+                self._outbox[purge_id] = purge, until_s
+        if is_lost and self._monotonic() < self._told_until_s:
+            purge = purge_everything()
+            self._outbox[purge.id] = purge, self._told_until_s
 
     def _lost(self, error: BaseException) -> None:
         if self._seen_at_s is not None:

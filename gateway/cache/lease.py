@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -55,15 +56,17 @@ if type(entry) ~= 'string' then entry = '' end
 return {holder, left, redis.call('PTTL', KEYS[1]), entry}
 """)
 
-# KEYS: entry, lease. ARGV: fence, what to write or nothing, its life in ms, channel, digest.
+# KEYS: entry, lease. ARGV: fence, what to write or nothing, its life in ms, channel, digest, the lease's ms left.
 # Returns 1 when it was written or, with nothing to write, the lease was still ours. Where the lease has gone and there
-# is no entry either, nothing newer can be overwritten. 2 when Redis was too full to write; the lease has ended, too.
+# is no entry either, nothing newer can be overwritten. 2 when it could not be written (Redis is too full); the lease
+# has ended, too. The lease tells how long this was on its way, as in the socket of a Redis that stood still: what is
+# written has grown older by that. Where it should be there and is not, nobody can tell, and nothing is written.
 _SETTLE = _Script("""
 local mine = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[1] - 1) == ARGV[1]
-local done = mine
-if ARGV[2] ~= '' and (mine or redis.call('EXISTS', KEYS[1], KEYS[2]) == 0) then
-  local set = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-  done = not set['err']
+local done, life, left = mine, tonumber(ARGV[3]), tonumber(ARGV[6])
+if ARGV[2] ~= '' and (mine or left <= 0 and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0) then
+  if mine then life = life - math.max(0, left - redis.call('PTTL', KEYS[2])) end
+  done = life > 0 and not redis.pcall('SET', KEYS[1], ARGV[2], 'PX', life)['err']
 end
 if mine then
   local awaited = redis.call('GETRANGE', KEYS[2], #ARGV[1], -1)
@@ -107,6 +110,7 @@ class RedisLeases:
         opened: Callable[[bytes, str, int, bytes], Recalled | Absent],
         closed: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
         entry_limit_bytes: int,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._wakeups = wakeups
@@ -115,6 +119,8 @@ class RedisLeases:
         self._opened = opened
         self._closed = closed
         self._entry_limit_bytes = entry_limit_bytes
+        self._monotonic = monotonic
+        self._ends_s: dict[bytes, float] = {}  # fence -> when its lease is over, at the earliest
         self._owed: dict[bytes, tuple[bytes, int]] = {}  # fence -> key, tries left
         self._paying: asyncio.Task[None] | None = None
 
@@ -124,10 +130,12 @@ class RedisLeases:
             await asyncio.wait([self._paying])
 
     async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
-        length_ms = max(1, int(length_s * 1000))
+        length_ms, asked_at_s = max(1, int(length_s * 1000)), self._monotonic()
         reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
         match reply:
             case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)]:
+                if holder == fence:
+                    self._ends_s[fence] = asked_at_s + length_s
                 return Turn(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
         return None
 
@@ -149,7 +157,9 @@ class RedisLeases:
         return self._wakeups.bell(digest(key))
 
     async def _settle(self, key: bytes, fence: bytes, sealed: bytes = b"", left_ms: int = 0) -> Any:
-        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._wakeups.channel, digest(key))
+        now_s = self._monotonic()
+        lease_ms = int((self._ends_s.pop(fence, now_s) - now_s) * 1000)
+        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._wakeups.channel, digest(key), lease_ms)
 
     def _owe(self, key: bytes, fence: bytes) -> None:
         if len(self._owed) < _OWED_MAX:

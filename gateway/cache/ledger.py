@@ -121,6 +121,9 @@ class Ledger:
             self._cover(purge.marks, at)
         return purge
 
+    def has_read(self, purge_id: bytes) -> bool:
+        return purge_id in self._read_ids
+
     def restart(self) -> Purge:
         """The log is not the one that was read before: all that was known is void, and so is all that is local."""
         self._log_id, self._position, self._floor = None, b"", b""

@@ -54,7 +54,8 @@ class LocalCache:
         into.put(key, entry, now_s)
 
     def purge(self, purge: Purge, now_s: float) -> int:
-        return self._active.purge(purge, now_s) + self._inactive.purge(purge, now_s)
+        dropped = self._active.purge(purge, now_s)
+        return dropped if purge.is_no else dropped + self._inactive.purge(purge, now_s)
 
 
 class _Held(NamedTuple):

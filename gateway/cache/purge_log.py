@@ -11,6 +11,7 @@ Messages are sealed. Whoever can write to Redis can still delete them; `ttl` the
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -41,6 +42,7 @@ class PurgeLog:
         self._place = name.encode()
         self._seal = seal
         self._ledger = ledger
+        self.restarts = 0  # how often what had been read was no longer there, beginning included
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
     async def append(self, purge: Purge) -> None:
@@ -48,16 +50,20 @@ class PurgeLog:
         if self._ledger.log_id is None or not await self._add(Message(self._ledger.log_id, purge), must_exist=True):
             raise LogGoneError
 
-    async def catch_up(self) -> list[Purge]:
-        """Reads what is new into the ledger; what is to be purged locally for it."""
+    async def catch_up(self, on_purge: Callable[[Purge], object]) -> None:
+        """Reads what is new into the ledger; `on_purge` is called with what is to be purged locally for it.
+
+        At once with each: what the ledger has taken in is not read again, should the next page fail.
+        """
         try:
-            return await self._read_on()
+            await self._read_on(on_purge)
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
             # Somebody put something else in its place; as long as it lies there nobody can be told anything.
             await self._client.delete(self._name)
-            return [self._restart(), *await self._read_on()]
+            on_purge(self._restart())
+            await self._read_on(on_purge)
 
     async def wait(self, at_most_s: float) -> None:
         """Returns when there may be more to read."""
@@ -67,24 +73,29 @@ class PurgeLog:
     async def renew(self) -> None:
         await self._client.expire(self._name, LOG_TTL_S)
 
-    async def _read_on(self) -> list[Purge]:
-        purges = []
+    async def _read_on(self, on_purge: Callable[[Purge], object]) -> None:
         if self._last is None:
-            purges.append(self._restart())
+            on_purge(self._restart())
         while True:
             page = await self._page()
             if self._last is not None and page[:1] != [self._last]:
-                purges.append(self._restart())
+                on_purge(self._restart())
                 continue
             new = page if self._last is None else page[1:]
-            purges += [self._read(*message) for message in new]
+            for message in new:
+                on_purge(self._read(*message))
             if not new and self._ledger.log_id is None:
                 await self._add(Message(secrets.token_bytes(LOG_ID_BYTES), None), must_exist=False)
             elif len(page) < _PAGE_MESSAGES:
-                return purges
+                return
+
+    def has_read(self, purge_id: bytes) -> bool:
+        """Whether an order was in the log as it is now."""
+        return self._ledger.has_read(purge_id)
 
     def _restart(self) -> Purge:
         self._last = None
+        self.restarts += 1
         return self._ledger.restart()
 
     async def _page(self) -> list[tuple[bytes, bytes | None]]:

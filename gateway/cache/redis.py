@@ -10,6 +10,7 @@ has been revoked.
 from __future__ import annotations
 
 import asyncio
+import math
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from redis.exceptions import ClusterError, ResponseError
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_of
+from gateway.cache.deadline import within
 from gateway.cache.entry import StoredEntry, decode, encode
 from gateway.cache.follow import Follower
 from gateway.cache.key import Keys
@@ -35,7 +37,9 @@ from gateway.config.redis_url import RedisAddress
 # Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
 _ENTRY_LIMIT_BYTES = 256 * 2**10
 _MESSAGE_LIMIT_BYTES = 64 * 2**10
-_CONNECTIONS_MAX = 64
+# More make nothing faster: one process puts together no more commands than these carry, and to open one takes it longer
+# than several lookups do. Of a burst at a process that has just started, 64 had a quarter miss their deadline.
+_CONNECTIONS_MAX = 16
 _CONNECT_S = 2.0  # at most; within an operation its own deadline comes first
 _FIRST_STEP_S = 1.0
 _NO_KEY, _NO_EXPIRY = -2, -1  # what PTTL says
@@ -87,6 +91,7 @@ class RedisTier:
             opened=self._opened,
             closed=self._closed,
             entry_limit_bytes=_ENTRY_LIMIT_BYTES,
+            monotonic=monotonic,
         )
 
     @property
@@ -199,8 +204,10 @@ class RedisTier:
         """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
         if not self._follower.in_step or not self._rest.admits(self._monotonic()):
             return None
+        asked_at_s = math.inf
         try:
-            async with asyncio.timeout(self.timeout_s), self._slots:
+            async with within(self.timeout_s), self._slots:
+                asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:
             # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
@@ -208,6 +215,11 @@ class RedisTier:
                 self._rest.failed(self._monotonic())
             else:
                 self._rest.worked()
+            return None
+        except TimeoutError:
+            # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
+            if self._monotonic() - asked_at_s >= self.timeout_s / 2:
+                self._rest.failed(self._monotonic())
             return None
         except FAILURES:
             self._rest.failed(self._monotonic())

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from gateway.authn.eviction import Named
+from gateway.authn.eviction import Named, Seen
 from gateway.events.jws import Unverified, Wrong, read_compact
 from gateway.events.logout import AGE_MAX_S, LEEWAY_S, read_logout
 from gateway.events.notice import EventName, Notice
@@ -36,7 +37,7 @@ _SET = "application/secevent+jwt"
 # A logout token is too old to be taken before it is forgotten; a SET has no age, and is taken again after a day.
 _LOGOUT_LIFE_S = AGE_MAX_S + 2 * LEEWAY_S
 _SET_LIFE_S = 24 * 3600.0
-_NOBODY = "none"
+NOBODY = "none"  # the provider of what nobody is known to have sent
 
 
 class Meter(Protocol):
@@ -80,7 +81,7 @@ class _Verdict:
 
     outcome: Outcome
     events: tuple[EventName, ...] = ("other",)
-    provider: str = _NOBODY
+    provider: str = NOBODY
     event_id: str | None = None
     why: Wrong | str | None = None
     retry_after_s: float | None = None
@@ -89,7 +90,8 @@ class _Verdict:
 class Inbox:
     """`evict` returns when the instance has forgotten what is named; it raises `NotEverywhereError`.
 
-    `mark` gives an event's own mark from its realm and `jti`. `clock` is the wall clock.
+    `mark` gives an event's own mark from its realm and `jti`. `tell` has the instance's other workers `remember` an
+    event that is done. `clock` is the wall clock.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Inbox:
         mark: Callable[[str, str], bytes],
         meter: Meter,
         clock: Callable[[], float],
+        tell: Callable[[Seen], Awaitable[None]] | None = None,
     ) -> None:
         self._doors: dict[Kind, _Door] = {
             "logout": _Door("logout", tuple(logout_senders), read_logout, _LOGOUT_LIFE_S),
@@ -114,6 +117,7 @@ class Inbox:
         self._mark = mark
         self._meter = meter
         self._clock = clock
+        self._tell = tell
 
     async def receive(self, kind: Kind, delivery: Delivery) -> Reply | Refusal:
         """Acts on a delivery, counts and logs it. Raises nothing but `CancelledError`."""
@@ -124,6 +128,10 @@ class Inbox:
             self._meter.event_received(verdict.provider, event, verdict.outcome)
         _tell(kind, verdict)
         return _answer(kind, verdict)
+
+    def remember(self, seen: Seen) -> None:
+        """Know an event again that another worker has acted on."""
+        self._replays.note(self._mark(seen.realm, seen.event_id), seen.life_s)
 
     async def _judged(self, door: _Door, compact: str, delivery: Delivery) -> _Verdict:
         token = read_compact(compact)
@@ -145,7 +153,8 @@ class Inbox:
         def verdict(outcome: Outcome, why: Wrong | str | None = None) -> _Verdict:
             return _Verdict(outcome, notice.events, sender.provider, notice.id, why)
 
-        mark = self._mark(f"{door.kind} {sender.realm}", notice.id)
+        seen = Seen(f"{door.kind} {sender.realm}", notice.id, door.life_s)
+        mark = self._mark(seen.realm, seen.event_id)
         if await self._replays.is_replay(mark, self._shared):
             if door.kind == "logout":
                 return verdict("replayed", Wrong("invalid_request", "the token has been used before"))
@@ -161,7 +170,9 @@ class Inbox:
                     await self._evict(named)
             except NotEverywhereError as error:
                 return verdict("unclear", str(error))
-        await self._replays.remember(mark, door.life_s, self._shared)
+        await self._replays.remember(mark, seen.life_s, self._shared)
+        if self._tell is not None:
+            await self._tell(seen)
         return verdict(outcome)
 
 
@@ -197,7 +208,7 @@ def _answer(kind: Kind, verdict: _Verdict) -> Reply | Refusal:
         headers += (("Content-Type", "application/json"), ("Content-Language", "en"))
         return Reply(400, headers, json.dumps(document).encode() + b"\n", verdict.why.description)
     if verdict.outcome == "unclear":
-        wait_s = max(1, round(verdict.retry_after_s or 0))
+        wait_s = max(1, math.ceil(verdict.retry_after_s or 0))
         return Refusal(
             "event_unavailable",
             "it can not be told now whether this is so; try again",

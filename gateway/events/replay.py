@@ -1,4 +1,4 @@
-"""Which events have been acted on: within this process, and in the fleet where there is a Redis.
+"""Which events have been acted on: within this process, its instance, and the fleet where there is a Redis.
 
 An event is remembered once all of it is done, never before: a sender that is told to try again must find the door
 open. Two of the same at once are both acted on, which does no harm. The memory is bounded; what is forgotten for lack
@@ -35,9 +35,13 @@ class Replays:
         return shared is not None and await shared.has_seen(mark)
 
     async def remember(self, mark: bytes, life_s: float, shared: SharedSeen | None) -> None:
+        self.note(mark, life_s)
+        if shared is not None:
+            await shared.remember_seen(mark, life_s)
+
+    def note(self, mark: bytes, life_s: float) -> None:
+        """Remember in this process alone."""
         self._until_s[mark] = self._monotonic() + life_s
         self._until_s.move_to_end(mark)
         while len(self._until_s) > _REMEMBERED_MAX:
             self._until_s.popitem(last=False)
-        if shared is not None:
-            await shared.remember_seen(mark, life_s)

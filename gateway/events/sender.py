@@ -13,12 +13,11 @@ from pydantic import SecretStr
 from gateway.config.check_events import issuer_of_events
 from gateway.config.model import Provider
 from gateway.provider.provider import ProviderClient
-from gateway.provider.signing_keys import SigningKey
 
 
 class KeySource(Protocol):
-    async def candidates(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
-        """The keys that may have signed; raises `ProviderError` when that cannot be told now."""
+    async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
+        """Whether a key has signed; `None`: none can have. Raises `ProviderError` when that cannot be told now."""
         ...
 
 

@@ -32,10 +32,10 @@ async def verified_sender(
         return Wrong("authentication_failed", "the Authorization header is not what was agreed on")
     has_keys = False
     for sender in admitted:
-        candidates = await sender.keys.candidates(token.algorithm, token.kid)
-        if any(key.signed(token.compact, token.algorithm) for key in candidates):
+        is_theirs = await sender.keys.has_signed(token.compact, token.algorithm, token.kid)
+        if is_theirs:
             return sender
-        has_keys = has_keys or bool(candidates)
+        has_keys = has_keys or is_theirs is False
     if has_keys:
         return Wrong("authentication_failed", "the signature is none of the issuer's")
     return Wrong("invalid_key", "the token is not signed by a key of the issuer's, or with an algorithm not accepted")

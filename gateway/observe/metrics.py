@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
-from gateway.events.inbox import Outcome
-from gateway.events.notice import EventName
+from gateway.events.inbox import NOBODY, Outcome
+from gateway.events.notice import EVICTING, EventName
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -46,8 +46,11 @@ _RESULTS = ("hit", "miss", "error")
 _OUTCOMES = ("active", "inactive", "unclear")
 _LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
 _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
+_EVICTING_OUTCOMES: tuple[Outcome, ...] = ("evicted", "unmatched", "replayed", "refused", "unclear")
+_OTHER_OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "replayed")
+_NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear")
 # What alerts are written on: `increase()` does not see a series that begins at 1.
-_ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout")
+_ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout", "rate_limited")
 # Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
 _DECLARED_ROUTES_MAX = 200
 
@@ -117,8 +120,11 @@ class Metrics:
         self._backend_durations: dict[str, _Histogram] = {}
         self._introspection_durations: dict[str, _Histogram] = {}
 
-    def declare(self, routes: Iterable[str], providers: Iterable[str]) -> None:
-        """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were."""
+    def declare(self, routes: Iterable[str], providers: Iterable[str], senders: Iterable[str] = ()) -> None:
+        """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were.
+
+        `senders` are the providers whose security events are received.
+        """
         names, providers = list(routes), list(providers)
         for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
             _histogram(self._request_durations, route)
@@ -133,10 +139,18 @@ class Metrics:
             _begin(self._breaker_changes, ((provider, state) for state in _BREAKER_STATES))
         for provider in self._breakers.keys() - set(providers):
             del self._breakers[provider]  # a state of nothing would raise the alarm for ever
+        self._declare_events(list(senders))
         _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
         _begin(self._leases, _LEASE_OUTCOMES)
         _begin(self._refreshes, _REFRESH_OUTCOMES)
         _begin(self._reloads, ("success", "failure"))
+
+    def _declare_events(self, senders: list[str]) -> None:
+        for event in get_args(EventName):
+            outcomes = _EVICTING_OUTCOMES if event in EVICTING else _OTHER_OUTCOMES
+            _begin(self._events, ((sender, event, outcome) for sender in senders for outcome in outcomes))
+        if senders:
+            _begin(self._events, ((NOBODY, "other", outcome) for outcome in _NOBODYS_OUTCOMES))
 
     def finished(self, exchange: Exchange) -> None:
         """Count an exchange that is over, however it ended."""

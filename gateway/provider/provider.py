@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _DISCOVERED = b"\x02"
 _NAMED = b"\x01"
 _ABSENT = b"\x00"
+_WAIT_S = 1.0  # what a caller is told who found too many before it
 
 
 class ProviderClient:
@@ -63,6 +64,8 @@ class ProviderClient:
         self.keys = SigningKeys(self._calls, self._endpoints.jwks)
         transmitter = config.events.jwks_uri if config.events is not None else None
         self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _at(transmitter))
+        self._max_waiting = config.max_waiting
+        self._searching = 0  # questions that wait for discovery, or are about to
         self._on_breaker = on_breaker
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
@@ -100,10 +103,9 @@ class ProviderClient:
         """What the provider says of the token. Raises nothing but `CancelledError`."""
         deadline_s = asyncio.get_running_loop().time() + self.timeout_s
         try:
-            async with asyncio.timeout_at(deadline_s):
-                endpoint = await self._introspection()
+            endpoint = await self._endpoint(deadline_s)
             return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
-        except (TimeoutError, DeadlineError):
+        except DeadlineError:
             return Unclear(self._too_slow().reason)
         except NotAskedError as error:
             return Unclear(error.reason, error.retry_after_s, was_asked=False)
@@ -126,6 +128,24 @@ class ProviderClient:
                 return await TokenEndpoint(url, self._calls, self._auth, self._clock).request_token(grant, scope)
         except TimeoutError:
             raise self._too_slow() from None
+
+    async def _endpoint(self, deadline_s: float) -> IntrospectionEndpoint:
+        """Where to ask. Raises `NotAskedError`: what may fail here is discovery, and no question has gone out.
+
+        As few wait for discovery as for the answers themselves.
+        """
+        if not self.ready and self._searching >= self._max_waiting:
+            raise NotAskedError("too many questions wait for its discovery", _WAIT_S)
+        self._searching += 1
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await self._introspection()
+        except TimeoutError:
+            raise NotAskedError(self._too_slow().reason) from None
+        except ProviderError as error:
+            raise NotAskedError(error.reason, error.retry_after_s) from None
+        finally:
+            self._searching -= 1
 
     async def _introspection(self) -> IntrospectionEndpoint:
         url = await self._endpoints.introspection()

@@ -95,6 +95,25 @@ class SigningKeys:
             found = self._among(algorithm, kid)
         return found
 
+    async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
+        """Whether one of the keys has signed `token`, a compact JWS; `None` where none of them can have.
+
+        Raises `ProviderError` when that cannot be told now.
+        """
+        asked_at_s = self._monotonic()
+        candidates = await self.candidates(algorithm, kid)
+        if any(key.signed(token, algorithm) for key in candidates):
+            return True
+        is_nameless = kid is None or any(key.kid is None for key in candidates)
+        is_old = self._fetched_at_s is not None and self._fetched_at_s < asked_at_s - _QUIET_S
+        if candidates and is_nameless and is_old:
+            # Without names, one that is newer than the set cannot be told from one that is nobody's.
+            await self._fetch()
+            candidates = self._among(algorithm, kid)
+            if any(key.signed(token, algorithm) for key in candidates):
+                return True
+        return False if candidates else None
+
     async def close(self) -> None:
         if self._fetching is not None:
             self._fetching.cancel()
@@ -124,6 +143,7 @@ class SigningKeys:
             raise self._failure
 
     async def _fetch_once(self, now_s: float) -> None:
+        self._failure = UnusableAnswerError("its keys could not be read")  # whatever else may go wrong
         try:
             reply = await self._calls.get(await self._place())
             if reply.status != _OK:

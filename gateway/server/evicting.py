@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Eviction, Named, evict, eviction_to_json
+from gateway.authn.eviction import Eviction, Named, Seen, evict, eviction_to_json, said_no, was_seen
 from gateway.authn.purge import Purge
 from gateway.events.inbox import NotEverywhereError
 from gateway.server.control import ControlError
@@ -27,6 +27,9 @@ Spread = Callable[[Mapping[str, Any]], Awaitable[object]]
 _TURN_S = 0.25
 _ORDER_MAX = 200
 _PENDING_MAX = 20_000
+# Tokens that turned out inactive: hardly longer than it takes to tell of one.
+_GATHERING_S = 0.02
+_GATHERED_MAX = 2_000
 
 _T = TypeVar("_T")
 
@@ -41,6 +44,8 @@ class Evicting:
         self._forget = forget
         self._spread = spread
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._gathered: dict[str, Token] = {}
+        self._telling: asyncio.Task[None] | None = None
 
     async def evict(self, eviction: Eviction) -> None:
         """Returns when no worker of the instance remembers it, and the fleet has been told or will be.
@@ -56,10 +61,21 @@ class Evicting:
     def tell_workers_of(self, token: Token) -> None:
         """Have the instance's other workers forget a token that this one knows better of, soon.
 
-        Where there is a Redis they hear of it from there.
+        For what the fleet cannot be told of. Many at about the same time are few orders; what is beyond
+        `_GATHERED_MAX` while the others do not answer is left out, and that is logged.
         """
-        if self._spread is not None and self._running().cache.shared is None:
-            self._own(self._tell_workers_or_say(evict(token=token)))
+        if self._spread is None:
+            return
+        if len(self._gathered) >= _GATHERED_MAX:
+            _logger.warning("an eviction has not reached everybody: too many wait", extra={"event": "eviction_failed"})
+            return
+        self._gathered[token.value] = token
+        if self._telling is None or self._telling.done():
+            self._telling = self._own(self._tell_gathered())
+
+    async def tell_workers_seen(self, seen: Seen) -> None:
+        """Have the instance's other workers know an event again: where it is sent to them, it is a replay."""
+        await self._tell_workers_or_say(was_seen(seen))
 
     async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` returns or raises; it is brought to its end whether the caller stays or not."""
@@ -89,6 +105,12 @@ class Evicting:
         except NotEverywhereError as error:
             _logger.warning("an eviction has not reached everybody: %s", error, extra={"event": "eviction_failed"})
 
+    async def _tell_gathered(self) -> None:
+        while self._gathered:
+            await asyncio.sleep(_GATHERING_S)
+            tokens = [self._gathered.pop(value) for value in list(self._gathered)[:_ORDER_MAX]]
+            await self._tell_workers_or_say(said_no(tokens))
+
     async def _tell_workers_or_say(self, eviction: Eviction) -> None:
         if (failure := await self._tell_workers(eviction)) is not None:
             _logger.warning("an eviction has not reached everybody: %s", failure, extra={"event": "eviction_failed"})
@@ -101,8 +123,12 @@ class Evicting:
 
     def here(self, eviction: Eviction) -> Purge:
         """Forget in this process alone."""
-        purge = self._running().authenticator.purge_for(eviction)
-        self._forget(purge)
+        running = self._running()
+        if eviction.seen is not None:
+            running.receiver.remember(eviction.seen)
+        purge = running.authenticator.purge_for(eviction)
+        if purge.marks:
+            self._forget(purge)
         return purge
 
     async def _tell_workers(self, eviction: Eviction) -> str | None:

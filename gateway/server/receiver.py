@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from gateway.authn.eviction import Seen
 from gateway.events.inbox import Reply
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Receive
@@ -29,6 +30,10 @@ class Passing(Protocol):
 
 
 class Receiver(Protocol):
+    def remember(self, seen: Seen) -> None:
+        """Another worker of the instance has acted on an event."""
+        ...
+
     async def receive(self, request: web.Request, received: Receive, exchange: Exchange) -> Reply | Refusal:
         """The answer to an event of a provider."""
         ...

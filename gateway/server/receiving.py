@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from aiohttp import web
 
+from gateway.authn.allowance import network_of
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, evict
+from gateway.authn.eviction import Named, Seen, evict
 from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError, Reply
 from gateway.events.replay import Replays
 from gateway.events.revocation import BODY_MAX_BYTES as REVOCATION_MAX_BYTES
@@ -26,12 +30,15 @@ from gateway.server.running import Running
 # A body of 64 KiB takes milliseconds; who needs longer holds one of the places, all of which an attacker may want.
 _BODY_S = 5.0
 _AT_ONCE_MAX = 256
+_AT_ONCE_PER_ADDRESS_MAX = 64
 _BUSY = Refusal("event_unavailable", "too many events at once; try again", (("Retry-After", "1"),))
 _REFUSAL_OF_FAULT = {
     BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
     BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
     BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
 }
+
+_T = TypeVar("_T")
 
 
 class Receiving:
@@ -41,26 +48,53 @@ class Receiving:
         self._inbox = inbox
         self._evicting = evicting
         self._under_way = 0
+        self._by_address: Counter[str] = Counter()
+
+    def remember(self, seen: Seen) -> None:
+        if self._inbox is not None:
+            self._inbox.remember(seen)
 
     async def receive(self, request: web.Request, received: Receive, exchange: Exchange) -> Reply | Refusal:
+        address = network_of(received.case.caller.address)
         if self._inbox is None or self._under_way >= _AT_ONCE_MAX:
             return _BUSY
-        self._under_way += 1
+        if self._by_address[address] >= _AT_ONCE_PER_ADDRESS_MAX:
+            return _BUSY
+        self._take(address)
+        has_begun = False
         try:
             body = await whole_body(request, BODY_MAX_BYTES, exchange)
             if isinstance(body, Refusal):
                 return body
             headers = received.case.request.headers
             delivery = Delivery(values_of(headers, "content-type"), values_of(headers, "authorization"), body)
-            # A sender that has no patience left does not stop what it began.
-            reply = await self._evicting.finish(self._inbox.receive(received.kind, delivery))
+            # A sender that has no patience left does not stop what it began, and holds its place until that is done.
+            has_begun = True
+            reply = await self._evicting.finish(self._to_its_end(self._inbox.receive(received.kind, delivery), address))
         finally:
-            self._under_way -= 1
+            if not has_begun:
+                self._leave(address)
         if isinstance(reply, Refusal):
             return reply
         if reply.reason is not None:
             exchange.code, exchange.reason = "invalid_request", reply.reason
         return reply
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, _T], address: str) -> _T:
+        try:
+            return await work
+        finally:
+            self._leave(address)
+
+    def _take(self, address: str) -> None:
+        self._under_way += 1
+        self._by_address[address] += 1
+
+    def _leave(self, address: str) -> None:
+        self._under_way -= 1
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
 
     async def passing(self, request: web.Request, allow: Allow, exchange: Exchange) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":
@@ -120,6 +154,7 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
         mark=running.cache.keys.event_mark,
         meter=meter,
         clock=time.time,
+        tell=evicting.tell_workers_seen,
     )
     return Receiving(inbox, evicting)
 

@@ -7,6 +7,7 @@ from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrosp
 
 from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import said_no
 from gateway.authn.facts import Facts, Inactive, Unclear
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
@@ -25,9 +26,10 @@ class FakeShared:
     gate: asyncio.Event | None = None
     forgotten: list[Purge] = field(default_factory=list)
     published: list[Purge] = field(default_factory=list)
+    away: bool = False  # the fleet is neither heard nor told
 
     def standing(self) -> bytes:
-        return b"known"
+        return b"" if self.away else b"known"
 
     async def get(self, key: bytes, realm: str) -> Recalled | Absent:
         await asyncio.sleep(0)
@@ -48,7 +50,7 @@ class FakeShared:
         self.published.append(purge)
         for mark in purge.marks or ():
             self.held.pop(mark, None)
-        return True
+        return not self.away
 
 
 class House:
@@ -60,6 +62,7 @@ class House:
         ttl_s: float = 60,
         inactive_ttl_s: float = 10,
         tolerated_s: float = 0,
+        names: tuple[str, ...] = ("keycloak", "other"),
     ) -> None:
         self.clock = Clock()
         self.monotonic = Clock(1000.0)
@@ -69,8 +72,9 @@ class House:
         self.revoked: list[str] = []
         self.local = LocalCache(100)
         self.shared = shared
+        introspectors = {"keycloak": self.keycloak, "other": self.other}
         self.authenticator = Authenticator(
-            {"keycloak": self.keycloak, "other": self.other},
+            {name: introspectors[name] for name in names},
             keys=Keys(b"secret"),
             local=self.local,
             shared=shared,
@@ -562,7 +566,7 @@ async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: H
     await tolerant.ask("alice.1")
     await ticks()
     [purge] = tolerant.shared.published
-    assert tolerant.revoked == ["alice.1"]
+    assert tolerant.revoked == []
     assert purge.marks == {key}
     assert tolerant.shared.forgotten == [purge]
     assert tolerant.shared.held == {}
@@ -590,6 +594,42 @@ async def test_a_no_to_junk_is_not(tolerant: House) -> None:
     await ticks()
     assert (tolerant.shared.published, tolerant.revoked) == ([], [])
     assert len(tolerant.shared.held) == 5
+
+
+async def test_workers_tell_each_other_of_a_no_where_no_fleet_does() -> None:
+    """Also of one to a token that is new to the worker that is told: the other one may have known it."""
+    one, other = (House(tolerated_s=300, names=("keycloak",)) for _ in range(2))
+    await other.ask("alice.1")
+    one.keycloak.answer = Inactive(one.clock())
+    await one.ask("alice.1")
+    assert one.revoked == ["alice.1"]
+    order = said_no([Token("alice.1")])
+    for each in (one, other):
+        each.authenticator.purge(each.authenticator.purge_for(order))
+    other.keycloak.answer = UNCLEAR
+    assert isinstance((await other.ask("alice.1", stale_s=300)).answer, Unclear)
+    # A no that is remembered stays: else two workers would have each other ask for ever.
+    assert one.remembered("alice.1") is not None
+
+
+async def test_not_of_one_to_a_stranger_where_another_provider_may_know_it() -> None:
+    house = House(tolerated_s=300)
+    house.keycloak.answer = Inactive(house.clock())
+    await house.ask("alice.1")
+    assert house.revoked == []
+
+
+async def test_workers_tell_each_other_where_the_fleet_can_not_be_told(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.shared.away = True
+    tolerant.advance(61)
+    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    await tolerant.ask("alice.1")
+    await ticks()
+    assert set(tolerant.revoked) == {"alice.1"}
+    assert len(tolerant.shared.published) == 1  # to be told later
 
 
 async def test_what_the_fleet_still_knows_stands_in_and_is_kept(tolerant: House) -> None:

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Eviction, Named, evict, eviction_from_json, eviction_to_json, named_by
+from gateway.authn.eviction import KINDS, Eviction, Named, Seen, evict, eviction_from_json, eviction_to_json, named_by
 
 evictions = st.builds(
     Eviction,
     st.binary(min_size=16, max_size=16),
     st.lists(st.builds(Named, st.text(), st.sampled_from(KINDS), st.text())).map(tuple),
-    st.none() | st.builds(Token, st.text()),
+    st.lists(st.builds(Token, st.text())).map(tuple),
+    st.booleans(),
+    st.none() | st.builds(Seen, st.text(), st.text(), st.floats(0, 1e6)),
 )
 
 
@@ -25,11 +27,14 @@ def test_an_eviction_survives_the_way_through_json(eviction):
     [
         {},
         {"id": "00", "named": []},
-        {"id": "zz", "named": [], "token": None},
-        {"id": "00", "named": [["r", "name", "v"]], "token": None},
-        {"id": "00", "named": [["r", "sub"]], "token": None},
-        {"id": "00", "named": [["r", "sub", 7]], "token": None},
-        {"id": "00", "named": [], "token": 7},
+        {"id": "zz", "named": [], "tokens": [], "is_no": False, "seen": None},
+        {"id": "00", "named": [["r", "name", "v"]], "tokens": [], "is_no": False, "seen": None},
+        {"id": "00", "named": [["r", "sub"]], "tokens": [], "is_no": False, "seen": None},
+        {"id": "00", "named": [["r", "sub", 7]], "tokens": [], "is_no": False, "seen": None},
+        {"id": "00", "named": [], "tokens": [7], "is_no": False, "seen": None},
+        {"id": "00", "named": [], "tokens": "t", "is_no": False, "seen": None},
+        {"id": "00", "named": [], "tokens": [], "is_no": 1, "seen": None},
+        {"id": "00", "named": [], "tokens": [], "is_no": False, "seen": ["r", 7, 1]},
     ],
 )
 def test_what_is_no_eviction_is_an_error(value):

@@ -27,17 +27,17 @@ def main() -> int:
     kinds = (
         Kind("a cache in each process"),
         Kind("this gateway with Redis", shared=True),
-        Kind("… with refresh_ahead: 0.8", shared=True, ahead=0.8),
-        Kind("… with events of the provider", shared=True, events=True),
+        Kind("this gateway with Redis and refresh_ahead: 0.8", shared=True, ahead=0.8),
+        Kind("this gateway with Redis and events", shared=True, events=True),
     )
     calls: dict[str, list[float]] = {}
     stale_s: dict[str, list[float]] = {}
-    print(f"{'':32}" + "".join(f"{size:>16}" for size in SIZES))
+    print(f"{'':52}" + "".join(f"{size:>16}" for size in SIZES))
     for kind in kinds:
         found = [simulate(kind, size, tokens=asked.tokens, each_s=EACH_S, seed=1) for size in SIZES]
         calls[kind.name] = [figures.calls for figures in found]
         stale_s[kind.name] = [figures.stale_s for figures in found]
-        print(f"{kind.name:32}" + "".join(f"{each.calls:8.2f} {each.stale_s:5.1f} s" for each in found), flush=True)
+        print(f"{kind.name:52}" + "".join(f"{each.calls:8.2f} {each.stale_s:5.1f} s" for each in found), flush=True)
     panels = (
         Panel("Provider calls for a token in use, per window", calls, (0.5, 1, 2, 4, 8, 16, 32, 64), doubles=True),
         Panel("A revoked token works on for, seconds", stale_s, tuple(range(0, int(WINDOW_S) + 1, 10)), doubles=False),

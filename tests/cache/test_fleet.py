@@ -338,6 +338,17 @@ async def test_a_no_that_one_instance_is_told_ends_what_the_others_keep(redis_se
         assert one.remembers()
 
 
+async def test_so_does_one_that_a_stranger_to_the_token_is_told_by_a_route_that_asks_every_time(
+    redis_server: RedisServer,
+) -> None:
+    async with instances(redis_server, ttl_s=0.3, tolerated_s=60) as (one, other):
+        await other.ask()
+        await asyncio.sleep(0.4)
+        one.provider.answer = Inactive(time.time())
+        assert isinstance((await one.ask(max_age_s=0)).answer, Inactive)
+        await until(lambda: not other.knows(), within_s=5)
+
+
 async def test_a_purge_at_one_instance_ends_what_the_others_keep(redis_server: RedisServer) -> None:
     async with instances(redis_server, ttl_s=0.3, tolerated_s=60) as (one, other):
         await one.ask()

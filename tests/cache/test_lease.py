@@ -134,6 +134,38 @@ async def test_a_late_answer_is_put_where_there_is_none_and_nobody_asks(redis_se
         assert await sub_in(late) == "alice"
 
 
+async def test_what_a_redis_that_stood_still_finds_waiting_has_grown_older_by_that(own_redis: RedisServer) -> None:
+    async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
+        await until(lambda: slow.healthy and other.healthy)
+        await slow.leases.take(KEY, REALM, OTHER, LONG_S)
+        await slow.leases.give_back(KEY, OTHER)  # the scripts are known from here on
+        await slow.leases.take(KEY, REALM, ONE, LONG_S)
+        own_redis.pause()
+        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        await asyncio.sleep(1.0)
+        own_redis.resume()
+        await until(lambda: any(not name.endswith(b":lease") for name in own_redis.names()))
+        await until(lambda: other.healthy)
+        got = await other.get(KEY, REALM)
+        assert isinstance(got, Recalled)
+        assert got.age_s > 0.9
+        assert got.left_s < 59.1
+
+
+async def test_nor_is_it_written_when_its_lease_was_over_before_redis_saw_it(own_redis: RedisServer) -> None:
+    async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
+        await until(lambda: slow.healthy and other.healthy)
+        await slow.leases.take(KEY, REALM, OTHER, LONG_S)
+        await slow.leases.give_back(KEY, OTHER)  # the scripts are known from here on
+        await slow.leases.take(KEY, REALM, ONE, 0.6)
+        own_redis.pause()
+        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        await asyncio.sleep(1.0)
+        own_redis.resume()
+        await until(lambda: other.healthy and slow.healthy)
+        assert await other.get(KEY, REALM) is Absent.MISS
+
+
 async def test_a_stricter_answer_replaces_the_one_that_is_there(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         for fence, sub in ((ONE, "old"), (OTHER, "new")):

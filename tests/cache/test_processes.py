@@ -39,6 +39,7 @@ async def test_each_token_is_asked_about_once_in_each_window(tmp_path: Path) -> 
         assert set(served.calls) == set(tokens)
         # Five windows; more than 200 would be a call too many, and a busy machine may lose a few.
         assert 200 * 0.9 <= served.calls.total() <= 200 * 1.05
+        assert 0 < await served.call_s() < 2
 
 
 async def test_a_hot_token_never_waits_for_the_provider_after_the_first_time(tmp_path: Path) -> None:

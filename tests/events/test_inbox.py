@@ -31,10 +31,11 @@ class KeySource:
         self.keys = read_keys(issuer.jwks())
         self.failure = None
 
-    async def candidates(self, algorithm, kid):
+    async def has_signed(self, token, algorithm, kid):
         if self.failure is not None:
             raise self.failure
-        return tuple(key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid))
+        keys = [key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid)]
+        return any(key.signed(token, algorithm) for key in keys) if keys else None
 
 
 def sender(issuer, name, **more):
@@ -258,7 +259,7 @@ async def test_a_forgery_does_not_use_up_the_id_of_what_it_imitates(door):
 
 
 async def test_keys_that_cannot_be_had_are_neither_yes_nor_no(door):
-    door.senders[0].keys.failure = ProviderError("it is away", 7.0)
+    door.senders[0].keys.failure = ProviderError("it is away", 6.2)
     token = HERE.logout()
     for reply in (await door.logout(token), await door.event(HERE.event())):
         assert isinstance(reply, Refusal)

@@ -8,6 +8,7 @@ import gzip
 import json
 import random
 from contextlib import suppress
+from typing import get_args
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +17,7 @@ from support.running_gateway import RunningGateway, configuration, eventually, p
 from support.signing import Issuer, forged_by_mac, jwk, rsa_key, signed, unsigned
 from support.wire import BrokenOffError, Client, request
 
+from gateway.events.notice import EventName
 from gateway.server import receiving
 
 PREFIX = "/.gateway/events"
@@ -271,6 +273,47 @@ async def test_no_more_than_so_many_are_handled_at_once_and_then_it_goes_on(gate
     assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
 
 
+async def test_one_address_does_not_take_all_the_places(gateway, issuer, unharmed, monkeypatch):
+    monkeypatch.setattr(receiving, "_AT_ONCE_PER_ADDRESS_MAX", 4)
+    head = request("POST", f"{PREFIX}/backchannel-logout", FORM, "Content-Length: 1000")
+    under_way = gateway.service._serving._serving._engine.running.receiver
+    host, port = gateway.address
+    slow = [(await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)))[1] for _ in range(5)]
+    try:
+        for writer in slow:
+            writer.write(head + b"a")
+        await eventually(lambda: under_way._under_way == 4)
+        assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
+    finally:
+        for writer in slow:
+            writer.close()
+            await writer.wait_closed()
+    await eventually(lambda: under_way._under_way == 0)
+    assert not under_way._by_address
+
+
+async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
+    monkeypatch.setattr(receiving, "_AT_ONCE_MAX", 4)
+    under_way = gateway.service._serving._serving._engine.running.receiver
+    receive, may_go_on = under_way._inbox.receive, asyncio.Event()
+
+    async def held(kind, delivery):
+        await may_go_on.wait()
+        return await receive(kind, delivery)
+
+    monkeypatch.setattr(under_way._inbox, "receive", held)
+    body = urlencode({"logout_token": issuer.logout()}).encode()
+    for number in range(4):
+        async with await Client.of(gateway.address) as client:
+            await client.send(request("POST", f"{PREFIX}/backchannel-logout", FORM, body=body))
+            await eventually(lambda number=number: len(under_way._evicting._tasks) > number)
+    answer = await send(gateway, "backchannel-logout", issuer.logout())
+    assert (answer.status, answer.code) == (503, "event_unavailable")
+    may_go_on.set()
+    await eventually(lambda: under_way._under_way == 0)
+    assert (await send(gateway, "backchannel-logout", issuer.logout())).status == 200
+
+
 async def test_a_sender_that_leaves_does_not_stop_what_it_began(gateway, issuer, provider):
     await gateway.get("/api/x", token="good")
     asked = len(provider.introspections)
@@ -293,5 +336,5 @@ async def test_metrics_have_no_label_that_was_sent(gateway, issuer, unharmed):
     await send(gateway, "security-events", issuer.event(iss="https://evil.example"))
     series = gateway.service._observation.snapshot()["counters"]["gateway_security_events_total"]
     labels = {label for labels, _ in series for label in labels}
-    known = {"p", "q", "none", "other", "logout", "session-revoked"}
+    known = {"p", "q", "none", *get_args(EventName)}
     assert labels <= known | {"evicted", "refused", "acknowledged", "replayed", "unclear", "unmatched"}

@@ -135,6 +135,20 @@ def test_declared_names_begin_at_zero_so_that_the_first_event_is_an_increase(met
         assert found[series] == 0
 
 
+def test_so_do_the_events_of_those_who_may_send_any(metrics):
+    metrics.declare(["orders"], ["keycloak", "partner"], ["keycloak"])
+    found = samples(metrics.snapshot())
+    for labels in (
+        'event="logout",outcome="unclear",provider="keycloak"',
+        'event="session-revoked",outcome="evicted",provider="keycloak"',
+        'event="verification",outcome="acknowledged",provider="keycloak"',
+        'event="other",outcome="refused",provider="none"',
+        'event="other",outcome="unclear",provider="none"',
+    ):
+        assert found[f"gateway_security_events_total{{{labels}}}"] == 0
+    assert not any("gateway_security_events" in series and "partner" in series for series in found)
+
+
 def test_declaring_again_after_a_reload_loses_no_count(metrics):
     metrics.declare(["orders"], ["keycloak"])
     metrics.finished(exchange(code="bad_gateway"))

@@ -95,6 +95,15 @@ async def test_requests_do_not_each_ask_a_provider_whose_discovery_just_failed(c
     assert len(scripted.calls) <= 4
 
 
+async def test_while_it_is_not_discovered_no_question_goes_out_and_few_wait(client, scripted):
+    scripted.delay_s = 0.3
+    provider = client(issuer=scripted.issuer, max_waiting=3)
+    answers = await asyncio.gather(*(provider.introspect(TOKEN) for _ in range(10)))
+    assert all(isinstance(answer, Unclear) and not answer.was_asked for answer in answers)
+    turned_away = [answer for answer in answers if answer.reason == "too many questions wait for its discovery"]
+    assert [answer.retry_after_s for answer in turned_away] == [1.0] * 7
+
+
 async def test_the_wait_for_discovery_is_within_the_deadline(client, scripted):
     scripted.fault = Fault.SILENCE
     provider = client(issuer=scripted.issuer, timeout="300ms")

@@ -157,6 +157,38 @@ async def test_many_unknown_keys_make_few_calls_and_are_no_clear_no(keys, provid
     assert len(await keys.candidates("RS256", "k1")) == 1  # good ones are not held up
 
 
+@pytest.mark.parametrize(("in_set", "in_token"), [("k1", None), (None, None), (None, "k1")])
+async def test_a_key_that_is_new_is_found_where_keys_have_no_names(keys, provider, clock, in_set, in_token):
+    for key in (rsa_key(), rsa_key(2)):
+        provider.keys = {"keys": [jwk(key, in_set)]}
+        assert await keys.has_signed(signed({"a": 1}, key, kid=in_token), "RS256", in_token)
+        clock.advance(6)
+    assert len(provider.key_fetches) == 2
+
+
+async def test_many_that_nobody_has_signed_make_few_calls_where_keys_have_no_names(keys, provider, clock):
+    forged = signed({"a": 1}, rsa_key(2), kid=None)
+    for _ in range(100):
+        assert await keys.has_signed(forged, "RS256", None) is False
+        clock.advance(0.1)
+    assert len(provider.key_fetches) <= 3
+    provider.keys = Reply(500, {})
+    clock.advance(6)
+    for _ in range(3):
+        with pytest.raises(ProviderError):  # nor can it be told that it is nobody's
+            await keys.has_signed(forged, "RS256", None)
+    assert len(provider.key_fetches) <= 4
+
+
+async def test_where_keys_have_names_one_that_did_not_sign_is_a_clear_no_without_a_call(keys, provider, clock):
+    forged = signed({"a": 1}, rsa_key(2), kid="k1")
+    for _ in range(3):
+        clock.advance(6)
+        assert await keys.has_signed(forged, "RS256", "k1") is False
+        assert await keys.has_signed(forged, "ES256", "k1") is None
+    assert len(provider.key_fetches) == 1
+
+
 async def test_an_old_set_is_fetched_again(keys, provider, clock):
     await keys.candidates("RS256", "k1")
     clock.advance(299)

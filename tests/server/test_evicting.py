@@ -6,7 +6,7 @@ import pytest
 from support.running_gateway import eventually
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, evict
+from gateway.authn.eviction import Named, evict, eviction_from_json
 from gateway.authn.purge import Purge
 from gateway.events.inbox import NotEverywhereError
 from gateway.server import evicting
@@ -123,13 +123,22 @@ async def test_what_comes_sooner_does_not_wait_for_what_comes_later(here, monkey
     assert here.forgotten[0].marks == {b"sooner"}
 
 
-async def test_what_was_found_out_of_a_token_is_told_to_the_other_workers_where_no_fleet_tells_them(here):
-    here.evicting.tell_workers_of(Token("alice.1"))
-    await asyncio.sleep(0)
-    assert (here.spread_to, here.forgotten) == ([], [])
-    here.running.shared = None
-    here.failure = UnansweredError("no answer")  # which is said and changes nothing
-    here.evicting.tell_workers_of(Token("alice.1"))
-    await eventually(lambda: here.spread_to)
-    assert here.spread_to[0]["token"] == "alice.1"
-    assert here.forgotten == []  # who found it out knows better than nothing
+async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_orders(here):
+    for number in range(300):
+        here.evicting.tell_workers_of(Token(f"alice.{number % 250}"))
+    await eventually(lambda: len(here.spread_to) == 2)
+    orders = [eviction_from_json(order) for order in here.spread_to]
+    assert [token.value for order in orders for token in order.tokens] == [f"alice.{number}" for number in range(250)]
+    assert all(order.is_no for order in orders)
+    assert here.forgotten == here.running.told == []  # who found it out knows better than nothing
+
+
+async def test_workers_that_do_not_answer_change_nothing_and_fill_no_memory(here, monkeypatch):
+    monkeypatch.setattr(evicting, "_GATHERED_MAX", 10)
+    here.failure = UnansweredError("no answer")
+    for number in range(100):
+        here.evicting.tell_workers_of(Token(f"alice.{number}"))
+    assert len(here.evicting._gathered) == 10
+    await eventually(lambda: here.spread_to and not here.evicting._gathered)
+    here.evicting.tell_workers_of(Token("bob"))
+    await eventually(lambda: here.spread_to[-1]["tokens"] == ["bob"])

@@ -185,6 +185,7 @@ async def test_what_is_refused_is_said_counted_and_logged(gateway, issuer):
         text = await scrape.text()
     assert 'gateway_security_events_total{event="other",outcome="refused",provider="none"} 1.0' in text
     assert 'gateway_security_events_total{event="logout",outcome="evicted",provider="p"} 1.0' in text
+    assert 'gateway_security_events_total{event="logout",outcome="unclear",provider="p"} 0.0' in text
     told = [line for line in gateway.lines.all if line["event"] == "security_event"]
     assert [(one["provider"], one["outcome"]) for one in told] == [("none", "refused"), ("p", "evicted")]
 

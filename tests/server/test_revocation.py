@@ -63,6 +63,8 @@ async def test_without_redis_all_workers_of_the_instance_refuse_once_the_event_i
             await fleet.warm(f"u{number}.1")
             await fleet.tell(fleet.gateways[0], WAYS[number % 2], f"u{number}")
             assert [await fleet.status(client, f"u{number}.1") for client in fleet.workers] == [401, 401]
+        for token in (fleet.issuer.logout(sub="somebody"), fleet.issuer.logout(sub="somebody")):
+            assert [await told(client, token) for client in fleet.workers] == [200, 400]
 
 
 async def test_a_worker_that_stands_still_makes_it_unclear_and_the_event_may_come_again(tmp_path):

@@ -100,6 +100,10 @@ class TestLimit:
         provider.default = Reply(500, {})
         assert [await status(gateway, f"t-{number}") for number in range(30)] == [503] * 30
 
+    async def test_so_is_a_provider_that_has_not_been_found(self, serve, provider):
+        gateway = await serve(server=FEW, provider_keys={"issuer": provider.issuer, "introspection_endpoint": None})
+        assert [await status(gateway, f"t-{number}") for number in range(30)] == [503] * 30
+
     async def test_null_is_no_limit(self, serve, provider):
         gateway = await serve(server={"unknown_tokens": None})
         assert [await status(gateway, f"junk-{number}") for number in range(50)] == [401] * 50

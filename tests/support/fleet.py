@@ -22,6 +22,7 @@ from support.wire import Client, request
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _LIFE_S = 3600.0
+_CALLS = re.compile(r'^gateway_introspection_duration_seconds_(sum|count)\{provider="p"\} ([0-9.e+-]+)$', re.MULTILINE)
 _TURN = re.compile(r'^gateway_leases_total\{outcome="(\w+)"\} ([0-9.]+)$', re.MULTILINE)
 
 
@@ -67,12 +68,24 @@ class Fleet:
     async def turns(self) -> Counter[str]:
         """How the turns to ask ended, over all gateways."""
         outcomes: Counter[str] = Counter()
+        for outcome, count in _TURN.findall(await self._metrics()):
+            outcomes[outcome] += int(float(count))
+        return outcomes
+
+    async def call_s(self) -> float:
+        """What a call of the provider took on average, as the gateways saw it."""
+        sums: Counter[str] = Counter()
+        for part, value in _CALLS.findall(await self._metrics()):
+            sums[part] += float(value)
+        return sums["sum"] / max(1.0, sums["count"])
+
+    async def _metrics(self) -> str:
         async with aiohttp.ClientSession(trust_env=False) as session:
+            texts = []
             for gateway in self.gateways:
                 async with session.get(f"{gateway.admin_url}/metrics") as answer:
-                    for outcome, count in _TURN.findall(await answer.text()):
-                        outcomes[outcome] += int(float(count))
-        return outcomes
+                    texts.append(await answer.text())
+        return "\n".join(texts)
 
     def decided_by(self) -> Counter[str]:
         """How many requests each tier has answered for, by the access logs."""
