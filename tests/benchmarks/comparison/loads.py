@@ -14,11 +14,12 @@ from benchmarks.comparison.wrk import Load
 
 GET_1 = Load("GET, 1 connection", "/", 1)
 GET_32 = Load("GET, 32 connections", "/", 32)
+GET_VARIED = Load("GET, 32 connections, paths that vary", "/items/", 32, is_varied=True)
 GET_256 = Load("GET, 256 connections", "/", 256)
 POST_1K = Load("POST 1 KiB, 32 connections", "/post", 32, 2**10)
 POST_64K = Load("POST 64 KiB, 32 connections", "/post", 32, 64 * 2**10)
 DOWNLOAD = Load("download 10 MiB, 8 connections", "/download", 8)
-LOADS = (GET_1, GET_32, GET_256, POST_1K, POST_64K, DOWNLOAD)
+LOADS = (GET_1, GET_32, GET_VARIED, GET_256, POST_1K, POST_64K, DOWNLOAD)
 _WARM_UP_S = 1
 
 

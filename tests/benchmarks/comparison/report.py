@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.comparison.arithmetic import Spread, difference, spread
 from benchmarks.comparison.latency import RATE_PER_S, Case, Timed
-from benchmarks.comparison.loads import DOWNLOAD, GET_1, GET_32, GET_256, POST_1K, POST_64K, Sample
+from benchmarks.comparison.loads import DOWNLOAD, GET_1, GET_32, GET_256, GET_VARIED, POST_1K, POST_64K, Sample
 from benchmarks.comparison.markdown import ABSENT, table, text
 from benchmarks.comparison.memory import CONNECTIONS
 from benchmarks.comparison.peer import Kind
@@ -17,7 +17,7 @@ from benchmarks.comparison.targets import Target, targets
 from benchmarks.comparison.wrk import Load
 
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
-_SMALL = (GET_1, GET_32, GET_256, POST_1K, POST_64K)
+_SMALL = (GET_1, GET_32, GET_VARIED, GET_256, POST_1K, POST_64K)
 
 
 def render(results: Results) -> str:
@@ -80,7 +80,7 @@ def _loads(results: Results, figure: Callable[[Sample], float], digits: int) -> 
         [kind.value, *(text(_over(results.samples[load].get(kind), figure), digits) for load in _SMALL)]
         for kind in results.versions
     ]
-    return table(["", *(_short(load) for load in _SMALL)], "lrrrrr", rows)
+    return table(["", *(_short(load) for load in _SMALL)], "l" + "r" * len(_SMALL), rows)
 
 
 def _download(results: Results) -> Iterator[str]:
@@ -164,4 +164,4 @@ def _over(samples: Sequence[Sample] | None, figure: Callable[[Sample], float]) -
 
 def _short(load: Load) -> str:
     method = f"POST {load.body_bytes // 2**10} KiB" if load.body_bytes else "GET"
-    return f"{method}, {load.connections} conn."
+    return f"{method}, {load.connections} conn." + (", paths vary" if load.is_varied else "")

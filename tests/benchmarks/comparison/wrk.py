@@ -21,18 +21,30 @@ done = function(summary, latency, requests)
         summary.requests, summary.bytes, summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
+_VARIED = """\
+local number = 0
+request = function()
+    number = number + 1
+    return wrk.format(nil, wrk.path .. number)
+end
+"""
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked for; `body_bytes` are sent by POST, 0 is a GET."""
+    """What is asked for; `body_bytes` are sent by POST, 0 is a GET. `is_varied`: by GET, each time with another number
+    behind the target.
+    """
 
     name: str
     target: str
     connections: int
     body_bytes: int = 0
+    is_varied: bool = False
 
     def script(self) -> str:
+        if self.is_varied:
+            return _VARIED + _DONE
         body = f'wrk.method = "POST"\nwrk.body = string.rep("x", {self.body_bytes})\n' if self.body_bytes else ""
         return body + _DONE
 
@@ -76,7 +88,7 @@ def command(load: Load, script: Path, port: int, token: str, duration_s: int) ->
 
 def run(load: Load, folder: Path, port: int, token: str, duration_s: int) -> Summary:
     """On the cores of this process. Raises `RuntimeError` where wrk fails."""
-    script = folder / f"load-{load.connections}-{load.body_bytes}.lua"
+    script = folder / f"load-{load.connections}-{load.body_bytes}-{load.is_varied}.lua"
     script.write_text(load.script())
     done = subprocess.run(
         command(load, script, port, token, duration_s),
