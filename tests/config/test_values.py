@@ -212,3 +212,24 @@ def test_percent_decoding_of_what_is_not_utf_8_is_nothing():
 def test_backends_are_canonical():
     assert str(parse_backend("http://a:80/b%61/")) == "http://a/ba"
     assert parse_backend("https://[::1]:8443").authority == "[::1]:8443"
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "path", "shown"),
+    [
+        ("unix:/run/orders.sock", ("unix", "/run/orders.sock", 0), "", "unix:/run/orders.sock"),
+        ("unix:/run/orders.sock:/v1/", ("unix", "/run/orders.sock", 0), "/v1", "unix:/run/orders.sock:/v1"),
+        ("unix:/a:/", ("unix", "/a", 0), "", "unix:/a"),
+    ],
+)
+def test_a_backend_on_a_unix_socket(written: str, place: tuple[str, str, int], path: str, shown: str) -> None:
+    backend = parse_backend(written)
+    assert (backend.place, backend.path, str(backend), backend.authority) == (place, path, shown, "localhost")
+
+
+@pytest.mark.parametrize(
+    "written", ["unix:", "unix:a.sock", "unix:/a b", "unix:/a:b", "unix:/" + "a" * 107, "unix:/a:/%zz", "unix:/a:/b//c"]
+)
+def test_what_names_no_unix_socket_is_told_what_to_write(written: str) -> None:
+    with pytest.raises(ValueError, match=r"write (unix:/run/orders\.sock|one such as /base)"):
+        parse_backend(written)

@@ -30,6 +30,7 @@ from gateway.http.answer_head import FieldsToClient, read_answer_head
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import request_problem
 from gateway.http.headers import RequestRules, ResponseRules, request_to_backend, values_of
+from gateway.http.ordinary import parted, read_ordinary
 from gateway.http.refusal import Refusal, render
 from gateway.http.scanner import Scanner
 from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
@@ -278,6 +279,27 @@ def scanner(data: bytes) -> None:
     must(passed.startswith(whole), "nothing of what is unsound is passed")
 
 
+def ordinary(data: bytes) -> None:
+    """What the fast lane takes is one sound request, whole and alone, and means the same the next time."""
+    parts = parted(data)
+    taken = None if parts is None else read_ordinary(data, parts)
+    if parts is None or taken is None:
+        return
+    passed, is_sound = Scanner(2 * len(data)).feed(data)
+    must(is_sound and passed == data, "sound to the scanner")
+    must(request_problem((1, 1), taken.fields) is None, "framed in one way")
+    lengths = values_of(taken.fields, "content-length")
+    must(
+        lengths == ([] if taken.body is None else [str(len(taken.body))]) or int(lengths[0]) == len(taken.body or b""),
+        "its body is as long as it says, and nothing stands behind it",
+    )
+    must(len(values_of(taken.fields, "host")) == 1, "one host")
+    for odd in ("transfer-encoding", "upgrade", "expect", "origin"):
+        must(not values_of(taken.fields, odd), "nothing that asks for more")
+    must(all(SOUND_LINE.fullmatch(text) for pair in taken.fields for text in pair), "sound fields")
+    must(read_ordinary(data, parts) == taken, "what is remembered changes nothing")
+
+
 def request(data: bytes) -> None:
     """A whole head: target, route, token, identity; nothing without a good token gets to where one is needed."""
     first, _, rest = data.partition(b"\n")
@@ -317,6 +339,6 @@ HARNESSES: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
         strict_json, target, host, headers, forwarded, bearer, facts, entry, pattern, framing, answer_head, retry_after,
-        scanner, request,
+        scanner, ordinary, request,
     )
 }  # fmt: skip
