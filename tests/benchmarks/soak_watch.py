@@ -16,7 +16,7 @@ SAMPLE_EVERY_S = 1.0
 WARM_UP_S, WARM_UP_SHARE = 20.0, 0.25
 # The allocator's own ups and downs. A leak of 300 bytes a request is more than this within ten minutes.
 MEMORY_SLACK_BYTES = 2 * 2**20
-DESCRIPTORS_SLACK = 4
+DESCRIPTORS_SLACK = 8  # a worker takes over the connections of one that was shot
 
 
 @dataclass
