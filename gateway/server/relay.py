@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
@@ -248,8 +248,20 @@ class Relay:
 class AwaitedRelay(Relay):
     """Says by a future when it is over."""
 
-    def __init__(self, future: asyncio.Future[BackendError | None], *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(
+        self,
+        future: asyncio.Future[BackendError | None],
+        client: ClientConnection,
+        exchange: Exchange,
+        *,
+        is_http10: bool,
+        keeps_alive: bool,
+        more_fields: bytes,
+        switch: Callable[[], None] | None,
+    ) -> None:
+        super().__init__(
+            client, exchange, is_http10=is_http10, keeps_alive=keeps_alive, more_fields=more_fields, switch=switch
+        )
         self._future = future
 
     def over(self, error: BackendError | None) -> None:
