@@ -26,6 +26,7 @@ from gateway.observe.lines import LineWriter
 from gateway.observe.observation import Observation
 from gateway.server.engine import Engine
 from gateway.server.evicting import Spread
+from gateway.server.form import FORM
 from gateway.server.instance import Instance, Readiness
 from gateway.server.single import InProcess
 from gateway.server.sockets import bind, unbind
@@ -130,7 +131,8 @@ class Service:
             (admin_socket,) = bind(self.config.admin.listen)
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
-            fields = {"listen": _bound(self._sockets[0]), "admin": _bound(admin_socket), "workers": workers}
+            listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
+            fields = {"listen": listen, "admin": admin, "workers": workers, "form": FORM}
             await self._admin.start(admin_socket)
             await self._serving.start()
         except BaseException:
