@@ -21,8 +21,9 @@ from gateway.demo.transcript import Transcript
 from gateway.demo.walkthrough import walk
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import standard_output
+from gateway.observe.observation import Observation
 from gateway.server.worker import Siblings, Source, serve_worker
-from gateway.service import Observation, Service, Worker, read_source
+from gateway.service import Service, Worker, read_source
 
 # New objects that are not freed yet; 700 by default, which busy connections alone come to.
 _COLLECTED_AFTER = 20_000

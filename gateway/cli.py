@@ -36,6 +36,7 @@ from gateway.provider.grants import (
 )
 from gateway.provider.provider import ProviderClient
 from gateway.server.explain import explain as explained
+from gateway.server.form import FORM
 from gateway.server.running import assemble, release
 from gateway.server.supervisor import StartError
 
@@ -49,7 +50,7 @@ _provider_option = click.option("--provider", metavar="P", help="Which provider,
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(gateway.__version__, prog_name="gateway")
+@click.version_option(gateway.__version__, prog_name="gateway", message=f"%(prog)s, version %(version)s, {FORM}")
 def main() -> None:
     """A reverse proxy that introspects every bearer token and tells the backend who is calling."""
 

@@ -18,18 +18,15 @@ from gateway.admin.app import admin_app
 from gateway.admin.describe import describe
 from gateway.admin.listener import AdminListener
 from gateway.authn.eviction import eviction_from_json
-from gateway.config.check_events import issuer_of_events
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config, Server
 from gateway.config.problems import ConfigError
 from gateway.observe import snapshots
-from gateway.observe.access_log import AccessLog
 from gateway.observe.lines import LineWriter
-from gateway.observe.log import configure_logging
-from gateway.observe.metrics import Metrics
+from gateway.observe.observation import Observation
 from gateway.server.engine import Engine
 from gateway.server.evicting import Spread
-from gateway.server.exchange import Exchange
+from gateway.server.form import FORM
 from gateway.server.instance import Instance, Readiness
 from gateway.server.single import InProcess
 from gateway.server.sockets import bind, unbind
@@ -37,28 +34,6 @@ from gateway.server.supervisor import ReloadRefusedError, StartError, Supervisor
 from gateway.server.worker import Source
 
 _logger = logging.getLogger(__name__)
-
-
-class Observation(Metrics):
-    """What one process counts and logs: metrics and access log told of each exchange at once."""
-
-    def __init__(self, writer: LineWriter) -> None:
-        super().__init__()
-        self.access_log = AccessLog(writer)
-        self._writer = writer
-
-    def finished(self, exchange: Exchange) -> None:
-        Metrics.finished(self, exchange)
-        if self.access_log.enabled:
-            self.access_log.finished(exchange)
-
-    def configure(self, config: Config) -> None:
-        """Follow `log`, and show every route and provider from the start."""
-        self.access_log.enabled = config.log.access
-        configure_logging(config.log.level, self._writer, _secrets(config))
-        receives = config.events is not None
-        senders = [name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None]
-        self.declare([route.name for route in config.routes], list(config.providers), senders)
 
 
 class Worker:
@@ -156,7 +131,8 @@ class Service:
             (admin_socket,) = bind(self.config.admin.listen)
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
-            fields = {"listen": _bound(self._sockets[0]), "admin": _bound(admin_socket), "workers": workers}
+            listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
+            fields = {"listen": listen, "admin": admin, "workers": workers, "form": FORM}
             await self._admin.start(admin_socket)
             await self._serving.start()
         except BaseException:
@@ -254,12 +230,3 @@ async def _load(source: Source) -> Config:
 def _bound(sock: socket.socket) -> str:
     name = sock.getsockname()
     return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"
-
-
-def _secrets(config: Config) -> list[str]:
-    """What no log line may show, wherever it comes from."""
-    values = [config.cache.secret, config.cache.redis, config.admin.token]
-    for provider in config.providers.values():
-        values += [provider.client_secret, provider.private_key]
-        values += [provider.events.authorization] if provider.events is not None else []
-    return [value.get_secret_value() for value in values if value is not None]

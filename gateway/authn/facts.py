@@ -29,7 +29,7 @@ class Memo:
     For what follows from the claims and the configuration alone. A decision depends on more, and is never kept.
     """
 
-    rules: object = None
+    rules: Any = None
     made: Any = None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gateway.authn.facts import Facts
 from gateway.authn.purge import Purge
@@ -58,7 +58,8 @@ class LocalCache:
         return dropped if purge.is_no else dropped + self._inactive.purge(purge, now_s)
 
 
-class _Held(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Held:
     """An entry in use. `packed` is there once it was out of use before: it need not be packed again."""
 
     entry: Entry
@@ -146,8 +147,8 @@ class _Space:
         self._in_use[key] = held
         if len(self._in_use) <= self._max_in_use:
             return
-        oldest, (entry, packed) = self._in_use.popitem(last=False)
-        self._packed[oldest] = self._packer.pack(entry) if packed is None else packed
+        oldest, held = self._in_use.popitem(last=False)
+        self._packed[oldest] = self._packer.pack(held.entry) if held.packed is None else held.packed
 
     def _reclaim(self, now_s: float) -> None:
         """What nobody asks for any more comes to the front and goes there once expired, full or not."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from gateway.config.fields import fold_header_name as fold
 from gateway.http.headers import ResponseRules, answer_field_passes, nominated
 
 HEAD_LIMIT_BYTES = 64 * 2**10
 FIELDS_MAX = 128
-SWITCHING_PROTOCOLS = 101
+SWITCHING_PROTOCOLS: Final = 101
 _BODYLESS_STATUSES = frozenset({204, 304})
 _LENGTHLESS_STATUSES = frozenset({204})
 _REMEMBERED_LINES_MAX = 256
@@ -42,7 +42,13 @@ class _Role(Enum):
     UPGRADE = "upgrade"
 
 
-_Special = tuple[_Role, str]
+class _Special(NamedTuple):
+    """What a field says of the framing."""
+
+    role: _Role
+    value: str
+
+
 _ROLE_OF_NAME = {role.value.encode(): role for role in _Role}
 # Not remembered: another one with each answer, or not ours to keep.
 _UNIQUE_NAMES = frozenset({b"set-cookie", b"etag", b"location"})
@@ -215,8 +221,8 @@ _FIELDS: dict[bytes, _Special | None] = {}
 _HEADS: dict[bytes, AnswerHead] = {}
 # The head of an answer that is like one before it, from the same bytes; `None` where none is known.
 known_answer_head = _HEADS.get
-_UNKNOWN: _Special = (_Role.UPGRADE, "")
-_KEEPS_ALIVE: _Special = (_Role.CONNECTION, "keep-alive")
+_UNKNOWN = _Special(_Role.UPGRADE, "")
+_KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")
 _NONE = "none"
 _T = TypeVar("_T")
 
@@ -239,9 +245,9 @@ def _read_field(line: bytes) -> _Special | None:
         return _UNKNOWN
     name = found[1].lower()
     role = _ROLE_OF_NAME.get(name)
-    special = None if role is None else (role, found[2].strip(_BLANKS).decode("latin-1").lower())
+    special = None if role is None else _Special(role, found[2].strip(_BLANKS).decode("latin-1").lower())
     if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
-        special = (_Role.LENGTH, _NONE)
+        special = _Special(_Role.LENGTH, _NONE)
     elif special == _KEEPS_ALIVE:
         special = _KEEPS_ALIVE
     if _is_worth_remembering(name, line):

@@ -7,7 +7,7 @@ a label value could fill the memory of every Prometheus that scrapes us.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,4 +74,19 @@ FAMILIES = (
 NAMES = tuple(family.name for family in FAMILIES)
 
 # Upper bounds in seconds: from an in-process hit (a millisecond) to the default `timeout` of a route (30 s).
-BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BOUNDS_S: Final[tuple[float, ...]] = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from typing import Literal, TypeVar, get_args
+from typing import Final, Literal, TypeVar, get_args
 
 from gateway.events.inbox import NOBODY, Outcome
 from gateway.events.notice import EVICTING, EventName
@@ -36,7 +36,7 @@ from gateway.server.exchange import NO_ROUTE, Exchange
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 # nginx's number for a client that left before it had an answer; operators know it.
-CLIENT_LEFT = 499
+CLIENT_LEFT: Final = 499
 
 _Key = TypeVar("_Key")
 

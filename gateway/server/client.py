@@ -51,8 +51,11 @@ class House:
     is_draining: bool = False
 
 
-class ClientConnection(asyncio.Protocol):
-    """`fast_exchange` is what the fast lane is doing on it; `relay` the answer under way, in either lane."""
+class ClientConnection:
+    """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
+
+    `fast_exchange` is what the fast lane is doing on it; `relay` the answer under way, in either lane.
+    """
 
     __slots__ = (
         "_ahead",

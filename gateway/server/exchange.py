@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-NO_ROUTE = "none"
+NO_ROUTE: Final = "none"
 
 
-@dataclass
 class Exchange:
     """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token.
 
@@ -32,3 +31,10 @@ class Exchange:
     stale_s: float | None = None  # the age of facts that stood in because the provider could not tell
     bytes_received: int = 0  # of the body
     bytes_sent: int = 0
+
+    def __init__(self, request_id: str, method: str, path: str, client: str, started_at: float) -> None:
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.client = client
+        self.started_at = started_at

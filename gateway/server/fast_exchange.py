@@ -37,8 +37,6 @@ class _FastExchange(Relay):
     `body` is `None` where no length was declared.
     """
 
-    _client: ClientConnection
-    _exchange: Turn
     _has_ended = False
     _retries = 0
     _task: asyncio.Task[None] | None = None
@@ -46,6 +44,7 @@ class _FastExchange(Relay):
 
     def __init__(self, backends: Backends, client: ClientConnection, turn: Turn, body: bytes | None) -> None:
         super().__init__(client, turn)
+        self._turn = turn
         self._backends = backends
         self._body = body
         client.fast_exchange = self
@@ -59,7 +58,7 @@ class _FastExchange(Relay):
             self._task.cancel()
         if self._was_sent:
             self.abandon()
-        self._exchange.end()
+        self._turn.end()
 
     def over(self, error: BackendError | None) -> None:
         if error is None:
@@ -75,12 +74,12 @@ class _FastExchange(Relay):
         raise NotImplementedError
 
     def _forward(self, route: GatedRoute) -> None:
-        place = self._exchange.running.rotation.turn(route)
+        place = self._turn.running.rotation.turn(route)
         backend = route.config.backend[place]
         wire = self._request_head(backend, place)
         if self._body:
             wire += self._body
-            self._exchange.bytes_received = len(self._body)
+            self._turn.bytes_received = len(self._body)
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is not None:
@@ -116,7 +115,7 @@ class _FastExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        turn = self._exchange
+        turn = self._turn
         turn.status, turn.code, turn.reason = refusal.status, refusal.code, refusal.reason
         keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._client.is_draining
         answer, turn.bytes_sent = refusal_answer(
@@ -136,7 +135,7 @@ class _FastExchange(Relay):
             return
         if self._was_sent:
             self.abandon()
-        if self._exchange.status:
+        if self._turn.status:
             self._client.cut()  # within an answer, which must not look whole
         else:
             self._refuse(Refusal("internal_error", "the gateway failed on this request"))
@@ -144,7 +143,7 @@ class _FastExchange(Relay):
     def _end(self, *, keeps_alive: bool) -> None:
         if not self._has_ended:
             self._has_ended = True
-            self._exchange.end()
+            self._turn.end()
             self._client.fast_exchange_is_over(keeps_alive=keeps_alive)
 
 
@@ -162,7 +161,7 @@ class DecidedExchange(_FastExchange):
     def go(self, decision: Decision) -> None:
         """Act on the decision as far as that goes without waiting."""
         try:
-            decision = self._exchange.go_on(decision)
+            decision = self._turn.go_on(decision)
             if isinstance(decision, NeedsFacts):
                 self._wait(self._ask(decision))
             else:
@@ -171,12 +170,12 @@ class DecidedExchange(_FastExchange):
             self._fail(error)
 
     async def _ask(self, needs: NeedsFacts) -> None:
-        decision = await self._exchange.ask(needs)
+        decision = await self._turn.ask(needs)
         self._task = None
         self.go(decision)
 
     def _act(self, decision: Decision) -> None:
-        turn = self._exchange
+        turn = self._turn
         turn.tell(decision.case)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
@@ -196,7 +195,7 @@ class DecidedExchange(_FastExchange):
         allow = self._allow
         assert allow is not None  # nothing is sent before
         framing = "" if self._body is None else f"Content-Length: {len(self._body)}\r\n"
-        return request_head(self._exchange.method, backend, allow, framing)
+        return request_head(self._turn.method, backend, allow, framing)
 
 
 class RepeatedExchange(_FastExchange):
@@ -220,5 +219,5 @@ class RepeatedExchange(_FastExchange):
 
     def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = backend
-        turn = self._exchange
+        turn = self._turn
         return self._repeat.forms[place].head(turn.request_id, turn.client, self._identity)

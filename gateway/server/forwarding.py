@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import web
 
@@ -25,7 +25,7 @@ from gateway.server.connection import Connection
 from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.receiver import Passing
-from gateway.server.relay import BackendEnd, Relay
+from gateway.server.relay import AwaitedRelay, BackendEnd
 from gateway.server.repeats import IDEMPOTENT
 from gateway.server.request_head import request_head
 from gateway.server.rotation import Rotation
@@ -85,18 +85,6 @@ class Forwarder:
         return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(error)
 
 
-class _Relay(Relay):
-    """Says by a future when it is over."""
-
-    def __init__(self, future: asyncio.Future[BackendError | None], *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._future = future
-
-    def over(self, error: BackendError | None) -> None:
-        if not self._future.done():
-            self._future.set_result(error)
-
-
 class _Attempt:
     """One request sent to one backend."""
 
@@ -122,7 +110,7 @@ class _Attempt:
         self._withheld: WithheldAnswer | None = None
         assert isinstance(request.protocol, Connection)  # the listener makes no others
         self._client = request.protocol.client
-        self.relay = _Relay(
+        self.relay = AwaitedRelay(
             self._over,
             self._client,
             exchange,

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from aiohttp import web
 
@@ -41,7 +42,7 @@ class Listener:
         timeout_s = self._house.limits.header_timeout_s if tls is not None else None
         # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
         self._server = await self._house.loop.create_server(
-            lambda: ClientConnection(self._house),
+            lambda: cast("asyncio.Protocol", ClientConnection(self._house)),
             sock=sock,
             ssl=tls,
             backlog=_BACKLOG,

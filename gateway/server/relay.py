@@ -7,9 +7,10 @@ faster than the client reads.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
@@ -18,25 +19,10 @@ from gateway.server.backends.sink import Sink
 from gateway.server.date import date_line
 from gateway.server.exchange import Exchange
 
+if TYPE_CHECKING:
+    from gateway.server.client import ClientConnection
+
 _CONTINUE = 100
-
-
-class ClientEnd(Protocol):
-    """The client's connection, as an answer sees it. `is_congested`: the client does not take what it was sent."""
-
-    is_congested: bool
-    relay: Relay | None
-
-    @property
-    def is_draining(self) -> bool: ...
-
-    @property
-    def is_gone(self) -> bool: ...
-
-    def write(self, data: bytes) -> None: ...
-
-    def abort(self, *, by_reset: bool) -> None:
-        """End the connection so that what was sent is not taken for whole (RFC 9112 §8)."""
 
 
 class BackendEnd(Protocol):
@@ -63,17 +49,13 @@ class BackendEnd(Protocol):
     def end(self) -> None: ...
 
 
-def _nothing() -> None:
-    """Nobody waits."""
-
-
 class Relay:
     """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
 
     # What most exchanges leave as it is stays in the class.
     has_begun = False  # the client has been sent the head of an answer
     keeps_alive = True
-    on_room: Callable[[], None] = staticmethod(_nothing)  # told when the backend takes more of what is sent to it
+    on_room: Callable[[], None] | None = None  # told when the backend takes more of what is sent to it
     _backend: BackendEnd | None = None
     _is_chunked = False
     _is_done = False
@@ -87,7 +69,7 @@ class Relay:
 
     def __init__(
         self,
-        client: ClientEnd,
+        client: ClientConnection,
         exchange: Exchange,
         *,
         is_http10: bool = False,
@@ -219,7 +201,8 @@ class Relay:
         self._close(None)
 
     def writable(self) -> None:
-        self.on_room()
+        if self.on_room is not None:
+            self.on_room()
 
     def _close(self, error: BackendError | None) -> None:
         if not self._is_told:
@@ -260,3 +243,27 @@ class Relay:
         elif self._is_http10:
             framing += b"Connection: keep-alive\r\n"
         return framing
+
+
+class AwaitedRelay(Relay):
+    """Says by a future when it is over."""
+
+    def __init__(
+        self,
+        future: asyncio.Future[BackendError | None],
+        client: ClientConnection,
+        exchange: Exchange,
+        *,
+        is_http10: bool,
+        keeps_alive: bool,
+        more_fields: bytes,
+        switch: Callable[[], None] | None,
+    ) -> None:
+        super().__init__(
+            client, exchange, is_http10=is_http10, keeps_alive=keeps_alive, more_fields=more_fields, switch=switch
+        )
+        self._future = future
+
+    def over(self, error: BackendError | None) -> None:
+        if not self._future.done():
+            self._future.set_result(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from gateway.config.upstream import Backend
 from gateway.http.headers import field_lines
@@ -12,7 +12,8 @@ from gateway.pipeline import Allow
 _LINES_BESIDE = 3  # the request line, Host and the empty one
 
 
-class Form(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
     """The head of a request but for what differs between requests that are alike: the id, the peer, the identity.
 
     None of these has a line end: ids and peers by their form, identities by `gateway.identity`.
@@ -24,10 +25,8 @@ class Form(NamedTuple):
     end: str
 
     def head(self, request_id: str, peer: str, identity: Identity) -> bytes:
-        before_id, before_peer, before_identity, end = self
-        return f"{before_id}{request_id}{before_peer}{peer}{before_identity}{identity.text}{end}".encode(
-            "utf-8", "surrogateescape"
-        )
+        text = f"{self.before_id}{request_id}{self.before_peer}{peer}{self.before_identity}{identity.text}{self.end}"
+        return text.encode("utf-8", "surrogateescape")
 
 
 def form_of(method: str, backend: Backend, allow: Allow, framing: str) -> Form | None:
@@ -35,9 +34,9 @@ def form_of(method: str, backend: Backend, allow: Allow, framing: str) -> Form |
     lines = allow.lines
     if lines is None:
         return None
-    form = Form(_start(method, backend, allow) + lines.before_id, lines.before_peer, lines.rest, f"{framing}\r\n")
-    _check("".join(form), lines.lines + framing.count("\n") + _LINES_BESIDE)
-    return form
+    parts = _start(method, backend, allow) + lines.before_id, lines.before_peer, lines.rest, f"{framing}\r\n"
+    _check("".join(parts), lines.lines + framing.count("\n") + _LINES_BESIDE)
+    return Form(*parts)
 
 
 def request_head(method: str, backend: Backend, allow: Allow, framing: str) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
-_ID_CHARS = 32
-_AT_ONCE = 256
+_ID_CHARS: Final = 32
+_AT_ONCE: Final = 256
 
 
 class RequestIds:

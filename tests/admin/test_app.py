@@ -6,9 +6,9 @@ import aiohttp
 import pytest
 import yarl
 from support.admin import TOKEN, problem
+from support.exchanges import exchange
 
 from gateway.config.model import Admin
-from gateway.server.exchange import Exchange
 from gateway.server.instance import InstanceError, Readiness
 
 
@@ -29,7 +29,7 @@ async def test_readiness_is_the_instances_own(admin):
 
 
 async def test_metrics_are_prometheus_text(admin):
-    admin.instance.metrics.finished(Exchange("id", "GET", "/", "192.0.2.1", 0.0, route="orders", status=200))
+    admin.instance.metrics.finished(exchange(route="orders", status=200))
     answer, body = await admin.ask("GET", "/metrics", token=None)
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=")

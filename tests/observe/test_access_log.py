@@ -3,10 +3,10 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import exchanges
 
 from gateway.observe.access_log import AccessLog, access_line
 from gateway.observe.lines import PIPE_ATOMIC_BYTES
-from gateway.server.exchange import Exchange
 
 
 class Lines(list):
@@ -15,7 +15,7 @@ class Lines(list):
 
 def exchange(**more):
     given = {"request_id": "id-1", "method": "GET", "path": "/orders/1", "client": "192.0.2.1"} | more
-    return Exchange(started_at=given.pop("started_at", 1_700_000_000.1239), **given)
+    return exchanges.exchange(**{"started_at": 1_700_000_000.1239} | given)
 
 
 def test_a_line_says_who_asked_for_what_and_what_came_of_it():

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support import exchanges
 from support.needed import missing
 
 from gateway import __version__
@@ -11,12 +12,10 @@ from gateway.observe.exposition import CONTENT_TYPE, exposition
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES
 from gateway.observe.metrics import Metrics
 from gateway.observe.snapshots import merge, without_gauges
-from gateway.server.exchange import Exchange
 
 
 def exchange(**more):
-    given = {"route": "orders", "status": 200, "duration_s": 0.02} | more
-    return Exchange("id", given.pop("method", "GET"), "/orders", "192.0.2.1", 0.0, **given)
+    return exchanges.exchange(**{"route": "orders", "status": 200, "duration_s": 0.02} | more)
 
 
 def samples(snapshot):

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
@@ -60,11 +60,12 @@ class Backends:
     async def _open(self, place: _Place, keeper: Pool) -> BackendConnection:
         """Raises `BackendError` and `TimeoutError`; the caller has the deadline."""
         scheme, host, _ = place
-        make = partial(BackendConnection, keeper, self._loop)
+        # Its methods are a protocol's, which the type checker would have as a base.
+        make = cast("Callable[[], Any]", partial(BackendConnection, keeper, self._loop))
         try:
             if scheme == "unix":
                 _, connection = await self._loop.create_unix_connection(make, host)
-                return connection
+                return cast("BackendConnection", connection)
             addresses = await self._resolve(place)
             sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, loop=self._loop)
             try:
@@ -84,7 +85,7 @@ class Backends:
         except (OSError, RuntimeError) as error:  # uvloop raises the latter for a connection that was reset meanwhile
             self._addresses.pop(place, None)
             raise BackendUnreachableError(f"{type(error).__name__}: {error}") from error
-        return connection
+        return cast("BackendConnection", connection)
 
     async def _resolve(self, place: _Place) -> Sequence[AddrInfoType]:
         now_s = self._loop.time()

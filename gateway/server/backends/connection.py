@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 import select
-from enum import Enum
 from math import inf
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from gateway.http.answer_head import (
     HEAD_LIMIT_BYTES,
@@ -47,22 +46,21 @@ class Keeper(Protocol):
         """It is of no more use. Told once."""
 
 
-class _State(Enum):
-    IDLE = "no exchange"
-    HEAD = "an answer's head is awaited"
-    LENGTH = "so many bytes of a body are left"
-    CHUNKS = "a chunked body"
-    UNTIL_END = "a body that the connection's end ends"
-    TUNNEL = "another protocol"
-    OVER = "the connection is of no more use"
+# What a connection is at. Numbers, because an Enum's members are looked up wherever they are compared.
+_IDLE: Final = 0  # no exchange
+_HEAD: Final = 1  # an answer's head is awaited
+_LENGTH: Final = 2  # so many bytes of a body are left
+_CHUNKS: Final = 3  # a chunked body
+_UNTIL_END: Final = 4  # a body that the connection's end ends
+_TUNNEL: Final = 5  # another protocol
+_OVER: Final = 6  # the connection is of no more use
 
 
-# To look one up in its class takes longer than what is done by it.
-_IDLE, _HEAD, _LENGTH, _CHUNKS, _UNTIL_END, _TUNNEL, _OVER = _State
+class BackendConnection:
+    """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
 
-
-class BackendConnection(asyncio.Protocol):
-    """`deadline_s` is the loop's time at which the backend must have said something; the pool's sweep looks at it."""
+    `deadline_s` is the loop's time at which the backend must have said something; the pool's sweep looks at it.
+    """
 
     __slots__ = (
         "_chunks",
@@ -93,7 +91,7 @@ class BackendConnection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._poll: select.poll | None = None
         self._sink: Sink | None = None
-        self._state = _IDLE
+        self._state: int = _IDLE
         self._held = bytearray()  # of a head that is not whole yet
         self._left = 0
         self._chunks: Chunks | None = None
@@ -140,7 +138,7 @@ class BackendConnection(asyncio.Protocol):
 
     def write(self, data: bytes, *, is_last: bool = False) -> None:
         """More of the request's body, or of what goes through a tunnel. Does nothing once the connection is over."""
-        if self._state is _OVER:
+        if self._state == _OVER:
             return
         if is_last:
             self._is_sent = True
@@ -149,20 +147,20 @@ class BackendConnection(asyncio.Protocol):
 
     def await_answer(self, timeout_s: float | None) -> None:
         """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
-        if self._state is _HEAD:
+        if self._state == _HEAD:
             self._spare_s = inf
             self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
 
     def pause(self) -> None:
         """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
-        if self._state is not _OVER:
+        if self._state != _OVER:
             self._spare_s = self.deadline_s - self._loop.time()
             self.deadline_s = inf
             if not self._transport.is_closing():
                 self._transport.pause_reading()
 
     def resume(self) -> None:
-        if self._state is not _OVER:
+        if self._state != _OVER:
             self._restart_clock()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
@@ -184,13 +182,13 @@ class BackendConnection(asyncio.Protocol):
         What waits there would be taken for the next answer, and on one that has ended a request would be lost. With
         TLS that says nothing of one that is new: a server sends tickets behind the handshake (RFC 8446 §4.6.1).
         """
-        if self._state is not _IDLE or self._transport.is_closing():
+        if self._state != _IDLE or self._transport.is_closing():
             return False
         return self._poll is None or (is_new and self._is_tls) or not self._poll.poll(0)
 
     def expired(self) -> None:
         """The deadline has passed."""
-        words = "no response headers within timeout" if self._state is _HEAD else "silence within the answer"
+        words = "no response headers within timeout" if self._state == _HEAD else "silence within the answer"
         self._break(BackendTimeoutError(words))
 
     # -- what the event loop does with it
@@ -204,7 +202,7 @@ class BackendConnection(asyncio.Protocol):
             self._poll.register(sock.fileno(), _READABLE)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._state is _UNTIL_END and exc is None:
+        if self._state == _UNTIL_END and exc is None:
             self._finish()
         elif self._has_answered:
             self._break(BackendBrokenError("the connection was lost within the answer"))
@@ -212,7 +210,7 @@ class BackendConnection(asyncio.Protocol):
             self._break(BackendUnreachableError("the connection was lost before the answer"))
 
     def eof_received(self) -> None:
-        if self._state is _UNTIL_END:
+        if self._state == _UNTIL_END:
             self._finish()
         # The transport closes itself, and `connection_lost` says the rest.
 
@@ -226,13 +224,13 @@ class BackendConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state is _OVER:
+        if state == _OVER:
             return
         sink = self._sink
         if sink is None:
             self._end()  # nobody asked for this
             return
-        if state is _HEAD and not self._held and (end := data.find(b"\r\n\r\n")) > 0:
+        if state == _HEAD and not self._held and (end := data.find(b"\r\n\r\n")) > 0:
             # By far the most common, by the shortest way; what is not that goes the long one.
             known, body = known_answer_head(data[:end]), data[end + 4 :]
             if known is not None and known.is_usual and known.length == len(body) and self._method != "HEAD":
@@ -240,13 +238,13 @@ class BackendConnection(asyncio.Protocol):
                 sink.whole(known, body)
                 return
         self._has_answered = True
-        if state is _HEAD:
+        if state == _HEAD:
             data = self._heads(data)
         if data:
             self._body(data)
         # The exchange may have ended, and another one begun.
-        if self._sink is sink and self._state is not _HEAD:
-            if self.deadline_s is not inf:
+        if self._sink is sink and self._state != _HEAD:
+            if self.deadline_s != inf:
                 self.deadline_s = self._loop.time() + self._read_timeout_s
             sink.paused()
 
@@ -330,7 +328,7 @@ class BackendConnection(asyncio.Protocol):
         if sink is None:
             return  # given up while its head was handed over
         state = self._state
-        if state is _LENGTH:
+        if state == _LENGTH:
             left = self._left
             if len(data) < left:
                 self._left = left - len(data)
@@ -339,9 +337,9 @@ class BackendConnection(asyncio.Protocol):
                 sink.received(data if len(data) == left else data[:left])
                 if self._sink is sink:
                     self._finish(data[left:])
-        elif state is _CHUNKS:
+        elif state == _CHUNKS:
             self._feed_chunks(data)
-        elif state is _UNTIL_END or state is _TUNNEL:
+        elif state in (_UNTIL_END, _TUNNEL):
             sink.received(data)
 
     def _feed_chunks(self, data: bytes) -> None:
@@ -367,7 +365,7 @@ class BackendConnection(asyncio.Protocol):
         """The exchange is over: keep the connection, unless something stands behind the answer or ends it."""
         self._sink = None
         self.deadline_s = inf
-        is_kept = self._is_sent and not behind and self._state is not _UNTIL_END
+        is_kept = self._is_sent and not behind and self._state != _UNTIL_END
         if is_kept and not self._transport.is_closing():
             self._state = _IDLE
             self._keeper.released(self)
@@ -376,7 +374,7 @@ class BackendConnection(asyncio.Protocol):
 
     def _break(self, error: BackendError) -> None:
         sink, self._sink = self._sink, None
-        is_tunnel = self._state is _TUNNEL
+        is_tunnel = self._state == _TUNNEL
         self._end()
         if sink is not None:
             if is_tunnel:
@@ -390,7 +388,7 @@ class BackendConnection(asyncio.Protocol):
             self._transport.abort()
 
     def _over(self) -> None:
-        if self._state is not _OVER:
+        if self._state != _OVER:
             self._state = _OVER
             self.deadline_s = inf
             self._poll = None
@@ -400,7 +398,7 @@ class BackendConnection(asyncio.Protocol):
     def _restart_clock(self) -> None:
         if self._state in _TIMED:
             self.deadline_s = self._loop.time() + self._read_timeout_s
-        elif self._state is _HEAD and self.deadline_s == inf:
+        elif self._state == _HEAD and self.deadline_s == inf:
             self.deadline_s = self._loop.time() + self._spare_s
 
 

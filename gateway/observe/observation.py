@@ -1,0 +1,42 @@
+"""What one process counts and logs, joined."""
+
+from __future__ import annotations
+
+from gateway.config.check_events import issuer_of_events
+from gateway.config.model import Config
+from gateway.observe.access_log import AccessLog
+from gateway.observe.lines import LineWriter
+from gateway.observe.log import configure_logging
+from gateway.observe.metrics import Metrics
+from gateway.server.exchange import Exchange
+
+
+class Observation(Metrics):
+    """What one process counts and logs: metrics and access log told of each exchange at once."""
+
+    def __init__(self, writer: LineWriter) -> None:
+        super().__init__()
+        self.access_log = AccessLog(writer)
+        self._writer = writer
+
+    def finished(self, exchange: Exchange) -> None:
+        Metrics.finished(self, exchange)
+        if self.access_log.enabled:
+            self.access_log.finished(exchange)
+
+    def configure(self, config: Config) -> None:
+        """Follow `log`, and show every route and provider from the start."""
+        self.access_log.enabled = config.log.access
+        configure_logging(config.log.level, self._writer, _secrets(config))
+        receives = config.events is not None
+        senders = [name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None]
+        self.declare([route.name for route in config.routes], list(config.providers), senders)
+
+
+def _secrets(config: Config) -> list[str]:
+    """What no log line may show, wherever it comes from."""
+    values = [config.cache.secret, config.cache.redis, config.admin.token]
+    for provider in config.providers.values():
+        values += [provider.client_secret, provider.private_key]
+        values += [provider.events.authorization] if provider.events is not None else []
+    return [value.get_secret_value() for value in values if value is not None]

@@ -1,0 +1,67 @@
+"""What pyproject.toml can not say: with GATEWAY_COMPILE=1 the modules that every request goes through are compiled.
+
+Without it nothing is, and no compiler is needed. See docs/decisions/0007-compiled-by-choice.md.
+"""
+
+import os
+import sys
+from typing import Any
+
+from setuptools import setup
+
+COMPILER = "mypy>=2.4"  # mypyc comes with it; the oldest that was tried
+COMPILED = (
+    "authn/authenticate",
+    "authn/facts",
+    "authn/tiers",
+    "cache/key",
+    "cache/local",
+    "gate",
+    "http/answer_head",
+    "http/ordinary",
+    "identity",
+    "observe/metrics",
+    "observe/observation",
+    "pipeline",
+    "policy",
+    "server/backends/client",
+    "server/backends/connection",
+    "server/backends/pool",
+    "server/client",
+    "server/date",
+    "server/exchange",
+    "server/fast_exchange",
+    "server/fast_lane",
+    "server/relay",
+    "server/repeats",
+    "server/request_head",
+    "server/request_id",
+    "server/rotation",
+    "server/running",
+    "server/turn",
+)
+
+
+def compiled() -> list[Any]:
+    """What mypyc makes of them. A compiler that is not there is an error: it was asked for."""
+    from mypyc.build import mypycify  # noqa: PLC0415 - it is there when it is asked for, and no sooner
+
+    # Types of other packages are left out, so that it is no matter which of them are installed.
+    options = ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", "--no-site-packages"]
+    paths = [f"gateway/{name}.py" for name in COMPILED]
+    return mypycify([*options, *paths], group_name="gateway", opt_level="2")
+
+
+def settings() -> dict[str, Any]:
+    # In an editable install, what is edited must be what runs.
+    if os.environ.get("GATEWAY_COMPILE") != "1" or "editable_wheel" in sys.argv:
+        return {}
+    if "egg_info" in sys.argv:
+        return {"setup_requires": [COMPILER]}  # asked for before the build, and installed for it
+    if "bdist_wheel" in sys.argv or "build_ext" in sys.argv:
+        return {"ext_modules": compiled()}
+    return {}
+
+
+if __name__ == "__main__":
+    setup(**settings())

@@ -1,0 +1,82 @@
+"""The compiled form, from the source to an answer: about a minute, most of it the compiler's."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.demonstrated import checked, free_base
+from support.needed import missing
+
+PROJECT = Path(__file__).parents[2]
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "gateway")
+BUILD_WITHIN_S = 900.0
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built of a copy: nothing of it is to be found beside the source."""
+    if shutil.which("gcc") is None and shutil.which("cc") is None:
+        missing("no C compiler")
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+    for name in SOURCES:
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        else:
+            shutil.copy(PROJECT / name, source)
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(built), str(source)],
+        env={**os.environ, "GATEWAY_COMPILE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=BUILD_WITHIN_S,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    if "No matching distribution found for mypy" in said:
+        missing("mypy, which compiles, can not be had from here")
+    assert done.returncode == 0, said[-5000:]
+    (found,) = built.iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The `gateway` of a virtual environment with that wheel, and all else from the one that runs this."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    python = folder / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", str(wheel)],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin" / "gateway"
+
+
+def test_the_wheel_has_the_compiled_modules_beside_all_sources(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert sum(name.startswith("gateway/") and name.endswith(".py") for name in names) == len(
+        list((PROJECT / "gateway").rglob("*.py"))
+    )
+    compiled = {name.partition(".")[0] for name in names if name.endswith(".so")}
+    assert {"gateway__mypyc", "gateway/server/fast_lane", "gateway/server/backends/connection"} <= compiled
+
+
+def test_it_says_that_it_is_compiled(installed):
+    said = subprocess.run([installed, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.endswith(", compiled\n")
+
+
+def test_it_answers_as_the_demo_expects(installed):
+    done = checked(free_base(), program=(str(installed),))
+    assert done.returncode == 0, done.stdout + done.stderr
