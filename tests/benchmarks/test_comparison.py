@@ -201,10 +201,14 @@ def sample(cpu_s: float, received_bytes: int = 0, foreign_s: float = 0.0) -> Sam
     return Sample(1000, received_bytes, 1.0, cpu_s, 0, 0, foreign_s)
 
 
-def results(kinds: tuple[Kind, ...] = tuple(Kind)) -> Results:
+NOT_COMPILED = tuple(kind for kind in Kind if kind is not Kind.COMPILED)
+
+
+def results(kinds: tuple[Kind, ...] = NOT_COMPILED) -> Results:
     """The gateway at 40 µs, and peers at what makes every target just reached."""
     cpu_s = {
         Kind.FAST: 0.040,
+        Kind.COMPILED: 0.030,
         Kind.GENERAL: 0.100,
         Kind.NGINX_AUTH: 0.031,
         Kind.ENVOY: 0.067,
@@ -285,6 +289,13 @@ def test_latency_routes_and_memory_are_held_to_their_bounds():
     assert [round(one.found.median) for one in targets(found)[-2:]] == [169, 101]
 
 
+def test_a_compiled_gateway_has_targets_of_its_own():
+    found = results(tuple(Kind))
+    cpu = [one for one in targets(found) if "compiled against" in one.words]
+    assert [one.bound for one in cpu] == [one.bound for one in targets(results())[:6]]
+    assert all(one.is_reached for one in cpu)
+
+
 def test_without_a_peer_its_targets_are_not_measured():
     found = results((Kind.GENERAL, Kind.NGINX_AUTH))
     assert reached(found)["CPU per GET, general lane against fast lane"] is None
@@ -306,7 +317,7 @@ def test_the_report_marks_targets_and_says_what_failed():
 def test_a_machine_that_was_not_quiet_is_said_to_be():
     found = results()
     assert "While loads ran, others had 0% of the proxy's core" in render(found)
-    found.samples = {load: {kind: [sample(0.03, 10**9, 0.4)] * 3 for kind in Kind} for load in LOADS}
+    found.samples = {load: {kind: [sample(0.03, 10**9, 0.4)] * 3 for kind in NOT_COMPILED} for load in LOADS}
     assert "The machine was not quiet: others had 40%" in render(found)
 
 

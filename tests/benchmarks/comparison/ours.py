@@ -1,9 +1,12 @@
-"""The gateway itself, one worker, in its fast lane and in its general one."""
+"""The gateway itself, one worker, in its fast lane, also compiled, and in its general one."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import gateway
 from gateway.config.model import Server
 
 _LANE_KEY = "fast_path"
+_THIS_ONE = (sys.executable, "-m", "gateway")
 # Small enough that in a walk over many tokens each comes back as a stranger to the process, and is found in Redis.
 REDIS_ENTRIES_MAX = 1
 
@@ -27,7 +31,7 @@ def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dic
             "secret": "only-for-this-comparison",
             "max_entries": REDIS_ENTRIES_MAX,
         }
-    lane = {_LANE_KEY: kind is Kind.FAST} if has_lanes() else {}
+    lane = {_LANE_KEY: kind is not Kind.GENERAL} if has_lanes() else {}
     return {
         "server": {
             "listen": f"127.0.0.1:{listen_port}",
@@ -67,16 +71,29 @@ def fast(place: Place) -> Contestant:
     return _gateway(place, Kind.FAST)
 
 
+def compiled(place: Place) -> Contestant:
+    """Another installation, whose `gateway` is named by `COMPILED`."""
+    program = os.environ.get("COMPILED", "")
+    if not program:
+        raise NotInstalledError("GATEWAY_COMPILE=1 pip install . elsewhere, and COMPILED=/its/bin/gateway")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
+    if not said.rstrip().endswith("compiled"):
+        raise NotInstalledError(f"{program} is not compiled")
+    return _gateway(place, Kind.COMPILED, [program])
+
+
 def general(place: Place) -> Contestant:
     return _gateway(place, Kind.GENERAL)
 
 
 def command(file: Path) -> list[str]:
-    return [sys.executable, "-m", "gateway", "serve", "-c", str(file)]
+    return [*_THIS_ONE, "serve", "-c", str(file)]
 
 
-def _gateway(place: Place, kind: Kind) -> Contestant:
+def _gateway(place: Place, kind: Kind, program: Sequence[str] = _THIS_ONE) -> Contestant:
     listen_port = port()
     file = place.folder / "gateway.json"
     file.write_text(json.dumps(document(place, kind, listen_port, port())))
-    return Contestant(kind, place.proxy(kind.value, command(file), listen_port), gateway.__version__)
+    return Contestant(
+        kind, place.proxy(kind.value, [*program, "serve", "-c", str(file)], listen_port), gateway.__version__
+    )

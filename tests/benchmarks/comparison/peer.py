@@ -12,6 +12,7 @@ class Kind(Enum):
     """What is compared; the value is its name in the tables."""
 
     FAST = "gateway, fast lane"
+    COMPILED = "gateway, fast lane, compiled"
     GENERAL = "gateway, general lane"
     NGINX_AUTH = "nginx auth_request"
     APACHE = "Apache mod_auth_openidc"
@@ -24,7 +25,7 @@ class Kind(Enum):
 
     @property
     def is_ours(self) -> bool:
-        return self in {Kind.FAST, Kind.GENERAL}
+        return self in {Kind.FAST, Kind.COMPILED, Kind.GENERAL}
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ _ASK_S = 10.0
 
 MAKERS: dict[Kind, Callable[[Place], Contestant]] = {
     Kind.FAST: ours.fast,
+    Kind.COMPILED: ours.compiled,
     Kind.GENERAL: ours.general,
     Kind.NGINX_AUTH: nginx.auth,
     Kind.APACHE: apache.auth,
