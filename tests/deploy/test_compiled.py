@@ -15,15 +15,22 @@ from support.needed import missing
 PROJECT = Path(__file__).parents[2]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "gateway")
 BUILD_WITHIN_S = 900.0
+# A gateway on its path would be found before the one that was installed.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _nothing_on_the_path(monkeypatch):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """Built of a copy: nothing of it is to be found beside the source."""
-    if shutil.which("gcc") is None and shutil.which("cc") is None:
-        missing("no C compiler")
+    if not any(map(shutil.which, ("gcc", "cc"))) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        missing("no C compiler, or not Python's headers")
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
     for name in SOURCES:
         if (PROJECT / name).is_dir():
@@ -32,7 +39,7 @@ def wheel(tmp_path_factory):
             shutil.copy(PROJECT / name, source)
     done = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(built), str(source)],
-        env={**os.environ, "GATEWAY_COMPILE": "1"},
+        env={**ENVIRONMENT, "GATEWAY_COMPILE": "1"},
         capture_output=True,
         text=True,
         timeout=BUILD_WITHIN_S,
@@ -54,6 +61,7 @@ def installed(wheel, tmp_path_factory):
     python = folder / "bin" / "python"
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps", str(wheel)],
+        env=ENVIRONMENT,
         capture_output=True,
         check=True,
         timeout=120,
