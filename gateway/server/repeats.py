@@ -50,6 +50,8 @@ class Repeats:
         """From the second time on: many a request comes once. Whatever could tell one caller from another is not kept:
         neither tokens nor cookies nor queries, nor what a trusted proxy says.
         """
+        if head in self.known:
+            return  # it was of no use, because nobody remembered the token
         if head not in self._seen:
             if len(self._seen) >= _KEPT_MAX:
                 self._seen.clear()
