@@ -4,6 +4,7 @@ Without it nothing is, and no compiler is needed. See docs/decisions/0007-compil
 """
 
 import os
+import shutil
 import sys
 from typing import Any
 
@@ -53,12 +54,16 @@ def compiled() -> list[Any]:
 
 
 def settings() -> dict[str, Any]:
+    asked = os.environ.get("GATEWAY_COMPILE", "")
+    if asked not in {"", "0", "1"}:
+        raise SystemExit(f"GATEWAY_COMPILE={asked}: write 1 to compile, or leave it out")
     # In an editable install, what is edited must be what runs.
-    if os.environ.get("GATEWAY_COMPILE") != "1" or "editable_wheel" in sys.argv:
+    if asked != "1" or "editable_wheel" in sys.argv:
         return {}
     if "egg_info" in sys.argv:
         return {"setup_requires": [COMPILER]}  # asked for before the build, and installed for it
     if "bdist_wheel" in sys.argv or "build_ext" in sys.argv:
+        shutil.rmtree("build", ignore_errors=True)  # what an earlier build left there would be packed with the rest
         return {"ext_modules": compiled()}
     return {}
 

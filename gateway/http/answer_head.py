@@ -159,7 +159,7 @@ class FieldsToClient:
         length = b""
         if head.length is not None and may_have_length(head.status):
             length = b"Content-Length: %d\r\n" % head.length
-        has_date = b"\nDate: " in fields or fields.startswith(b"Date: ")
+        has_date = "date" in self._replaced or b"\nDate: " in fields or fields.startswith(b"Date: ")
         begun = head.begun = self, head.status_line + fields + length, has_date
         return begun
 

@@ -70,7 +70,6 @@ class ClientConnection:
         "peer",
         "relay",
         "scheme",
-        "tail",
         "transport",
     )
 
@@ -86,7 +85,6 @@ class ClientConnection:
         self.scheme = "http"
         self.relay: Relay | None = None
         self.fast_exchange: FastExchange | None = None
-        self.tail: tuple[object, bytes] | None = None  # the fast lane's: fields that are the same for all requests here
         self.is_congested = False
         self.is_tunnel = False
 

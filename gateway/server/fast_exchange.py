@@ -93,7 +93,7 @@ class _FastExchange(Relay):
         try:
             connection = await pool.acquire(route.config.connect_timeout)
         except BackendError as error:
-            connection = error
+            connection = error.with_traceback(None)  # which would hold this frame, and that holds the error
         self._task = None
         if isinstance(connection, BackendError):
             self._route = route

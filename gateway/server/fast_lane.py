@@ -65,10 +65,13 @@ class FastLane:
         matched = repeat.matched
         route = matched.value
         if provider is not None:
-            facts = running.authenticator.at_hand(provider, token, route.max_age_s, now)
-            if facts is None:
+            try:
+                facts = running.authenticator.at_hand(provider, token, route.max_age_s, now)
+                if facts is None:
+                    return False
+                identity = admit(running.gate, route, provider, facts, matched, now)
+            except Exception:  # noqa: BLE001 - nobody expected it; on the longer way it is told of
                 return False
-            identity = admit(running.gate, route, provider, facts, matched, now)
         turn = Turn(self.turns, running, self.turns.new_request_id(), repeat.method, repeat.path, client.peer)
         turn.route = route.config.name
         if facts is not None:

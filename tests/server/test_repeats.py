@@ -1,5 +1,6 @@
 """Requests that are like one before but for the token: what follows from the token is found out anew, each time."""
 
+import gc
 import re
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from support.backend import CLOSE, Backend, ok, script
 from support.running_gateway import RunningGateway
 from support.wire import Answer, request
 
+from gateway.server.fast_exchange import RepeatedExchange
 from gateway.server.fast_lane import FastLane
 from gateway.server.repeats import Repeats
 
@@ -237,6 +239,27 @@ async def test_a_retry_goes_out_whole(serve, backend, again):
     assert again == [True]
     assert lost.head == sent.head
     assert sent.values("X-User-Id") == ["alice"]
+
+
+async def test_what_nobody_expected_is_left_to_the_longer_way(serve, again, monkeypatch):
+    def fail(*_: object) -> None:
+        raise ValueError("s3cr3t")
+
+    gateway = await serve()
+    await made_known(gateway, request("GET", "/api/x", token="good"))
+    monkeypatch.setattr("gateway.server.fast_lane.admit", fail)
+    assert (await ask(gateway)).status == 200
+    assert again == [False]
+
+
+async def test_a_backend_that_can_not_be_reached_leaves_nothing_to_the_collector(serve, backend, again):
+    gateway = await serve()
+    await made_known(gateway, request("GET", "/open/x"))
+    await backend.stop()
+    gc.collect()
+    for _ in range(5):
+        assert (await ask(gateway, path="/open/x", token=None)).code == "bad_gateway"
+    assert not [one for one in gc.get_objects() if isinstance(one, RepeatedExchange)]
 
 
 async def test_an_unreachable_backend_is_a_502(serve, backend: Backend, again):

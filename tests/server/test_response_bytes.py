@@ -44,6 +44,14 @@ async def test_the_head_passes_with_its_order_and_its_repetitions(serve, backend
     )
 
 
+async def test_a_date_that_the_route_sets_is_the_only_one(serve, backend):
+    gateway = await serve(response_headers={"set": {"date": "Tue, 15 Nov 1994 08:12:31 GMT"}})
+    for sent in (ok(b"a"), ok(b"a", "Date: Tue, 01 Nov 1994 00:00:00 GMT")):
+        backend.answers.append(script(sent))
+        answer = await gateway.get("/open/x")
+        assert answer.values("Date") == ["Tue, 15 Nov 1994 08:12:31 GMT"]
+
+
 async def test_what_the_backend_left_out_is_left_out_but_for_the_date(serve, backend):
     gateway = await serve()
     answer = await gateway.get("/open/x")

@@ -67,6 +67,7 @@ class BackendConnection:
         "_has_answered",
         "_held",
         "_interim",
+        "_is_paused",
         "_is_sent",
         "_is_tls",
         "_keeper",
@@ -103,6 +104,7 @@ class BackendConnection:
         self._is_tls = False
         self._read_timeout_s = inf
         self._spare_s = inf  # of the deadline for a head, while nobody reads it
+        self._is_paused = False
         self.deadline_s = inf
         self.idle_since_s = 0.0
         self.is_writable = True
@@ -154,6 +156,7 @@ class BackendConnection:
     def pause(self) -> None:
         """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
         if self._state != _OVER:
+            self._is_paused = True
             self._spare_s = self.deadline_s - self._loop.time()
             self.deadline_s = inf
             if not self._transport.is_closing():
@@ -162,8 +165,7 @@ class BackendConnection:
     def resume(self) -> None:
         if self._state != _OVER:
             self._restart_clock()
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._read_on()
 
     def abandon(self) -> None:
         """Nobody wants this answer any more: the backend sees its connection end, and the sink hears nothing."""
@@ -368,6 +370,8 @@ class BackendConnection:
         is_kept = self._is_sent and not behind and self._state != _UNTIL_END
         if is_kept and not self._transport.is_closing():
             self._state = _IDLE
+            if self._is_paused:
+                self._read_on()  # for whoever comes next; who was slow has all of its answer
             self._keeper.released(self)
         else:
             self._end()
@@ -394,6 +398,11 @@ class BackendConnection:
             self._poll = None
             self._chunks = None
             self._keeper.lost(self)
+
+    def _read_on(self) -> None:
+        self._is_paused = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _restart_clock(self) -> None:
         if self._state in _TIMED:

@@ -436,6 +436,20 @@ async def test_nor_does_that_of_a_head_run_out_or_end_for_good():
     assert 49 < line.left_s <= 50
 
 
+@pytest.mark.parametrize("behind", [HELLO, HINT + HELLO])
+async def test_a_slow_reader_of_an_answer_that_is_whole_leaves_it_reading(behind):
+    """The backend said all of it in one go, and the client took none of what came first."""
+    line = Wire()
+    heard = line.ask()
+    heard.informed = lambda head: line.connection.pause()  # type: ignore[method-assign]
+    line.say(HINT + behind)
+    assert (heard.end, heard.status, line.keeper.said, line.transport.is_reading) == ("whole", 200, ["released"], True)
+    again = line.ask(timeout_s=50.0)
+    assert 49 < line.left_s <= 50
+    line.say(HELLO)
+    assert again.status == 200
+
+
 async def test_while_the_body_is_awaited_the_backend_owes_nothing():
     line = Wire()
     line.ask("POST", is_whole=False, timeout_s=50.0)
