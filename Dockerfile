@@ -1,15 +1,21 @@
 # The gateway alone, in a virtual environment that the runtime image takes as it is.
 FROM python:3.13-slim AS build
 WORKDIR /src
-RUN python -m venv /opt/gateway
+RUN python -m venv /opt/gateway && python -m venv /opt/build
 # Compiles what every request goes through. The runtime image has no use for it, so its version is no matter.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
+# What is installed is what was tried: each file by its hash (docs/operations.md, The image).
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY deploy/image deploy/image
+RUN /opt/build/bin/pip install --require-hashes -r deploy/image/build-requirements.txt \
+    && /opt/gateway/bin/pip install --require-hashes -r deploy/image/requirements.txt
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway gateway
-RUN GATEWAY_COMPILE=1 /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check .
+RUN GATEWAY_COMPILE=1 /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . \
+    && /opt/gateway/bin/pip install --no-deps /opt/build/wheels/gateway-*.whl
 
 FROM python:3.13-slim
 # Nothing is written at run time: byte code was compiled by pip, and the root may be read-only.
@@ -22,6 +28,6 @@ EXPOSE 8080 9090
 STOPSIGNAL SIGTERM
 # The admin listener's default port; a file that moves it moves this with --health-cmd.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
-    CMD ["python", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9090, timeout=2); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
+    CMD ["python", "-I", "-c", "import http.client; c = http.client.HTTPConnection('127.0.0.1', 9090, timeout=2); c.request('GET', '/health/live'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["gateway"]
 CMD ["serve", "-c", "/etc/gateway/gateway.yaml"]

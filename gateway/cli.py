@@ -85,7 +85,7 @@ def schema() -> None:
 @_config_option
 @click.argument("method")
 @click.argument("url")
-@click.option("--token", metavar="T", help="The caller's token, or - to read it from standard input.")
+@click.option("--token", metavar="(- | T)", help="The caller's token; - reads it from standard input, unseen by `ps`.")
 def explain(path: str, method: str, url: str, token: str | None) -> None:
     """Tell how a request would be decided, and why."""
     config = _load(path)
@@ -106,12 +106,14 @@ def explain(path: str, method: str, url: str, token: str | None) -> None:
 )
 @click.option("--scope", metavar="S", multiple=True, help="Scopes to ask for, separated by blanks; may be repeated.")
 @click.option("--username", metavar="U", help="For password.")
-@click.option("--password", metavar="P", envvar="GATEWAY_TOKEN_PASSWORD", help="For password; - reads standard input.")
-@click.option("--refresh-token", metavar="T", help="For refresh_token; - reads standard input.")
-@click.option("--code", metavar="C", help="For authorization_code; - reads standard input.")
+@click.option(
+    "--password", metavar="(- | P)", envvar="GATEWAY_TOKEN_PASSWORD", help="For password; - reads standard input."
+)
+@click.option("--refresh-token", metavar="(- | T)", help="For refresh_token; - reads standard input.")
+@click.option("--code", metavar="(- | C)", help="For authorization_code; - reads standard input.")
 @click.option("--redirect-uri", metavar="URI", help="For authorization_code.")
 @click.option("--code-verifier", metavar="V", help="For authorization_code with PKCE (RFC 7636).")
-@click.option("--subject-token", metavar="T", help="For token_exchange; - reads standard input.")
+@click.option("--subject-token", metavar="(- | T)", help="For token_exchange; - reads standard input.")
 @click.option("--subject-token-type", metavar="URN", help="For token_exchange.")
 @click.option("--requested-token-type", metavar="URN", help="For token_exchange.")
 @click.option("--audience", metavar="A", multiple=True, help="For token_exchange; may be repeated.")
@@ -131,9 +133,11 @@ def token(path: str, provider: str | None, grant: str, scope: tuple[str, ...], *
 @main.command()
 @_config_option
 @_provider_option
-@click.argument("token")
+@click.argument("token", metavar="(- | TOKEN)")
 def introspect(path: str, provider: str | None, token: str) -> None:
-    """Print the introspection endpoint's answer about TOKEN (- reads standard input).
+    """Print the introspection endpoint's answer about a token.
+
+    Write - to read the token from standard input: a TOKEN on the command line shows in `ps` and in the shell's history.
 
     Exits with 0 for active, 1 for inactive, 3 when the provider can not tell.
     """

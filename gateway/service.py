@@ -35,6 +35,10 @@ from gateway.server.worker import Source
 
 _logger = logging.getLogger(__name__)
 
+# -P: `-m` looks for modules in the current directory before the standard library, so that a file called `yaml.py` in
+# the directory that the gateway was started from would run in each worker.
+WORKER_COMMAND = (sys.executable, "-P", "-m", "gateway", "worker")
+
 
 class Worker:
     """A `WorkerHandler`: the engine under the texts that the supervisor sends."""
@@ -179,7 +183,7 @@ class Service:
             worker = Worker(self._sockets[0].dup(), self._observation)
             return SingleProcess(worker, self._source, lambda: describe(self.config))
         return Supervisor(
-            [sys.executable, "-m", "gateway", "worker"],
+            WORKER_COMMAND,
             self._sockets,
             self._source,
             counting=snapshots,

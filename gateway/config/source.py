@@ -18,6 +18,9 @@ from gateway.config.scalars import read_plain
 
 SOURCE_LIMIT_BYTES = 16 * 2**20
 _DEPTH_MAX = 32
+_TOO_DEEP = f"this is nested deeper than {_DEPTH_MAX} levels; write it flatter"
+# libyaml has a bound of its own, from 0.2.6 on, and may reach it before the first event is handed over.
+_PARSERS_OWN_BOUND = "exceeded maximum nesting depth"
 _NODES_MAX = 2_000_000
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
@@ -205,7 +208,7 @@ class _Reader:
 
     def _check_depth(self, below: int, line: int) -> None:
         if len(self._frames) + below > _DEPTH_MAX:
-            self._stop(f"this is nested deeper than {_DEPTH_MAX} levels; write it flatter", line)
+            self._stop(_TOO_DEEP, line)
 
     def _check_tag(self, tag: str | None, line: int, known: frozenset[str]) -> None:
         if tag is not None and tag not in known:
@@ -224,6 +227,8 @@ class _Reader:
 
     def _stop_at(self, error: yaml.MarkedYAMLError) -> NoReturn:
         line = error.problem_mark.line + 1 if error.problem_mark else None
+        if _PARSERS_OWN_BOUND in str(error.problem):
+            self._stop(_TOO_DEEP, line)
         said = _QUOTED.sub(_shown, f"{error.context}: {error.problem}" if error.context else str(error.problem))
         began = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
         instead = "write it as in the examples, with blanks for indentation"

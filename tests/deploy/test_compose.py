@@ -2,6 +2,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from support.deployed import DEPLOY, document, text_with_secrets_in
@@ -12,7 +13,7 @@ from gateway.server.descriptors import descriptors_for
 COMPOSE = document("compose/compose.yaml")
 SERVICES = COMPOSE["services"]
 REALM = json.loads((DEPLOY / "keycloak" / "realm-demo.json").read_text())
-SECRETS = ["gateway_client_secret", "gateway_cache_secret", "gateway_admin_token"]
+SECRETS = ["gateway_client_secret", "gateway_cache_secret", "gateway_redis_url", "gateway_admin_token"]
 
 
 @pytest.fixture
@@ -58,11 +59,17 @@ def test_what_is_mounted_is_there():
 
 
 def test_every_secret_is_a_file_that_the_gateway_reads():
-    assert set(SERVICES["gateway"]["secrets"]) == set(COMPOSE["secrets"]) == set(SECRETS)
+    assert set(SERVICES["gateway"]["secrets"]) == set(COMPOSE["secrets"]) - {"redis_users"} == set(SECRETS)
     text = (DEPLOY / "compose" / "gateway.yaml").read_text()
-    for name, secret in COMPOSE["secrets"].items():
-        assert (DEPLOY / "compose" / secret["file"]).read_text().strip()
+    for name in SECRETS:
+        assert (DEPLOY / "compose" / COMPOSE["secrets"][name]["file"]).read_text().strip()
         assert f"/run/secrets/{name}" in text
+
+
+def test_redis_knows_nobody_but_the_gateways_user():
+    assert "--aclfile /run/secrets/redis_users" in SERVICES["redis"]["command"]
+    assert SERVICES["redis"]["secrets"] == ["redis_users"]
+    assert (DEPLOY / "compose" / COMPOSE["secrets"]["redis_users"]["file"]).is_file()
 
 
 def test_the_gateways_file_loads_and_fits_the_ports(gateway):
@@ -106,7 +113,9 @@ def test_the_realm_can_give_what_the_routes_ask_for(gateway):
 def test_the_gateways_backends_and_redis_are_services(gateway):
     assert {backend.host for route in gateway.routes for backend in route.backend} == {"echo"}
     assert f"--port={gateway.routes[0].backend[0].port}" in SERVICES["echo"]["command"]
-    assert gateway.cache.redis.get_secret_value().startswith("redis://redis:6379")
+    url = (DEPLOY / "compose/secrets/gateway_redis_url").read_text()
+    assert urlsplit(url).hostname == "redis"
+    assert urlsplit(url).hostname in SERVICES
 
 
 def test_prometheus_scrapes_the_admin_listener_under_the_job_that_alerts_ask_for(gateway):

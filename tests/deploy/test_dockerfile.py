@@ -5,12 +5,16 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from support.needed import missing
 
 PROJECT = Path(__file__).parents[2]
+COMPILER = re.search(r'^COMPILER = "(.*?)"', (PROJECT / "setup.py").read_text(), re.MULTILINE)[1]
 DOCKERFILE = PROJECT / "Dockerfile"
 
 
@@ -37,6 +41,34 @@ def test_images_are_slim_pythons_without_a_registry():
     bases = [rest.split()[0] for name, rest in instructions() if name == "FROM"]
     assert len(bases) == 2
     assert all(re.fullmatch(r"python:3\.[0-9]+-slim", base) for base in bases)
+
+
+def pins(name: str) -> dict[str, Version]:
+    text = (PROJECT / "deploy" / "image" / name).read_text()
+    return {
+        pin: Version(version) for pin, version in re.findall(r"^([a-z0-9-]+)==([0-9a-z.]+) \\$", text, re.MULTILINE)
+    }
+
+
+def test_the_image_installs_by_hash_what_the_project_asks_for():
+    pinned = pins("requirements.txt")
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    for wanted in map(Requirement, project["project"]["dependencies"]):
+        assert pinned[wanted.name] in wanted.specifier
+    build = pins("build-requirements.txt")
+    for wanted in map(Requirement, [*project["build-system"]["requires"], COMPILER]):
+        assert build[wanted.name] in wanted.specifier
+    installs = [part for name, rest in instructions() if name == "RUN" for part in rest.split("&&") if "pip" in part]
+    assert all("--require-hashes" in part or "--no-deps" in part for part in installs)
+
+
+def test_the_pins_name_a_hash_each_and_no_address():
+    for name in ("requirements.txt", "build-requirements.txt"):
+        text = (PROJECT / "deploy" / "image" / name).read_text()
+        blocks = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)
+        assert len(blocks) > 5
+        assert all("--hash=sha256:" in block for block in blocks if block)
+        assert "://" not in text
 
 
 def test_it_runs_as_a_numeric_user_that_is_not_root():
@@ -89,7 +121,8 @@ def health_check_against(handler: type[http.server.BaseHTTPRequestHandler]) -> i
     """Run the Dockerfile's own health check, with the port of a server of ours put in."""
     _, _, command = last("HEALTHCHECK").partition("CMD ")
     python, *arguments = json.loads(command)
-    assert python == "python"
+    # -I: nothing is imported from the directory that happens to be current.
+    assert (python, arguments[0]) == ("python", "-I")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

@@ -1,3 +1,5 @@
+import hashlib
+import subprocess
 import tomllib
 from typing import Any
 
@@ -12,7 +14,7 @@ KUSTOMIZATION = document(f"{FOLDER}/kustomization.yaml")
 RESOURCES = [resource for file in KUSTOMIZATION["resources"] for resource in documents(f"{FOLDER}/{file}")]
 CUSTOM = {"ServiceMonitor"}  # the Prometheus operator's; Kubernetes has no schema for it
 LABELS = {"app.kubernetes.io/name": "gateway"}
-SECRETS = ["client_secret", "cache_secret", "admin_token"]
+SECRETS = ["client_secret", "cache_secret", "admin_token", "redis_url"]
 
 
 def one(kind: str, name: str = "gateway") -> dict[str, Any]:
@@ -89,7 +91,8 @@ def test_every_selector_selects_the_gateways_pods():
 
 def test_every_named_port_is_one_of_the_container():
     probes = [CONTAINER[f"{kind}Probe"]["httpGet"]["port"] for kind in ("startup", "liveness", "readiness")]
-    services = [p["targetPort"] for r in RESOURCES if r["kind"] == "Service" for p in r["spec"]["ports"]]
+    own = [r for r in RESOURCES if r["kind"] == "Service" and r["metadata"]["name"] != "redis"]
+    services = [p["targetPort"] for r in own for p in r["spec"]["ports"]]
     admitted = [p["port"] for rule in one("NetworkPolicy")["spec"]["ingress"] for p in rule["ports"]]
     assert probes == ["admin"] * 3
     assert set(services) == set(admitted) == set(PORTS)
@@ -146,6 +149,33 @@ def test_the_policy_lets_the_gateway_reach_its_redis_and_its_backends(gateway):
     }
     backends = {(backend.host, backend.port) for route in gateway.routes for backend in route.backend}
     assert reached == {*backends, ("redis", 6379)}
+
+
+def test_redis_admits_the_gateways_pods_alone_and_knows_its_user_alone():
+    policy, pod = one("NetworkPolicy", "redis")["spec"], one("Deployment", "redis")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert selects(policy["podSelector"]["matchLabels"], labels(pod))
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["egress"] == []
+    assert policy["ingress"] == [{"from": [{"podSelector": {"matchLabels": LABELS}}], "ports": [{"port": "redis"}]}]
+    mounted = container["volumeMounts"][0]["mountPath"]
+    assert container["args"][-2:] == ["--aclfile", f"{mounted}/users.acl"]
+    how = (DEPLOY / FOLDER / "kustomization.yaml").read_text()
+    assert f"secret generic {pod['spec']['volumes'][0]['secret']['secretName']} --from-file=users.acl" in how
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_secrets_are_made_as_the_kustomization_says(tmp_path):
+    lines = (DEPLOY / FOLDER / "kustomization.yaml").read_text().splitlines()
+    said = "\n".join(line.removeprefix("#").strip() for line in lines if line.startswith("#   "))
+    script = said[: said.index("kubectl create namespace")].removeprefix("kubectl apply -k deploy/kubernetes")
+    (tmp_path / "deploy").symlink_to(DEPLOY)
+    subprocess.run(["sh", "-eu", "-c", script], cwd=tmp_path, check=True, timeout=20)
+    password = (tmp_path / "redis_password").read_text().strip()
+    assert (tmp_path / "redis_url").read_text() == f"redis://gateway:{password}@redis:6379/0"
+    assert f"on #{hashlib.sha256(password.encode()).hexdigest()} " in (tmp_path / "users.acl").read_text()
+    assert len(password) == len((tmp_path / "cache_secret").read_text().strip()) == 64
 
 
 def test_the_disruption_budget_leaves_some_of_the_fewest_pods():

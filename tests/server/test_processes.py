@@ -58,7 +58,7 @@ def running(pids):
 @pytest.fixture
 def start(provider, backend, tmp_path):
     @asynccontextmanager
-    async def start(**server):
+    async def start(cwd=None, **server):
         port, admin_port = free_ports(2)
         routes = [{"name": "api", "match": {"path": "/api/**"}, "backend": backend.url}]
         text = configuration(
@@ -69,7 +69,7 @@ def start(provider, backend, tmp_path):
         )
         config = tmp_path / "gateway.yaml"
         config.write_text(text)
-        context = served(config, admin_port)
+        context = served(config, admin_port, cwd)
         process = await asyncio.to_thread(context.__enter__)
         try:
             yield Serving(process, config, port, admin_port)
@@ -153,3 +153,16 @@ async def test_a_second_sigterm_waits_for_nothing(start, backend):
         await eventually(lambda: serving.events("draining"))
         serving.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(serving.process.wait, 20) == 0
+
+
+async def test_workers_import_nothing_from_the_current_directory(start, backend, tmp_path):
+    poisoned = tmp_path / "poisoned"
+    poisoned.mkdir()
+    for name in ("aiohttp", "asyncio", "gateway", "json", "logging", "redis", "uvloop", "yaml"):
+        (poisoned / f"{name}.py").write_text(
+            f"open({str(tmp_path / 'ran')!r}, 'w').write(__file__)\nraise SystemExit(9)\n"
+        )
+    async with start(cwd=poisoned, workers=2) as serving:
+        assert len(serving.workers()) == 2
+        assert (await serving.get("/api/x")).status == 200
+    assert not (tmp_path / "ran").exists()

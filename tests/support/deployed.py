@@ -19,7 +19,9 @@ def documents(path: str) -> list[Any]:
 def text_with_secrets_in(path: str, mounted_at: str, folder: Path, names: list[str]) -> str:
     """A gateway.yaml whose secret files, mounted in a container, are in `folder` instead."""
     for name in names:
-        folder.joinpath(name).write_text(f"a-secret-of-32-bytes-or-more-{name}\n")
+        is_url = name.endswith("_url")
+        secret = "redis://gateway:a-password@redis:6379/0" if is_url else f"a-secret-of-32-bytes-or-more-{name}"
+        folder.joinpath(name).write_text(secret + "\n")
     text = (DEPLOY / path).read_text()
     assert f"{mounted_at}/" in text
     return text.replace(f"{mounted_at}/", f"{folder}/")

@@ -16,12 +16,19 @@ STOP_WITHIN_S = 60.0
 
 
 @contextmanager
-def served(config: Path, admin_port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve `config` until the block is left; waits until it says that it is ready, and stops it by SIGTERM."""
+def served(config: Path, admin_port: int, cwd: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve `config` until the block is left; waits until it says that it is ready, and stops it by SIGTERM.
+
+    `cwd` is the directory that it is started from.
+    """
     log = config.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [COMMAND, "serve", "-c", str(config)], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            [COMMAND, "serve", "-c", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
         )
     try:
         _wait_until_ready(process, admin_port, log)
