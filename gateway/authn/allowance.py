@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
+
+from gateway.http.client_network import network_of
 
 _ADDRESSES_MAX = 10_000
-_IPV6_PREFIX_BITS = 64
 # Looked at per address that is new: more than one, so that forgetting is faster than learning.
 _SWEPT_PER_NEW = 2
 
@@ -62,6 +62,10 @@ class Allowance:
         """What was taken was not for a token that deserves it."""
         bucket.level = min(self._burst, bucket.level + 1)
 
+    def charge_again(self, bucket: Bucket) -> None:
+        """What was taken costs as much once more; the debt that comes of it is one burst at most."""
+        bucket.level = max(-self._burst, bucket.level - 1)
+
     def _bucket(self, address: str, now_s: float) -> Bucket:
         bucket = self._buckets.get(address)
         if bucket is not None:
@@ -86,16 +90,3 @@ class Allowance:
             if self._buckets[oldest].level < self._burst:
                 return
             del self._buckets[oldest]
-
-
-def network_of(address: str) -> str:
-    """What an address counts as; text that is none, as the empty one of a Unix socket, counts as itself."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> _IPV6_PREFIX_BITS << _IPV6_PREFIX_BITS))

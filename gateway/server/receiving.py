@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from gateway.authn.allowance import network_of
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, Seen, evict
 from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError, Reply
@@ -18,6 +17,7 @@ from gateway.events.replay import Replays
 from gateway.events.revocation import BODY_MAX_BYTES as REVOCATION_MAX_BYTES
 from gateway.events.revocation import media_refusal, revoked_token
 from gateway.events.sender import event_sender, logout_sender
+from gateway.http.client_network import network_of
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Receive

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn.allowance import Allowance, Bucket, Wait, network_of
+from gateway.authn.allowance import Allowance, Bucket, Wait
+from gateway.http.client_network import network_of
 
 HERE = "192.0.2.1"
 
@@ -53,6 +54,18 @@ def test_an_address_of_ipv6_counts_by_its_64(one: str, other: str, is_same: bool
     allowance = Allowance(rate=1, burst=1)
     assert taken(allowance, 1, 0, one) == 1
     assert taken(allowance, 1, 0, other) == (0 if is_same else 1)
+
+
+def test_what_costs_double_leaves_half_as_many_and_a_debt_of_one_burst_at_most() -> None:
+    allowance = Allowance(rate=1, burst=4)
+    buckets = [bucket for _ in range(2) if isinstance(bucket := allowance.take(HERE, 0), Bucket)]
+    for bucket in buckets:
+        allowance.charge_again(bucket)
+    assert taken(allowance, 9, 0) == 0
+    for _ in range(100):
+        allowance.charge_again(buckets[0])
+    assert taken(allowance, 9, 4.5) == 0
+    assert taken(allowance, 9, 5) == 1
 
 
 def test_more_addresses_than_are_told_apart_share_one() -> None:
