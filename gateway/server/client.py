@@ -109,6 +109,11 @@ class ClientConnection:
         if not self.transport.is_closing():
             self.transport.write(data)
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the client has not taken all that was written."""
+        return self.transport.get_write_buffer_size() > 0
+
     def abort(self, *, by_reset: bool) -> None:
         """End the connection so that an answer cut short is not taken for a whole one (RFC 9112 §8)."""
         sock = self.transport.get_extra_info("socket")
@@ -149,7 +154,13 @@ class ClientConnection:
 
     def sweep(self, now_s: float) -> None:
         """End it where it is idle, or where the client takes nothing of its answer, for too long."""
-        if self.is_tunnel or now_s - self._silent_since_s < self._house.limits.idle_timeout_s:
+        idle_timeout_s = self._house.limits.idle_timeout_s
+        if self.is_tunnel:
+            tunnel = None if self.relay is None else self.relay.tunnel
+            if tunnel is not None and tunnel.is_abandoned(now_s, idle_timeout_s):
+                self.transport.abort()
+            return
+        if now_s - self._silent_since_s < idle_timeout_s:
             return
         if self.is_congested:
             unread = self.transport.get_write_buffer_size()
@@ -187,9 +198,14 @@ class ClientConnection:
             if fast is None or not fast.take(self, data):
                 self._to_general(data)
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        """Whether the transport is kept; TLS has no half-open connections here."""
+        tunnel = None if self.relay is None else self.relay.tunnel
+        if self.is_tunnel and tunnel is not None:
+            return self.scheme == "http" and tunnel.client_has_ended()
         if self._general is not None:
             self._general.eof_received()
+        return False
 
     def pause_writing(self) -> None:
         self.is_congested = True

@@ -22,10 +22,11 @@ from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendTimeoutError, BackendUnreachableError
 from gateway.server.body import BodyError, BodyFault, RequestBody
 from gateway.server.connection import Connection
+from gateway.server.ends import BackendEnd
 from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.receiver import Passing
-from gateway.server.relay import AwaitedRelay, BackendEnd
+from gateway.server.relay import AwaitedRelay
 from gateway.server.repeats import IDEMPOTENT
 from gateway.server.request_head import request_head
 from gateway.server.rotation import Rotation
@@ -205,6 +206,7 @@ class _Attempt:
         assert self._connection is not None  # it has just sent a 101
         self._client.is_tunnel = True
         tap = Tap(transport, self._connection, self.relay, self._exchange)
+        self.relay.tunnel = tap
         self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
+from gateway.http.frames import Frames
 from gateway.server.backends.errors import BackendError
-from gateway.server.backends.sink import Sink
 from gateway.server.date import date_line
+from gateway.server.ends import BackendEnd, TunnelEnds
 from gateway.server.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -25,41 +26,21 @@ if TYPE_CHECKING:
 _CONTINUE = 100
 
 
-class BackendEnd(Protocol):
-    """The backend's connection, as an answer sees it; `gateway.server.backends.connection` says what each does."""
-
-    def send(
-        self,
-        sink: Sink,
-        method: str,
-        data: bytes,
-        *,
-        timeout_s: float,
-        read_timeout_s: float,
-        is_whole: bool = True,
-        may_switch: bool = False,
-    ) -> None: ...
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def abandon(self) -> None: ...
-
-    def end(self) -> None: ...
-
-
 class Relay:
     """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
 
     # What most exchanges leave as it is stays in the class.
     has_begun = False  # the client has been sent the head of an answer
     keeps_alive = True
+    is_watched = False  # by `gateway.server.streams`, because it stays open
     on_room: Callable[[], None] | None = None  # told when the backend takes more of what is sent to it
+    tunnel: TunnelEnds | None = None
     _backend: BackendEnd | None = None
+    _frames: Frames | None = None  # that the client has been sent through a tunnel
     _is_chunked = False
     _is_done = False
     _is_http10 = False
+    _is_stopping = False
     _is_told = False
     _more_fields = b""
     _route: GatedRoute
@@ -84,6 +65,20 @@ class Relay:
         self._more_fields = more_fields
         self._switch = switch
         self.keeps_alive = keeps_alive
+
+    @property
+    def exchange(self) -> Exchange:
+        return self._exchange
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client is still owed something."""
+        return self._client.relay is self and not self._is_stopping
+
+    @property
+    def started_s(self) -> float:
+        """When its request was sent to the backend."""
+        return self._started_s
 
     def over(self, error: BackendError | None) -> None:
         """Called once: with nothing when the client has all of the answer, or was cut off; with the error when no byte
@@ -127,6 +122,31 @@ class Relay:
         if backend is not None:
             backend.end()
 
+    def stop(self, reason: str) -> None:
+        """End it before its end, because its caller may have no more of it. The client sees that it is not whole."""
+        if not self.is_open:
+            return
+        self._is_stopping = True
+        self._exchange.reason = reason
+        self.keeps_alive = False
+        if self.tunnel is not None and self._frames is not None:
+            self._is_done = True
+            self._backend = None
+            self.paused()
+            if self.tunnel.stop(reason, self._frames):
+                return  # until `tunnel_is_over`
+        else:
+            self.abandon()
+        self._client.abort(by_reset=self._is_http10)
+        self._close(None)
+
+    def tunnel_is_over(self) -> None:
+        """A client that was sent a close frame has answered it, or has had its time."""
+        if not self._is_told:
+            if self._client.has_unsent:
+                self._client.cut()
+            self._close(None)
+
     # What the client's connection says.
 
     def client_is_slow(self) -> None:
@@ -134,6 +154,8 @@ class Relay:
             self._backend.pause()
 
     def client_is_ready(self) -> None:
+        if self._is_stopping:
+            return
         if self._is_done:
             self._close(None)
         elif self._backend is not None:
@@ -164,6 +186,7 @@ class Relay:
         self.has_begun = True
         self._out = [self._head(head)]
         if head.status == SWITCHING_PROTOCOLS and self._switch is not None:
+            self._frames = Frames()
             self.paused()
             self._switch()
 
@@ -172,7 +195,13 @@ class Relay:
         if self._is_chunked:
             self._out.append(b"%x\r\n%b\r\n" % (len(data), data))
         else:
+            if self._frames is not None:
+                self._frames.feed(data)
             self._out.append(data)
+
+    def half_ended(self) -> bool:
+        self.paused()
+        return self.tunnel is not None and self.tunnel.backend_has_ended()
 
     def paused(self) -> None:
         out = self._out

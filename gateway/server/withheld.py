@@ -118,6 +118,9 @@ class WithheldAnswer:
             # Not sooner: a connection whose answer is whole by now is the pool's again, and has to be read.
             self._backend.pause()
 
+    def half_ended(self) -> bool:
+        return not self._is_held and self._sink is not None and self._sink.half_ended()
+
     def ended(self) -> None:
         self._backend = None
         self._pass_on(lambda sink: sink.ended())

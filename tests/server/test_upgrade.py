@@ -143,6 +143,80 @@ class TestWebSocket:
                 assert await client.read_exactly(40_000_000) == b"x" * 40_000_000
 
 
+class TestHalfClosed:
+    """Each direction ends by itself (RFC 9293 §3.6)."""
+
+    async def test_a_client_that_sends_no_more_still_hears_the_backend_to_its_end(self, serve, backend):
+        go_on = asyncio.Event()
+        backend.default = script(SWITCH, Wait(go_on), b"last words", RAW)
+        gateway = await serve()
+        async with await gateway.client() as client:
+            await client.send(asking())
+            assert (await client.head()).status == 101
+            await client.send(b"that is all")
+            client.writer.write_eof()
+            assert await backend.connections[0].wait_ended() == "closed"
+            assert backend.connections[0].received.endswith(b"that is all")
+            assert gateway.lines.requests == []
+            go_on.set()
+            assert await client.rest() == b"last words"
+        line = await gateway.log_line()
+        assert (line["status"], line["bytes_sent"], line["bytes_received"]) == (101, 10, 11)
+
+    async def test_a_backend_that_sends_no_more_still_hears_the_client_to_its_end(self, serve, backend):
+        backend.default = script(SWITCH, RAW)
+        gateway = await serve()
+        async with await gateway.client() as client:
+            await client.send(asking())
+            assert (await client.head()).status == 101
+            connection = backend.connections[0]
+            connection.send(b"that is all")
+            connection.send_no_more()
+            assert await client.rest() == b"that is all"
+            await client.send(b"last words")
+            await connection.wait_for(b"last words")
+            client.writer.write_eof()
+            await connection.wait_ended()
+        await gateway.log_line()
+
+    @pytest.mark.parametrize("who", ["client", "backend"])
+    async def test_one_that_is_silent_ends_after_the_idle_timeout_and_not_before(self, serve, backend, who):
+        backend.default = script(SWITCH, Wait(asyncio.Event()))
+        gateway = await serve(server={"idle_timeout": "400ms"})
+        async with await gateway.client() as client:
+            await client.send(asking())
+            assert (await client.head()).status == 101
+            connection = backend.connections[0]
+            client.writer.write_eof() if who == "client" else connection.send_no_more()
+            for _ in range(8):
+                await asyncio.sleep(0.1)
+                connection.send(b"x") if who == "client" else client.writer.write(b"x")
+            assert gateway.lines.requests == []
+            await gateway.log_line()
+
+    @pytest.mark.parametrize("to_backend", [True, False])
+    async def test_what_was_sent_before_the_end_arrives_where_the_other_end_is_slow(self, serve, backend, to_backend):
+        backend.default = script(SWITCH, RAW)
+        gateway = await serve()
+        async with await gateway.client(receive_buffer=65536) as client:
+            await client.send(asking())
+            assert (await client.head()).status == 101
+            connection = backend.connections[0]
+            if to_backend:
+                connection.pause()
+                client.writer.write(b"x" * 20_000_000)
+                client.writer.write_eof()
+                await asyncio.sleep(0.3)
+                connection.resume()
+                await connection.wait_ended()
+                assert connection.received.endswith(b"x" * 20_000_000)
+            else:
+                connection.send(b"x" * 20_000_000)
+                connection.send_no_more()
+                await asyncio.sleep(0.3)
+                assert await client.rest() == b"x" * 20_000_000
+
+
 class TestHandshake:
     async def test_head_of_the_request_and_of_the_answer(self, serve, backend):
         backend.default = script(SWITCH, RAW)

@@ -136,6 +136,10 @@ class SeenConnection:
     def close(self) -> None:
         self._writer.close()
 
+    def send_no_more(self) -> None:
+        """End this direction alone."""
+        self._writer.write_eof()
+
     def reset(self) -> None:
         sock = self._writer.get_extra_info("socket")
         if sock is not None and sock.fileno() >= 0:

@@ -147,6 +147,13 @@ class BackendConnection:
         if data:
             self._transport.write(data)
 
+    def write_eof(self) -> bool:
+        """Nothing more goes through a tunnel in this direction; whether that can be said on this connection."""
+        if self._state != _TUNNEL or not self._transport.can_write_eof():
+            return False
+        self._transport.write_eof()
+        return True
+
     def await_answer(self, timeout_s: float | None) -> None:
         """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
         if self._state == _HEAD:
@@ -211,10 +218,13 @@ class BackendConnection:
         else:
             self._break(BackendUnreachableError("the connection was lost before the answer"))
 
-    def eof_received(self) -> None:
+    def eof_received(self) -> bool:
+        """Whether the transport is kept; else it closes itself, and `connection_lost` says the rest."""
         if self._state == _UNTIL_END:
             self._finish()
-        # The transport closes itself, and `connection_lost` says the rest.
+        # TLS has no half-open connections here (https://docs.python.org/3/library/asyncio-protocol.html).
+        is_tunnel = self._state == _TUNNEL and not self._is_tls
+        return is_tunnel and self._sink is not None and self._sink.half_ended()
 
     def pause_writing(self) -> None:
         self.is_writable = False

@@ -28,6 +28,9 @@ class Sink(Protocol):
     def paused(self) -> None:
         """All that has come for now has been handed over."""
 
+    def half_ended(self) -> bool:
+        """After a 101: the backend sends no more. Whether it is still sent something; otherwise `ended` follows."""
+
     def ended(self) -> None: ...
 
     def broke(self, error: BackendError) -> None: ...

@@ -89,6 +89,9 @@ class Heard:
         assert self.end is None
         self.paused_count += 1
 
+    def half_ended(self) -> bool:
+        return False
+
     def ended(self) -> None:
         assert self.end is None
         self.end = "whole"
