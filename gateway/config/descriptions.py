@@ -122,7 +122,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "timeout": "Request sent to the headers of the answer. Default 30s; more than 0.",
         "connect_timeout": "Default 2s; more than 0.",
         "read_timeout": "Between two parts of an answer's body. Default 60s; more than 0.",
-        "retries": "How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10.",
+        "retries": "How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10. "
+        "A connection that was not made costs none: the next backend of the list is asked.",
+        "connection_max_age": "A connection to the backend that is older takes no further request, so that its name is "
+        "resolved again. Default 5m; more than 0.",
         "on_success": "evict_token: the backend revokes tokens (RFC 7009), and what it takes is forgotten before it is "
         "answered. Default nothing.",
         "max_body": "The largest request body. Default: the server's; 0 allows none, or unlimited.",

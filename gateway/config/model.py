@@ -301,6 +301,7 @@ class Route(Model):
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     read_timeout: Annotated[Seconds, Field(gt=0)] = 60.0
     retries: Annotated[Count, Field(ge=0, le=10)] = 1
+    connection_max_age: Annotated[Seconds, Field(gt=0)] = 300.0
     on_success: Literal["evict_token"] | None = None
     max_body: BytesOrUnlimited = 10 * 2**20
 

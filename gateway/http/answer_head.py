@@ -73,6 +73,11 @@ class AnswerHead:
     begun: tuple[FieldsToClient, bytes, bool] | None = None
 
     @property
+    def is_ended_by_connection(self) -> bool:
+        """Whether its body, which HEAD leaves out, has no other end than the connection's (RFC 9112 §6.3)."""
+        return self.length is None and not self.is_chunked and may_have_body("GET", self.status)
+
+    @property
     def is_interim(self) -> bool:
         """RFC 9110 §15.2: another head follows. A 101 is final: what follows it is no HTTP."""
         return self.status < 200 and self.status != SWITCHING_PROTOCOLS  # noqa: PLR2004

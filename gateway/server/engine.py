@@ -76,6 +76,7 @@ class Engine:
         self._tls = _context(server)
         self._running = await self._assembled(config)
         self._backends = Backends(lambda: self.running.config.server.max_connections)
+        self._backends.adjust(config.routes)
         turns = Turns(lambda: self.running, self._observer, RequestIds().new)
         self._fast_lane = FastLane(turns, self._backends)
         self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
@@ -97,6 +98,8 @@ class Engine:
             self._listener.adjust(_limits(config.server), self._fast(config.server))
         if self._sweep is not None:
             self._sweep.adjust(config)
+        if self._backends is not None:
+            self._backends.adjust(config.routes)
         self._running = new
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before

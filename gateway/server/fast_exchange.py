@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from time import monotonic
 from typing import Any
 
 from gateway.config.upstream import Backend
@@ -15,9 +16,10 @@ from gateway.http.answer_head import field_line
 from gateway.http.refusal import Refusal
 from gateway.identity import Identity
 from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse
+from gateway.server.attempts import Attempts
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
-from gateway.server.backends.errors import BackendError, BackendUnreachableError
+from gateway.server.backends.errors import BackendError
 from gateway.server.backends.pool import Pool
 from gateway.server.client import ClientConnection
 from gateway.server.forwarding import refusal_of
@@ -25,7 +27,7 @@ from gateway.server.lane import UNTRUSTED_FRAMING
 from gateway.server.own_answer import refusal_answer, staleness
 from gateway.server.relay import Relay
 from gateway.server.repeats import IDEMPOTENT, Repeat
-from gateway.server.request_head import request_head
+from gateway.server.request_head import WITHOUT_BODY, framing_of, request_head
 from gateway.server.turn import Turn
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +39,9 @@ class _FastExchange(Relay):
     `body` is `None` where no length was declared.
     """
 
+    _attempts: Attempts | None = None  # made when the first one has failed
     _has_ended = False
+    _place = 0  # of the backend that is asked
     _retries = 0
     _task: asyncio.Task[None] | None = None
     _was_sent = False
@@ -63,48 +67,65 @@ class _FastExchange(Relay):
     def over(self, error: BackendError | None) -> None:
         if error is None:
             self._end(keeps_alive=self.keeps_alive)
-        elif self._retries and self._may_be_sent_again(error):
-            self._retries -= 1
-            self._forward(self._route)
         else:
-            self._refuse(refusal_of(error))
+            self._go_on(error, self._route)
 
     def _request_head(self, backend: Backend, place: int) -> bytes:
         """What `backend` is sent, which has this place on the route, without the body."""
         raise NotImplementedError
 
     def _forward(self, route: GatedRoute) -> None:
-        place = self._turn.running.rotation.turn(route)
+        self._send(route, self._turn.running.rotation.turn(route))
+
+    def _send(self, route: GatedRoute, place: int) -> None:
+        self._place = place
         backend = route.config.backend[place]
         wire = self._request_head(backend, place)
+        is_last = False
         if self._body:
             wire += self._body
             self._turn.bytes_received = len(self._body)
+            is_last = self._turn.method in WITHOUT_BODY
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is not None:
-            self._was_sent = True
-            self.begin(connection, route, wire)
+            self._begin(connection, route, wire, is_last=is_last)
         else:
-            self._wait(self._connect(pool, route, wire))
+            self._wait(self._connect(pool, route, wire, is_last=is_last))
 
-    async def _connect(self, pool: Pool, route: GatedRoute, wire: bytes) -> None:
+    async def _connect(self, pool: Pool, route: GatedRoute, wire: bytes, *, is_last: bool) -> None:
+        config, started_s = route.config, monotonic()
+        left_s = config.timeout if self._attempts is None else self._attempts.left_s(started_s)
         connection: BackendConnection | BackendError
         try:
-            connection = await pool.acquire(route.config.connect_timeout)
+            connection = await pool.acquire(min(config.connect_timeout, left_s))
         except BackendError as error:
             connection = error.with_traceback(None)  # which would hold this frame, and that holds the error
         self._task = None
         if isinstance(connection, BackendError):
-            self._route = route
-            self.over(connection)
+            self._started_s = started_s
+            self._go_on(connection, route)
         else:
-            self._was_sent = True
-            self.begin(connection, route, wire)
+            self._begin(connection, route, wire, is_last=is_last)
 
-    def _may_be_sent_again(self, error: BackendError) -> bool:
-        """As in the general lane, a body goes out once."""
-        return isinstance(error, BackendUnreachableError) and not (self._was_sent and self._body)
+    def _begin(self, connection: BackendConnection, route: GatedRoute, wire: bytes, *, is_last: bool) -> None:
+        if is_last:
+            connection.retire()
+        self._was_sent = True
+        self.begin(connection, route, wire)
+        if self._attempts is not None:
+            connection.await_answer(self._attempts.left_s(monotonic()))
+
+    def _go_on(self, error: BackendError, route: GatedRoute) -> None:
+        """To another backend, or with a refusal. As in the general lane, a body goes out once."""
+        attempts = self._attempts
+        if attempts is None:
+            ends_s = self._started_s + route.config.timeout
+            attempts = self._attempts = Attempts(self._place, len(route.config.backend), self._retries, ends_s)
+        if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
+            self._send(route, attempts.place)
+        else:
+            self._refuse(refusal_of(attempts.told(error)))
 
     def _wait(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(work)
@@ -194,8 +215,8 @@ class DecidedExchange(_FastExchange):
         _ = place
         allow = self._allow
         assert allow is not None  # nothing is sent before
-        framing = "" if self._body is None else f"Content-Length: {len(self._body)}\r\n"
-        return request_head(self._turn.method, backend, allow, framing)
+        length = None if self._body is None else len(self._body)
+        return request_head(self._turn.method, backend, allow, framing_of(self._turn.method, length))
 
 
 class RepeatedExchange(_FastExchange):

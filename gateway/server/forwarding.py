@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from time import monotonic
 from typing import cast
 
 from aiohttp import web
@@ -17,9 +18,10 @@ from gateway.http.answer_head import field_line
 from gateway.http.headers import Pairs, nominated, values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow
+from gateway.server.attempts import Attempts
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
-from gateway.server.backends.errors import BackendError, BackendTimeoutError, BackendUnreachableError
+from gateway.server.backends.errors import BackendError, BackendTimeoutError, NotConnectedError
 from gateway.server.body import BodyError, BodyFault, RequestBody
 from gateway.server.connection import Connection
 from gateway.server.ends import BackendEnd
@@ -28,7 +30,7 @@ from gateway.server.fields import pairs
 from gateway.server.receiver import Passing
 from gateway.server.relay import AwaitedRelay
 from gateway.server.repeats import IDEMPOTENT
-from gateway.server.request_head import request_head
+from gateway.server.request_head import WITHOUT_BODY, framing_of, request_head
 from gateway.server.rotation import Rotation
 from gateway.server.tunnel import Tap
 from gateway.server.withheld import WithheldAnswer, WithheldError
@@ -66,15 +68,20 @@ class Forwarder:
         body = RequestBody(
             request, allow.route.max_body_bytes, idle_timeout_s, None if passing is None else passing.body
         )
-        retries = allow.route.config.retries if request.method in IDEMPOTENT else 0
         more = b"".join(field_line(name, value) for name, value in more_fields)
+        config = allow.route.config
+        retries = config.retries if request.method in IDEMPOTENT else 0
+        place = rotation.turn(allow.route)
+        attempts = Attempts(place, len(config.backend), retries, monotonic() + config.timeout)
+        timeout_s = config.timeout  # the first answer has all of it, whatever the connection took
         try:
             while True:
                 attempt = _Attempt(request, allow, body, exchange, more, passing, keeps_alive=keeps_alive)
-                error = await attempt.run(self._backends, rotation.next(allow.route))
-                if not isinstance(error, BackendUnreachableError) or retries == 0 or body.is_touched:
-                    break  # a body that was begun is gone: it streamed through and can not be sent again
-                retries -= 1
+                error = await attempt.run(self._backends, config.backend[attempts.place], timeout_s)
+                # A body that was begun is gone: it streamed through and can not be sent again.
+                if error is None or not attempts.go_on(error, monotonic(), is_repeatable=not body.is_touched):
+                    break
+                timeout_s = attempts.left_s(monotonic())
         finally:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
             if passing is not None and not attempt.has_come:
@@ -83,7 +90,7 @@ class Forwarder:
             return attempt.relay.keeps_alive
         if isinstance(error, WithheldError):
             return error.refusal
-        return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(error)
+        return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
 
 
 class _Attempt:
@@ -126,11 +133,11 @@ class _Attempt:
         """Whether an answer that `passing` is told of has come."""
         return self._withheld is not None and self._withheld.has_come
 
-    async def run(self, backends: Backends, backend: Backend) -> BackendError | None:
-        """What kept the answer from being passed on, if anything did."""
+    async def run(self, backends: Backends, backend: Backend, timeout_s: float) -> BackendError | None:
+        """What kept the answer from being passed on, if anything did. Its head is due within `timeout_s`."""
         config = self._allow.route.config
         try:
-            connection = await backends.pool(backend).acquire(config.connect_timeout)
+            connection = await backends.pool(backend).acquire(min(config.connect_timeout, timeout_s))
         except BackendError as error:
             return error
         self._connection = connection
@@ -139,8 +146,11 @@ class _Attempt:
             backend_end = self._withheld = WithheldAnswer(connection, self._passing.answered)
         sent = self._body.whole()
         head = request_head(self._request.method, backend, self._allow, self._framing())
+        if self._body.exists and self._request.method in WITHOUT_BODY:
+            connection.retire()
         try:
             self.relay.begin(backend_end, self._allow.route, head + (sent or b""), is_whole=sent is not None)
+            connection.await_answer(timeout_s)
             if sent is not None:
                 return await self._over
             return await self._upload(connection)
@@ -196,10 +206,9 @@ class _Attempt:
         if wants_websocket(self._request):
             return "Connection: Upgrade\r\nUpgrade: websocket\r\n"
         if body.exists and body.length is None:
-            return "Transfer-Encoding: chunked\r\n"
-        if body.exists or values_of(self._allow.case.request.headers, "content-length"):
-            return f"Content-Length: {body.length or 0}\r\n"
-        return ""
+            return framing_of(self._request.method, None, is_chunked=True)
+        is_told = body.exists or values_of(self._allow.case.request.headers, "content-length")
+        return framing_of(self._request.method, body.length or 0 if is_told else None)
 
     def _switch(self) -> None:
         transport = cast("asyncio.Transport", self._request.transport)
@@ -229,6 +238,6 @@ def _names_websocket(fields: Pairs) -> bool:
 
 
 def refusal_of(error: BackendError) -> Refusal:
-    if isinstance(error, BackendTimeoutError):
+    if isinstance(error, BackendTimeoutError) or (isinstance(error, NotConnectedError) and error.is_late):
         return Refusal("gateway_timeout", "the backend did not answer in time", reason=str(error))
     return Refusal("bad_gateway", "the backend could not be reached or gave no valid answer", reason=str(error))

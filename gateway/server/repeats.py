@@ -15,7 +15,7 @@ from gateway.http.fields import Fields
 from gateway.http.ordinary import is_common
 from gateway.pipeline import Allow
 from gateway.routing import Matched
-from gateway.server.request_head import Form, form_of
+from gateway.server.request_head import Form, form_of, framing_of
 
 # RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
@@ -82,7 +82,7 @@ class Repeats:
         if not isinstance(fields, Fields) or matched is None:
             return None
         body_bytes = fields.block.body_bytes
-        framing = "" if body_bytes is None else f"Content-Length: {body_bytes}\r\n"
+        framing = framing_of(request.method, body_bytes)
         forms = [form_of(request.method, backend, allow, framing) for backend in allow.route.config.backend]
         whole = tuple(form for form in forms if form is not None)
         if len(whole) < len(forms):

@@ -9,6 +9,8 @@ from gateway.http.headers import field_lines
 from gateway.identity import Identity
 from gateway.pipeline import Allow
 
+# Of a body on these many servers read nothing, and take it for the next request (RFC 9110 §9.3.1, §9.3.5).
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _LINES_BESIDE = 3  # the request line, Host and the empty one
 
 
@@ -37,6 +39,21 @@ def form_of(method: str, backend: Backend, allow: Allow, framing: str) -> Form |
     parts = _start(method, backend, allow) + lines.before_id, lines.before_peer, lines.rest, f"{framing}\r\n"
     _check("".join(parts), lines.lines + framing.count("\n") + _LINES_BESIDE)
     return Form(*parts)
+
+
+def framing_of(method: str, length: int | None, *, is_chunked: bool = False) -> str:
+    """The lines that frame a body of so many bytes; `length` is `None` where none was declared.
+
+    A body that the backend may not read is the last thing on its connection: what it leaves there must be no request.
+    """
+    if is_chunked:
+        framing = "Transfer-Encoding: chunked\r\n"
+    elif length is not None:
+        framing = f"Content-Length: {length}\r\n"
+    else:
+        return ""
+    ends_connection = method in WITHOUT_BODY and (is_chunked or length)
+    return f"{framing}Connection: close\r\n" if ends_connection else framing
 
 
 def request_head(method: str, backend: Backend, allow: Allow, framing: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import count
 
-from gateway.config.upstream import Backend
 from gateway.gate import GatedRoute
 
 
@@ -15,11 +14,8 @@ class Rotation:
 
     _turns: dict[str, count[int]] = field(default_factory=dict)
 
-    def next(self, route: GatedRoute) -> Backend:
-        return route.config.backend[self.turn(route)]
-
     def turn(self, route: GatedRoute) -> int:
-        """The same by its place among the route's backends."""
+        """The place among the route's backends of the one to ask first."""
         backends = len(route.config.backend)
         if backends == 1:
             return 0

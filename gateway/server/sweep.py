@@ -41,5 +41,5 @@ class Sweep:
 def _period_s(config: Config) -> float:
     deadlines = [config.server.idle_timeout]
     for route in config.routes:
-        deadlines += [route.timeout, route.read_timeout]
+        deadlines += [route.timeout, route.read_timeout, route.connection_max_age]
     return min(_PERIOD_MAX_S, max(_PERIOD_MIN_S, min(deadlines) / _SHARE))

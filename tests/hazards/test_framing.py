@@ -675,7 +675,7 @@ BOTH = (forwarded(b"GET /open/next", anonymous=True),)
     passed("chunks", chunks(b"5\r\nhello\r\n0\r\n\r\n") + NEXT, ordinary(b"hello", CHUNKED), *BOTH),
     passed("trailers", chunks(PLAIN + b"X-T: 1\r\nX-User-Id: root\r\n\r\n") + NEXT, ordinary(b"hello", CHUNKED), *BOTH),
     passed("a GET with a body", head(GET, b"Content-Length: 5") + b"hello" + NEXT,
-           forwarded(GET, b"Content-Length: 5", body=b"hello"), *BOTH),
+           forwarded(GET, b"Content-Length: 5", b"Connection: close", body=b"hello"), *BOTH),
 )  # fmt: skip
 async def test_pipelined_requests_are_each_answered_in_order(stage, case, run):
     await stage.play(case, run)

@@ -2,6 +2,9 @@
 
 import asyncio
 import socket
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic
 
 import pytest
 from support.backend import CLOSE, HANG, RESET, Backend, Drip, Pause, chunked, ok, script
@@ -23,25 +26,16 @@ class TestUnreachable:
         await backend.stop()
         gateway = await serve()
         refused(await gateway.get("/open/x"), 502, "bad_gateway")
-        assert "Connect" in await reason(gateway)
+        assert await reason(gateway) == f"127.0.0.1:{backend.port} refused the connection"
 
     async def test_a_name_that_nobody_knows_is_a_502(self, serve, backend):
         gateway = await serve(backend="http://nowhere.invalid:80")
         refused(await gateway.get("/open/x"), 502, "bad_gateway")
 
     async def test_a_connection_that_takes_too_long_is_a_504(self, serve, backend):
-        with socket.socket() as full:  # nobody accepts, and the backlog is used up
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            waiting = []
-            for _ in range(4):
-                waiting.append(socket.socket())
-                waiting[-1].setblocking(False)
-                waiting[-1].connect_ex(full.getsockname())
-            gateway = await serve(backend=f"http://127.0.0.1:{full.getsockname()[1]}", connect_timeout="200ms")
+        with full() as silent:
+            gateway = await serve(backend=silent, connect_timeout="200ms")
             refused(await gateway.get("/open/x"), 504, "gateway_timeout")
-            for one in waiting:
-                one.close()
 
     async def test_a_backend_that_comes_back_is_used_again(self, serve, backend):
         gateway = await serve()
@@ -50,6 +44,213 @@ class TestUnreachable:
         refused(await gateway.get("/open/x"), 502, "bad_gateway")
         await backend.start()
         assert (await gateway.get("/open/x")).status == 200
+
+
+@contextmanager
+def full():
+    """The URL of a place where nobody accepts, nor refuses: its queue is full."""
+    with socket.socket() as listening, ExitStack() as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def greeting(wire):
+    """The URL of a place that speaks first, and then waits."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def greet():
+            with suppress(OSError), ExitStack() as open_ones:
+                while True:
+                    one = open_ones.enter_context(listening.accept()[0])
+                    one.sendall(wire)
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.fixture
+async def gone():
+    """The URL of a place where nobody listens."""
+    away = Backend()
+    await away.start()
+    await away.stop()
+    return away.url
+
+
+class TestNeverSent:
+    """A connection that was not made is followed by the next backend of the list, whatever the method."""
+
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "GET", "PROPFIND"])
+    @pytest.mark.parametrize("body", [None, b"abc"])
+    async def test_a_refused_one_is_followed_by_the_next(self, serve, backend, gone, method, body):
+        gateway = await serve(backend=[gone, backend.url], retries=0)
+        for _ in range(6):
+            assert (await gateway.ask(request(method, "/open/x", body=body))).status == 200
+        assert [(one.method, one.body) for one in backend.requests] == [(method, body or b"")] * 6
+
+    async def test_so_is_one_that_takes_too_long(self, serve, backend):
+        with full() as silent:
+            gateway = await serve(backend=[silent, backend.url], retries=0, connect_timeout="100ms")
+            for _ in range(4):
+                assert (await gateway.ask(request("POST", "/open/x", body=b"abc"))).status == 200
+
+    async def test_so_is_one_whose_name_is_unknown(self, serve, backend):
+        gateway = await serve(backend=["http://nowhere.invalid", backend.url], retries=0)
+        for _ in range(2):
+            assert (await gateway.ask(request("POST", "/open/x", body=b"abc"))).status == 200
+
+    async def test_so_is_one_that_does_not_speak_tls(self, serve, backend):
+        other = Backend()
+        await other.start()
+        gateway = await serve(backend=[other.url.replace("http:", "https:"), backend.url], retries=0)
+        for _ in range(2):
+            assert (await gateway.ask(request("POST", "/open/x", body=b"abc"))).status == 200
+        await other.stop()
+        assert (other.requests, len(backend.requests)) == ([], 2)
+
+    async def test_a_chunked_upload_is_read_once_somebody_takes_it(self, serve, backend, gone):
+        gateway = await serve(backend=[gone, backend.url], retries=0)
+        for _ in range(2):
+            async with await gateway.client() as client:
+                await client.send(request("POST", "/open/x", "Transfer-Encoding: chunked") + b"3\r\nabc\r\n")
+                await asyncio.sleep(0.05)
+                await client.send(b"3\r\ndef\r\n0\r\n\r\n")
+                assert (await client.answer()).status == 200
+        assert [one.body for one in backend.requests] == [b"abcdef"] * 2
+
+    async def test_before_a_502_each_was_tried_once_and_the_reason_names_each(self, serve, backend, gone):
+        await backend.stop()
+        gateway = await serve(backend=[gone, backend.url], retries=0)
+        refused(await gateway.ask(request("POST", "/open/x", body=b"abc")), 502, "bad_gateway")
+        words = {f"{url.removeprefix('http://')} refused the connection" for url in (gone, backend.url)}
+        assert set((await reason(gateway)).split("; ")) == words
+
+    async def test_all_of_it_ends_with_the_timeout(self, serve, backend):
+        with full() as silent:
+            gateway = await serve(backend=[silent] * 50, retries=9, connect_timeout="200ms", timeout="500ms")
+            started_s = monotonic()
+            refused(await gateway.get("/open/x"), 504, "gateway_timeout")
+            assert 0.4 < monotonic() - started_s < 5
+
+    async def test_the_answer_of_a_later_one_is_due_within_the_same_timeout(self, serve, backend):
+        backend.default = script(HANG)
+        with full() as silent:
+            gateway = await serve(backend=[silent, backend.url], connect_timeout="1500ms", timeout="2s")
+            started_s = monotonic()
+            refused(await gateway.get("/open/x"), 504, "gateway_timeout")
+            assert 1.9 < monotonic() - started_s < 3.2
+
+    async def test_what_was_sent_is_not_sent_elsewhere(self, serve, backend, gone):
+        backend.default = script(RESET)
+        gateway = await serve(backend=[gone, backend.url], retries=5)
+        for count in (1, 2):
+            refused(await gateway.ask(request("POST", "/open/x", body=b"abc")), 502, "bad_gateway")
+            assert len(backend.requests) == count
+
+    async def test_a_single_one_is_not_tried_again(self, serve, backend, monkeypatch):
+        gateway = await serve(backend="http://backend.example", retries=5)
+        loop, tried = asyncio.get_running_loop(), []
+
+        async def nowhere(*_, **__):
+            tried.append(1)
+            return []
+
+        monkeypatch.setattr(loop, "getaddrinfo", nowhere)
+        refused(await gateway.get("/open/x"), 502, "bad_gateway")
+        assert len(tried) == 1
+
+
+class TestNoHttp:
+    """What speaks no HTTP is given up at its first bytes, and the reason says what to do."""
+
+    @pytest.mark.parametrize("when", ["first", "asked"])
+    @pytest.mark.parametrize(
+        ("wire", "words"),
+        [
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "it does not speak HTTP: SSH-2.0-OpenSSH_9.2"),
+            (b"220 smtp.example.com ESMTP\r\n", "it does not speak HTTP: 220 smtp.example.com ESMTP"),
+            (b"\x15\x03\x01\x00\x02\x02\x16", "it answered with TLS; write https://"),
+        ],
+    )
+    async def test_it_is_a_502_at_once(self, serve, backend, wire, words, when):
+        backend.default = script(wire, HANG)
+        with greeting(wire) as url:
+            gateway = await serve(backend=url if when == "first" else backend.url, retries=3)
+            started_s = monotonic()
+            refused(await gateway.get("/open/x"), 502, "bad_gateway")
+            assert monotonic() - started_s < 3
+        assert words in await reason(gateway)
+        assert len(backend.requests) == (when == "asked")
+
+    async def test_plain_http_on_https_is_named(self, serve):
+        with greeting(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n") as url:
+            gateway = await serve(backend=url.replace("http:", "https:"))
+            refused(await gateway.get("/open/x"), 502, "bad_gateway")
+        where = url.removeprefix("http://")
+        assert await reason(gateway) == f"{where} does not speak TLS; where it speaks plain HTTP, write http://"
+
+    async def test_a_name_that_does_not_resolve_is_named(self, serve):
+        gateway = await serve(backend="http://nowhere.invalid:80")
+        refused(await gateway.get("/open/x"), 502, "bad_gateway")
+        assert (await reason(gateway)).startswith("the name nowhere.invalid does not resolve: ")
+
+
+class TestBodiesThatBackendsDoNotRead:
+    """A body on GET, HEAD, OPTIONS or DELETE ends the backend's connection: it is the next request to who skips it."""
+
+    FORGED = b"GET /open/forged HTTP/1.1\r\nHost: x\r\nX-User-Id: root\r\n\r\n"
+
+    @pytest.mark.parametrize("is_chunked", [False, True])
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE"])
+    async def test_nothing_follows_on_the_connection(self, serve, backend, method, is_chunked):
+        gateway = await serve()
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(self.FORGED), self.FORGED) if is_chunked else self.FORGED
+        framing = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {len(body)}"
+        for _ in range(3):  # the third is like ones before it
+            answer = await gateway.ask(request(method, "/open/x", framing) + body, method)
+            assert answer.status == 200
+        assert [one.values("Connection") for one in backend.requests] == [["close"]] * 3
+        assert [one.body for one in backend.requests] == [self.FORGED] * 3
+        assert len(backend.connections) == 3
+        for connection in backend.connections:
+            await connection.wait_ended()
+
+    @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+    async def test_what_has_none_shares_it(self, serve, backend, method):
+        gateway = await serve()
+        for _ in range(3):
+            body = b"" if method == "GET" else b"abc"
+            assert (await gateway.ask(request(method, "/open/x", body=body))).status == 200
+        assert len(backend.connections) == 1
+        assert [one.values("Connection") for one in backend.requests] == [[]] * 3
+
+
+class TestOldConnections:
+    async def test_one_beyond_its_age_takes_no_request(self, serve, backend):
+        gateway = await serve(connection_max_age="300ms")
+        assert (await gateway.get("/open/x")).status == 200
+        assert (await gateway.get("/open/x")).status == 200
+        assert len(backend.connections) == 1
+        await backend.connections[0].wait_ended()
+        assert (await gateway.get("/open/x")).status == 200
+        assert len(backend.connections) == 2
+
+    async def test_one_that_grows_old_at_work_ends_it_first(self, serve, backend):
+        backend.answers.append(script(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab", Pause(0.6), b"cd"))
+        gateway = await serve(connection_max_age="200ms")
+        assert (await gateway.get("/open/x")).body == b"abcd"
+        await backend.connections[0].wait_ended()
+        assert (await gateway.get("/open/x")).status == 200
+        assert len(backend.connections) == 2
 
 
 class TestSlow:

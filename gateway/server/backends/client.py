@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from gateway.config.model import Route
 from gateway.config.upstream import Backend
 from gateway.server.backends.connection import BackendConnection
-from gateway.server.backends.errors import BackendBrokenError, BackendUnreachableError
+from gateway.server.backends.errors import NotConnectedError
 from gateway.server.backends.pool import Pool
+from gateway.server.backends.reasons import why_not_connected
 
 # RFC 8305 §8.
 _NEXT_ADDRESS_AFTER_S = 0.25
@@ -33,7 +36,17 @@ class Backends:
         self._pools: dict[_Place, Pool] = {}
         self._empty: set[_Place] = set()  # the pools that were, at the last sweep
         self._addresses: dict[_Place, tuple[float, Sequence[AddrInfoType]]] = {}
+        self._max_age_s: dict[_Place, float] = {}
         self._tls: ssl.SSLContext | None = None
+
+    def adjust(self, routes: Iterable[Route]) -> None:
+        """Keep connections for no longer than these routes allow, where several share a backend the least of them."""
+        max_age_s: dict[_Place, float] = {}
+        for route in routes:
+            for backend in route.backend:
+                place = backend.place
+                max_age_s[place] = min(route.connection_max_age, max_age_s.get(place, inf))
+        self._max_age_s = max_age_s
 
     def pool(self, backend: Backend) -> Pool:
         place = backend.place
@@ -45,7 +58,7 @@ class Backends:
     def sweep(self, now_s: float) -> None:
         before, self._empty = self._empty, set()
         for place, pool in list(self._pools.items()):
-            pool.sweep(now_s)
+            pool.sweep(now_s, self._max_age_s.get(place, inf))
             if pool.is_empty and place in before:
                 del self._pools[place]
                 self._addresses.pop(place, None)
@@ -58,7 +71,7 @@ class Backends:
         self._pools.clear()
 
     async def _open(self, place: _Place, keeper: Pool) -> BackendConnection:
-        """Raises `BackendError` and `TimeoutError`; the caller has the deadline."""
+        """Raises `NotConnectedError` and `TimeoutError`; the caller has the deadline."""
         scheme, host, _ = place
         # Its methods are a protocol's, which the type checker would have as a base.
         make = cast("Callable[[], Any]", partial(BackendConnection, keeper, self._loop))
@@ -80,11 +93,10 @@ class Backends:
             except BaseException:
                 sock.close()
                 raise
-        except (ssl.SSLError, ssl.CertificateError) as error:
-            raise BackendBrokenError(f"{type(error).__name__}: {error}") from error
         except (OSError, RuntimeError) as error:  # uvloop raises the latter for a connection that was reset meanwhile
-            self._addresses.pop(place, None)
-            raise BackendUnreachableError(f"{type(error).__name__}: {error}") from error
+            if not isinstance(error, ssl.SSLError):
+                self._addresses.pop(place, None)
+            raise NotConnectedError(why_not_connected(_where(place), error)) from error
         return cast("BackendConnection", connection)
 
     async def _resolve(self, place: _Place) -> Sequence[AddrInfoType]:
@@ -104,3 +116,10 @@ class Backends:
             self._tls = ssl.create_default_context()  # verifies, and checks the name
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
+
+
+def _where(place: _Place) -> str:
+    scheme, host, port = place
+    if scheme == "unix":
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

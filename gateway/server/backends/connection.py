@@ -21,6 +21,7 @@ from gateway.http.answer_head import (
     may_have_body,
     read_answer_head,
 )
+from gateway.http.foreign import foreign_words
 from gateway.server.backends.chunks import Chunks
 from gateway.server.backends.errors import (
     BackendBrokenError,
@@ -31,6 +32,7 @@ from gateway.server.backends.errors import (
 from gateway.server.backends.sink import Sink
 
 _INTERIM_MAX = 16
+_FIRST_BYTES = 80  # of an answer, which show whether it is one
 # Of a head that is not whole yet: it will never be one.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _READABLE = select.POLLIN | select.POLLRDHUP if hasattr(select, "POLLRDHUP") else select.POLLIN
@@ -67,6 +69,7 @@ class BackendConnection:
         "_has_answered",
         "_held",
         "_interim",
+        "_is_last",
         "_is_paused",
         "_is_sent",
         "_is_tls",
@@ -84,6 +87,8 @@ class BackendConnection:
         "deadline_s",
         "idle_since_s",
         "is_writable",
+        "made_s",
+        "unasked",
     )
 
     def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
@@ -101,13 +106,16 @@ class BackendConnection:
         self._may_switch = False
         self._has_answered = False  # whether a byte of an answer came: after that, nothing is sent a second time
         self._is_sent = True
+        self._is_last = False
         self._is_tls = False
         self._read_timeout_s = inf
         self._spare_s = inf  # of the deadline for a head, while nobody reads it
         self._is_paused = False
         self.deadline_s = inf
         self.idle_since_s = 0.0
+        self.made_s = loop.time()
         self.is_writable = True
+        self.unasked = b""  # the first bytes that came while nobody had asked for any
 
     # -- what a lane does with it
 
@@ -185,6 +193,10 @@ class BackendConnection:
         self._over()
         self._transport.close()
 
+    def retire(self) -> None:
+        """Take no request after the one that is under way."""
+        self._is_last = True
+
     def is_usable(self, *, is_new: bool = False) -> bool:
         """Whether an idle connection is still open and silent, looked at in the socket itself.
 
@@ -240,7 +252,8 @@ class BackendConnection:
             return
         sink = self._sink
         if sink is None:
-            self._end()  # nobody asked for this
+            self.unasked = data
+            self._end()
             return
         if state == _HEAD and not self._held and (end := data.find(b"\r\n\r\n")) > 0:
             # By far the most common, by the shortest way; what is not that goes the long one.
@@ -268,7 +281,7 @@ class BackendConnection:
             raw, data = raw_and_rest
             head = read_answer_head(raw)
             if not isinstance(head, AnswerHead):
-                self._break(BackendBrokenError(head))
+                self._break(BackendBrokenError(foreign_words(raw) or head))
                 break
             if not head.is_interim:
                 return self._begin(head, data)
@@ -298,6 +311,8 @@ class BackendConnection:
             return raw, rest
         if len(held) > HEAD_LIMIT_BYTES:
             self._break(BackendBrokenError("the head of the answer is too large"))
+        elif (foreign := foreign_words(bytes(held[:_FIRST_BYTES]))) is not None:
+            self._break(BackendBrokenError(foreign))  # it may wait for ever
         elif _STRAY.search(held, searched):
             self._break(BackendBrokenError("the head of the answer has a line end that is none"))
         return None
@@ -312,11 +327,11 @@ class BackendConnection:
                 return b""
             self._state = _TUNNEL
             self.deadline_s = inf
-            self._is_sent = False  # it never goes back to the pool
+            self._is_last = True  # it never goes back to the pool
             sink.answered(head)
             return behind
-        if head.ends_connection:
-            self._is_sent = False
+        if head.ends_connection or head.is_ended_by_connection:
+            self._is_last = True  # also where the answer to HEAD leaves that body out: the end is on its way
         has_body = may_have_body(self._method, head.status)
         if not has_body or head.length == len(behind):
             body, behind = (behind, b"") if has_body else (b"", behind)
@@ -377,7 +392,7 @@ class BackendConnection:
         """The exchange is over: keep the connection, unless something stands behind the answer or ends it."""
         self._sink = None
         self.deadline_s = inf
-        is_kept = self._is_sent and not behind and self._state != _UNTIL_END
+        is_kept = self._is_sent and not self._is_last and not behind
         if is_kept and not self._transport.is_closing():
             self._state = _IDLE
             if self._is_paused:

@@ -7,10 +7,19 @@ class BackendError(Exception):
     """The backend gave no answer that could be passed on.
 
     `BackendError`
-    ├── `BackendUnreachableError`  no connection, or it was reset before the first byte: may be retried
+    ├── `NotConnectedError`        nothing was sent: another backend may be asked, whatever the method
+    ├── `BackendUnreachableError`  the connection was lost before the first byte of an answer: may be sent again
     ├── `BackendBrokenError`       an answer began that is none
-    └── `BackendTimeoutError`      it took longer than the route allows; never retried
+    └── `BackendTimeoutError`      it took longer than the route allows; never sent again
     """
+
+
+class NotConnectedError(BackendError):
+    """`is_late`: the connection was not refused but took too long."""
+
+    def __init__(self, words: str, *, is_late: bool = False) -> None:
+        super().__init__(words)
+        self.is_late = is_late
 
 
 class BackendUnreachableError(BackendError):

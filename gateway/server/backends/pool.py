@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Protocol
 
+from gateway.http.foreign import foreign_words
 from gateway.server.backends.connection import BackendConnection
-from gateway.server.backends.errors import BackendTimeoutError, BackendUnreachableError
+from gateway.server.backends.errors import NotConnectedError
 
 # Shorter than what servers commonly keep, so that the backend rarely closes a connection just as it is used again.
 _IDLE_MAX_S = 15.0
+# Of the event loop, until what stands in a socket has been read.
+_TURNS_TO_READ = 3
 
 
 class Opener(Protocol):
@@ -52,7 +56,7 @@ class Pool:
         return None
 
     async def acquire(self, timeout_s: float) -> BackendConnection:
-        """A connection, opened or waited for if need be. Raises `BackendError`."""
+        """A connection, opened or waited for if need be. Raises `NotConnectedError`."""
         if connection := self.take():
             return connection
         try:
@@ -65,11 +69,10 @@ class Pool:
                         connection.abandon()
                 connection = await self._open()
         except TimeoutError:
-            raise BackendTimeoutError("no connection within connect_timeout") from None
+            raise NotConnectedError("no connection within connect_timeout", is_late=True) from None
         if not connection.is_usable(is_new=True):
-            connection.abandon()
             # Another one would be no better: this backend closes at once, or speaks before it is asked.
-            raise BackendUnreachableError("the backend ended or broke a connection that was new")
+            raise NotConnectedError(await self._why_unusable(connection))
         return connection
 
     def released(self, connection: BackendConnection) -> None:
@@ -86,11 +89,16 @@ class Pool:
         self._busy.discard(connection)
         self._wake()
 
-    def sweep(self, now_s: float) -> None:
-        """What is late is told so, what has been idle for long is closed."""
+    def sweep(self, now_s: float, max_age_s: float = inf) -> None:
+        """What is late is told so; what has been idle for long, or is older than `max_age_s`, is used no more."""
         for connection in [one for one in self._busy if one.deadline_s <= now_s]:
             connection.expired()
-        for connection in [one for one in self._idle if now_s - one.idle_since_s >= _IDLE_MAX_S]:
+        oldest_s = now_s - max_age_s
+        for connection in self._busy:
+            if connection.made_s <= oldest_s:
+                connection.retire()
+        idle_since_s = now_s - _IDLE_MAX_S
+        for connection in [one for one in self._idle if one.idle_since_s <= idle_since_s or one.made_s <= oldest_s]:
             connection.end()
 
     def close(self) -> None:
@@ -108,6 +116,17 @@ class Pool:
         self._opening -= 1
         self._busy.add(connection)
         return connection
+
+    async def _why_unusable(self, connection: BackendConnection) -> str:
+        """End a new connection on which something, or the end, stands already: why, in words."""
+        try:
+            for _ in range(_TURNS_TO_READ):
+                await asyncio.sleep(0)
+            said = connection.unasked
+        finally:
+            connection.abandon()
+        foreign = foreign_words(said) if said else "it ended"
+        return f"the connection was of no use as soon as it was made: {foreign or 'an answer before the request'}"
 
     async def _wait(self) -> BackendConnection | None:
         waiter: asyncio.Future[BackendConnection | None] = self._loop.create_future()

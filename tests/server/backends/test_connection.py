@@ -149,7 +149,6 @@ WHOLE = {
     "with trailers": ("GET", CHUNKED + b"1\r\na\r\n0\r\nX-T: 1\r\n\r\n", 200, b"a"),
     "to HEAD": ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 200, b""),
     "in chunks to HEAD": ("HEAD", CHUNKED, 200, b""),
-    "without length to HEAD": ("HEAD", b"HTTP/1.1 200 OK\r\n\r\n", 200, b""),
     "204": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     "304 with a length": ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 304, b""),
 }
@@ -181,6 +180,26 @@ async def test_after_one_that_ends_the_connection_it_is_not_kept(wire, size):
     line = Wire()
     heard = line.ask()
     line.say(wire, size)
+    assert (heard.body, heard.end) == (b"hello", "whole")
+    assert (line.keeper.said, line.transport.end) == (["lost"], "aborted")
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n"])
+async def test_nor_after_one_to_head_whose_body_would_end_with_the_connection(head):
+    """The end is on its way: whoever was given the connection now would lose a request on it."""
+    line = Wire()
+    heard = line.ask("HEAD")
+    line.say(head)
+    assert (heard.status, heard.end) == (200, "whole")
+    assert (line.keeper.said, line.transport.end) == (["lost"], "aborted")
+
+
+async def test_one_that_is_retired_ends_its_exchange_and_is_not_kept():
+    line = Wire()
+    heard = line.ask(is_whole=False)
+    line.connection.retire()
+    line.connection.write(b"x", is_last=True)
+    line.say(HELLO)
     assert (heard.body, heard.end) == (b"hello", "whole")
     assert (line.keeper.said, line.transport.end) == (["lost"], "aborted")
 
@@ -299,6 +318,9 @@ BROKEN = {
     "a line that ends in LF": b"HTTP/1.1 200 OK\nContent-Length: 1\r\n",
     "a bare CR": b"HTTP/1.1 200 OK\rX",
     "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"a" * HEAD_LIMIT_BYTES,
+    "a greeting": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "an alert of TLS": b"\x15\x03\x01\x00\x02\x02\x16",
+    "a greeting behind an interim answer": HINT + b"220 ready\r\n",
     "a broken interim answer": b"HTTP/1.1 103 Early\r\nX : a\r\n\r\n" + HELLO,
 }
 
