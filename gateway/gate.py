@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from gateway.authn.stale import tolerances_s
+from gateway.authn.token_type import TokenTypeRule
 from gateway.config.fields import fold_header_name
 from gateway.config.model import Config, Headers, Route
 from gateway.config.percent import canonical_percent
@@ -64,8 +66,11 @@ class Gate:
             self.known[asked] = target, found
 
 
-def compile_gate(config: Config) -> Gate:
-    """The gate of a configuration that `gateway check` found nothing wrong with."""
+def compile_gate(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> Gate:
+    """The gate of a configuration that `gateway check` found nothing wrong with.
+
+    `token_types` are the rules of the providers, which may have learned; those that are not there begin anew.
+    """
     identity_names = frozenset(fold_header_name(name) for route in config.routes for name in route.identity.headers)
     # Routes with equal rules share what is remembered of answers.
     to_client: dict[ResponseRules, FieldsToClient] = {}
@@ -73,7 +78,15 @@ def compile_gate(config: Config) -> Gate:
     return Gate(
         table=Table((route.config.match, route) for route in routes),
         routes=routes,
-        speakers={name: Speaker(provider.issuer, provider.client_id) for name, provider in config.providers.items()},
+        speakers={
+            name: Speaker(
+                provider.issuer,
+                provider.client_id,
+                provider.leeway,
+                token_types.get(name) or TokenTypeRule(provider.require_token_type),
+            )
+            for name, provider in config.providers.items()
+        },
         trusted_proxies=config.server.trusted_proxies,
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from gateway.authn.authenticate import Question
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
-from gateway.authn.facts import Answer, Facts, TooMany, Unclear
+from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
@@ -200,7 +200,8 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
     case = replace(known, provider=provider)
     if unclear is not None:
         return Refuse(case, unavailable(unclear.reason, unclear.retry_after_s))
-    return Refuse(case, challenge("invalid_token", "the token is not active"))
+    reason = answer.reason if isinstance(answer, Inactive) else None
+    return Refuse(case, challenge("invalid_token", "the token is not active", reason=reason))
 
 
 def admit(

@@ -8,15 +8,21 @@ RFC 6750 §3.1, RFC 9068 §4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
+from gateway.authn.token_type import TokenTypeRule, is_untyped, not_understood, unproven
 from gateway.config.claims import ClaimRule, Scalar, Template
 from gateway.config.model import Auth
 from gateway.config.percent import percent_decoded
 from gateway.http.refusal import Refusal, challenge
+
+# How far apart a provider's clock and ours may be where it wrote `nbf` at the moment of issue, and what that moment is.
+_CLOCKS_APART_S = 5.0
+_AT_ONCE_S = 1.0
+_UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +35,21 @@ class Policy:
     issuer: str | None  # written out on the route: facts must carry it
     roles: tuple[str, ...]
     claims: tuple[ClaimRule, ...]
+    demands_proof: bool = False  # of each token, bound or not
+    ignores_proof: bool = False  # Danger: who has got hold of a bound token can use it
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """The provider whose facts are judged: the issuer it should name, and the client whose roles count as ours."""
+    """The provider whose facts are judged: the issuer it should name, and the client whose roles count as ours.
+
+    `leeway_s` is how far its clock may be ahead of ours, `None` where that is not written out.
+    """
 
     issuer: str | None
     client_id: str
+    leeway_s: float | None = None
+    token_types: TokenTypeRule = field(default_factory=TokenTypeRule)
 
 
 def compile_policy(auth: Auth) -> Policy:
@@ -47,17 +60,21 @@ def compile_policy(auth: Auth) -> Policy:
         issuer=auth.issuer,
         roles=auth.roles,
         claims=auth.claims,
+        demands_proof=auth.proof == "required",
+        ignores_proof=auth.proof == "ignore",
     )
 
 
 def judge(policy: Policy, facts: Facts, speaker: Speaker, captures: Mapping[str, str], now: float) -> Refusal | None:
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
-    # No leeway: the provider has just said what it thinks of the token. `exp` is exclusive (RFC 7519 §4.1.4).
+    # No leeway for `exp`: the provider has just said what it thinks of the token. It is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
         return challenge("invalid_token", "the token has expired")
-    if facts.nbf is not None and now < facts.nbf:
+    if facts.nbf is not None and now < facts.nbf and now + _leeway_s(speaker, facts) < facts.nbf:
         return challenge("invalid_token", "the token is not valid yet")
     claims = facts.claims
+    if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _kind_problem(policy, facts, speaker)):
+        return refusal
     if not _is_from(policy.issuer, speaker.issuer, claims):
         return challenge("invalid_token", "the token is from another issuer")
     if not _is_for(policy.audience, claims):
@@ -68,9 +85,37 @@ def judge(policy: Policy, facts: Facts, speaker: Speaker, captures: Mapping[str,
         return challenge("insufficient_scope", "the token lacks a scope", scope=policy.any_scope)
     if policy.roles and not all(_has_role(claims, role, speaker.client_id) for role in policy.roles):
         return challenge("forbidden", "the token lacks a role that this route asks for")
-    for rule in policy.claims:
-        if not _holds(rule, claims, captures):
-            return challenge("forbidden", "a claim of the token is not what this route asks for")
+    if policy.claims and not all(_holds(rule, claims, captures) for rule in policy.claims):
+        return challenge("forbidden", "a claim of the token is not what this route asks for")
+    return None
+
+
+def _leeway_s(speaker: Speaker, facts: Facts) -> float:
+    """For `nbf`. Who sets it to the moment of issue, as Spring and Hydra do, means no delay by it."""
+    if speaker.leeway_s is not None:
+        return speaker.leeway_s
+    issued_at, nbf = facts.claims.get("iat"), facts.nbf
+    if nbf is None or isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
+        return 0.0
+    return _CLOCKS_APART_S if nbf - _AT_ONCE_S <= issued_at <= nbf + _AT_ONCE_S else 0.0
+
+
+def _kind_problem(policy: Policy, facts: Facts, speaker: Speaker) -> Refusal | None:
+    """The refusal of a token that is no access token, or not one that is good in anybody's hand."""
+    claims, wanted = facts.claims, None
+    if policy.demands_proof:
+        wanted = "the route wants a proof of possession (proof: required), and none can be verified here"
+    elif not policy.ignores_proof:
+        wanted = unproven(claims)
+    if wanted is not None:
+        return challenge("invalid_token", "the token is good only with a proof of possession", reason=wanted)
+    if (reason := not_understood(claims)) is not None:
+        return challenge("invalid_token", "the token has a condition that is not understood here", reason=reason)
+    if is_untyped(claims):
+        if speaker.token_types.required:
+            return challenge("invalid_token", "the token is not an access token", reason=_UNTYPED)
+    elif unproven(claims) is None:
+        facts.memo.is_plain = True
     return None
 
 
@@ -113,10 +158,20 @@ def _lists(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
 
 
 def _holds(rule: ClaimRule, claims: Claims, captures: Mapping[str, str]) -> bool:
-    value = claim_at(claims, rule.path)
-    values = value if isinstance(value, list) else [value]
+    values = _values(claim_at(claims, rule.path))
     accepted = [_expected(wanted, captures) for wanted in rule.accepted]
     return any(_same(one, wanted) for one in values for wanted in accepted)
+
+
+def _values(claim: Any) -> list[Any]:
+    """What of a claim is compared: each element of a list, each name in an object.
+
+    Keycloak's `organization` is `{"acme": {…}}`: a name counts that an object is told of, or `true`. Of any other value
+    the name says only what it is (`{"country": "DE"}`), and with `false` or `null` it says the opposite.
+    """
+    if isinstance(claim, dict):
+        return [name for name, value in claim.items() if value is True or isinstance(value, dict)]
+    return claim if isinstance(claim, list) else [claim]
 
 
 def _expected(wanted: Scalar | Template, captures: Mapping[str, str]) -> Scalar | None:

@@ -127,3 +127,17 @@ def test_no_claim_makes_a_second_header_or_an_unsendable_one(claim) -> None:
 def test_a_joined_list_can_be_taken_apart_again(elements: list[str]) -> None:
     ((_, value),) = header(elements)
     assert [part.replace("%2C", ",").replace("%25", "%") for part in value.split(",")] == elements
+
+
+def test_who_acts_for_another_can_be_named_by_a_path() -> None:
+    """RFC 8693 §4.1: `act` is an object, and only what is in it makes a header."""
+    rules = {
+        "X-Actor": (("act", "sub"), ("act", "client_id")),
+        "X-First": (("act", "act", "sub"),),
+        "X-Act": (("act",),),
+    }
+    acting = {"act": {"sub": "support", "act": {"sub": "batch"}}}
+    assert identity_headers(rules, acting) == (("X-Actor", "support"), ("X-First", "batch"))
+    assert identity_headers(rules, {"act": {"client_id": "portal"}}) == (("X-Actor", "portal"),)
+    assert identity_headers(rules, {"act": "support"}) == (("X-Act", "support"),)
+    assert identity_headers(rules, {}) == ()

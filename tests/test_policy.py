@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.authn.facts import Facts, read_answer
+from gateway.authn.token_type import TokenTypeRule
 from gateway.config.model import Auth
 from gateway.policy import Speaker, compile_policy, judge
 
@@ -184,3 +185,100 @@ def test_a_claim_can_be_bound_to_the_path(captured, claim, expected) -> None:
 def test_a_capture_may_stand_within_a_text() -> None:
     assert code({"claims": {"group": "/org/{org}/admin"}}, {"org": "acme"}, group=["/x", "/org/acme/admin"]) is None
     assert code({"claims": {"group": "/org/{org}/admin"}}, {"org": "acme"}, group="/org/other/admin") == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "claim", "passes"),
+    [
+        ("acme", {"acme": {"id": "7"}}, True),  # Keycloak's organization
+        ("acme", {"acme": {}, "other": {}}, True),
+        (["x", "acme"], {"acme": True}, True),
+        ("acme", {"Acme": {}}, False),
+        ("acme", {}, False),
+        ("acme", {"acme": False}, False),
+        ("acme", {"acme": None}, False),
+        ("country", {"country": "DE"}, False),
+        ("acme", [{"acme": {}}], False),
+        (7, {"7": {}}, False),
+        (True, {"true": {}}, False),
+    ],
+)
+def test_an_object_is_matched_by_its_names(wanted, claim, passes: bool) -> None:
+    assert code({"claims": {"organization": wanted}}, organization=claim) == (None if passes else "forbidden")
+
+
+def test_a_name_may_come_from_the_path() -> None:
+    claims = {"organization": {"acme": {}}}
+    assert code({"claims": {"organization": "{tenant}"}}, {"tenant": "acme"}, **claims) is None
+    assert code({"claims": {"organization": "{tenant}"}}, {"tenant": "other"}, **claims) == "forbidden"
+    assert code({"claims": {"organization.acme.id": "7"}}, organization={"acme": {"id": "7"}}) is None
+
+
+BOUND = ({"cnf": {"jkt": "x"}}, {"cnf": {"x5t#S256": "x"}, "token_type": "Bearer"}, {"token_type": "DPoP"}, {"cnf": {}})
+
+
+@pytest.mark.parametrize("claims", [*BOUND, {"token_type": "mac"}])
+def test_a_bound_token_is_no_good_unless_the_route_says_so(claims) -> None:
+    policy = compile_policy(Auth.model_validate({}))
+    refusal = judge(policy, facts(**claims), SPEAKER, {}, NOW)
+    assert refusal is not None
+    assert (refusal.code, refusal.status) == ("invalid_token", 401)
+    assert refusal.reason
+    assert refusal.reason not in refusal.detail
+    assert code({"proof": "ignore"}, **claims) is None
+
+
+@pytest.mark.parametrize("claims", [{}, {"token_type": "bearer"}, *BOUND])
+def test_where_a_proof_is_demanded_and_none_can_be_verified_nothing_passes(claims) -> None:
+    assert code({"proof": "required"}, **claims) == "invalid_token"
+
+
+@pytest.mark.parametrize("proof", ["if_bound", "ignore"])
+def test_what_must_be_understood_is_never_passed_over(proof) -> None:
+    assert code({"proof": proof}, crit=["x"]) == "invalid_token"
+    assert code({"proof": proof}, crit=["x"], token_type="Bearer") == "invalid_token"
+
+
+def test_facts_that_passed_on_one_route_are_judged_anew_on_another() -> None:
+    lax, strict = (compile_policy(Auth.model_validate({"proof": proof})) for proof in ("ignore", "if_bound"))
+    bound, plain = facts(cnf={"jkt": "x"}), facts(token_type="Bearer")
+    for each in (bound, plain):
+        assert judge(lax, each, SPEAKER, {}, NOW) is None
+    assert judge(strict, bound, SPEAKER, {}, NOW) is not None
+    assert judge(strict, plain, SPEAKER, {}, NOW) is None
+    demanding = compile_policy(Auth.model_validate({"proof": "required"}))
+    assert judge(demanding, plain, SPEAKER, {}, NOW) is not None
+
+
+def test_facts_without_a_token_type_pass_until_the_rule_has_turned() -> None:
+    rule = TokenTypeRule("auto")
+    speaker = Speaker(None, "gateway", token_types=rule)
+    policy, untyped, typed = compile_policy(Auth.model_validate({})), facts(sub="u"), facts(token_type="Bearer")
+    for each in (untyped, typed, untyped, typed):
+        assert judge(policy, each, speaker, {}, NOW) is None
+    rule.learn()
+    refusal = judge(policy, untyped, speaker, {}, NOW)
+    assert refusal is not None
+    assert (refusal.code, "require_token_type" in (refusal.reason or "")) == ("invalid_token", True)
+    assert judge(policy, typed, speaker, {}, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("leeway_s", "claims", "expected"),
+    [
+        (None, {"nbf": NOW + 4, "iat": NOW + 4}, None),
+        (None, {"nbf": NOW + 5, "iat": NOW + 4.5}, None),
+        (None, {"nbf": NOW + 5.5, "iat": NOW + 5.5}, "invalid_token"),
+        (None, {"nbf": NOW + 1, "iat": NOW - 30}, "invalid_token"),
+        (None, {"nbf": NOW + 1}, "invalid_token"),
+        (None, {"nbf": NOW + 1, "iat": "now"}, "invalid_token"),
+        (None, {"nbf": NOW + 1, "iat": True}, "invalid_token"),
+        (0.0, {"nbf": NOW + 1, "iat": NOW + 1}, "invalid_token"),
+        (60.0, {"nbf": NOW + 60}, None),
+        (60.0, {"nbf": NOW + 60.5, "iat": NOW + 60.5}, "invalid_token"),
+        (60.0, {"exp": NOW}, "invalid_token"),
+        (None, {"exp": NOW, "nbf": NOW + 1, "iat": NOW + 1}, "invalid_token"),
+    ],
+)
+def test_the_leeway_is_of_nbf_and_never_of_exp(leeway_s, claims, expected) -> None:
+    assert code({}, speaker=Speaker(None, "gateway", leeway_s), **claims) == expected

@@ -41,6 +41,7 @@ def _auth(auth: Auth) -> dict[str, Any]:
         "issuer": auth.issuer,
         "roles": list(auth.roles),
         "claims": [".".join(rule.path) for rule in auth.claims],
+        "proof": None if auth.proof == "if_bound" else auth.proof,
         "max_age_s": auth.max_age,
     }
     return {"mode": auth.mode, **{name: value for name, value in asked.items() if value not in (None, [])}}

@@ -58,9 +58,9 @@ class Allowance:
         bucket.level -= 1
         return bucket
 
-    def give_back(self, bucket: Bucket) -> None:
-        """What was taken was not for a token that deserves it."""
-        bucket.level = min(self._burst, bucket.level + 1)
+    def give_back(self, bucket: Bucket, part: float = 1.0) -> None:
+        """What was taken, or `part` of it, was not for a token that deserves it."""
+        bucket.level = min(self._burst, bucket.level + part)
 
     def charge_again(self, bucket: Bucket) -> None:
         """What was taken costs as much once more; the debt that comes of it is one burst at most."""

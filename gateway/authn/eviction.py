@@ -42,7 +42,8 @@ class Seen:
 class Eviction:
     """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`.
 
-    With `seen` nothing need be forgotten: an event is to be known.
+    With `seen` nothing need be forgotten: an event is to be known. Nor with `typed`: the access tokens of the provider
+    of that identity have a `token_type`.
     """
 
     id: bytes
@@ -50,6 +51,7 @@ class Eviction:
     tokens: tuple[Token, ...] = ()
     is_no: bool = False
     seen: Seen | None = None
+    typed: bytes | None = None
 
 
 def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
@@ -64,6 +66,11 @@ def said_no(tokens: Iterable[Token]) -> Eviction:
 def was_seen(seen: Seen) -> Eviction:
     """What workers tell each other of an event, once all of it is done."""
     return Eviction(secrets.token_bytes(_ID_BYTES), seen=seen)
+
+
+def has_token_type(identity: bytes) -> Eviction:
+    """What workers tell each other of a provider whose access tokens have been found to have a `token_type`."""
+    return Eviction(secrets.token_bytes(_ID_BYTES), typed=identity)
 
 
 def named_by(realm: str, claims: Claims) -> tuple[Named, ...]:
@@ -81,6 +88,7 @@ def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
         "tokens": [token.value for token in eviction.tokens],
         "is_no": eviction.is_no,
         "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
+        "typed": None if eviction.typed is None else eviction.typed.hex(),
     }
 
 
@@ -89,7 +97,7 @@ def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
     match value:
         case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no), "seen": seen}:
             of_what = tuple(map(_named, named)), tuple(map(_token, tokens))
-            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen))
+            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen), _typed(value.get("typed")))
     raise ValueError("not an eviction")
 
 
@@ -113,3 +121,9 @@ def _seen(value: object) -> Seen | None:
         case [str(realm), str(event_id), int() | float() as life_s]:
             return Seen(realm, event_id, life_s)
     raise ValueError("not an eviction")
+
+
+def _typed(value: object) -> bytes | None:
+    if not isinstance(value, str | None):
+        raise ValueError("not an eviction")
+    return None if value is None else bytes.fromhex(value)

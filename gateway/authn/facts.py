@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from gateway.authn.token_type import other_kind
+from gateway.http.strict_json import NamePool
+
 Claims = Mapping[str, Any]
 
 # Most callers of a gateway have one of a few sets of scopes: each is in memory once.
+# The names of claims are, too: one provider's answers have the same ones.
+CLAIM_NAMES = NamePool()
 scope_set = lru_cache(maxsize=256)(frozenset[str])
 
 # 9999-12-31: what lies beyond is milliseconds taken for seconds, or an attack on arithmetic.
 _TIME_MAX_S = 253_402_300_799
-# Keycloak's `typ` and the `token_use` of others: tokens that are not for resource servers.
-_OTHER_KINDS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token", "logout", "serialized-id"})
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +34,7 @@ class Memo:
 
     rules: Any = None
     made: Any = None
+    is_plain: bool = False  # True: a Bearer token by its token_type, bound to nothing, as most are
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Inactive:
-    """`active: false`, or a token that this gateway must not take for an access token."""
+    """`active: false`, or a token that this gateway must not take for an access token.
+
+    `reason` is for the operator, where there is one to tell; it quotes nothing of the token.
+    """
 
     introspected_at: float
+    reason: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,8 @@ class TooMany:
 Answer = Facts | Inactive | Unclear
 
 
-def read_answer(document: object, now: float) -> Answer:
-    """The meaning of an introspection answer's JSON value, asked for at `now`.
+def read_answer(document: object, now: float, header_type: str | None = None) -> Answer:
+    """The meaning of an introspection answer's JSON value, asked for at `now`; `header_type` is the token's own `typ`.
 
     RFC 7662 §2.2 fixes the types: `active` a boolean, `scope` a string, `exp` and `nbf` numbers. Another type is
     `Unclear`. Wrong types of `aud`, `iss` and roles are left to the policy, which refuses them.
@@ -90,16 +98,11 @@ def read_answer(document: object, now: float) -> Answer:
     scope = document.get("scope", "")
     if not isinstance(scope, str):
         return Unclear("`scope` is not a string")
-    if _is_of_another_kind(document):
-        return Inactive(now)
+    if kind := other_kind(document, header_type):
+        return Inactive(now, kind)
     scopes = scope_set(tuple(filter(None, scope.split(" "))))
     return Facts(document, now, document.get("exp"), document.get("nbf"), scopes)
 
 
 def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _TIME_MAX_S
-
-
-def _is_of_another_kind(document: Claims) -> bool:
-    kinds = (document.get(name) for name in ("typ", "token_use", "token_type"))
-    return any(isinstance(kind, str) and kind.lower() in _OTHER_KINDS for kind in kinds)

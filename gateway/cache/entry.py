@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.authn.facts import Facts, Inactive
+from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive
 from gateway.authn.tiers import Memorable, Recalled
 from gateway.http.strict_json import DEPTH_MAX, loads
 
@@ -65,6 +65,8 @@ def encode(entry: StoredEntry) -> bytes:
     }
     if entry.kept_ms:
         fields["kept"] = entry.kept_ms
+    if isinstance(answer, Inactive) and answer.reason is not None:
+        fields["why"] = answer.reason
     if isinstance(answer, Facts):
         fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
@@ -73,7 +75,7 @@ def encode(entry: StoredEntry) -> bytes:
 def decode(text: bytes) -> StoredEntry | None:
     """The inverse of `encode`; `None` for what another version of the gateway may have meant by it."""
     try:
-        fields = loads(text, _DEPTH_MAX)
+        fields = loads(text, _DEPTH_MAX, pool=CLAIM_NAMES)
         match fields:
             case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)} if all(
                 map(_is_number, (at, age_ms, left_ms))
@@ -95,7 +97,8 @@ def _answer(fields: dict[str, Any], at: float) -> Memorable | None:
             has_scopes = all(isinstance(scope, str) for scope in scopes)
             return Facts(claims, at, exp, nbf, frozenset(scopes)) if has_times and has_scopes else None
         case {"active": False}:
-            return Inactive(at)
+            why = fields.get("why")
+            return Inactive(at, why) if isinstance(why, str | None) else None
     return None
 
 
@@ -105,5 +108,5 @@ def _is_number(value: object) -> bool:
 
 def _as_introspected_at(answer: Memorable, at: float) -> Memorable:
     if isinstance(answer, Inactive):
-        return Inactive(at)
+        return Inactive(at, answer.reason)
     return Facts(answer.claims, at, answer.exp, answer.nbf, answer.scopes)

@@ -8,12 +8,11 @@ in a few microseconds. The text never leaves the process.
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections import deque
 from dataclasses import dataclass
 
-from gateway.authn.facts import Facts, scope_set
+from gateway.authn.facts import CLAIM_NAMES, Facts, scope_set
 from gateway.authn.tiers import Entry
 
 _WINDOW_BITS = -14  # raw deflate: what is in our own memory needs no checksum
@@ -42,7 +41,7 @@ class Packed:
         """Equal to the entry that was packed."""
         text = zlib.decompressobj(_WINDOW_BITS, self.dictionary).decompress(self.text)
         claims, at, exp, nbf, scopes = json.loads(text)
-        claims = {sys.intern(name): value for name, value in claims.items()}
+        claims = {CLAIM_NAMES.pooled(name): value for name, value in claims.items()}
         facts = Facts(claims, at, exp, nbf, scope_set(tuple(scopes)))
         times_s = (self.introspected_at_s, self.good_until_s, self.refresh_at_s, self.kept_until_s)
         return Entry(facts, self.tags, *times_s)

@@ -13,7 +13,7 @@ from gateway.config.scalars import is_boolean_elsewhere
 from gateway.config.words import closest
 
 _DEMANDS = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims")
-_ASKED_OF_A_TOKEN = (*_DEMANDS, "max_age", "stale_if_error")
+_ASKED_OF_A_TOKEN = (*_DEMANDS, "proof", "max_age", "stale_if_error")
 _ENCODED_SLASH = "%2F"
 
 

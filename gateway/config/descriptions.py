@@ -64,6 +64,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "breaker": "When a provider that fails is left alone. null: never. Danger: then each request with an unknown "
         "token waits for a provider that is away.",
         "events": "How its events are known, with events: at the top. Default: signed by its keys, for client_id.",
+        "leeway": "How far its clock may be ahead when nbf is looked at, never exp; at most 5m. Default: 5s where nbf "
+        "is the moment of issue (within 1s of iat), else 0s.",
+        "require_token_type": "Whether an active answer without token_type is refused. Some providers call refresh and "
+        "ID tokens active as well, and leave it out of those. auto: from the first answer of this provider on that has "
+        "one. Default auto. Danger: with false, such a token passes for an access token.",
     },
     "Breaker": {
         "failures": "It opens after so many failed calls in a row. Default 5.",
@@ -145,7 +150,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "other services pass.",
         "issuer": "What iss must be; written out, facts without iss are refused. Default: the provider's.",
         "roles": "All of these: of the realm, of our client, or client:role for another client's. Default none.",
-        "claims": "Each claim equals the value, or one of a list, compared with its type; {name} is the path's own.",
+        "claims": "Each claim equals the value, or one of a list, compared with its type, or has "
+        "it as an element of a list or as a name in an object; {name} is the path's own.",
+        "proof": "Tokens that are bound to a key (cnf), or whose token_type is not Bearer, are good only with a proof, "
+        "which is not verified yet: if_bound refuses these; required refuses every token; ignore passes them as if "
+        "they were not bound. Default if_bound. Danger: with ignore, who has got hold of a bound token can use it.",
         "max_age": "The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request.",
         "stale_if_error": "How much older the last known answer may be when the provider cannot tell. Default none: "
         "503. Danger: so long after cache.ttl or max_age, a revoked token may still work while the provider is away.",

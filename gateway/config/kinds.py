@@ -23,6 +23,7 @@ from gateway.config.upstream import Backend, parse_backend, parse_endpoint
 from gateway.config.values import (
     Address,
     parse_address,
+    parse_auto_or_flag,
     parse_duration_s,
     parse_flag,
     parse_fraction,
@@ -72,6 +73,11 @@ Part = Annotated[
     ),
 ]
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
+AutoOrFlag = Annotated[
+    Literal["auto"] | bool,
+    BeforeValidator(parse_auto_or_flag),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "boolean"}]}),
+]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url)]

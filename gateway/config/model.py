@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, m
 from gateway.config.fields import fold_header_name
 from gateway.config.kinds import (
     ONE_OR_MANY,
+    AutoOrFlag,
     BackendUrl,
     Bytes,
     BytesOrUnlimited,
@@ -149,6 +150,8 @@ class Provider(Model):
     max_waiting: Annotated[Count, Field(ge=0)] = 1_024
     breaker: Breaker | None = Breaker()
     events: ProviderEvents | None = None
+    leeway: Annotated[Seconds, Field(le=300)] | None = None
+    require_token_type: AutoOrFlag = "auto"  # noqa: S105 - it is a word, not a secret
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
@@ -229,6 +232,7 @@ class Auth(Model):
     issuer: str | None = None
     roles: tuple[str, ...] = ()
     claims: Claims = ()
+    proof: Literal["if_bound", "required", "ignore"] = "if_bound"
     max_age: Seconds | None = None
     stale_if_error: Seconds | None = None
     stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")

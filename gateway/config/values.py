@@ -126,6 +126,16 @@ def parse_flag(value: object) -> bool:
     raise ValueError(f"{quoted(value)} is neither true nor false; write one of these")
 
 
+def parse_auto_or_flag(value: object) -> bool | Literal["auto"]:
+    """A boolean, or `auto`."""
+    if value == "auto":
+        return "auto"
+    try:
+        return parse_flag(value)
+    except ValueError:
+        raise ValueError(f"{quoted(value)} is none of these; write auto, true or false") from None
+
+
 def parse_network(value: object) -> IPv4Network | IPv6Network:
     """A network from `10.0.0.0/8`, or one address."""
     if isinstance(value, IPv4Network | IPv6Network):

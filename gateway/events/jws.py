@@ -1,6 +1,7 @@
 """A signed token as it arrives, before anybody has looked at its signature (RFC 7515 §3.1, RFC 7519 §7.2).
 
-Read strictly and without a key. What a header says of where keys are (`jku`, `jwk`, `x5u`, `x5c`) is never followed.
+Read strictly and without a key. Anybody can send one, so no more of it is read than a real one has. What a header
+says of where keys are (`jku`, `jwk`, `x5u`, `x5c`) is never followed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _UNSIGNED = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.")
 _ENCRYPTED_PARTS = 5
 _TEXT_MAX_CHARS = 1024
+# Of a token of one logout or event. Each object and list costs a call before anybody has shown who he is.
+_COMPACT_MAX_CHARS = 32 * 2**10
+_CONTAINERS_MAX = 256
 # 9999-12-31, as for tokens.
 _TIME_MAX_S = 253_402_300_799
 _AUDIENCES_MAX = 100
@@ -61,6 +65,8 @@ class Envelope:
 
 def read_compact(text: str) -> Unverified | Wrong:
     """The parts of a compact JWS whose payload is an object of claims."""
+    if len(text) > _COMPACT_MAX_CHARS:
+        return Wrong("invalid_request", "the token is too long")
     if text.count(".") == _ENCRYPTED_PARTS - 1:
         return Wrong("invalid_request", "the token is encrypted, which is not supported")
     if _UNSIGNED.fullmatch(text):
@@ -68,7 +74,7 @@ def read_compact(text: str) -> Unverified | Wrong:
     if not _COMPACT.fullmatch(text):
         return Wrong("invalid_request", "this is no token in compact form")
     try:
-        header, claims = (loads(_decoded(part)) for part in text.split(".")[:2])
+        header, claims = (loads(_decoded(part), containers_max=_CONTAINERS_MAX) for part in text.split(".")[:2])
     except (JSONError, binascii.Error, ValueError):
         return Wrong("invalid_request", "the token's header or claims are no JSON with one meaning")
     if not isinstance(header, dict) or not isinstance(claims, dict):

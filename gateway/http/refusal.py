@@ -65,14 +65,14 @@ class Rendered:
     body: bytes
 
 
-def challenge(code: str, detail: str, *, scope: Iterable[str] = ()) -> Refusal:
-    """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3)."""
+def challenge(code: str, detail: str, *, scope: Iterable[str] = (), reason: str | None = None) -> Refusal:
+    """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3). `reason` is for the log."""
     attributes = ['realm="gateway"']
     if code in _CHALLENGE_ERRORS:
         attributes += [f'error="{code}"', f'error_description="{detail}"']
     if needed := " ".join(sorted(scope)):
         attributes.append(f'scope="{needed}"')
-    return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),))
+    return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),), reason)
 
 
 def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:

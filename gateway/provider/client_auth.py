@@ -45,6 +45,11 @@ class Credentials:
 
 
 class ClientAuth(Protocol):
+    @property
+    def secret(self) -> str:
+        """What is sent as it stands and must be in no log; empty for none."""
+        ...
+
     def credentials(self, now: float) -> Credentials:
         """The credentials of one call made at `now`, in seconds since the epoch."""
         ...
@@ -74,6 +79,10 @@ class BasicAuth:
     client_id: str
     client_secret: str = field(repr=False)
 
+    @property
+    def secret(self) -> str:
+        return self.client_secret
+
     def credentials(self, now: float) -> Credentials:  # noqa: ARG002 - only assertions have a time
         userpass = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret)}"
         return Credentials(headers=(("Authorization", f"Basic {base64.b64encode(userpass.encode()).decode()}"),))
@@ -86,6 +95,10 @@ class FormAuth:
     client_id: str
     client_secret: str = field(repr=False)
 
+    @property
+    def secret(self) -> str:
+        return self.client_secret
+
     def credentials(self, now: float) -> Credentials:  # noqa: ARG002
         return Credentials(pairs=(("client_id", self.client_id), ("client_secret", self.client_secret)))
 
@@ -95,6 +108,10 @@ class NoAuth:
     """A public client: it names itself and proves nothing (RFC 6749 §3.2.1)."""
 
     client_id: str
+
+    @property
+    def secret(self) -> str:
+        return ""
 
     def credentials(self, now: float) -> Credentials:  # noqa: ARG002
         return Credentials(pairs=(("client_id", self.client_id),))
@@ -109,6 +126,10 @@ class AssertionAuth:
     alg: str
     key: SigningKey | bytes = field(repr=False)
     key_id: str | None = None
+
+    @property
+    def secret(self) -> str:
+        return ""
 
     def credentials(self, now: float) -> Credentials:
         claims = {

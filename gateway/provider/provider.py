@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, Unclear
+from gateway.authn.facts import Answer, Facts, Unclear
+from gateway.authn.token_type import TokenTypeRule
 from gateway.config.model import Provider
 from gateway.provider.asking import Asking
 from gateway.provider.breaker import Breaker, State, Thresholds
@@ -38,8 +39,9 @@ class ProviderClient:
     """A provider under the name it has in the configuration.
 
     `config.timeout` bounds each call below, waits for discovery included. `clock` gives seconds since the epoch.
-    `on_breaker` is told of each change of the breaker's state. `tls` replaces the system's trust, for tests. Raises
-    `ValueError` for a private key that cannot sign.
+    `on_breaker` is told of each change of the breaker's state, and `on_token_type` once, with the provider's
+    identity, when an answer shows that its access tokens have a `token_type`. `tls` replaces the system's trust, for
+    tests. Raises `ValueError` for a private key that cannot sign.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ProviderClient:
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
         on_breaker: Callable[[State], object] = lambda _: None,
+        on_token_type: Callable[[bytes], object] = lambda _: None,
     ) -> None:
         self.name = name
         self.issuer = config.issuer
@@ -57,6 +60,8 @@ class ProviderClient:
         self.identity = identity(config)
         self.realm = realm(config)
         self.timeout_s = config.timeout
+        self.token_types = TokenTypeRule(config.require_token_type, self.identity)
+        self._on_token_type = on_token_type
         self._clock = clock
         self._auth = client_auth(config)
         self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
@@ -104,13 +109,16 @@ class ProviderClient:
         deadline_s = asyncio.get_running_loop().time() + self.timeout_s
         try:
             endpoint = await self._endpoint(deadline_s)
-            return await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
+            answer = await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
         except DeadlineError:
             return Unclear(self._too_slow().reason)
         except NotAskedError as error:
             return Unclear(error.reason, error.retry_after_s, was_asked=False)
         except ProviderError as error:
             return Unclear(error.reason, error.retry_after_s)
+        if isinstance(answer, Facts) and self.token_types.learns_from(answer.claims):
+            self._on_token_type(self.identity)
+        return answer
 
     async def introspection_document(self, token: Token) -> Any:
         """The JSON value that the provider answers, whatever it says. Raises `ProviderError`."""

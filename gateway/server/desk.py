@@ -1,8 +1,9 @@
 """Where a token goes that this process does not remember: what can be refused without asking anybody is refused here.
 
-Made-up tokens must not turn into calls. Those that by their own word could never be good cost a look at them, and of
-the others each client address may have so many asked about. Only tokens that the provider was asked about and did
-not call active are charged: many people behind one address who sign in at once are no attack.
+Made-up tokens must not turn into calls. Of those that nobody knows, each client address may send so many; nothing of
+one is looked at beyond that. A token that by its own word could never be good costs its address a part of one. Only
+tokens that the provider was asked about and did not call active are charged: many people behind one address who sign
+in at once are no attack.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.authn.allowance import Allowance, Wait
+from gateway.authn.allowance import Allowance, Bucket, Wait
 from gateway.authn.authenticate import Authenticator
 from gateway.authn.facts import Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import hopeless
 from gateway.authn.question import Found
 from gateway.gate import Gate
 from gateway.pipeline import NeedsFacts
+
+# Of an unknown token that somebody has to be asked about. To look at it costs little, and so it is not free.
+_COST_OF_A_LOOK = 0.1
 
 
 class Desk:
@@ -50,19 +54,25 @@ class Desk:
 
         Raises nothing but `CancelledError`.
         """
-        known = self._is_known(needs)
-        if not known and self.hopeless(needs) is not None:
-            return Found(Inactive(self._clock()), None)
-        if known or self._allowance is None:
+        if self._is_known(needs):
             return await self._authenticator.ask(needs.question)
-        taken = self._allowance.take(needs.case.caller.address, self._monotonic())
+        taken = None
+        if self._allowance is not None:
+            taken = self._allowance.take(needs.case.caller.address, self._monotonic())
         if isinstance(taken, Wait):
             return Found(TooMany(taken.wait_s), None)
+        if (why := self.hopeless(needs)) is not None:
+            self._give_back(taken, 1 - _COST_OF_A_LOOK)
+            return Found(Inactive(self._clock(), why), None)
         # Whoever leaves before the answer is charged: the provider is asked all the same.
         found = await self._authenticator.ask(needs.question)
         if not _is_charged(found):
-            self._allowance.give_back(taken)
+            self._give_back(taken)
         return found
+
+    def _give_back(self, taken: Bucket | None, part: float = 1.0) -> None:
+        if self._allowance is not None and taken is not None:
+            self._allowance.give_back(taken, part)
 
     def _is_known(self, needs: NeedsFacts) -> bool:
         """To one of the providers that may be asked: what is another's is no stranger to the first."""

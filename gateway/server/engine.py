@@ -32,6 +32,7 @@ from gateway.server.request_id import RequestIds
 from gateway.server.running import Running, Watch, assemble, release, retire
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
+from gateway.server.token_types import note_token_types
 from gateway.server.turn import Recorder, Turns
 
 _logger = logging.getLogger(__name__)
@@ -178,7 +179,10 @@ class Engine:
         return self._fast_lane if server.fast_path else None
 
     async def _assembled(self, config: Config, before: Running | None = None) -> Running:
-        running = await assemble(config, self._observer, self._on_purge, before, self._evicting.tell_workers_of)
+        evicting = self._evicting
+        running = await assemble(
+            config, self._observer, self._on_purge, before, evicting.tell_workers_of, evicting.tell_of_token_type
+        )
         running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
         return running
 
@@ -186,6 +190,8 @@ class Engine:
         if self._running is None:
             return 0
         all_running = [self._running, *self._retiring.values()]
+        for one in all_running:
+            note_token_types(purge, one.providers.values(), one.cache.keys)
         # Several configurations may share one memory: what the first one dropped is not there for the next.
         return sum(one.authenticator.purge(purge) for one in all_running)
 

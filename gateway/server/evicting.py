@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Eviction, Named, Seen, evict, eviction_to_json, said_no, was_seen
+from gateway.authn.eviction import Eviction, Named, Seen, evict, eviction_to_json, has_token_type, said_no, was_seen
 from gateway.authn.purge import Purge
 from gateway.events.inbox import NotEverywhereError
 from gateway.server.control import ControlError
 from gateway.server.running import Running
+from gateway.server.token_types import share_token_type
 
 _logger = logging.getLogger(__name__)
 
@@ -77,6 +78,13 @@ class Evicting:
         """Have the instance's other workers know an event again: where it is sent to them, it is a replay."""
         await self._tell_workers_or_say(was_seen(seen))
 
+    def tell_of_token_type(self, identity: bytes) -> None:
+        """Have the instance's other workers and the fleet know what a provider's access tokens have."""
+        cache = self._running().cache
+        self._own(self._tell_workers_or_say(has_token_type(identity)))
+        if cache.shared is not None:
+            self._own(share_token_type(identity, cache.keys, cache.shared))
+
     async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` returns or raises; it is brought to its end whether the caller stays or not."""
         return await asyncio.shield(self._own(work))
@@ -126,6 +134,8 @@ class Evicting:
         running = self._running()
         if eviction.seen is not None:
             running.receiver.remember(eviction.seen)
+        if eviction.typed is not None:
+            running.learn_token_type(eviction.typed)
         purge = running.authenticator.purge_for(eviction)
         if purge.marks:
             self._forget(purge)

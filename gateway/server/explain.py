@@ -31,7 +31,7 @@ async def explain(
         found = authenticator.remembered(question)
         if found is None and not authenticator.knows(question) and (why := desk.hopeless(decision)):
             steps.append(f"{question.provider} need not be asked: {why}")
-            found = Found(Inactive(time.time()), None)
+            found = Found(Inactive(time.time(), why), None)
         else:
             found = found or await authenticator.ask(question)
             stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""

@@ -33,6 +33,7 @@ from gateway.server.desk import Desk
 from gateway.server.receiver import Receiver
 from gateway.server.repeats import Repeats
 from gateway.server.rotation import Rotation
+from gateway.server.token_types import recall_token_types
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
@@ -71,6 +72,12 @@ class Running:
     exchanges: int = 0
     receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
 
+    def learn_token_type(self, identity: bytes) -> None:
+        """Somebody has found out that the access tokens of the provider of that identity have a `token_type`."""
+        for provider in self.providers.values():
+            if provider.identity == identity:
+                provider.token_types.learn()
+
 
 async def assemble(
     config: Config,
@@ -78,12 +85,14 @@ async def assemble(
     on_purge: Callable[[Purge], object],
     before: Running | None = None,
     on_revoked: Callable[[Token], object] | None = None,
+    on_token_type: Callable[[bytes], object] = lambda _: None,
 ) -> Running:
     """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
 
-    `on_purge` is called with what the fleet purges, `on_revoked` with tokens as `Authenticator` says.
+    `on_purge` is called with what the fleet purges, `on_revoked` with tokens as `Authenticator` says, `on_token_type`
+    as by `ProviderClient`.
     """
-    providers = {name: _provider(name, config, meter, before) for name in config.providers}
+    providers = {name: _provider(name, config, meter, before, on_token_type) for name in config.providers}
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
     else:
@@ -113,7 +122,8 @@ async def assemble(
             longest_tolerated_s=tolerated,
             on_revoked=on_revoked,
         )
-    gate = compile_gate(config)
+    await recall_token_types(providers.values(), cache.keys, cache.shared)
+    gate = compile_gate(config, {name: provider.token_types for name, provider in providers.items()})
     allowance = _allowance(config, before)
     desk = Desk(gate, authenticator, allowance)
     return Running(config, gate, providers, cache, authenticator, allowance, desk, Repeats(gate))
@@ -152,12 +162,19 @@ def _allowance(config: Config, before: Running | None) -> Allowance | None:
     return None if settings is None else Allowance(settings.rate, settings.burst)
 
 
-def _provider(name: str, config: Config, meter: Watch, before: Running | None) -> ProviderClient:
+def _provider(
+    name: str, config: Config, meter: Watch, before: Running | None, on_token_type: Callable[[bytes], object]
+) -> ProviderClient:
     settings = config.providers[name]
     if before is not None and before.config.providers.get(name) == settings:
         return before.providers[name]
     meter.breaker_changed(name, "closed")  # what the one before it was in says nothing of this one
-    return ProviderClient(name, settings, on_breaker=partial(meter.breaker_changed, name))
+    changed = partial(meter.breaker_changed, name)
+    provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
+    for other in () if before is None else before.providers.values():
+        if other.identity == provider.identity and other.token_types.required:
+            provider.token_types.learn()  # the same provider, under settings that say nothing of its tokens
+    return provider
 
 
 def _ahead(config: Config) -> Ahead | None:

@@ -108,3 +108,11 @@ def test_no_address_gets_more_than_burst_and_rate_allow(steps: list[tuple[float,
     # Those beyond the table share one more bucket.
     assert all(count <= 2 * (4 + 2 * now_s) for count in got.values())
     assert sum(got.values()) <= (most + 1) * 4 + 6 * 2 * now_s + 6 * 4
+
+
+def test_a_part_may_be_given_back() -> None:
+    allowance = Allowance(rate=1, burst=2)
+    bucket = allowance.take(HERE, 0)
+    assert isinstance(bucket, Bucket)
+    allowance.give_back(bucket, 0.5)
+    assert taken(allowance, 9, 0) == 1

@@ -14,6 +14,7 @@ evictions = st.builds(
     st.lists(st.builds(Token, st.text())).map(tuple),
     st.booleans(),
     st.none() | st.builds(Seen, st.text(), st.text(), st.floats(0, 1e6)),
+    st.none() | st.binary(max_size=40),
 )
 
 
@@ -35,6 +36,8 @@ def test_an_eviction_survives_the_way_through_json(eviction):
         {"id": "00", "named": [], "tokens": "t", "is_no": False, "seen": None},
         {"id": "00", "named": [], "tokens": [], "is_no": 1, "seen": None},
         {"id": "00", "named": [], "tokens": [], "is_no": False, "seen": ["r", 7, 1]},
+        {"id": "00", "named": [], "tokens": [], "is_no": False, "seen": None, "typed": 7},
+        {"id": "00", "named": [], "tokens": [], "is_no": False, "seen": None, "typed": "zz"},
     ],
 )
 def test_what_is_no_eviction_is_an_error(value):

@@ -24,7 +24,10 @@ def test_inactive_stays_inactive_whatever_stands_beside_it(document) -> None:
     [{"typ": "Refresh"}, {"typ": "Offline"}, {"typ": "ID"}, {"token_type": "refresh_token"}, {"token_use": "id"}],
 )
 def test_a_token_that_is_no_access_token_is_not_taken_for_one(kind) -> None:
-    assert read_answer({"active": True, **kind}, NOW) == Inactive(NOW)
+    answer = read_answer({"active": True, **kind}, NOW)
+    assert answer == Inactive(NOW)
+    assert isinstance(answer, Inactive)
+    assert answer.reason
 
 
 @pytest.mark.parametrize("kind", [{"typ": "Bearer"}, {"typ": "at+jwt"}, {"token_type": "Bearer"}, {"typ": 5}, {}])
@@ -87,3 +90,14 @@ def test_equal_scopes_are_in_memory_once() -> None:
 
 def test_facts_do_not_show_claims() -> None:
     assert "alice" not in repr(read_answer({"active": True, "sub": "alice"}, NOW))
+
+
+@pytest.mark.parametrize("mark", ["nonce", "at_hash", "c_hash", "s_hash"])
+def test_the_marks_of_an_id_token_count_where_no_token_type_does(mark) -> None:
+    assert read_answer({"active": True, mark: "x"}, NOW) == Inactive(NOW)
+    assert isinstance(read_answer({"active": True, mark: "x", "token_type": "Bearer"}, NOW), Facts)
+
+
+def test_the_type_in_a_jwts_own_header_counts() -> None:
+    assert read_answer({"active": True, "token_type": "Bearer"}, NOW, "refresh+jwt") == Inactive(NOW)
+    assert isinstance(read_answer({"active": True}, NOW, "at+jwt"), Facts)

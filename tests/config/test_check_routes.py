@@ -219,3 +219,13 @@ def test_both_ways_of_making_the_path_in_the_defaults_are_told_at_the_defaults()
     assert lines(routes(*items, head=head)) == [
         "2: defaults.rewrite: strip_prefix is given as well; keep one of the two"
     ]
+
+
+def test_a_proof_is_a_demand_like_others():
+    what = "with mode none no token is looked at; take this out, or write mode: required"
+    text = with_route("name: a\nbackend: http://a\nauth:\n  mode: none\n  proof: required")
+    assert lines(text) == [f"7: routes[0].auth.proof: {what}"]
+    text = with_route("name: a\nbackend: http://a\nauth:\n  proof: if_bond")
+    assert lines(text) == [
+        "6: routes[0].auth.proof: 'if_bond' is none of if_bound, required, ignore; write if_bound",
+    ]

@@ -222,6 +222,15 @@ def test_sections(text, expected):
             ],
         ),
         ("{issuer: https://i, client_id: gw, client_secret: s, breaker: null}", []),
+        ("{issuer: https://i, client_id: gw, client_secret: s, leeway: 5m, require_token_type: true}", []),
+        ("{issuer: https://i, client_id: gw, client_secret: s, leeway: null, require_token_type: auto}", []),
+        (
+            "{issuer: https://i, client_id: gw, client_secret: s, leeway: 301s, require_token_type: Bearer}",
+            [
+                "1: providers.p.leeway: '301s' is too much; write 300 or less",
+                "1: providers.p.require_token_type: 'Bearer' is none of these; write auto, true or false",
+            ],
+        ),
         (
             "{issuer: https://i, client_id: '', client_secret: [hush-hush]}",
             [

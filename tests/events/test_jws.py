@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,8 @@ def compact(header, claims=b"{}"):
         (compact({"alg": "RS256", "b64": False}), "invalid_request"),
         (compact(b'{"alg":"RS256","alg":"none"}'), "invalid_request"),
         ("a.b.c" + "d" * (64 * 2**10), "invalid_request"),
+        (compact({"alg": "RS256"}, b'{"a":"' + b"a" * 30_000 + b'"}'), "invalid_request"),
+        (compact({"alg": "RS256"}, b'{"a":[' + b"{}," * 1_000 + b"{}]}"), "invalid_request"),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_refused(text, code):
@@ -79,3 +82,20 @@ def test_each_claim_has_to_be_there_and_of_its_type(member, value, code):
 
 def test_an_audience_may_be_a_list():
     assert read_envelope({**CLAIMS, "aud": ["a", "b"]}).audience == {"a", "b"}
+
+
+def test_a_made_up_one_of_any_form_costs_little():
+    """Nobody has shown who he is. It was 16 ms; alone on this machine it is 0.3 ms at the most."""
+    payloads = (
+        b'{"a":[' + b"{}," * 5_000 + b"{}]}",
+        b'{"a":' + b"[" * 20_000,
+        ("{" + ",".join(f'"n{number}":1' for number in range(2_500)) + "}").encode(),
+        b'{"a":"' + b"a" * 23_000 + b'"}',
+    )
+    for payload in payloads:
+        text, took_s = compact({"alg": "RS256"}, payload), []
+        for _ in range(20):
+            began = time.perf_counter()
+            read_compact(text)
+            took_s.append(time.perf_counter() - began)
+        assert min(took_s) < 0.0015

@@ -4,6 +4,7 @@ Each case is judged by what the recording backend saw, and by a canary on a conn
 """
 
 import asyncio
+import base64
 import gzip
 import json
 import re
@@ -251,7 +252,212 @@ async def test_a_token_that_is_not_an_active_access_token_is_401(gateway, provid
     await passes(gateway, "canary", "canary")
 
 
+# What is not understood is no yes.
+
+TYPED = {"active": True, "sub": "canary", "token_type": "Bearer"}
+JKT = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
+
+async def refused_with_a_reason(gateway: RunningGateway, backend: Backend, reason: str, path: str = "/api") -> None:
+    """`eve` is 401, and the log says why; the client is told nothing of it."""
+    answer = await is_refused(gateway, "eve", 401, "invalid_token", path, backend)
+    line = gateway.lines.requests[-1]
+    assert reason in line["reason"]
+    assert reason not in answer.body.decode()
+    assert reason not in (answer.value("WWW-Authenticate") or "")
+    assert JKT not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"cnf": {"jkt": JKT}, "token_type": "DPoP"}, "bound by cnf (jkt)"),
+        ({"cnf": {"jkt": JKT}, "token_type": "Bearer"}, "bound by cnf (jkt)"),
+        ({"cnf": {"jkt": JKT}}, "bound by cnf (jkt)"),
+        ({"cnf": {"x5t#S256": JKT}, "token_type": "Bearer"}, "bound by cnf (x5t#S256)"),
+        ({"cnf": {"kid": "k"}}, "bound by cnf (kid)"),
+        ({"cnf": {}}, "bound by cnf"),
+        ({"token_type": "DPoP"}, "token_type is DPoP"),
+        ({"token_type": "mac"}, "token_type is mac"),
+        ({"token_type": "N_A"}, "token_type is N_A"),
+        ({"token_type": 5}, "token_type is no text"),
+    ],
+    ids=json.dumps,
+)
+async def test_a_token_that_needs_a_proof_is_401_unless_the_route_ignores_that(
+    start, provider, backend, members, reason
+):
+    provider.answers["eve"] = {**EVE, **members}
+    gateway = await start()
+    for path in ("/api", "/maybe", "/api"):
+        await refused_with_a_reason(gateway, backend, reason, path)
+    assert calls(provider, "eve") == 1  # facts like others: judged on each route, and remembered
+    lax = await start({"proof": "ignore"})
+    await passes(lax, "eve", "eve")
+
+
+@pytest.mark.parametrize("members", [{}, {"token_type": "Bearer"}, {"cnf": {"jkt": JKT}, "token_type": "DPoP"}])
+async def test_where_a_proof_is_demanded_and_none_can_be_verified_all_is_401(start, provider, backend, members):
+    provider.answers["eve"] = {**EVE, **members}
+    gateway = await start({"proof": "required"})
+    for _ in range(2):
+        await refused_with_a_reason(gateway, backend, "proof: required")
+
+
+@pytest.mark.parametrize("proof", ["if_bound", "ignore"])
+async def test_an_answer_with_crit_is_401(start, provider, backend, proof):
+    provider.answers["eve"] = {**EVE, "token_type": "Bearer", "crit": ["lifted"], "lifted": False}
+    await refused_with_a_reason(await start({"proof": proof}), backend, "crit")
+
+
+ID_TOKEN_MARKS = [{name: "x"} for name in ("nonce", "at_hash", "c_hash", "s_hash")]
+
+
+@pytest.mark.parametrize("mode", ["auto", True, False])
+@pytest.mark.parametrize("members", ID_TOKEN_MARKS, ids=json.dumps)
+async def test_an_id_token_by_its_marks_is_401_whatever_is_configured(start, provider, backend, members, mode):
+    """As Spring Authorization Server introspects its ID tokens: active, without `token_type`."""
+    provider.answers["eve"] = {**EVE, **members}
+    gateway = await start(require_token_type=mode)
+    await refused_with_a_reason(gateway, backend, "as ID tokens have")
+    provider.answers["canary"] = {**TYPED, **members}  # as Keycloak's access tokens may have it
+    await passes(gateway, "canary", "canary")
+
+
+async def test_once_an_access_token_had_a_token_type_those_without_are_401(gateway, provider, backend):
+    """Refresh tokens of Spring Authorization Server and oidc-provider: active, and nothing else tells them apart."""
+    provider.answers["eve"] = EVE
+    for path in ("/api", "/maybe"):
+        await passes(gateway, "eve", "eve", path)
+    provider.answers["canary"] = TYPED
+    await passes(gateway, "canary", "canary")
+    asked = calls(provider, "eve")
+    for path in ("/api", "/maybe"):
+        await refused_with_a_reason(gateway, backend, "require_token_type", path)  # what passed before, too
+    assert calls(provider, "eve") == asked
+    provider.answers["later"] = {**EVE, "sub": "later"}
+    await is_refused(gateway, "later", 401, "invalid_token", backend=backend)
+    await passes(gateway, "canary", "canary")
+    assert await gateway.reload(gateway.text.replace('"timeout": "1.5s"', '"timeout": "1400ms"'))
+    await refused_with_a_reason(gateway, backend, "require_token_type")  # a reload forgets nothing of it
+
+
+@pytest.mark.parametrize(
+    "members", [{"token_type": "N_A"}, {"token_type": "mac"}, {"token_type": "DPoP", "active": False}]
+)
+async def test_it_is_not_learned_of_what_is_no_access_token(gateway, provider, members):
+    provider.answers["other"] = {**TYPED, **members}
+    assert (await gateway.get(marked(), token="other")).status == 401
+    provider.answers["eve"] = EVE
+    await passes(gateway, "eve", "eve")
+
+
+async def test_written_out_it_is_not_learned(start, provider, backend):
+    """django-oauth-toolkit's access tokens have none."""
+    provider.answers["eve"], provider.answers["canary"] = EVE, TYPED
+    lax, strict = await start(require_token_type=False), await start(require_token_type=True)
+    await passes(lax, "canary", "canary")
+    await passes(lax, "eve", "eve")
+    await refused_with_a_reason(strict, backend, "require_token_type")
+    await passes(strict, "canary", "canary")
+
+
+@pytest.mark.parametrize("typ", ["logout+jwt", "application/Refresh+JWT", "dpop+jwt"])
+async def test_a_jwt_whose_header_names_another_kind_is_401(gateway, provider, backend, typ):
+    header, payload = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (
+        json.dumps({"alg": "RS256", "typ": typ}).encode(), b'{"sub":"eve"}'
+    ))  # fmt: skip
+    token = f"{header}.{payload}.c2ln"
+    provider.answers[token] = {**EVE, "token_type": "Bearer"}
+    await is_refused(gateway, token, 401, "invalid_token", backend=backend)
+    assert "the typ in its header is" in gateway.lines.requests[-1]["reason"]
+
+
+# Whose fault it is that there is no answer.
+
+
+@pytest.mark.parametrize("error", ["unsupported_token_type", "invalid_token"])
+async def test_what_the_provider_says_of_the_token_is_401_and_remembered(gateway, provider, backend, error):
+    """oidc-provider, about each of its JWTs."""
+    provider.answers["eve"] = Reply(400, {"error": error, "error_description": "no, eve, not this one"})
+    for path in ("/api", "/maybe", "/api"):
+        await refused_with_a_reason(gateway, backend, "status 400", path)
+    line = gateway.lines.requests[0]
+    assert error in line["reason"]
+    assert not re.search(r"\beve\b", line["reason"])
+    assert calls(provider, "eve") == 1
+    assert await count_of(gateway, "unclear") == 0
+    assert await count_of(gateway, "inactive") == 1
+    await passes(gateway, "canary", "canary")
+
+
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (401, {"error": "invalid_client", "error_description": "no client gw"}),
+        (403, {"error": "access_denied", "error_description": "Realm not enabled"}),
+        (400, {"error": "invalid_request", "error_description": "no client gw"}),
+        (401, {"error": "invalid_token", "error_description": "no client gw"}),
+        (403, {"error": "unsupported_token_type", "error_description": "no client gw"}),
+    ],
+)
+async def test_what_it_says_of_us_is_503_with_its_own_words_in_the_log(gateway, provider, backend, status, document):
+    provider.answers["eve"] = Reply(status, document)
+    for path in ("/api", "/maybe"):
+        answer = await is_refused(gateway, "eve", 503, "introspection_unavailable", path, backend)
+        line = gateway.lines.requests[-1]
+        for word in (str(status), *document.values()):
+            assert word in line["reason"]
+        assert document["error_description"] not in answer.body.decode()
+    assert calls(provider, "eve") == 2
+
+
+async def test_its_words_are_cut_and_hold_no_control_token_or_secret(gateway, provider, backend):
+    words = f"\r\nX: y\x1b[2J eve {CLIENT_SECRET} " + "a word " * 100
+    provider.answers["eve"] = Reply(401, {"error": "invalid_client", "error_description": words})
+    await is_refused(gateway, "eve", 503, "introspection_unavailable", backend=backend)
+    reason = gateway.lines.requests[-1]["reason"]
+    assert len(reason) < 350
+    assert reason.isprintable()
+    assert not re.search(r"\beve\b", reason)
+    assert CLIENT_SECRET not in reason
+
+
+# Clocks, which are never quite the same.
+
+
+async def test_a_token_issued_a_moment_ahead_of_our_clock_passes(start, provider, backend):
+    """Spring Authorization Server and Hydra set `nbf` to the moment of issue."""
+    ahead = int(time.time()) + 3
+    provider.answers["eve"] = {**EVE, "nbf": ahead, "iat": ahead}
+    await passes(await start(), "eve", "eve")
+    exact = await start(leeway="0s")
+    await is_refused(exact, "eve", 401, "invalid_token", backend=backend)
+    provider.answers["eve"] = {**EVE, "nbf": ahead + 30, "iat": ahead - 60}
+    await is_refused(await start(), "eve", 401, "invalid_token", backend=backend)
+    await passes(await start(leeway="1m"), "eve", "eve")
+
+
+async def test_the_leeway_is_never_of_exp(start, provider, backend):
+    provider.answers["eve"] = {**EVE, "exp": int(time.time()) - 1}
+    await is_refused(await start(leeway="5m"), "eve", 401, "invalid_token", backend=backend)
+
+
 # The policy reads what is there, and nothing into it.
+
+
+@pytest.mark.parametrize(
+    ("organization", "is_member"),
+    [({"acme": {"id": "7"}}, True), ({"acme": {}, "b": {}}, True), (["acme"], True), ("acme", True), ({"b": {}}, False),
+     ({"acme": False}, False), ({"acme": None}, False), ({}, False), ([{"acme": {}}], False)],
+)  # fmt: skip
+async def test_an_object_is_matched_by_its_names(start, provider, backend, organization, is_member):
+    gateway = await start({"claims": {"organization": "acme"}})
+    provider.answers["eve"] = {**EVE, "organization": organization}
+    if is_member:
+        await passes(gateway, "eve", "eve")
+    else:
+        await is_refused(gateway, "eve", 403, "forbidden", backend=backend)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 import json
+import sys
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
+from gateway.http.strict_json import DEPTH_MAX, JSONError, NamePool, loads
 
 
 @pytest.mark.parametrize(
@@ -30,10 +31,36 @@ def test_the_depth_counts_and_not_the_brackets(beside: bytes) -> None:
         loads(b"[[" + deepest + b"]" + beside + b"]")
 
 
-def test_equal_names_are_in_memory_once() -> None:
-    one, other = (loads(b'{"preferred_username": 1, "inner": {"a_role": 2}}') for _ in range(2))
+def test_with_a_pool_equal_names_are_in_memory_once() -> None:
+    pool = NamePool()
+    one, other = (loads(b'{"preferred_username": 1, "inner": {"a_role": 2}}', pool=pool) for _ in range(2))
     assert [id(name) for name in one] == [id(name) for name in other]
     assert [id(name) for name in one["inner"]] == [id(name) for name in other["inner"]]
+
+
+@pytest.mark.parametrize("pool", [None, NamePool()])
+def test_no_name_is_interned(pool: NamePool | None) -> None:
+    """In CPython 3.12.0 to 3.12.6 it would stay for ever."""
+    value = loads(b'{"a_name_of_nobody_else": {"another_name_of_nobody": 1}}', pool=pool)
+    for name in (*value, *next(iter(value.values()))):
+        again = "".join(list(name))
+        assert sys.intern(again) is again
+
+
+def test_a_pool_is_bounded() -> None:
+    pool = NamePool()
+    for number in range(20_000):
+        pool.pooled(f"name-{number}")
+    pool.pooled("long" * 100)
+    assert len(pool) <= 4_096
+    assert "long" * 100 not in pool._names
+
+
+def test_no_more_containers_are_read_than_allowed() -> None:
+    assert loads(b"[[],{}]", containers_max=3) == [[], {}]
+    for body in (b"[[],{},{}]", b"[" + b"{}," * 100_000 + b"{}]", b"[" * 100_000):
+        with pytest.raises(JSONError, match="objects and lists"):
+            loads(body, containers_max=3)
 
 
 def test_brackets_in_texts_are_no_depth() -> None:

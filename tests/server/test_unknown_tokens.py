@@ -165,11 +165,27 @@ class TestHopeless:
     async def test_so_is_one_of_an_issuer_that_the_route_has_not(self, gateway, provider):
         await self.refused_unasked(gateway, provider, jwt(iss="https://evil.example.com", exp=int(time.time()) + 60))
 
-    async def test_it_costs_nothing_of_what_unknown_tokens_may(self, serve, provider):
+    async def test_it_costs_little_of_what_unknown_tokens_may(self, serve, provider):
         gateway = await serve(server=FEW, provider_keys={"issuer": ISSUER})
         for number in range(30):
             await self.refused_unasked(gateway, provider, jwt(exp=number))
         assert await status(gateway, "good") == 200
+
+    @pytest.mark.parametrize("is_fast", [True, False])
+    async def test_and_is_not_free(self, serve, provider, is_fast):
+        few = {"unknown_tokens": {"rate": 1, "burst": 5}, "fast_path": is_fast}
+        gateway = await serve(server=few, provider_keys={"issuer": ISSUER})
+        statuses = [await status(gateway, jwt(exp=number)) for number in range(150)]
+        assert statuses[:40] == [401] * 40
+        assert 429 in statuses
+        assert provider.introspections == []
+
+    async def test_of_an_address_that_has_nothing_left_no_token_is_looked_at(self, serve, provider, monkeypatch):
+        looked_at = []
+        monkeypatch.setattr("gateway.server.desk.hopeless", lambda *_: looked_at.append(1))
+        gateway = await serve(server=FEW, provider_keys={"issuer": ISSUER})
+        statuses = [await status(gateway, f"junk-{number}") for number in range(30)]
+        assert len(looked_at) == len(statuses) - statuses.count(429) < 20
 
     async def test_nothing_is_ever_accepted_by_it(self, gateway, provider, backend):
         token = jwt(iss=ISSUER, exp=int(time.time()) + 3600, sub="alice", active=True)

@@ -1,0 +1,100 @@
+import pytest
+
+from gateway.authn.token_type import TokenTypeRule, not_understood, other_kind, unproven
+
+BEARER = {"token_type": "Bearer"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "header_type", "says"),
+    [
+        ({"typ": "Refresh"}, None, "typ is refresh"),
+        ({"typ": "ID", **BEARER}, None, "typ is id"),
+        ({"token_type": "ID"}, None, "token_type is id"),
+        ({"token_use": "id_token"}, None, "token_use is id_token"),
+        (BEARER, "logout+jwt", "typ in its header is logout+jwt"),
+        ({}, "refresh+jwt", "typ in its header is refresh+jwt"),
+        *(({name: "x"}, None, name) for name in ("nonce", "at_hash", "c_hash", "s_hash")),
+        ({"nonce": ""}, "at+jwt", "nonce"),
+    ],
+)
+def test_a_mark_of_another_kind_is_told(claims, header_type, says) -> None:
+    assert says in (other_kind(claims, header_type) or "")
+
+
+@pytest.mark.parametrize(
+    ("claims", "header_type"),
+    [
+        ({}, None),
+        (BEARER, "jwt"),
+        ({}, "at+jwt"),
+        ({"typ": "Bearer"}, "whatever"),
+        ({"nonce": "n", "at_hash": "h", **BEARER}, None),  # as Keycloak's access tokens, where a mapper says so
+        ({"nonce": None}, None),
+        ({"typ": 5, "token_use": ["id"]}, None),
+    ],
+)
+def test_an_access_token_has_none(claims, header_type) -> None:
+    assert other_kind(claims, header_type) is None
+
+
+@pytest.mark.parametrize("claims", [{}, BEARER, {"token_type": "bearer"}, {"token_type": "BEARER"}, {"cnf": None}])
+def test_a_bearer_token_is_good_in_anybodys_hand(claims) -> None:
+    assert unproven(claims) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "says"),
+    [
+        ({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, **BEARER}, "cnf (jkt)"),
+        ({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}, "cnf (x5t#S256)"),
+        ({"cnf": {"jkt": 1, "kid": 2}}, "cnf (jkt, kid)"),
+        ({"cnf": {}}, "cnf ()"),
+        ({"cnf": "x"}, "cnf ()"),
+        ({"token_type": "DPoP"}, "token_type is DPoP"),
+        ({"token_type": "mac"}, "token_type is mac"),
+        ({"token_type": "N_A\r\nX: y"}, "token_type is N_AX: y,"),
+        ({"token_type": ""}, "token_type is "),
+        ({"token_type": 5}, "token_type is no text"),
+        ({"token_type": ["Bearer"]}, "token_type is no text"),
+    ],
+)
+def test_every_other_needs_a_proof(claims, says) -> None:
+    told = unproven(claims)
+    assert told is not None
+    assert says in told
+    assert "0ZcO" not in told
+
+
+@pytest.mark.parametrize(("crit", "is_understood"), [(None, True), (["b64"], False), ([], False), ("x", False)])
+def test_what_must_be_understood_is_not(crit, is_understood) -> None:
+    assert (not_understood({"crit": crit}) is None) is is_understood
+    assert not_understood({}) is None
+
+
+class TestRule:
+    @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "DPoP"])
+    def test_auto_learns_once_and_for_good(self, token_type) -> None:
+        rule = TokenTypeRule("auto")
+        assert not rule.required
+        assert rule.learning
+        assert rule.learns_from({"token_type": token_type})
+        assert rule.required
+        assert not rule.learning
+        assert not rule.learns_from({"token_type": token_type})
+        assert not rule.learns_from({})
+        assert rule.required
+
+    @pytest.mark.parametrize("claims", [{}, {"token_type": None}, {"token_type": "N_A"}, {"token_type": ["Bearer"]}])
+    def test_it_learns_from_access_tokens_alone(self, claims) -> None:
+        rule = TokenTypeRule("auto")
+        assert not rule.learns_from(claims)
+        assert not rule.required
+
+    def test_what_is_written_out_stays(self) -> None:
+        never, always = TokenTypeRule(mode=False), TokenTypeRule(mode=True)
+        for rule in (never, always):
+            assert not rule.learns_from({"token_type": "Bearer"})
+            assert not rule.learn()
+            assert not rule.learning
+        assert (never.required, always.required) == (False, True)
