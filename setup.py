@@ -33,6 +33,7 @@ COMPILED = (
     "server/exchange",
     "server/fast_exchange",
     "server/fast_lane",
+    "server/house",
     "server/relay",
     "server/repeats",
     "server/request_head",

@@ -27,6 +27,9 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
         "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
+        "max_connections_per_network": "The most of them for one IPv4 address or IPv6 /64; a /48 may have half as many "
+        "again, trusted_proxies and Unix sockets as many as there are. Default half of them, and all "
+        "up to 256.",
         "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false to compare.",
         "unknown_tokens": "How many tokens that nobody knows one client address may try, per worker; beyond, 429. "
         "null: as many as it likes. Danger: then whoever makes up tokens decides how often the provider is asked.",

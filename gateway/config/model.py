@@ -96,6 +96,7 @@ class Server(Model):
     max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100
     max_body: BytesOrUnlimited = 10 * 2**20
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
+    max_connections_per_network: Annotated[Count, Field(ge=1)] | None = None  # half of max_connections
     fast_path: bool = True
     unknown_tokens: UnknownTokens | None = UnknownTokens()
 

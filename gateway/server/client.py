@@ -2,53 +2,22 @@
 
 The fast lane is offered what arrives between requests. What it does not take goes to aiohttp's protocol, bytes
 untouched, and so does all that follows until that protocol has nothing more to do. What both lanes owe to a
-connection is here: the cap, the deadlines that a sweep looks at, and what becomes of a client that reads nothing.
+connection is here: its place among the connections of its network, the deadlines that a sweep looks at, and what
+becomes of a client that reads nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
-from gateway.server.connection import Connection, Limits
+from gateway.server.connection import Connection
+from gateway.server.house import FastExchange, House
 from gateway.server.relay import Relay
-
-
-class Gauge(Protocol):
-    """Where the number of open connections is kept."""
-
-    connections: int
-
-
-class FastLane(Protocol):
-    """Answers ordinary requests."""
-
-    def take(self, client: ClientConnection, data: bytes) -> bool:
-        """Whether it answers what came; otherwise nothing has happened."""
-
-
-class FastExchange(Protocol):
-    """What the fast lane is doing on a connection."""
-
-    def leave(self) -> None:
-        """The client is gone."""
-
-
-@dataclass(slots=True)
-class House:
-    """What the connections of one listener share. `limits` and `fast` may be replaced while it serves."""
-
-    loop: asyncio.AbstractEventLoop
-    gauge: Gauge
-    limits: Limits
-    general: Callable[[ClientConnection], Connection]
-    fast: FastLane | None
-    clients: set[ClientConnection]
-    is_draining: bool = False
+from gateway.server.shares import is_exempt, networks_of
 
 
 class ClientConnection:
@@ -60,6 +29,8 @@ class ClientConnection:
     __slots__ = (
         "_ahead",
         "_general",
+        "_handshake",
+        "_has_asked",
         "_house",
         "_is_counted",
         "_silent_since_s",
@@ -67,6 +38,7 @@ class ClientConnection:
         "fast_exchange",
         "is_congested",
         "is_tunnel",
+        "networks",
         "peer",
         "relay",
         "scheme",
@@ -77,9 +49,12 @@ class ClientConnection:
         self._house = house
         self._general: Connection | None = None
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
+        self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
+        self._has_asked = False  # it had an answer, and now may be idle
         self._is_counted = False
         self._silent_since_s = 0.0
         self._unread_bytes = 0
+        self.networks: tuple[str, ...] = ()
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.peer = ""  # empty for a Unix socket
         self.scheme = "http"
@@ -101,7 +76,7 @@ class ClientConnection:
     @property
     def is_active(self) -> bool:
         """Whether a request is under way, or has begun to arrive."""
-        if self.transport.is_closing():
+        if self._handshake is not None or self.transport.is_closing():
             return False
         return self.fast_exchange is not None or (self._general is not None and self._general.is_active)
 
@@ -124,11 +99,13 @@ class ClientConnection:
 
     def exchange_is_over(self) -> None:
         """The connection is idle again, in either lane."""
+        self._has_asked = True
         self._silent_since_s = self._house.loop.time()
 
     def fast_exchange_is_over(self, *, keeps_alive: bool) -> None:
         """What came meanwhile is looked at next, in a turn of its own."""
         self.fast_exchange = None
+        self._has_asked = True
         self._silent_since_s = self._house.loop.time()
         if not keeps_alive or self._house.is_draining:
             self.transport.close()
@@ -139,6 +116,8 @@ class ClientConnection:
 
     def drain(self) -> None:
         """Take no request that has not begun; end when there is none."""
+        if self._handshake is not None:
+            return  # as one that waits in the socket: it is told once it is there
         if self._general is not None and self.fast_exchange is None:
             self._general.drain()
         elif not self.is_active:
@@ -146,23 +125,45 @@ class ClientConnection:
 
     def cut(self) -> None:
         """End it, whatever is under way."""
-        self.transport.abort()
+        if self._handshake is not None:
+            with contextlib.suppress(OSError):  # the client was faster
+                self._handshake.shutdown(socket.SHUT_RDWR)
+        else:
+            self.transport.abort()
 
     def cut_gently(self) -> None:
         """End it once all that was written has gone out."""
         self.transport.close()
 
+    def give_way(self) -> None:
+        """End it for the sake of another one, which has its place at once."""
+        self._leave()
+        self.cut()
+
+    def unproductive_since_s(self) -> float | None:
+        """Since when it has been open without a request under way; `None` where one is. An unfinished head is none."""
+        if self._handshake is not None or self.transport.is_closing():
+            return self._silent_since_s
+        if self.is_tunnel or self.fast_exchange is not None:
+            return None
+        return self._silent_since_s if self._general is None or self._general.awaits_request else None
+
     def sweep(self, now_s: float) -> None:
         """End it where it is idle, or where the client takes nothing of its answer, for too long."""
-        idle_timeout_s = self._house.limits.idle_timeout_s
+        limits = self._house.limits
+        if self._handshake is not None:
+            return  # which has a deadline of its own
         if self.is_tunnel:
             tunnel = None if self.relay is None else self.relay.tunnel
-            if tunnel is not None and tunnel.is_abandoned(now_s, idle_timeout_s):
+            if tunnel is not None and tunnel.is_abandoned(now_s, limits.idle_timeout_s):
                 self.transport.abort()
             return
-        if now_s - self._silent_since_s < idle_timeout_s:
+        patience_s = limits.idle_timeout_s if self._has_asked else min(limits.idle_timeout_s, limits.header_timeout_s)
+        if now_s - self._silent_since_s < patience_s:
             return
-        if self.is_congested:
+        if self.transport.is_closing():
+            self.transport.abort()  # what was written last is not taken: it would wait for ever
+        elif self.is_congested:
             unread = self.transport.get_write_buffer_size()
             if unread >= self._unread_bytes:
                 self.transport.abort()
@@ -172,20 +173,49 @@ class ClientConnection:
 
     # What the event loop does with it.
 
+    def arrived(self, sock: socket.socket, peer: str) -> bool:
+        """It is accepted and has yet to shake hands; whether there is room for it."""
+        self._handshake = sock
+        return self._enter(peer, sock.fileno())
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        house = self._house
         self.transport = cast("asyncio.Transport", transport)
-        house.gauge.connections += 1
-        house.clients.add(self)
-        self._is_counted = True
-        self._silent_since_s = house.loop.time()
-        peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if isinstance(peer, tuple) else ""
-        if transport.get_extra_info("sslcontext") is not None:
+        if self._handshake is not None:
+            self._handshake = None
             self.scheme = "https"
-        if house.gauge.connections > house.limits.max_connections:
-            # Beyond the cap nothing is read: what is open already is served first.
-            self.transport.close()
+            if not self._is_counted:
+                self.transport.abort()  # it had to give way meanwhile
+            return
+        peer = transport.get_extra_info("peername")
+        sock = transport.get_extra_info("socket")
+        if not self._enter(str(peer[0]) if isinstance(peer, tuple) else "", -1 if sock is None else sock.fileno()):
+            self.transport.abort()
+
+    def _enter(self, peer: str, descriptor: int) -> bool:
+        """Whether there is room, which may be another's who gives way."""
+        house = self._house
+        house.gauge.connections += 1
+        self._is_counted = True
+        self.peer = peer
+        limits = house.limits
+        if not is_exempt(peer, limits.trusted_proxies):
+            self.networks = networks_of(peer)
+        now_s = self._silent_since_s = house.loop.time()
+        loser = house.shares.enter(self, now_s, is_scarce=descriptor >= limits.clients_end)
+        if loser is None:
+            return True
+        house.tell_of_crowding(loser, now_s)
+        if loser is self:
+            self._leave()
+            return False
+        loser.give_way()
+        return True
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._house.gauge.connections -= 1
+            self._house.shares.leave(self)
 
     def data_received(self, data: bytes) -> None:
         general = self._general
@@ -224,11 +254,7 @@ class ClientConnection:
             self.relay.client_is_ready()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        house = self._house
-        if self._is_counted:
-            self._is_counted = False
-            house.gauge.connections -= 1
-            house.clients.discard(self)
+        self._leave()
         if self.fast_exchange is not None:
             self.fast_exchange.leave()
         if self._general is not None:

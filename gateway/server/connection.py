@@ -5,7 +5,7 @@ an unfinished head, a look at every byte before its parser, and its own errors a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from aiohttp.streams import StreamReader
 from gateway.http.refusal import Refusal
 from gateway.http.scanner import Scanner
 from gateway.server.own_answer import refusal_answer
+from gateway.server.shares import ConnectionLimits
 
 if TYPE_CHECKING:
     from gateway.server.client import ClientConnection
@@ -43,7 +44,9 @@ class Limits:
     idle_timeout_s: float
     max_header_bytes: int
     max_headers: int
-    max_connections: int
+    connections: ConnectionLimits
+    clients_end: int  # of the numbers of descriptors, those from here on are not for clients
+    trusted_proxies: Sequence[object]
 
 
 class Connection(web.RequestHandler):
@@ -100,10 +103,14 @@ class Connection(web.RequestHandler):
     @property
     def is_idle(self) -> bool:
         """Whether the next byte begins a request, and nothing is left to do before it."""
+        return self.awaits_request and not self._head_bytes
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether no request is under way; the head of the next one may have begun."""
         waiter = self._waiter
         return (
             self._expects_head
-            and not self._head_bytes
             and waiter is not None
             and not waiter.done()
             and not (self._is_spoiled or self._force_close or self._close)

@@ -18,18 +18,19 @@ from gateway.config.model import Config, Server
 from gateway.events.inbox import Meter as EventMeter
 from gateway.events.replay import Replays
 from gateway.server.backends.client import Backends
-from gateway.server.client import Gauge
 from gateway.server.connection import Limits
 from gateway.server.descriptors import allow_descriptors
 from gateway.server.evicting import Evicting, Repeats, Spread
 from gateway.server.exchange import Exchange
 from gateway.server.explain import explain
 from gateway.server.fast_lane import FastLane
+from gateway.server.house import Gauge
 from gateway.server.instance import Readiness
 from gateway.server.listener import Listener
 from gateway.server.receiving import receiver_of
 from gateway.server.request_id import RequestIds
 from gateway.server.running import Running, Watch, assemble, release, retire
+from gateway.server.shares import ConnectionLimits, default_share
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
 from gateway.server.token_types import note_token_types
@@ -60,7 +61,6 @@ class Engine:
         self._backends: Backends | None = None
         self._sweep: Sweep | None = None
         self._fast_lane: FastLane | None = None
-        self._tls: ssl.SSLContext | None = None
         self._is_draining = False
         self._was_ready = False
 
@@ -73,8 +73,7 @@ class Engine:
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
         server = config.server
-        allow_descriptors(server.max_connections)
-        self._tls = _context(server)
+        tls = _context(server)
         self._running = await self._assembled(config)
         self._backends = Backends(lambda: self.running.config.server.max_connections)
         self._backends.adjust(config.routes)
@@ -82,21 +81,17 @@ class Engine:
         self._fast_lane = FastLane(turns, self._backends)
         self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
         self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
-        await self._listener.start(self._sock, self._tls)
+        await self._listener.start(self._sock, tls)
 
     async def apply(self, config: Config) -> None:
         """Serve the next request under `config`; requests under way end under the old one. Raises `ValueError`."""
         before = self.running
         if (before.config.server.tls is None) != (config.server.tls is None):
             raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
-        new_tls = _context(config.server)  # fails before anything is changed
+        tls = _context(config.server)  # fails before anything is changed
         new = await self._assembled(config, before)
-        if self._tls is not None and new_tls is not None and config.server.tls is not None:
-            # The listener keeps its context; new handshakes show the certificate as it is now on the disk.
-            self._tls.load_cert_chain(config.server.tls.certificate, config.server.tls.key)
-        allow_descriptors(config.server.max_connections)
         if self._listener is not None:
-            self._listener.adjust(_limits(config.server), self._fast(config.server))
+            self._listener.adjust(_limits(config.server), self._fast(config.server), tls)
         if self._sweep is not None:
             self._sweep.adjust(config)
         if self._backends is not None:
@@ -211,10 +206,15 @@ def _context(server: Server) -> ssl.SSLContext | None:
 
 
 def _limits(server: Server) -> Limits:
+    """What its connections are held to, once there are descriptors for them as far as this process may have them."""
+    descriptors = allow_descriptors(server.max_connections)
+    share = server.max_connections_per_network or default_share(descriptors.connections_max)
     return Limits(
         header_timeout_s=server.header_timeout,
         idle_timeout_s=server.idle_timeout,
         max_header_bytes=server.max_header_bytes,
         max_headers=server.max_headers,
-        max_connections=server.max_connections,
+        connections=ConnectionLimits(descriptors.connections_max, share),
+        clients_end=descriptors.clients_end,
+        trusted_proxies=server.trusted_proxies,
     )

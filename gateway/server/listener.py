@@ -11,11 +11,14 @@ from typing import cast
 
 from aiohttp import web
 
+from gateway.server.accepting import TlsDoor
 from gateway.server.backends.client import Backends
-from gateway.server.client import ClientConnection, FastLane, Gauge, House
+from gateway.server.client import ClientConnection
 from gateway.server.connection import Connection, Limits
 from gateway.server.forwarding import Forwarder
+from gateway.server.house import FastLane, Gauge, House
 from gateway.server.lane import Lane
+from gateway.server.shares import Shares
 from gateway.server.turn import Turns
 
 _BACKLOG = 2048
@@ -34,29 +37,37 @@ class Listener:
         # The argument for it is deprecated without another way to have one.
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
-        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, set())
+        shares: Shares[ClientConnection] = Shares(limits.connections)
+        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares)
         self._server: asyncio.Server | None = None
+        self._door: TlsDoor | None = None
 
     async def start(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         await self._runner.setup()
-        timeout_s = self._house.limits.header_timeout_s if tls is not None else None
+        if tls is not None:
+            self._door = TlsDoor(sock, tls, lambda: ClientConnection(self._house), self._house.limits.header_timeout_s)
+            self._door.open()
+            return
         # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
         self._server = await self._house.loop.create_server(
-            lambda: cast("asyncio.Protocol", ClientConnection(self._house)),
-            sock=sock,
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=timeout_s,
+            lambda: cast("asyncio.Protocol", ClientConnection(self._house)), sock=sock, backlog=_BACKLOG
         )
 
-    def adjust(self, limits: Limits, fast: FastLane | None) -> None:
-        """Hold connections to `limits` from now on, and offer what they send to `fast` first."""
+    def adjust(self, limits: Limits, fast: FastLane | None, tls: ssl.SSLContext | None) -> None:
+        """Hold connections to `limits` and `tls` from now on, and offer what they send to `fast` first.
+
+        Whether there is TLS at all stays as it was at `start`.
+        """
         self._house.limits = limits
+        self._house.shares.limits = limits.connections
         self._house.fast = fast
+        if self._door is not None and tls is not None:
+            self._door.context = tls
+            self._door.header_timeout_s = limits.header_timeout_s
 
     def sweep(self, now_s: float) -> None:
         """End the connections that are idle or stuck."""
-        for client in list(self._house.clients):
+        for client in list(self._house.shares.holders):
             client.sweep(now_s)
 
     async def drain(self, timeout_s: float) -> None:
@@ -67,16 +78,20 @@ class Listener:
             for _ in range(2):  # a turn to accept what waits in the socket, which closing would reset
                 await asyncio.sleep(0)
             self._server.close()
+        if self._door is not None:
+            self._door.close()
         # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
-        for client in list(house.clients):
+        for client in list(house.shares.holders):
             client.drain()
         deadline = time.monotonic() + timeout_s
-        while any(one.is_active for one in house.clients) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
+        while any(one.is_active for one in house.shares.holders) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
             await asyncio.sleep(_DRAIN_POLL_S)
         if self._runner.server is not None:
             await self._runner.server.shutdown(_CUT_S)
-        for client in list(house.clients):
+        for client in list(house.shares.holders):
             client.cut()
+        if self._door is not None:
+            await self._door.wait_closed()
         await self._runner.cleanup()
 
     def _general(self, client: ClientConnection) -> Connection:

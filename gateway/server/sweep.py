@@ -39,7 +39,7 @@ class Sweep:
 
 
 def _period_s(config: Config) -> float:
-    deadlines = [config.server.idle_timeout]
+    deadlines = [config.server.idle_timeout, config.server.header_timeout]
     for route in config.routes:
         deadlines += [route.timeout, route.read_timeout, route.connection_max_age]
     return min(_PERIOD_MAX_S, max(_PERIOD_MIN_S, min(deadlines) / _SHARE))

@@ -2,6 +2,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from gateway.server.descriptors import Descriptors, shared_out
+
 PROGRAM = """
 import json, logging, resource, sys
 from gateway.server.descriptors import allow_descriptors
@@ -39,11 +43,26 @@ def test_a_limit_that_will_do_is_left_alone():
     assert allowed(800, 900, 100) == ([800, 900], [])
 
 
-def test_the_hard_limit_is_the_end_of_it():
-    assert allowed(64, 400, 100) == ([400, 400], [])
+def test_the_hard_limit_is_the_end_of_it_and_clients_get_what_is_left():
+    limits, [line] = allowed(64, 250, 100)
+    assert limits == [250, 250]
+    assert "server.max_connections is 100 and this process may open 250 files, enough for 94 connections" in line
 
 
-def test_too_few_even_for_clients_are_said_in_the_log():
-    limits, [line] = allowed(64, 300, 100)
-    assert limits == [300, 300]
-    assert "server.max_connections is 100 and this process may open 300 files" in line
+def test_a_limit_that_falls_short_only_of_the_reserve_will_do():
+    assert allowed(64, 300, 100) == ([300, 300], [])
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "clients", "end"),
+    [
+        (20_256, 10_000, 10_000, 20_000),
+        (1_024, 10_000, 384, 768),
+        (1_024, 100, 100, 768),
+        (80, 100, 30, 60),
+        (4, 100, 1, 3),
+    ],
+)
+def test_what_clients_get_of_so_many_descriptors(limit, wanted, clients, end):
+    """Each may need a connection to a backend; and some are left for the admin listener, whatever clients do."""
+    assert shared_out(limit, wanted) == Descriptors(clients, end)

@@ -2,11 +2,13 @@
 
 import asyncio
 import datetime as dt
+import json
+import socket
 import ssl
 
 import pytest
 import trustme
-from support.backend import HANG, Backend, script
+from support.backend import HANG, Backend, Wait, ok, script
 from support.running_gateway import configuration, eventually, provider_settings
 from support.wire import BrokenOffError, Client, request
 
@@ -62,6 +64,16 @@ class TestDeadlines:
             assert await fresh.rest() == b""
             assert await used.rest() == b""
 
+    async def test_one_that_never_said_a_word_has_no_longer_than_a_head(self, serve, backend):
+        gateway = await serve(server={"header_timeout": "200ms", "idle_timeout": "1h"})
+        async with await gateway.client() as silent, await gateway.client() as used:
+            await used.send(request("GET", "/open/x"))
+            assert (await used.answer()).status == 200
+            assert await silent.rest() == b""
+            await asyncio.sleep(0.3)
+            await used.send(request("GET", "/open/x"))
+            assert (await used.answer()).status == 200
+
     async def test_a_busy_connection_is_not_idle(self, serve, backend):
         backend.default = script(HANG)
         gateway = await serve(server={"idle_timeout": "200ms"}, timeout="700ms")
@@ -76,25 +88,89 @@ class TestDeadlines:
 
 
 class TestConnections:
-    async def test_beyond_the_cap_connections_are_closed_and_the_others_served(self, serve, backend):
+    async def test_beyond_the_cap_the_oldest_that_is_idle_makes_room(self, serve, backend):
+        go_on = asyncio.Event()
         gateway = await serve(server={"max_connections": 3})
-        clients = [await gateway.client() for _ in range(3)]
-        for client in clients:
+        busy, idle, last = [await gateway.client() for _ in range(3)]
+        backend.answers.append(script(Wait(go_on), ok(b"late")))
+        await busy.send(request("GET", "/open/x"))
+        await eventually(lambda: len(backend.requests) == 1)
+        for client in (idle, last):
             await client.send(request("GET", "/open/x"))
             assert (await client.answer()).status == 200
         async with await gateway.client() as one_too_many:
+            await one_too_many.send(request("GET", "/open/x"))
+            assert (await one_too_many.answer()).status == 200
+            assert await idle.rest() == b""
+        await last.send(request("GET", "/open/x"))
+        assert (await last.answer()).status == 200
+        go_on.set()
+        assert (await busy.answer()).body == b"late"
+
+    async def test_where_all_are_at_work_the_new_one_is_closed(self, serve, backend):
+        go_on = asyncio.Event()
+        gateway = await serve(server={"max_connections": 2})
+        clients = [await gateway.client() for _ in range(2)]
+        for client in clients:
+            backend.answers.append(script(Wait(go_on), ok(b"late")))
+            await client.send(request("GET", "/open/x"))
+        await eventually(lambda: len(backend.requests) == 2)
+        async with await gateway.client() as one_too_many:
             assert await one_too_many.rest() == b""
-        await clients[0].send(request("GET", "/open/x"))
-        assert (await clients[0].answer()).status == 200
-        await clients[1].close()
-        for _ in range(100):
-            try:
-                assert (await gateway.get("/open/x")).status == 200
-                break
-            except (BrokenOffError, ConnectionError):
-                await asyncio.sleep(0.02)
-        else:
-            pytest.fail("a connection that ended did not make room")
+        go_on.set()
+        for client in clients:
+            assert (await client.answer()).body == b"late"
+        assert (await gateway.get("/open/x")).status == 200
+
+    async def test_one_network_has_its_share_at_work_and_no_more(self, serve, backend):
+        go_on = asyncio.Event()
+        gateway = await serve(server={"max_connections": 4, "max_connections_per_network": 2})
+        clients = [await gateway.client(source="127.0.0.2") for _ in range(2)]
+        for client in clients:
+            backend.answers.append(script(Wait(go_on), ok(b"late")))
+            await client.send(request("GET", "/open/x"))
+        await eventually(lambda: len(backend.requests) == 2)
+        async with await gateway.client(source="127.0.0.2") as one_too_many:
+            assert await one_too_many.rest() == b""
+        async with await gateway.client(source="127.0.0.3") as other:
+            await other.send(request("GET", "/open/x"))
+            assert (await other.answer()).status == 200
+        go_on.set()
+        for client in clients:
+            assert (await client.answer()).body == b"late"
+
+    async def test_the_clients_of_a_trusted_proxy_are_no_network(self, serve, backend):
+        gateway = await serve(server={"max_connections_per_network": 2, "trusted_proxies": ["127.0.0.2/32"]})
+        clients = [await gateway.client(source="127.0.0.2") for _ in range(6)]
+        for client in clients:
+            await client.send(request("GET", "/open/x"))
+            assert (await client.answer()).status == 200
+        for client in clients:
+            await client.send(request("GET", "/open/x"))
+            assert (await client.answer()).status == 200
+
+    async def test_a_reload_changes_the_cap_and_the_share(self, serve, backend):
+        gateway = await serve(server={"max_connections": 100})
+        document = json.loads(gateway.text)
+        document["server"]["max_connections_per_network"] = 1
+        assert await gateway.reload(json.dumps(document))
+        async with await gateway.client() as first, await gateway.client() as second:
+            assert await first.rest() == b""
+            await second.send(request("GET", "/open/x"))
+            assert (await second.answer()).status == 200
+
+    async def test_a_last_answer_that_nobody_takes_ends_with_its_connection(self, serve, backend):
+        """Too short to fill what a connection may hold, and longer than what the kernel takes of it."""
+        backend.default = script(ok(b"x" * 60_000))
+        gateway = await serve(server={"idle_timeout": "500ms"})
+        client = await gateway.client(receive_buffer=4096)
+        client.writer.transport.pause_reading()
+        for _ in range(50):
+            client.writer.write(request("GET", "/open/x"))
+        client.writer.write(request("GET", "/open/x", "Connection: close"))
+        serving = gateway.service._serving._serving._engine._listener._house.shares
+        await eventually(lambda: len(serving) == 1)
+        await eventually(lambda: len(serving) == 0)
 
     async def test_requests_one_after_the_other(self, serve, backend):
         gateway = await serve()
@@ -207,6 +283,47 @@ class TestTls:
             await client.send(b"\x16\x03\x01")
             assert b"HTTP" not in await client.rest()
 
+    async def test_handshakes_count_from_the_first_moment(self, serve, backend, files, trusting):
+        gateway = await serve(server={"tls": files.tls(), "max_connections": 3})
+        shares = gateway.service._serving._serving._engine._listener._house.shares
+        silent = [await gateway.client() for _ in range(3)]
+        await eventually(lambda: len(shares) == 3)
+        assert (await over(gateway, trusting))[0].status == 200
+        assert await silent[0].rest() == b""
+        more = [await gateway.client() for _ in range(50)]
+        assert (await over(gateway, trusting))[0].status == 200
+        for client in [*silent, *more[:-3]]:
+            assert await client.rest() == b""
+        assert len(shares) <= 3
+
+    async def test_a_drain_waits_for_no_handshake(self, serve, backend, files):
+        gateway = await serve(server={"tls": files.tls()})
+        silent = await gateway.client()
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(3):
+            await gateway.drain(1)
+        assert await silent.rest() == b""
+
+    async def test_a_connection_that_waits_as_the_drain_begins_is_answered(self, serve, backend, files, trusting):
+        go_on = asyncio.Event()
+        backend.answers.append(script(Wait(go_on), ok(b"late")))
+        gateway = await serve(server={"tls": files.tls()})
+        async with await Client.of(gateway.address, trusting) as busy:
+            await busy.send(request("GET", "/open/x"))
+            await eventually(lambda: len(backend.requests) == 1)
+            address = gateway.address
+            late = socket.create_connection(address)
+            draining = asyncio.create_task(gateway.drain(5))
+            late.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=late, ssl=trusting, server_hostname="localhost")
+            client = Client(reader, writer)
+            await client.send(request("GET", "/open/y"))
+            assert (await client.answer()).status == 200
+            go_on.set()
+            assert (await busy.answer()).body == b"late"
+            await client.close()
+            await draining
+
     async def test_a_client_certificate_is_asked_for(self, serve, backend, files, ca, trusting):
         gateway = await serve(server={"tls": files.tls(client_ca=str(files.folder / "ca.pem"))})
         with pytest.raises((ssl.SSLError, ConnectionError, BrokenOffError)):
@@ -231,6 +348,54 @@ class TestTls:
             assert before["serialNumber"] != after["serialNumber"]
             await kept.send(request("GET", "/open/x"))
             assert (await kept.answer()).status == 200
+
+    async def test_a_reload_puts_other_authorities_in_force(self, serve, backend, files, ca, trusting):
+        def showing(authority):
+            context = ssl.create_default_context()
+            ca.configure_trust(context)
+            authority.issue_cert("client.example").configure_cert(context)
+            return context
+
+        async def is_let_in(context):
+            try:
+                async with await Client.of(gateway.address, context) as client:
+                    await client.send(request("GET", "/open/x"))
+                    return (await client.answer()).status == 200
+            except (OSError, BrokenOffError):
+                return False
+
+        first, second = trustme.CA(), trustme.CA()
+        paths = [files.folder / "first.pem", files.folder / "second.pem"]
+        first.cert_pem.write_to_path(paths[0])
+        second.cert_pem.write_to_path(paths[1])
+        gateway = await serve(server={"tls": files.tls()})
+        assert await is_let_in(trusting)
+        document = json.loads(gateway.text)
+        for path, members in ((paths[0], {"first"}), (paths[1], {"second"}), (None, {"first", "second", "nobody"})):
+            document["server"]["tls"] = files.tls() if path is None else files.tls(client_ca=str(path))
+            assert await gateway.reload(json.dumps(document))
+            contexts = {"first": showing(first), "second": showing(second), "nobody": trusting}
+            assert {name for name, context in contexts.items() if await is_let_in(context)} == members
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    async def test_no_ticket_resumes_past_a_reload(self, serve, backend, files, trusting, version):
+        gateway = await serve(server={"tls": files.tls()})
+        trusting.minimum_version = trusting.maximum_version = version
+
+        def resumed(session=None):
+            with socket.create_connection(gateway.address) as sock:
+                sock.settimeout(5)
+                with trusting.wrap_socket(sock, server_hostname="localhost", session=session) as tls:
+                    tls.sendall(request("GET", "/open/x"))
+                    assert tls.recv(1000).startswith(b"HTTP/1.1 200")
+                    return tls.session_reused, tls.session
+
+        _, session = await asyncio.to_thread(resumed)
+        is_reused, session = await asyncio.to_thread(resumed, session)
+        assert is_reused
+        assert await gateway.reload()
+        is_reused, _ = await asyncio.to_thread(resumed, session)
+        assert not is_reused
 
     async def test_a_reload_with_a_broken_certificate_keeps_the_old_one(self, serve, backend, files, trusting):
         gateway = await serve(server={"tls": files.tls()})

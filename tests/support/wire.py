@@ -92,6 +92,7 @@ class Client:
         tls: ssl.SSLContext | None = None,
         *,
         receive_buffer: int | None = None,
+        source: str | None = None,
         server_hostname: str = "localhost",
     ) -> Self:
         async with asyncio.timeout(SOON_S):
@@ -101,6 +102,8 @@ class Client:
             sock.setblocking(False)
             if receive_buffer is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            if source is not None:  # another network: any address of 127.0.0.0/8 is this machine's
+                sock.bind((source, 0))
             try:
                 await asyncio.get_running_loop().sock_connect(sock, address)
                 name = {"server_hostname": server_hostname} if tls else {}

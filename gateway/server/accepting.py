@@ -1,0 +1,117 @@
+"""How a TLS connection comes in: counted before its handshake, which has a deadline of its own.
+
+The event loop's own way to listen tells of a connection only after the handshake. Until then it would cost a
+descriptor and a TLS state that nobody counts, for as long as the client likes to say nothing. Here the connection is
+accepted first and enters the shares of the listener; then it shakes hands, under the TLS context that is in force at
+that moment. A reload hands over a new context: it holds for each handshake from then on, and no session ticket of the
+old one resumes past it, since each context has ticket keys of its own (RFC 8446 §4.6.1).
+
+Plain connections do not come this way: the event loop tells of them as soon as they are accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+_logger = logging.getLogger(__name__)
+
+# Accepted in one turn of the event loop: others have their turn meanwhile.
+_AT_ONCE = 64
+# A handshake is two round trips and some work; header_timeout may be far longer.
+_HANDSHAKE_MAX_S = 5.0
+# How long a client may take to say goodbye, which asyncio would wait half a minute for.
+_GOODBYE_S = 2.0
+# With no descriptor left, even though some are in reserve: other processes may hold them all.
+_PAUSE_S = 0.2
+
+
+class Arrival(Protocol):
+    """What a connection is told of its coming, besides what the event loop tells a protocol."""
+
+    def arrived(self, sock: socket.socket, peer: str) -> bool:
+        """It is accepted; whether there is room for it."""
+
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+
+
+class TlsDoor:
+    """Accepts on a listening socket, which it owns. `context` is for the next handshake."""
+
+    def __init__(
+        self, sock: socket.socket, context: ssl.SSLContext, make: Callable[[], Arrival], header_timeout_s: float
+    ) -> None:
+        self.context = context
+        self.header_timeout_s = header_timeout_s
+        self._sock = sock
+        self._make = make
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._resuming: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        self._loop.add_reader(self._sock, self._accept)
+
+    def close(self) -> None:
+        """Accept what waits in the socket, which closing would reset, and then nothing more."""
+        if self._sock.fileno() < 0:
+            return
+        self._accept()
+        self._loop.remove_reader(self._sock)
+        if self._resuming is not None:
+            self._resuming.cancel()
+        self._sock.close()
+
+    async def wait_closed(self) -> None:
+        """Return when no handshake is under way; they have been cut, or end by their deadline."""
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, address = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return  # another worker was faster, or the client has gone
+            except OSError as error:
+                self._pause(error)
+                return
+            self._welcome(sock, str(address[0]) if isinstance(address, tuple) else "")
+
+    def _welcome(self, sock: socket.socket, peer: str) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = self._make()
+        if not client.arrived(sock, peer):
+            sock.close()
+            return
+        task = self._loop.create_task(self._shake_hands(sock, client))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, sock: socket.socket, client: Arrival) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: cast("Any", client),
+                sock,
+                ssl=self.context,
+                ssl_handshake_timeout=min(self.header_timeout_s, _HANDSHAKE_MAX_S),
+                ssl_shutdown_timeout=_GOODBYE_S,
+            )
+        except OSError as error:  # ssl.SSLError and TimeoutError among them: the client's affair
+            client.connection_lost(error)
+        except BaseException as error:
+            client.connection_lost(None)
+            if isinstance(error, Exception):
+                _logger.exception("a TLS handshake failed on our side", extra={"event": "handshake_failed"})
+            else:
+                raise
+
+    def _pause(self, error: OSError) -> None:
+        _logger.warning("no connection can be accepted: %s", error, extra={"event": "accept_paused"})
+        self._loop.remove_reader(self._sock)
+        self._resuming = self._loop.call_later(_PAUSE_S, self.open)

@@ -1,0 +1,66 @@
+"""What the connections of one listener share: limits, lanes, and the places they take."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.server.connection import Connection, Limits
+from gateway.server.shares import Shares
+
+if TYPE_CHECKING:
+    from gateway.server.client import ClientConnection
+
+_logger = logging.getLogger(__name__)
+_TOLD_EVERY_S = 60.0
+
+
+class Gauge(Protocol):
+    """Where the number of open connections is kept."""
+
+    connections: int
+
+
+class FastLane(Protocol):
+    """Answers ordinary requests."""
+
+    def take(self, client: ClientConnection, data: bytes) -> bool:
+        """Whether it answers what came; otherwise nothing has happened."""
+
+
+class FastExchange(Protocol):
+    """What the fast lane is doing on a connection."""
+
+    def leave(self) -> None:
+        """The client is gone."""
+
+
+@dataclass(slots=True)
+class House:
+    """`limits` and `fast` may be replaced while it serves."""
+
+    loop: asyncio.AbstractEventLoop
+    gauge: Gauge
+    limits: Limits
+    general: Callable[[ClientConnection], Connection]
+    fast: FastLane | None
+    shares: Shares[ClientConnection]
+    is_draining: bool = False
+    told_at_s: float = -_TOLD_EVERY_S
+
+    def tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:
+        """Say in the log that connections are given up; once a minute, since it may be a flood."""
+        if now_s - self.told_at_s < _TOLD_EVERY_S:
+            return
+        self.told_at_s = now_s
+        held = self.shares.held_by(loser.networks[0]) if loser.networks else 0
+        _logger.warning(
+            "%d connections are open, %d of them of %s: the oldest without a request make room for new ones",
+            len(self.shares),
+            held,
+            loser.networks[0] if loser.networks else "trusted proxies",
+            extra={"event": "connections_full"},
+        )
