@@ -9,11 +9,10 @@ from typing import Literal
 
 from gateway.authn.stale import tolerances_s
 from gateway.authn.token_type import TokenTypeRule
-from gateway.config.fields import fold_header_name
-from gateway.config.model import Config, Headers, Route
+from gateway.config.model import Config, Route, Server
 from gateway.config.percent import canonical_percent
 from gateway.http.answer_head import FieldsToClient
-from gateway.http.forwarded import Network
+from gateway.http.forwarded import TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules
 from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
@@ -51,7 +50,7 @@ class Gate:
     table: Table[GatedRoute]
     routes: tuple[GatedRoute, ...]
     speakers: Mapping[str, Speaker]
-    trusted_proxies: tuple[Network, ...]
+    trusted_proxies: TrustedProxies
     max_header_bytes: int
     max_headers: int
     events_prefix: str | None = None  # where events arrive; None: nowhere
@@ -71,7 +70,7 @@ def compile_gate(config: Config, token_types: Mapping[str, TokenTypeRule] = Mapp
 
     `token_types` are the rules of the providers, which may have learned; those that are not there begin anew.
     """
-    identity_names = frozenset(fold_header_name(name) for route in config.routes for name in route.identity.headers)
+    identity_names = frozenset(name for route in config.routes for name in route.identity.headers)
     # Routes with equal rules share what is remembered of answers.
     to_client: dict[ResponseRules, FieldsToClient] = {}
     routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
@@ -87,7 +86,7 @@ def compile_gate(config: Config, token_types: Mapping[str, TokenTypeRule] = Mapp
             )
             for name, provider in config.providers.items()
         },
-        trusted_proxies=config.server.trusted_proxies,
+        trusted_proxies=_trusted(config.server),
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
@@ -99,7 +98,7 @@ def _gated(
 ) -> GatedRoute:
     has_own_limit = "max_body" in route.model_fields_set
     response_rules = ResponseRules(
-        remove=_removed(route.response_headers),
+        remove=frozenset(route.response_headers.remove),
         set=tuple(route.response_headers.set.items()),
         own_cors=route.cors is not None,
     )
@@ -114,8 +113,9 @@ def _gated(
         request_rules=RequestRules(
             identity_names=identity_names,
             keep_authorization=route.authorization == "keep",
-            remove=_removed(route.request_headers),
+            remove=frozenset(route.request_headers.remove),
             set=tuple(route.request_headers.set.items()),
+            trusted=frozenset(config.server.trusted_headers),
         ),
         fields_to_client=to_client.setdefault(response_rules, FieldsToClient(response_rules)),
         max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
@@ -124,5 +124,7 @@ def _gated(
     )
 
 
-def _removed(headers: Headers) -> frozenset[str]:
-    return frozenset(fold_header_name(name) for name in headers.remove)
+def _trusted(server: Server) -> TrustedProxies:
+    networks = tuple(peer for peer in server.trusted_proxies if peer != "unix")
+    # A TCP connection that broke as it was accepted has no address either: only the listener tells what it is.
+    return TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)

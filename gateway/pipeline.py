@@ -16,7 +16,6 @@ from gateway.authn.authenticate import Question
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
-from gateway.config.pattern import PathPattern
 from gateway.gate import Gate, GatedRoute
 from gateway.http.fields import Deciding, Fields, read_fields
 from gateway.http.forwarded import Caller, read_caller
@@ -27,9 +26,11 @@ from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
-from gateway.routing import Matched, WrongMethod, rewritten
+from gateway.route_path import moved, takes, unrouted
+from gateway.routing import Matched
 
-_VERSIONS = frozenset({(1, 0), (1, 1)})
+_HTTP10 = (1, 0)
+_VERSIONS = frozenset({_HTTP10, (1, 1)})
 _NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 _RECEIVED: dict[str, Literal["logout", "security_event"]] = {
     "/backchannel-logout": "logout",
@@ -170,14 +171,15 @@ def decide(gate: Gate, request: Request) -> Decision:
     asked = (request.method, request.target, *fields.get("host", ()))
     if (known := gate.known.get(asked)) is not None:
         return _authenticate(gate, Case(request, caller, known[0], body_bytes, known[1]), known[1].value, fields)
-    target = read_target(request.method, request.target, fields.get("host", ()))
+    needs_host = request.version != _HTTP10
+    target = read_target(request.method, request.target, fields.get("host", ()), needs_host=needs_host)
     if isinstance(target, Refusal):
         return Refuse(Case(request, caller), target)
     if (own := _own(gate, request, caller, target, body_bytes)) is not None:
         return own
     found = gate.table.find(target.host, target.segments, request.method)
-    if not isinstance(found, Matched) or (target.has_encoded_slash and not found.value.config.allow_encoded_slash):
-        return Refuse(Case(request, caller, target, body_bytes), _unrouted(target, found))
+    if not isinstance(found, Matched) or not takes(target, found):
+        return Refuse(Case(request, caller, target, body_bytes), unrouted(target, found))
     if request.method != "OPTIONS":  # which may be a preflight the next time
         gate.remember(asked, target, found)
     return _authenticate(gate, Case(request, caller, target, body_bytes, found), found.value, fields)
@@ -220,8 +222,11 @@ def _too_large(gate: Gate, request: Request) -> Refusal:
 
 def _own(gate: Gate, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
     """What the gateway answers itself, whatever a route says."""
-    if gate.events_prefix is not None and (target.path + "/").startswith(gate.events_prefix + "/"):
-        return _received(Case(request, caller, target, body_bytes), target.path.removeprefix(gate.events_prefix))
+    if gate.events_prefix is not None and (target.bare_path + "/").startswith(gate.events_prefix + "/"):
+        case = Case(request, caller, target, body_bytes)
+        if target.has_parameters:
+            return Refuse(case, unrouted(target, None))
+        return _received(case, target.path.removeprefix(gate.events_prefix))
     if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
         return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
     return None
@@ -245,15 +250,6 @@ def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedR
         return None
     found = gate.table.find(target.host, target.segments, methods[0])
     return found if isinstance(found, Matched) and found.value.config.cors is not None else None
-
-
-def _unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -> Refusal:
-    if target.has_encoded_slash:
-        return Refusal("invalid_target", "the path has an encoded slash")
-    if isinstance(found, WrongMethod):
-        allow = (("Allow", ", ".join(found.allowed)),)
-        return Refusal("method_not_allowed", "the resource does not take this method", allow)
-    return Refusal("no_route", "there is no such resource here")
 
 
 def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -> Decision:
@@ -292,23 +288,9 @@ def _forward(case: Case, route: GatedRoute, identity: Identity) -> Decision:
     assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
     path = target.path
     if route.moves_path:
-        path = _moved(target, matched)
+        path = moved(target, matched)
         if problem := path_problem(path):
             return Refuse(case, Refusal("invalid_target", "the path can not be forwarded", reason=problem))
     if route.max_body_bytes is not None and case.body_bytes > route.max_body_bytes:
         return Refuse(case, Refusal("content_too_large", "the body is too large"))
     return Allow(case, route, target, path, identity)
-
-
-def _moved(target: Target, matched: Matched[GatedRoute]) -> str:
-    config = matched.value.config
-    if config.rewrite is not None:
-        return rewritten(config.rewrite, matched.captures, matched.rest)
-    if config.strip_prefix is not None:
-        return "/" + "/".join(target.segments[_depth(config.strip_prefix) :])
-    return target.path
-
-
-def _depth(prefix: PathPattern) -> int:
-    """How many segments to strip; a trailing slash in the prefix strips no more than the prefix without it."""
-    return len(prefix.segments) - (prefix.segments[-1].text == "" and not prefix.has_rest)

@@ -15,6 +15,7 @@ LAYERS = (
     {"authn"},
     {"policy", "identity"},
     {"gate"},
+    {"route_path"},
     {"pipeline"},
     {"provider"},
     {"cache"},
@@ -28,7 +29,7 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOWS_ALL = {"app", "cli", "__main__", "__init__"}
 # What deciding must not know of (it is pure): sockets, caches and clocks of its own.
-PURE = ("http", "routing", "policy", "identity", "gate", "pipeline")
+PURE = ("http", "routing", "policy", "identity", "gate", "route_path", "pipeline")
 IMPURE = {"aiohttp", "redis", "asyncio", "time", "datetime", "socket", "os", "random", "secrets"}
 
 

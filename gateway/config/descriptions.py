@@ -17,8 +17,11 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "listen": "host:port or unix:/path. Default 0.0.0.0:8080, which everyone who reaches the machine reaches.",
         "workers": "Processes on one port; auto is one per core. Default 1. Not changed by a reload.",
         "tls": "Certificates. Default none: plain HTTP, for a gateway behind something that ends TLS.",
-        "trusted_proxies": "Networks whose Forwarded and X-Forwarded-* are believed. Default nobody. Danger: who is in "
-        "one of them says where a request came from.",
+        "trusted_proxies": "Networks believed in X-Forwarded-For, -Proto, -Host, -Port, -Prefix, Forwarded and "
+        "X-Request-Id; unix for the peers of a Unix socket. Default nobody. Danger: each of them can speak for every "
+        "client.",
+        "trusted_headers": "Further headers that trusted proxies may send and nobody else, such as X-Real-IP. Default "
+        "none. Danger: a proxy must overwrite each of them in every request, or its clients write them.",
         "header_timeout": "First byte to the end of the headers. Default 10s; more than 0.",
         "idle_timeout": "How long a connection may wait for its next request. Default 75s; more than 0.",
         "shutdown_timeout": "How long requests may go on after SIGTERM. Default 30s; 0s cuts them off.",
@@ -120,6 +123,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "preserve_host": "Send the client's Host, not the backend's. Default false.",
         "allow_encoded_slash": "Pass %2F on undecoded. Default false: 400. Danger: a backend that decodes it sees "
         "another path than was authorised.",
+        "allow_path_parameters": "Pass path parameters (/a;v=1) on. Default false: 400. Routes and policies go by the "
+        "path without them. Danger: a backend that reads them can be told there what nobody has authorised.",
         "auth": "What a token must show, or just required, optional or none. Default required.",
         "identity": "How the backend learns who is calling.",
         "authorization": "What the backend gets of the caller's token. Default strip. Danger: with keep, a backend can "
@@ -165,7 +170,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "cannot be undone.",
     },
     "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
-    "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: `-`, `_`, `.` and case are one."},
+    "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: letters and digits alone count."},
     "Cors": {
         "allow_origins": "scheme://host[:port] of each, or *.",
         "allow_methods": "Default GET, HEAD, POST.",

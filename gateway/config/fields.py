@@ -4,65 +4,50 @@ from __future__ import annotations
 
 import re
 
+from gateway.config.header_names import FRAMING, HOP_BY_HOP, HTTPOXY, TOLD_TO_BACKENDS, fold_header_name, folded
 from gateway.config.values import quoted
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 _SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]{1,256}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
-# RFC 9110 §7.6.1, with those of RFC 2616 that backends still take for their own.
-HOP_BY_HOP = frozenset(
-    [
-        "connection",
-        "http2-settings",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ]
-)
-# What each message gets anew: framing and routing are never taken over as text.
-FRAMING = frozenset(["content-length", "expect", "host"])
 # To set or remove them is to break the exchange.
 _RESERVED = HOP_BY_HOP | FRAMING
 # What else already has a meaning to backends, so that a claim in its place would steer more than it says.
-_NO_IDENTITY = _RESERVED | frozenset(
-    [
-        "accept",
-        "authorization",
-        "cache-control",
-        "cookie",
-        "date",
-        "forwarded",
-        "location",
-        "origin",
-        "range",
-        "referer",
-        "set-cookie",
-        "traceparent",
-        "tracestate",
-        "user-agent",
-        "vary",
-        "via",
-        "www-authenticate",
-        "x-original-url",
-        "x-real-ip",
-        "x-request-id",
-        "x-rewrite-url",
-    ]
+_NO_IDENTITY = (
+    _RESERVED
+    | HTTPOXY
+    | TOLD_TO_BACKENDS
+    | folded(
+        [
+            "Accept",
+            "Authorization",
+            "Baggage",
+            "Cache-Control",
+            "Cookie",
+            "Date",
+            "Location",
+            "Origin",
+            "Range",
+            "Referer",
+            "Set-Cookie",
+            "Traceparent",
+            "Tracestate",
+            "User-Agent",
+            "Vary",
+            "WWW-Authenticate",
+            "X-Original-URL",
+            "X-Real-IP",
+            "X-Rewrite-URL",
+        ]
+    )
 )
 _NO_IDENTITY_PREFIX = ("accept-", "access-control-", "content-", "if-", "sec-", "x-forwarded-")
+# What is judged or forwarded as the client's own word.
+_OF_CLIENTS = HTTPOXY | folded(["Authorization", "Cookie", "Origin"])
+_SEPARATORS = re.compile(r"[^0-9a-z]+")
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-
-
-def fold_header_name(name: str) -> str:
-    """The one spelling of all that a backend may take for the same name: CGI and WSGI make `_` of `-`, PHP of `.`."""
-    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def parse_name(value: object) -> str:
@@ -76,18 +61,36 @@ def parse_header_name(value: object) -> str:
     """A field name as written; its case is kept for the wire."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise ValueError(f"{quoted(value)} is no header name; write letters, digits and dashes, such as X-User-Id")
+    if not fold_header_name(value):
+        # Names are compared by their letters and digits: this one would be each of its kind.
+        raise ValueError(f"{quoted(value)} has neither letter nor digit; write a name such as X-User-Id")
     if fold_header_name(value) in _RESERVED:
         raise ValueError(f"{value} belongs to the connection, which the gateway keeps; leave it out")
     return value
 
 
+def parse_cors_header_name(value: object) -> str:
+    """A field name that pages of other sites may send or read; `*` is any."""
+    return "*" if value == "*" else parse_header_name(value)
+
+
 def parse_identity_name(value: object) -> str:
     """The name of a header that says who is calling."""
     if isinstance(value, str) and _TOKEN.fullmatch(value):
-        folded = fold_header_name(value)
-        if folded in _NO_IDENTITY or folded.startswith(_NO_IDENTITY_PREFIX):
+        words = _SEPARATORS.sub("-", value.lower())  # If-User has a meaning of its own, Iframe-User has none
+        if fold_header_name(value) in _NO_IDENTITY or words.startswith(_NO_IDENTITY_PREFIX):
             raise ValueError(f"{value} has a meaning of its own on the wire; write a name such as X-User-Id")
     return parse_header_name(value)
+
+
+def parse_trusted_name(value: object) -> str:
+    """The name of a header that trusted proxies may send, and nobody else."""
+    name = parse_header_name(value)
+    if fold_header_name(name) in TOLD_TO_BACKENDS:
+        raise ValueError(f"{name} is believed of trusted proxies anyway, and made anew for backends; leave it out")
+    if fold_header_name(name) in _OF_CLIENTS:
+        raise ValueError(f"{name} is the client's to send, and no proxy's; leave it out")
+    return name
 
 
 def parse_header_value(value: object) -> str:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
 from gateway.config.claims import ClaimRule, parse_claim_path, parse_claim_rules
 from gateway.config.fields import (
+    parse_cors_header_name,
     parse_header_name,
     parse_header_value,
     parse_identity_name,
@@ -16,6 +17,7 @@ from gateway.config.fields import (
     parse_name,
     parse_origin,
     parse_scope,
+    parse_trusted_name,
 )
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
@@ -29,9 +31,9 @@ from gateway.config.values import (
     parse_fraction,
     parse_integer,
     parse_limit_bytes,
-    parse_network,
     parse_part,
     parse_size_bytes,
+    parse_trusted_peer,
     parse_workers,
 )
 
@@ -78,7 +80,9 @@ AutoOrFlag = Annotated[
     BeforeValidator(parse_auto_or_flag),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "boolean"}]}),
 ]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
+TrustedPeer = Annotated[
+    IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(parse_trusted_peer), text(examples=["10.0.0.0/8"])
+]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url)]
 Bytes = Annotated[
@@ -100,6 +104,8 @@ BytesOrUnlimited = Annotated[
 Listen = Annotated[Address, BeforeValidator(parse_address), text(examples=["0.0.0.0:8080", "unix:/run/gateway.sock"])]
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint), text(examples=["https://sso.example.com/realms/demo"])]
 HeaderName = Annotated[str, BeforeValidator(parse_header_name), text()]
+TrustedName = Annotated[str, BeforeValidator(parse_trusted_name), text(examples=["X-Real-IP"])]
+CorsHeaderName = Annotated[str, BeforeValidator(parse_cors_header_name), text()]
 IdentityName = Annotated[str, BeforeValidator(parse_identity_name), text()]
 HeaderValue = Annotated[str, BeforeValidator(parse_header_value), WithJsonSchema({"type": ["string", "number"]})]
 Method = Annotated[str, BeforeValidator(parse_method), text(examples=["GET"])]

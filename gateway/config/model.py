@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from gateway.config.fields import fold_header_name
+from gateway.config.header_names import fold_header_name
 from gateway.config.kinds import (
     ONE_OR_MANY,
     AutoOrFlag,
@@ -21,6 +21,7 @@ from gateway.config.kinds import (
     BytesOrUnlimited,
     ClaimPath,
     Claims,
+    CorsHeaderName,
     Count,
     Endpoint,
     Flag,
@@ -32,7 +33,6 @@ from gateway.config.kinds import (
     Listen,
     Method,
     Name,
-    Network,
     OneOrMany,
     Origin,
     Part,
@@ -42,6 +42,8 @@ from gateway.config.kinds import (
     Rewrite,
     Scope,
     Seconds,
+    TrustedName,
+    TrustedPeer,
     Workers,
 )
 from gateway.config.pattern import parse_path, parse_prefix
@@ -88,7 +90,8 @@ class Server(Model):
     listen: Listen = Address("0.0.0.0", 8080)  # noqa: S104 - a gateway is there to be reached
     workers: Workers = 1
     tls: Tls | None = None
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: tuple[TrustedPeer, ...] = ()
+    trusted_headers: tuple[TrustedName, ...] = ()
     header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
     shutdown_timeout: Seconds = 30.0
@@ -271,8 +274,8 @@ class Headers(Model):
 class Cors(Model):
     allow_origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
     allow_methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
-    allow_headers: tuple[HeaderName, ...] = ()  # * is a token, and so a name
-    expose_headers: tuple[HeaderName, ...] = ()
+    allow_headers: tuple[CorsHeaderName, ...] = ()
+    expose_headers: tuple[CorsHeaderName, ...] = ()
     allow_credentials: Flag = False
     max_age: Seconds | None = None
 
@@ -296,6 +299,7 @@ class Route(Model):
     rewrite: Rewrite | None = None
     preserve_host: Flag = False
     allow_encoded_slash: Flag = False
+    allow_path_parameters: Flag = False
     auth: Annotated[Auth, BeforeValidator(lambda value: {"mode": value} if isinstance(value, str) else value)] = Auth()
     identity: Identity = Field(default_factory=lambda: _IDENTITY)
     authorization: Literal["strip", "keep"] = "strip"

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import AddressValueError, IPv6Address
 
+from gateway.config.host import canonical_host
 from gateway.config.percent import canonical_percent, has_bad_triplet
 from gateway.config.values import quoted
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _REST = "**"
 _LITERAL = re.compile(r"(?:[A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-Fa-f]{2})*")
+_PARAMETERS = re.compile(r"(?:;|%3B).*")
 _HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HOST_MAX = 253
 _WILDCARD = "*."
@@ -75,6 +76,18 @@ class HostPattern:
 
 def parse_path(value: object) -> PathPattern:
     """A pattern from its text; `ValueError` says what to write instead."""
+    pattern = _pattern(value)
+    for text in (segment.text for segment in pattern.segments if segment.kind is Kind.LITERAL):
+        bare = _PARAMETERS.sub("", text)
+        if bare != text:
+            raise ValueError(
+                f"{quoted(text)} has a path parameter, and paths are matched without them; write {quoted(bare)}, and "
+                "allow_path_parameters: true where the backend needs them"
+            )
+    return pattern
+
+
+def _pattern(value: object) -> PathPattern:
     if isinstance(value, PathPattern):
         return value
     if not isinstance(value, str) or not value.startswith("/"):
@@ -102,7 +115,7 @@ def parse_prefix(value: object) -> PathPattern:
 def parse_template(value: object) -> PathPattern:
     """What `rewrite` says: as a pattern, with `{**}` for what `**` matched."""
     if isinstance(value, str) and value.endswith("/{**}"):
-        pattern = parse_path(value.removesuffix("{**}") + _REST)
+        pattern = _pattern(value.removesuffix("{**}") + _REST)
         return PathPattern(value, pattern.segments)
     if isinstance(value, PathPattern):
         return value
@@ -110,7 +123,7 @@ def parse_template(value: object) -> PathPattern:
         raise ValueError(
             f"{quoted(value)} has ** in it; write {{**}} as the last segment for what the path's ** matched"
         )
-    return parse_path(value)
+    return _pattern(value)
 
 
 def parse_host(value: object) -> HostPattern:
@@ -124,20 +137,27 @@ def parse_host(value: object) -> HostPattern:
         if name.startswith("[") and not wildcard:
             return HostPattern(_ipv6(value))
         if 0 < len(name) <= _HOST_MAX and all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
-            return HostPattern(name, wildcard)
+            return HostPattern(_name_or_ipv4(name, value, wildcard=wildcard), wildcard)
     if value == "*":
         raise ValueError("'*' is no host; leave host out for any, or write *.example.com for all below")
     raise ValueError(f"{quoted(value)} is no host; write a name without port, such as api.example.com or *.example.com")
 
 
 def _ipv6(value: str) -> str:
-    """An address in brackets, in the form of RFC 5952 so that two spellings are one host."""
-    try:
-        if value.endswith("]") and "%" not in value:
-            return f"[{IPv6Address(value[1:-1]).compressed}]"
-    except AddressValueError:
-        pass
-    raise ValueError(f"{quoted(value)} is no IPv6 address in brackets; write one such as [2001:db8::1]")
+    """An address in brackets, in canonical form so that two spellings are one host."""
+    host = canonical_host(value)
+    if host is None:
+        raise ValueError(f"{quoted(value)} is no IPv6 address in brackets; write one such as [2001:db8::1]")
+    return host
+
+
+def _name_or_ipv4(name: str, value: str, *, wildcard: bool) -> str:
+    host = canonical_host(name)
+    if host is None or (wildcard and host.rpartition(".")[2].isdigit()):
+        raise ValueError(
+            f"{quoted(value)} ends in a number and is no IPv4 address; write one such as 192.0.2.1, or a name"
+        )
+    return host
 
 
 def _segment(text: str, *, last: bool, whole: str) -> Segment:

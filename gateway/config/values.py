@@ -152,6 +152,11 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
     return network
 
 
+def parse_trusted_peer(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
+    """A network, or `unix` for whoever connects to the listener's Unix socket."""
+    return "unix" if value == "unix" else parse_network(value)
+
+
 def _has_host_bits(text: str, network: IPv4Network | IPv6Network) -> bool:
     try:
         return ip_network(text) != network

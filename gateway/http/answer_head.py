@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
-from gateway.config.fields import fold_header_name as fold
+from gateway.config.header_names import fold_header_name as fold
+from gateway.config.header_names import folded
 from gateway.http.headers import ResponseRules, answer_field_passes, nominated
 
 HEAD_LIMIT_BYTES = 64 * 2**10
@@ -30,7 +31,7 @@ _FOLD = re.compile(rb"(?<=\n)([^\r\n: ]+:[^\r\n]*)\r\n[ \t]+")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = b" \t"
 # What a server says of its own connection; they name no field.
-_USUAL_OPTIONS = frozenset({"", "close", "keep-alive", "upgrade"})
+_USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
 
 
 class _Role(Enum):
@@ -67,7 +68,7 @@ class AnswerHead:
     length: int | None = None
     is_chunked: bool = False
     ends_connection: bool = False
-    nominated: frozenset[str] = frozenset()
+    nominated: frozenset[str] = frozenset()  # folded
     upgrades_to: tuple[str, ...] = ()
     is_usual: bool = False  # final, and its length is all it says of framing and connection
     begun: tuple[FieldsToClient, bytes, bool] | None = None
@@ -154,7 +155,7 @@ class FieldsToClient:
 
     def __init__(self, rules: ResponseRules) -> None:
         self._rules = rules
-        self._replaced = frozenset(fold(name) for name, _ in rules.set)
+        self._replaced = folded(name for name, _ in rules.set)
         self._set = b"".join(field_line(name, value) for name, value in rules.set)
         self._kept: dict[bytes, bytes] = {}
 
@@ -186,7 +187,8 @@ class FieldsToClient:
         name, _, value = line.partition(b":")
         text = name.decode("ascii")
         passed = b""
-        if text.lower() not in gone and fold(text) not in self._replaced and answer_field_passes(text, self._rules):
+        folded_name = fold(text)
+        if folded_name not in gone and folded_name not in self._replaced and answer_field_passes(text, self._rules):
             spelled = b"Date" if text.lower() == "date" else name  # one spelling, by which it is found again
             passed = b"%b: %b\r\n" % (spelled, value.strip(_BLANKS))
         if not gone and _is_worth_remembering(name.lower(), line):

@@ -1,27 +1,67 @@
 """Who is calling, and through which proxies: what `X-Forwarded-*` and `Forwarded` may say, and who may say it.
 
 Trust defaults to nobody. What an untrusted peer says of itself steers nothing and reaches no backend
-(GHSA-vhr5-ggp3-qq85, CVE-2026-40575).
+(GHSA-vhr5-ggp3-qq85, CVE-2026-40575). A trusted proxy is believed in the fields that are read here, as far as it wrote
+them itself: proxies append to what the client sent, so a chain is read from its end and counts as far as the trusted
+proxies in it reach. Where both kinds of field came, `X-Forwarded-*` counts and `Forwarded` is not looked at: a proxy
+that writes the one often passes the other on as the client wrote it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from gateway.http.forwarded_field import read_forwarded
+from gateway.http.target import path_problem, read_authority
 
 Network = IPv4Network | IPv6Network
 Pairs = Sequence[tuple[str, str]]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._=+/-]{1,128}")
 _PROTO = re.compile(r"https?")
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_PORT_MAX = 65535
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
+_PREFIX_MAX_CHARS = 1024
+# An address as balancers write it: alone, with a port (Azure, IIS), in brackets, with a zone.
+_NODE = re.compile(
+    r"""\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::[0-9]{1,5})?|([0-9.]{7,15})(?::[0-9]{1,5})?|"""
+    r"""([0-9A-Fa-f:.]{2,45})(?:%.{0,32})?"""
+)
+_NODE_MAX_CHARS = 96
 # A chain longer than this is no deployment but an attack; what is beyond is not read.
 _HOPS_MAX = 32
-# The longest text of an IP address: IPv6 with an IPv4 address at its end.
-_ADDRESS_MAX_CHARS = 45
+_CHAIN_FIELDS = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """Whose word counts: the networks, and with `unix` whoever connects to our Unix socket."""
+
+    networks: tuple[Network, ...] = ()
+    unix: bool = False
+
+    @property
+    def are_none(self) -> bool:
+        return not (self.networks or self.unix)
+
+    def has_peer(self, peer: str) -> bool:
+        """`peer` is an address, or empty for a Unix socket."""
+        if not peer:
+            return self.unix
+        return bool(self.networks) and self.has(_address(peer))
+
+    def has(self, address: IPv4Address | IPv6Address | None) -> bool:
+        if address is None:
+            return False
+        for network in self.networks:  # noqa: SIM110 - asked on every request; `any` takes longer than the rest of it
+            if address in network:  # never where one is IPv4 and the other IPv6
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +72,41 @@ class Caller:
     peer: str
     trusted: bool
     proto: str
-    host: str | None  # X-Forwarded-Host of a trusted peer
-    forwarded_for: tuple[str, ...] = ()  # what a trusted peer had received, without the peer itself
+    host: str | None  # as a trusted peer had it
+    forwarded_for: tuple[str, ...] = ()  # the client and our proxies behind it, without the peer itself
     request_id: str | None = None
+    port: str = ""  # X-Forwarded-Port of a trusted peer
+    prefix: str = ""  # X-Forwarded-Prefix of a trusted peer, without a slash at its end
 
 
-def read_caller(peer: str, scheme: str, headers: Pairs, trusted: Iterable[Network]) -> Caller:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a trusted peer says, unchecked."""
+
+    hops: tuple[str, ...]
+    proto: str
+    host: str
+
+
+def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies) -> Caller:
     """The caller behind the connection from `peer` (an IP address, or empty), whose own scheme is `scheme`."""
-    if not trusted or not _is_in(peer, trusted):
+    if not trusted.has_peer(peer):
         return _stranger(peer, scheme)
-    hops = _hops(headers)
-    proto = _last(headers, "x-forwarded-proto").lower()
-    host = _last(headers, "x-forwarded-host")
-    request_ids = [value for name, value in headers if name.lower() == "x-request-id"]
-    usable = len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0])
+    fields = _by_name(headers)
+    said = _x_forwarded(fields) if _CHAIN_FIELDS & fields.keys() else _forwarded(fields.get("forwarded", ()), trusted)
+    chain = _believed(said.hops, trusted)
+    request_ids = fields.get("x-request-id", ())
+    proto, host = said.proto.lower(), read_authority(said.host)
     return Caller(
-        address=_nearest_untrusted(hops, trusted) or peer,
+        address=chain[0] if chain else peer,
         peer=peer,
         trusted=True,
         proto=proto if _PROTO.fullmatch(proto) else scheme,
-        host=host if _HOST.fullmatch(host) else None,
-        forwarded_for=tuple(hops),
-        request_id=request_ids[0] if usable else None,
+        host=None if host is None else host.text,
+        forwarded_for=chain,
+        request_id=request_ids[0] if len(request_ids) == 1 and _REQUEST_ID.fullmatch(request_ids[0]) else None,
+        port=_sound_port(_last(fields, "x-forwarded-port")),
+        prefix=_sound_prefix(fields.get("x-forwarded-prefix", ())),
     )
 
 
@@ -62,43 +115,71 @@ def _stranger(peer: str, scheme: str) -> Caller:
     return Caller(peer, peer, trusted=False, proto=scheme, host=None)
 
 
-def _hops(headers: Pairs) -> list[str]:
-    values = [value for name, value in headers if name.lower() == "x-forwarded-for"]
-    return [hop.strip() for hop in ",".join(values).split(",") if hop.strip()][-_HOPS_MAX:]
+def _by_name(headers: Pairs) -> Mapping[str, list[str]]:
+    """The fields that may speak here, in the one spelling that counts."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if lower.startswith("x-forwarded-") or lower in {"forwarded", "x-request-id"}:
+            found.setdefault(lower, []).append(value)
+    return found
 
 
-def _last(headers: Pairs, wanted: str) -> str:
-    """The last element of a list header: what the trusted peer itself put there."""
-    values = [value for name, value in headers if name.lower() == wanted]
+def _x_forwarded(fields: Mapping[str, list[str]]) -> _Said:
+    hops = tuple(hop.strip() for hop in ",".join(fields.get("x-forwarded-for", ())).split(",") if hop.strip())
+    return _Said(hops[-_HOPS_MAX:], _last(fields, "x-forwarded-proto"), _last(fields, "x-forwarded-host"))
+
+
+def _last(fields: Mapping[str, list[str]], wanted: str) -> str:
+    """The last element of a list field: what the trusted peer itself put there."""
+    values = fields.get(wanted)
     return values[-1].rpartition(",")[2].strip() if values else ""
 
 
-def _nearest_untrusted(hops: list[str], trusted: Iterable[Network]) -> str | None:
-    """From the right, past our own proxies: the first address that is not one of them."""
-    nearest = None
+def _forwarded(values: Sequence[str], trusted: TrustedProxies) -> _Said:
+    """The last element is the peer's own. The one before it counts where the peer was called by one of our proxies.
+
+    Scheme and host are those of the believed element that stands nearest to the client.
+    """
+    elements = read_forwarded(values, _HOPS_MAX)
+    proto = host = ""
+    for element in reversed(elements):
+        proto = element.get("proto", proto)
+        host = element.get("host", host)
+        if not trusted.has(_address(element.get("for", ""))):
+            break
+    # Who is not named ends the chain, as `unknown` and obfuscated names do.
+    return _Said(tuple(element.get("for", "unknown") for element in elements), proto, host)
+
+
+def _believed(hops: Sequence[str], trusted: TrustedProxies) -> tuple[str, ...]:
+    """From the right, past our own proxies, to the first address that is not one of them; in canonical form."""
+    chain: list[str] = []
     for hop in reversed(hops):
         address = _address(hop)
         if address is None:
-            return nearest
-        nearest = str(address)
-        if not _is_in(nearest, trusted):
-            return nearest
-    return nearest
+            break
+        chain.append(str(address))
+        if not trusted.has(address):
+            break
+    return tuple(reversed(chain))
 
 
-def _is_in(address: str, networks: Iterable[Network]) -> bool:
-    parsed = _address(address)
-    if parsed is None:
-        return False
-    for network in networks:  # noqa: SIM110 - asked on every request; `any` takes longer than the rest of it
-        if parsed in network:  # never where one is IPv4 and the other IPv6
-            return True
-    return False
+def _sound_port(text: str) -> str:
+    return text if _PORT.fullmatch(text) and int(text) <= _PORT_MAX else ""
+
+
+def _sound_prefix(values: Sequence[str]) -> str:
+    """One path of plain segments: backends put it before the links they make."""
+    if len(values) != 1 or len(values[0]) > _PREFIX_MAX_CHARS or not _PREFIX.fullmatch(values[0]):
+        return ""
+    return "" if path_problem(values[0]) else values[0].removesuffix("/")
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    bare = text.strip("[]").partition("%")[0]
-    return _parsed(bare) if len(bare) <= _ADDRESS_MAX_CHARS else None
+    """The address in one of the forms that balancers send; `None` for a name, `unknown` and anything else."""
+    found = _NODE.fullmatch(text.strip('"')) if len(text) <= _NODE_MAX_CHARS else None
+    return None if found is None else _parsed(found[1] or found[2] or found[3])
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,9 @@
 """The request target and the host it is meant for, normalised once into a frozen value.
 
 The path in a `Target` is the path that is matched, authorised and forwarded. What backends could read differently
-(dot segments, encoded slashes, empty segments) is refused here rather than guessed at. RFC 3986 §6.2.2,
+(dot segments, encoded slashes, empty segments) is refused here rather than guessed at. Path parameters (`/a;v=1`) are
+the one exception: servlet containers cut them off before they map a path to a resource, so routes are matched and
+policies chosen by the segments without them, and only a route that allows them forwards them. RFC 3986 §3.3, §6.2.2,
 RFC 9112 §3.2; the attacks are those of CVE-2019-9901, CVE-2021-29492, CVE-2021-32779 and GHSA-p224-6x5r-fjpm.
 """
 
@@ -11,16 +13,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import field
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
+from typing import NamedTuple
 
+from gateway.config.host import canonical_host
 from gateway.config.percent import canonical_percent, has_bad_triplet
 from gateway.http.record import record
 from gateway.http.refusal import Refusal
 
 _PRINTABLE = re.compile(r"[!-~]+")
 # An origin-form target that is sound and canonical as it stands, as nearly all are: a path without triplets in which
-# no segment is empty or begins with a dot. What does not match may be sound all the same.
-_SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*+"
+# no segment is empty, begins with a dot or has parameters. What does not match may be sound all the same.
+_SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*+"
 _QUERY = r"""[!"$&-~]*+(?:%[0-9A-Fa-f]{2}[!"$&-~]*+)*+"""
 _PLAIN = re.compile(rf"((?:{_SEGMENT})++/?+|/)(?:\?({_QUERY}))?+")
 _ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
@@ -30,6 +33,8 @@ _PORT_MAX = 65535
 # A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving, and also
 # beside an encoded slash: a route that lets those through has a backend that decodes them (CVE-2021-29492).
 _DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:(?:;|%3B)[^/]*)?(?=/|%2F|$)")
+# What a backend may cut off a segment: all from the first semicolon on. Some decode before they cut.
+_PARAMETERS = re.compile(r"(?:;|%3B)[^/]*")
 # Overlong UTF-8 of . / and \, which lenient decoders take for the characters themselves (RFC 3629 §3).
 _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
@@ -37,62 +42,90 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 @record
 class Target:
-    """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark."""
+    """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark.
 
-    host: str  # lower case, without port: what routes are matched by
-    authority: str  # host and port as sent: what backends are told
+    `bare_path` is the path without its parameters, by which routes are matched; `path` itself where it has none.
+    """
+
+    host: str  # lower case, without port: what routes are matched by. Empty where HTTP/1.0 named none
+    authority: str  # host and port: what backends are told. Empty where there is no host
     path: str
     query: str | None = field(repr=False)  # may hold secrets
     has_encoded_slash: bool
+    bare_path: str
 
     @property
     def segments(self) -> list[str]:
-        return self.path[1:].split("/")
+        """What routes are matched by."""
+        return self.bare_path[1:].split("/")
+
+    @property
+    def has_parameters(self) -> bool:
+        return self.bare_path != self.path
+
+    def has_parameters_at(self, index: int) -> bool:
+        """Whether the segment at this place has any."""
+        return self.has_parameters and bool(_PARAMETERS.search(self.path[1:].split("/")[index]))
 
 
-def read_target(method: str, raw: str, hosts: Sequence[str]) -> Target | Refusal:
-    """The target of a request from its method, its request target and all its `Host` values."""
+class Authority(NamedTuple):
+    """Host and port. `host` is canonical; `text` has it so where it is an address, and a name as it was sent."""
+
+    host: str
+    text: str
+
+
+_NO_AUTHORITY = Authority("", "")
+
+
+def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool = True) -> Target | Refusal:
+    """The target of a request from its method, its request target and all its `Host` values.
+
+    HTTP/1.0 may come without any `Host`: `needs_host` is false for it (RFC 9112 §3.2).
+    """
     if method in _REFUSED_METHODS:
         return Refusal("invalid_request", f"the method {method} is not served here")
     plain = _PLAIN.fullmatch(raw)
     if plain is None and not _PRINTABLE.fullmatch(raw):
         return _invalid("the request target has a blank, a control or a non-ASCII character")
-    if len(hosts) != 1:
+    if len(hosts) != 1 and (hosts or needs_host):
         return Refusal("invalid_request", "a request has exactly one Host header")
-    authority = hosts[0]
-    if plain is not None and (host := read_host(authority)) is not None:
-        return Target(host, authority, plain[1], plain[2], has_encoded_slash=False)
+    authority = read_authority(hosts[0]) if hosts else _NO_AUTHORITY
+    if authority is None:
+        return Refusal("invalid_request", "the Host header is no host")
+    if plain is not None:
+        return Target(authority.host, authority.text, plain[1], plain[2], has_encoded_slash=False, bare_path=plain[1])
     if absolute := _ABSOLUTE.fullmatch(raw):
-        # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host, which must be there all the same.
-        if read_host(authority) is None:
-            return Refusal("invalid_request", "the Host header is no host")
-        authority, raw = absolute[1], absolute[2]
+        # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
+        authority, raw = read_authority(absolute[1]), absolute[2]
         raw = raw if raw.startswith("/") else "/" + raw
-    host = read_host(authority)
-    if host is None:
-        return Refusal("invalid_request", "the Host header or the target's authority is no host")
-    return _read_path(raw, host, authority)
+    if authority is None:
+        return Refusal("invalid_request", "the target's authority is no host")
+    return _read_path(raw, authority)
 
 
 def read_host(authority: str) -> str | None:
-    """The host of `host[:port]` in lower case and without a trailing dot; `None` when it is none (RFC 3986 §3.2)."""
-    return _read_host(authority) if len(authority) <= _HOST_MAX_CHARS else None
+    """The host of `host[:port]` in canonical form; `None` when it is none (RFC 3986 §3.2)."""
+    found = read_authority(authority)
+    return None if found is None else found.host
+
+
+def read_authority(text: str) -> Authority | None:
+    """`host[:port]`; `None` when it is none (RFC 3986 §3.2)."""
+    return _read_authority(text) if len(text) <= _HOST_MAX_CHARS else None
 
 
 @lru_cache(maxsize=1024)
-def _read_host(authority: str) -> str | None:
-    match = _AUTHORITY.fullmatch(authority)
+def _read_authority(text: str) -> Authority | None:
+    match = _AUTHORITY.fullmatch(text)
     if match is None or int(match[2] or 0) > _PORT_MAX:
         return None
-    host = match[1].lower()
-    if host.startswith("["):
-        try:
-            IPv6Address(host[1:-1])
-        except AddressValueError:
-            return None
-        return host
-    host = host.removesuffix(".")
-    return host if host and "" not in host.split(".") else None
+    host = canonical_host(match[1])
+    if host is None:
+        return None
+    # Only addresses are rewritten: the case of a name means nothing, and some backends show it.
+    is_address = host.startswith("[") or host.rpartition(".")[2].isdigit()
+    return Authority(host, (host if is_address else match[1]) + text[match.end(1) :])
 
 
 def path_problem(path: str) -> str | None:
@@ -113,16 +146,36 @@ def path_problem(path: str) -> str | None:
     return None
 
 
-def _read_path(raw: str, host: str, authority: str) -> Target | Refusal:
+def _read_path(raw: str, authority: Authority) -> Target | Refusal:
     if "#" in raw:
         return _invalid("the request target has a fragment")
     if has_bad_triplet(raw):
         return _invalid("a percent sign is not followed by two hex digits")
     path, mark, query = raw.partition("?")
     path = canonical_percent(path)
-    if problem := path_problem(path):
+    if problem := path_problem(path) or parameters_problem(path):
         return _invalid(problem)
-    return Target(host, authority, path, query if mark else None, "%2F" in path)
+    bare_path = _PARAMETERS.sub("", path) if has_parameters(path) else path
+    return Target(*authority, path, query if mark else None, "%2F" in path, bare_path)
+
+
+def has_parameters(path: str) -> bool:
+    """Whether a segment of a canonical path has parameters."""
+    return ";" in path or "%3B" in path
+
+
+def parameters_problem(path: str) -> str | None:
+    """What keeps the parameters of a canonical path from being cut off in one way only."""
+    if not has_parameters(path):
+        return None
+    for segment in path.split("/"):
+        parts = _PARAMETERS.split(segment, maxsplit=1)
+        if len(parts) > 1 and "%2F" in segment:
+            # Who decodes before cutting finds other segments than who cuts first.
+            return "a segment has both an encoded slash and parameters"
+    if "//" in _PARAMETERS.sub("", path):
+        return "the path has an empty segment"
+    return None
 
 
 def _invalid(detail: str) -> Refusal:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.config.upstream import Backend
 from gateway.http.answer_head import field_line
-from gateway.http.headers import Pairs, nominated, values_of
+from gateway.http.headers import Pairs, connection_options, values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow
 from gateway.server.attempts import Attempts
@@ -234,7 +234,7 @@ def wants_websocket(request: web.Request) -> bool:
 def _names_websocket(fields: Pairs) -> bool:
     """Whether this, and nothing else, is the protocol to change to."""
     protocols = [value.lower() for value in values_of(fields, "upgrade")]
-    return protocols == ["websocket"] and "upgrade" in nominated(fields)
+    return protocols == ["websocket"] and "upgrade" in connection_options(fields)
 
 
 def refusal_of(error: BackendError) -> Refusal:

@@ -67,7 +67,7 @@ class Repeats:
     def _is_anybodys(self, head: bytes, token: bytes, allow: Allow) -> bool:
         route, target = allow.route, allow.target
         return (
-            not self._gate.trusted_proxies
+            self._gate.trusted_proxies.are_none
             and not route.request_rules.keep_authorization
             and len(route.providers) <= 1
             and (allow.case.provider is not None) == bool(token)

@@ -68,7 +68,7 @@ def request_head(method: str, backend: Backend, allow: Allow, framing: str) -> b
 
 
 def _start(method: str, backend: Backend, allow: Allow) -> str:
-    host = allow.target.authority if allow.route.config.preserve_host else backend.authority
+    host = (allow.route.config.preserve_host and allow.target.authority) or backend.authority
     return f"{method} {backend.path}{allow.path_and_query} HTTP/1.1\r\nHost: {host}\r\n"
 
 

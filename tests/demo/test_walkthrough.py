@@ -21,8 +21,8 @@ BREAKING = {
         Tokens.introspect = lambda self, token: {"active": False}
     """,
     4: """
-        from gateway import gate
-        gate.fold_header_name = lambda name: name
+        from gateway.http import headers
+        headers.folded = frozenset
     """,
     5: """
         from gateway.demo import settings

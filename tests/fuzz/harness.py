@@ -21,6 +21,7 @@ from gateway.cache.entry import decode, encode
 from gateway.cache.key import Keys
 from gateway.cache.ledger import Message, position
 from gateway.cache.seal import Seal
+from gateway.config.header_names import fold_header_name
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
@@ -120,7 +121,8 @@ def target(data: bytes) -> None:
     must(found.path.startswith("/") and path_problem(found.path) is None, "the path is sound")
     must(found.path.isascii() and found.path.isprintable() and " " not in found.path, "the path is plain text")
     must(canonical_percent(found.path) == found.path, "the path is canonical")
-    must(not {".", ".."} & {segment.split(";")[0] for segment in found.segments}, "nothing climbs")
+    must(not {".", ".."} & {segment.split(";")[0] for segment in found.path.split("/")}, "nothing climbs")
+    must(not re.search(";|%3B", found.bare_path) and path_problem(found.bare_path) is None, "no parameters are matched")
     must("" not in found.segments[:-1], "no empty segment")
     must(read_host(found.authority) == found.host, "the authority is the host's")
     again = read_target("GET", found.path + ("" if found.query is None else "?" + found.query), [found.authority])
@@ -144,14 +146,14 @@ def headers(data: bytes) -> None:
     sent = request_to_backend(
         fields, RULES, caller, authority="h", request_id="r", version=(1, 1), identity=(("X-User-Id", "alice"),)
     )
-    folded = [name.lower().replace("_", "-").replace(".", "-") for name, _ in sent]
+    folded = [fold_header_name(name) for name, _ in sent]
     must([value for name, value in sent if name == "X-User-Id"] == ["alice"], "the identity is ours")
-    must(folded.count("x-user-id") == 1 and "x-roles" not in folded, "no spelling of an identity header survives")
-    gone = {"connection", "te", "trailer", "transfer-encoding", "upgrade", "keep-alive", "content-length", "host"}
+    must(folded.count("xuserid") == 1 and "xroles" not in folded, "no spelling of an identity header survives")
+    gone = {"connection", "te", "trailer", "transferencoding", "upgrade", "keepalive", "contentlength", "host", "proxy"}
     must(not gone & set(folded), "hop-by-hop and framing fields stay here")
-    must(values_of(sent, "authorization") == [], "the token stays here")
+    must("authorization" not in folded, "the token stays here")
     must(values_of(sent, "x-forwarded-for") == ["192.0.2.1"] and "forwarded" not in folded, "nobody is impersonated")
-    must(folded.count("x-request-id") == folded.count("via") == 1, "one each")
+    must(folded.count("xrequestid") == folded.count("via") == 1, "one each")
 
 
 def forwarded(data: bytes) -> None:
@@ -160,7 +162,7 @@ def forwarded(data: bytes) -> None:
     must(stranger == Caller("192.0.2.1", "192.0.2.1", trusted=False, proto="http", host=None), "strangers say nothing")
     proxied = read_caller("10.0.0.1", "http", fields, GATE.trusted_proxies)
     must(proxied.proto in {"http", "https"} and len(proxied.forwarded_for) <= 32, "bounds")
-    must(proxied.host is None or SOUND_LINE.fullmatch(proxied.host), "a host is one")
+    must(proxied.host is None or read_host(proxied.host), "a host is one")
     must(proxied.request_id is None or re.fullmatch(r"[!-~]{1,128}", proxied.request_id), "an id is printable")
 
 

@@ -1,9 +1,20 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.refusal import Refusal
-from gateway.http.target import _PLAIN, Target, _read_path, path_problem, read_host, read_target
+from gateway.http.target import (
+    _PLAIN,
+    Authority,
+    Target,
+    _read_path,
+    path_problem,
+    read_authority,
+    read_host,
+    read_target,
+)
 
 
 def read(raw: str, method: str = "GET", hosts: tuple[str, ...] = ("api.example.com",)) -> Target | Refusal:
@@ -64,7 +75,8 @@ def test_methods_that_no_backend_may_see_are_refused(method: str) -> None:
     [
         (), ("a", "a"), ("a", "b"), ("",), ("a,b",), ("u@a",), ("a/b",), ("a b",), ("a:x",), ("a:99999",), ("a:1:2",),
         (".",), ("a..b",), ("[::1",), ("[::g]",), ("[1.2.3.4]",), ("a?b",), ("a#b",), ("a%41",), ("\xe9",),
-        ("a" * 300,),
+        ("a" * 300,), ("127.1",), ("0177.0.0.1",), ("0x7f.1",), ("0x7F.0.0.1:80",), ("2130706433",), ("127.0.0.01",),
+        ("1.2.3.4.5",), ("256.0.0.1",), ("a.1",), ("a.0x",), ("[fe80::1%1]",), ("[fe80::1%25eth0]",),
     ],
 )  # fmt: skip
 def test_a_host_that_is_missing_doubled_or_none_is_refused(hosts: tuple[str, ...]) -> None:
@@ -84,16 +96,100 @@ def test_a_host_that_is_missing_doubled_or_none_is_refused(hosts: tuple[str, ...
         ("[::1]:80", "[::1]"),
         ("[2001:DB8::1]", "[2001:db8::1]"),
         ("a_b", "a_b"),
+        ("127.0.0.1.", "127.0.0.1"),
+        ("0x7f.example", "0x7f.example"),
+        ("1.a", "1.a"),
+        ("[2001:db8:0::1]", "[2001:db8::1]"),
+        ("[2001:0DB8:0:0:0:0:0:1]:8080", "[2001:db8::1]"),
+        ("[0:0:0:0:0:ffff:7f00:1]", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "127.0.0.1"),
     ],
 )
 def test_hosts_are_matched_without_case_and_port(authority: str, host: str) -> None:
     assert read_host(authority) == host
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("API.Example.com:8080", "API.Example.com:8080"),
+        ("api.example.com.", "api.example.com."),
+        ("[2001:0DB8:0:0::1]:8080", "[2001:db8::1]:8080"),
+        ("127.0.0.1.:80", "127.0.0.1:80"),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+    ],
+)
+def test_backends_are_told_an_address_in_its_one_form_and_a_name_as_it_came(sent: str, shown: str) -> None:
+    authority = read_authority(sent)
+    assert authority is not None
+    assert authority.text == shown
+    assert read_authority(shown) == authority
+
+
+def test_http_10_may_come_without_a_host() -> None:
+    target = read_target("GET", "/a", (), needs_host=False)
+    assert target == Target("", "", "/a", None, has_encoded_slash=False, bare_path="/a")
+    absolute = read_target("GET", "http://a/b", (), needs_host=False)
+    assert isinstance(absolute, Target)
+    assert (absolute.host, absolute.authority, absolute.path) == ("a", "a", "/b")
+    assert isinstance(read_target("GET", "/a", ("a", "a"), needs_host=False), Refusal)
+    assert isinstance(read_target("GET", "/a", ("",), needs_host=False), Refusal)
+
+
+@pytest.mark.parametrize(
+    ("raw", "bare"),
+    [
+        ("/a;v=1/b", "/a/b"),
+        ("/a;v=1;w=2/b;c", "/a/b"),
+        ("/a%3bv/b", "/a/b"),
+        ("/a%3B;x/b", "/a/b"),
+        ("/a;", "/a"),
+        ("/a/;jsessionid=1", "/a/"),
+        ("/;jsessionid=1", "/"),
+        ("/a?b;c%3Bd", "/a"),
+        ("/a%253Bb", "/a%253Bb"),
+    ],
+)
+def test_routes_are_matched_without_path_parameters(raw: str, bare: str) -> None:
+    target = read(raw)
+    assert isinstance(target, Target)
+    assert target.bare_path == bare
+    assert target.segments == bare[1:].split("/")
+    assert target.path == raw.partition("?")[0].replace("%3b", "%3B")
+    assert target.has_parameters == (bare != target.path)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/;x/",
+        "/a/;x/b",
+        "/%3bx/b",
+        "/;/admin",
+        "/..;/a",
+        "/a/..;x=1/b",
+        "/.;x/a",
+        "/a;x%2Fb",
+        "/a%2F;x",
+        "/a;%2f..%2fb",
+    ],
+)
+def test_parameters_that_leave_another_path_to_each_reader_are_refused(raw: str) -> None:
+    refusal = read(raw)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "invalid_target"
+
+
+def test_parameters_are_found_by_their_place() -> None:
+    target = read("/a;x/b/c%3B")
+    assert isinstance(target, Target)
+    assert [target.has_parameters_at(index) for index in range(3)] == [True, False, True]
+
+
 def test_an_absolute_target_replaces_host() -> None:
     target = read("HTTP://Other.example:81/a?b", hosts=("api.example.com",))
-    assert target == Target("other.example", "Other.example:81", "/a", "b", has_encoded_slash=False)
-    assert read("http://other.example") == Target("other.example", "other.example", "/", None, has_encoded_slash=False)
+    assert target == Target("other.example", "Other.example:81", "/a", "b", has_encoded_slash=False, bare_path="/a")
+    assert read("http://other.example") == Target("other.example", "other.example", "/", None, False, "/")
     root_query = read("http://other.example?x")
     assert isinstance(root_query, Target)
     assert (root_query.path, root_query.query) == ("/", "x")
@@ -119,14 +215,15 @@ def test_an_encoded_slash_is_left_for_the_route_to_allow() -> None:
 def test_normalising_is_idempotent_and_leaves_nothing_ambiguous(raw: str) -> None:
     target = read(raw)
     if isinstance(target, Target):
-        assert read(target.path) == Target(target.host, target.authority, target.path, None, target.has_encoded_slash)
+        assert read(target.path) == replace(target, query=None)
         assert path_problem(target.path) is None
+        assert path_problem(target.bare_path) is None
         assert not {"..", "."} & set(target.segments)
         assert "" not in target.segments[:-1]
 
 
 @pytest.mark.parametrize(
-    "raw", ["/", "/a", "/a/", "/a.b/c..", "/a;v=1/@x:y", "/a?", "/a?b=%2F&c=//..", "/~u/-_!$&'()*+,;="]
+    "raw", ["/", "/a", "/a/", "/a.b/c..", "/a,v=1/@x:y", "/a?", "/a?b=%2F&c=//..", "/a?;", "/~u/-_!$&'()*+,="]
 )
 def test_the_usual_targets_are_known_at_a_glance(raw: str) -> None:
     assert _PLAIN.fullmatch(raw)
@@ -143,7 +240,7 @@ def test_the_usual_targets_are_known_at_a_glance(raw: str) -> None:
 def test_a_glance_sees_what_a_closer_look_does(parts: list[str]) -> None:
     raw = "/" + "".join(parts)
     if _PLAIN.fullmatch(raw):
-        assert read(raw) == _read_path(raw, "api.example.com", "api.example.com")
+        assert read(raw) == _read_path(raw, Authority("api.example.com", "api.example.com"))
 
 
 @given(

@@ -54,9 +54,10 @@ async def test_the_whole_head_as_it_is_sent(serve, backend):
         "/a?b=%2f%2F%5c%00%0d%0A+%20",
         "/a?/../..//?#".rstrip("#"),
         '/a?q={}|\\^`"<>[]',
-        "/a;v=1/b,c=d:e@f/!$&'()*+",
+        "/a,v=1/b,c=d:e@f/!$&'()*+",
+        "/a?b;c=d%3Be",
         "/a%20b/%C3%A9/%FF/%25/%3F/%23",
-        "/a..b/...;/.hidden/~user",
+        "/a..b/.../.hidden/~user",
         "/" + "x/" * 200,
         "/x:y/@evil.example/http:/x",
         "/a'\"<>{}|^`",
@@ -122,6 +123,39 @@ async def test_the_authority_of_an_absolute_target_replaces_host(serve, backend)
     assert (await gateway.ask(request("GET", "http://real.example?y", host="other.example"))).status == 200
     assert backend.requests[1].target == "/?y"
     assert (await gateway.ask(request("GET", "http://other.example/x", host="real.example"))).code == "no_route"
+
+
+async def test_an_address_as_host_is_told_in_its_one_form(serve, backend):
+    gateway = await serve([route(backend, "a", preserve_host=True)])
+    assert (await gateway.ask(request("GET", "/a", host="[2001:0DB8:0::1]:81"))).status == 200
+    assert backend.requests[0].value("Host") == "[2001:db8::1]:81"
+    assert backend.requests[0].value("X-Forwarded-Host") == "[2001:db8::1]:81"
+
+
+async def test_no_spelling_of_an_address_leads_to_another_route(serve, backend):
+    routes = [route(backend, "six", auth="required"), route(backend, "four", auth="required"), route(backend, "any")]
+    routes[0]["match"]["host"], routes[1]["match"]["host"] = "[2001:db8::1]", "127.0.0.1"
+    gateway = await serve(routes)
+    for host in ("[2001:db8::1]", "[2001:DB8:0::1]:80", "[2001:0db8:0:0:0:0:0:1]", "127.0.0.1", "127.0.0.1.",
+                 "[::ffff:127.0.0.1]", "[::ffff:7f00:1]:80"):  # fmt: skip
+        assert (await gateway.ask(request("GET", "/a", host=host))).code == "token_missing", host
+    for host in ("127.1", "0177.0.0.1", "0x7f.1", "2130706433", "127.0.0.01", "[::ffff:127.1]"):
+        assert (await gateway.ask(request("GET", "/a", host=host))).code == "invalid_request", host
+    assert (await gateway.ask(request("GET", "/a", host="127.0.0.2"))).status == 200
+
+
+async def test_http_10_without_host_is_served_by_a_route_of_any_host(serve, backend):
+    routes = [route(backend, "a", preserve_host=True), route(backend, "b", "/b")]
+    routes[1]["match"]["host"] = "api.example.com"
+    gateway = await serve(routes)
+    assert (await gateway.ask(b"GET /a HTTP/1.0\r\n\r\n")).status == 200
+    seen = backend.requests[0]
+    assert seen.value("Host") == authority(backend)
+    assert "x-forwarded-host" not in seen.names
+    assert seen.value("Via") == "1.0 gateway"
+    assert (await gateway.ask(b"GET /b HTTP/1.0\r\n\r\n")).status == 200
+    assert [one.target for one in backend.requests] == ["/a", "/b"]
+    assert (await gateway.ask(b"GET /a HTTP/1.1\r\n\r\n")).code == "invalid_request"
 
 
 async def test_via_is_appended_and_traceparent_passes(serve, backend):
@@ -328,9 +362,32 @@ class TestForwarded:
         assert seen.value("X-Forwarded-For") == "203.0.113.7, 198.51.100.1, 127.0.0.1"
         assert seen.value("X-Forwarded-Proto") == "https"
         assert seen.value("X-Forwarded-Host") == "shop.example"
-        assert "x_forwarded_for" not in seen.names
+        assert seen.value("X-Forwarded-Port") == "444"
+        assert not {"x_forwarded_for", "forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"} & set(seen.names)
         line = await gateway.log_line()
         assert (line["client"], line["request_id"]) == ("203.0.113.7", "from-the-client")
+
+    async def test_what_is_listed_passes_from_a_trusted_proxy(self, serve, backend):
+        listed = {"trusted_proxies": ["127.0.0.0/8"], "trusted_headers": ["X-Real-IP", "X-Tenant"]}
+        gateway = await serve(server=listed)
+        await gateway.get("/open/x", *self.LINES, "X-Tenant: acme", "X_Tenant: evil", "X_Real_IP: 6.6.6.6")
+        seen = backend.requests[0]
+        assert (seen.value("X-Real-IP"), seen.value("X-Tenant")) == ("203.0.113.7", "acme")
+        assert not {"x_tenant", "x_real_ip", "x-original-url"} & set(seen.names)
+
+    async def test_what_is_listed_does_not_pass_from_others(self, serve, backend):
+        gateway = await serve(server={"trusted_headers": ["X-Real-IP", "X-Tenant"]})
+        await gateway.get("/open/x", *self.LINES, "X-Tenant: acme")
+        assert not {"x-real-ip", "x-tenant"} & set(backend.requests[0].names)
+
+    async def test_forwarded_is_read_where_it_came_alone_and_sent_on_as_x_forwarded(self, serve, backend):
+        gateway = await serve(server={"trusted_proxies": ["127.0.0.1/32"]})
+        await gateway.get("/open/x", 'Forwarded: for="[2001:db8::7]:4711";proto=https;host=shop.example')
+        seen = backend.requests[0]
+        assert seen.value("X-Forwarded-For") == "2001:db8::7, 127.0.0.1"
+        assert (seen.value("X-Forwarded-Proto"), seen.value("X-Forwarded-Host")) == ("https", "shop.example")
+        assert "forwarded" not in seen.names
+        assert (await gateway.log_line())["client"] == "2001:db8::7"
 
     @pytest.mark.parametrize("value", ["a b", "x" * 129, "a\u00e9", ""])
     async def test_a_trusted_proxys_odd_request_id_is_not_taken(self, serve, backend, value):

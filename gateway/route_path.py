@@ -1,0 +1,52 @@
+"""What a matched route makes of a path: whether it takes it at all, and which path the backend gets.
+
+Pure. Routes are matched by the segments of a path without their parameters; see `gateway.http.target`.
+"""
+
+from __future__ import annotations
+
+from gateway.config.pattern import Kind, PathPattern
+from gateway.gate import GatedRoute
+from gateway.http.refusal import Refusal
+from gateway.http.target import Target
+from gateway.routing import Matched, WrongMethod, rewritten
+
+
+def takes(target: Target, found: Matched[GatedRoute]) -> bool:
+    """Whether the route takes what only some routes do: encoded slashes, path parameters."""
+    route = found.value.config
+    if target.has_encoded_slash and not route.allow_encoded_slash:
+        return False
+    return not target.has_parameters or (route.allow_path_parameters and not _has_captured_parameters(target, found))
+
+
+def _has_captured_parameters(target: Target, found: Matched[GatedRoute]) -> bool:
+    """Whether the backend would read more in a captured segment than the policy did."""
+    segments = found.value.config.match.path.segments
+    return any(s.kind is Kind.CAPTURE and target.has_parameters_at(index) for index, s in enumerate(segments))
+
+
+def unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -> Refusal:
+    # Told before anything about routes: where these are not taken, they are no part of any path.
+    if target.has_encoded_slash and not (isinstance(found, Matched) and found.value.config.allow_encoded_slash):
+        return Refusal("invalid_target", "the path has an encoded slash")
+    if target.has_parameters:
+        return Refusal("invalid_target", "the path has parameters")
+    if isinstance(found, WrongMethod):
+        allow = (("Allow", ", ".join(found.allowed)),)
+        return Refusal("method_not_allowed", "the resource does not take this method", allow)
+    return Refusal("no_route", "there is no such resource here")
+
+
+def moved(target: Target, matched: Matched[GatedRoute]) -> str:
+    config = matched.value.config
+    if config.rewrite is not None:
+        return rewritten(config.rewrite, matched.captures, matched.rest)
+    if config.strip_prefix is not None:  # of the path without parameters, as a rewrite is
+        return "/" + "/".join(target.segments[_depth(config.strip_prefix) :])
+    return target.path
+
+
+def _depth(prefix: PathPattern) -> int:
+    """How many segments to strip; a trailing slash in the prefix strips no more than the prefix without it."""
+    return len(prefix.segments) - (prefix.segments[-1].text == "" and not prefix.has_rest)
