@@ -141,3 +141,9 @@ def test_who_acts_for_another_can_be_named_by_a_path() -> None:
     assert identity_headers(rules, {"act": {"client_id": "portal"}}) == (("X-Actor", "portal"),)
     assert identity_headers(rules, {"act": "support"}) == (("X-Act", "support"),)
     assert identity_headers(rules, {}) == ()
+
+
+def test_no_claim_feeds_a_header_in_a_nested_ones_place() -> None:
+    rules = {"X-Roles": (("realm_access", "roles"),)}
+    claims = {"realm_access": {"roles": ["clerk"]}, "realm_access.roles": ["admin"]}
+    assert identity_headers(rules, claims) == (("X-Roles", "clerk"),)

@@ -280,6 +280,10 @@ class TestEvents:
     def test_nothing_else_is_there_and_no_route_gets_it(self, target):
         assert code(decide(self.EVENTS, request(target, "POST"))) == "no_route"
 
+    @pytest.mark.parametrize("target", ["/~hooks;x/security-events", "/~hooks/security-events;x", "/~hooks%3Bx"])
+    def test_nothing_is_told_by_another_spelling_of_their_path(self, target) -> None:
+        assert code(decide(self.EVENTS, request(target, "POST"))) == "invalid_target"
+
     @pytest.mark.parametrize("target", ["/~hooksx", "/~Hooks/security-events", "/x/~hooks/security-events", "/"])
     def test_what_lies_beside_it_is_a_routes(self, target):
         assert isinstance(decide(self.EVENTS, request(target, "POST")), Allow)

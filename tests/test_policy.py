@@ -168,6 +168,12 @@ def test_claims_are_found_by_dotted_path_or_by_their_whole_name() -> None:
     assert code({"claims": {"address.country": "de"}}, address="de") == "forbidden"
 
 
+def test_a_claim_does_not_stand_before_a_nested_one_by_its_name() -> None:
+    wanted = {"claims": {"org.unit": ["sales"]}}
+    assert code(wanted, **{"org": {"unit": "it"}, "org.unit": "sales"}) == "forbidden"
+    assert code(wanted, **{"org": {"unit": "sales"}, "org.unit": "it"}) is None
+
+
 @pytest.mark.parametrize(
     ("captured", "claim", "expected"),
     [

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
+from gateway.config.header_names import fold_header_name, folded
 from gateway.config.model import Route
 from gateway.config.pieces import Piece, Pieces
 from gateway.config.problems import Problem
@@ -28,6 +29,7 @@ def problems_across(pieces: Pieces) -> Iterator[Problem]:
     yield from _ties(pieces.routes)
     yield from _without_provider(pieces)
     yield from problems_of_events(pieces)
+    yield from _trusted_headers(pieces)
     for route in pieces.routes:
         yield from problems_of_route(route, pieces.provider_names)
 
@@ -67,6 +69,19 @@ def _tie(other: Piece[Route]) -> str:
     name = other.value.name if other.sound("name") else "the route"
     same = f"{name} in {where} matches the same requests ({other.value.match.path})"
     return f"{same}; write another host, path or methods in one of them"
+
+
+def _trusted_headers(pieces: Pieces) -> Iterator[Problem]:
+    """Names that are removed from everybody, so that to trust them says nothing."""
+    server = pieces.sections["server"]
+    if not server.sound("trusted_headers"):
+        return
+    routes = [route for route in pieces.routes if route.sound("identity")]
+    identity = folded(name for route in routes for name in route.value.identity.headers)
+    for index, name in enumerate(server.value.trusted_headers):
+        if fold_header_name(name) in identity:
+            what = f"{name} is an identity header, which only the gateway writes; leave it out here"
+            yield server.origin.problem(("trusted_headers", index), what)
 
 
 def _without_provider(pieces: Pieces) -> Iterator[Problem]:

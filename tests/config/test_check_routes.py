@@ -200,6 +200,19 @@ def test_an_encoded_slash_in_a_path_needs_its_permission():
     assert not lines(routes("name: a, backend: http://a, match: {path: /a%2fb}, allow_encoded_slash: true"))
 
 
+@pytest.mark.parametrize(("path", "text", "bare"), [("/a;v=1/b", "a;v=1", "a"), ("/x/a%3bv", "a%3Bv", "a")])
+def test_a_path_is_written_without_parameters(path, text, bare):
+    [found] = lines(routes(f"name: a, backend: http://a, match: {{path: {path}}}, allow_path_parameters: true"))
+    assert found == (
+        f"3: routes[0].match.path: '{text}' has a path parameter, and paths are matched without them; write '{bare}', "
+        "and allow_path_parameters: true where the backend needs them"
+    )
+
+
+def test_a_rewrite_may_have_parameters_of_its_own():
+    assert not lines(routes("name: a, backend: http://a, match: {path: /a}, rewrite: /b;v=1/c"))
+
+
 def test_a_default_that_does_not_fit_a_route_names_the_route():
     head = PROVIDER + "defaults: {strip_prefix: /api, auth: {claims: {t: '{t}'}}}\n"
     good = "name: a, backend: http://a, match: {path: '/api/{t}'}"
@@ -229,3 +242,11 @@ def test_a_proof_is_a_demand_like_others():
     assert lines(text) == [
         "6: routes[0].auth.proof: 'if_bond' is none of if_bound, required, ignore; write if_bound",
     ]
+
+
+def test_an_identity_header_is_not_trusted_of_anybody():
+    text = routes("name: a, backend: http://a") + "server: {trusted_headers: [X-Real-IP, X_User_Id]}\n"
+    [found] = lines(text)
+    assert found.endswith(
+        "server.trusted_headers[1]: X_User_Id is an identity header, which only the gateway writes; leave it out here"
+    )

@@ -326,6 +326,23 @@ def test_providers(provider, expected):
             ["8: routes[0].identity.headers.x_user.id: x_user.id and X-User-Id are one header to a backend; keep one"],
         ),
         (
+            "name: a\nbackend: http://a\nidentity:\n  headers:\n    X-User-Id: sub\n    XUserId: sub\n",
+            ["8: routes[0].identity.headers.XUserId: XUserId and X-User-Id are one header to a backend; keep one"],
+        ),
+        (
+            "name: a\nbackend: http://a\nrequest_headers:\n  set: {X-A: 1}\n  remove: ['--']\n",
+            [
+                (
+                    "7: routes[0].request_headers.remove[0]: '--' has neither letter nor digit; "
+                    "write a name such as X-User-Id"
+                ),
+            ],
+        ),
+        (
+            "name: a\nbackend: http://a\nrequest_headers:\n  set: {X-A: 1, X!A: 2}\n",
+            ["6: routes[0].request_headers.set['X!A']: X!A and X-A are one header to a backend; keep one"],
+        ),
+        (
             (
                 "name: a\nbackend: http://a\nidentity:\n  headers:\n    Authorization: sub\n    x_forwarded_a: sub\n"
                 "    X-Ok: []\n    X-Id: [sub, 5]\n    Te: x\n    B d: sub"

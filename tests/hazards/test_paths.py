@@ -35,6 +35,12 @@ def routes(backend):
         route("reads", "/things/**", methods=["GET"]),
         route("writes", "/things/**", "required", methods=["POST", "DELETE"]),
         route("plain", "/plain/**", removed=["X-HTTP-Method-Override"]),
+        route("matrix", "/matrix/**", allow_path_parameters=True),
+        route("matrix-admin", "/matrix/admin/**", "required", allow_path_parameters=True),
+        route("matrix-strict", "/matrix/strict/**", "required"),
+        route("matrix-own", "/matrix/own/{owner}/**", allow_path_parameters=True),
+        route("matrix-strip", "/ms/**", allow_path_parameters=True, strip_prefix="/ms"),
+        route("matrix-rewrite", "/mr/{tenant}/**", allow_path_parameters=True, rewrite="/v2/{tenant}/{**}"),
     ]
 
 
@@ -169,9 +175,31 @@ ESCAPES = [
     "/only/%2e%2e",
     "/only/admin%2f..",
     "/only/..%2fadmin",
+    "/matrix/..;/admin/x",
+    "/matrix/..;x=y/admin/x",
+    "/matrix/%2e%2e%3b/admin/x",
+    "/matrix/;/../admin/x",
+    "/matrix/;x/admin/x",
+    "/matrix/a;%2f..%2f..%2fadmin/x",
+    "/matrix/a;/../../admin/x",
+    "/matrix;x/admin/x",
+    "/matrix/admin;x/x",
+    "/matrix/admin%3Bx/x",
+    "/matrix/admin;/x",
+    "/ms/..;/admin/x",
+    "/ms;x/admin/x",
+    "/mr/a;x/admin/x",
 ]
 # Where on the backend a route may lead; the others lead anywhere, but never up.
-LEADS_TO = {"open": "open", "public": "public", "admin": "admin", "slashes": "slashes", "rewrite": "v2"}
+LEADS_TO = {
+    "open": "open",
+    "public": "public",
+    "admin": "admin",
+    "slashes": "slashes",
+    "rewrite": "v2",
+    "matrix": "matrix",
+    "matrix-admin": "matrix",
+}
 
 
 @in_runs("target", ESCAPES)
@@ -188,9 +216,11 @@ async def test_no_spelling_reaches_admin_without_a_token(stage, target, run):
     assert not request.target.startswith("//")
     assert not {".", ".."}.intersection(segments), request.target
     assert segments[0] == LEADS_TO.get(route, segments[0]), request.target
-    if route == "admin":
+    if is_guarded := route in {"admin", "matrix-admin"}:
         assert request.value("X-User-Id") == seen.caller
-    assert seen.provider_tokens == ([seen.token] if run.has_token and route == "admin" else [])
+    if route in LEADS_TO:  # what is stripped leads anywhere
+        assert is_guarded == (segments[0] == "admin" or segments[:2] == ["matrix", "admin"])
+    assert seen.provider_tokens == ([seen.token] if run.has_token and is_guarded else [])
 
 
 async def test_the_judge_of_spellings_sees_through_them():
@@ -211,7 +241,9 @@ def public(name: str, came: bytes, went: bytes, *, main: bool = False) -> Case:
     public("three times encoded", b"/public/%25252e", b"/public/%25252e"),
     public("unreserved", b"/%70ublic/%61%7E%2d%5f", b"/public/a~-_"),
     public("upper-cased", b"/public/%c3%a9", b"/public/%C3%A9"),
-    public("reserved", b"/public/%3B%3f%23%26%3d%40%3a", b"/public/%3B%3F%23%26%3D%40%3A"),
+    public("reserved", b"/public/%3f%23%26%3d%40%3a", b"/public/%3F%23%26%3D%40%3A"),
+    public("semicolons in the query", b"/public/x?a;b=%3b", b"/public/x?a;b=%3b"),
+    public("an encoded semicolon, encoded again", b"/public/a%253bb", b"/public/a%253bb"),
     public("query", b"/public/x?%2e%2e/%61&//%2f", b"/public/x?%2e%2e/%61&//%2f"),
     public("dots within names", b"/public/..a/a../...", b"/public/..a/a../..."),
     refused("twice encoded to a triplet cut off", head(b"GET /public/%2%35%36"), 400),
@@ -229,6 +261,48 @@ async def test_what_was_matched_is_what_is_forwarded_with_a_token(stage, case, r
     else:
         seen = await stage.talk(case.sends, run)
         assert (seen.answers[0].status, seen.requests, seen.provider_tokens) == (401, [], [])
+
+
+# Path parameters.
+
+
+def matrix(name: bytes, came: bytes, went: bytes | None = None, *, main: bool = False) -> Case:
+    sent = routed(name, b"GET " + (went or came))
+    return passed(came.decode(), head(b"GET " + came), sent, asks=False, main=main)
+
+
+@played(
+    refused("raw", head(b"GET /public/a;x=1/b"), 400, code="invalid_target", main=True),
+    refused("encoded", head(b"GET /public/a%3Bx/b"), 400, code="invalid_target"),
+    refused("encoded in lower case", head(b"GET /public/a%3bx"), 400, code="invalid_target"),
+    refused("empty", head(b"GET /public/a;"), 400, code="invalid_target"),
+    refused("in the first segment", head(b"GET /public;x/b"), 400, code="invalid_target"),
+    refused("of a protected route", head(b"GET /admin;x/b"), 400, code="invalid_target"),
+    refused("of no route", head(b"GET /nowhere;x/b"), 400, code="invalid_target"),
+    refused("with another method", head(b"PUT /things/x;y", b"Content-Length: 0"), 400, code="invalid_target"),
+    refused("below a route that allows them", head(b"GET /matrix/strict/a;x"), 400, code="invalid_target"),
+    refused("a segment of nothing else", head(b"GET /matrix/;x/a"), 400, code="invalid_target"),
+    refused("a captured segment", head(b"GET /matrix/own/bob;x/a"), 400, code="invalid_target"),
+    refused("a captured one, encoded", head(b"GET /matrix/own/bob%3Bx/a"), 400, code="invalid_target"),
+    refused("a captured one of a rewrite", head(b"GET /mr/acme;x/a"), 400, code="invalid_target"),
+    matrix(b"matrix", b"/matrix/a;v=1/b;w", main=True),
+    matrix(b"matrix", b"/matrix;v=1/b"),
+    matrix(b"matrix", b"/matrix/a%3bv", b"/matrix/a%3Bv"),
+    matrix(b"matrix", b"/matrix/a/;jsessionid=1?b;c"),
+    matrix(b"matrix-own", b"/matrix/own/bob/a;x"),
+    matrix(b"matrix-own", b"/matrix/own;x/bob/a"),
+    matrix(b"matrix-strip", b"/ms;x/a;y=1/b?c", b"/a/b?c"),
+    matrix(b"matrix-rewrite", b"/mr/acme/a;y=1/b", b"/v2/acme/a/b"),
+)
+async def test_path_parameters_go_only_where_a_route_allows_them(stage, case, run):
+    await stage.play(case, run)
+
+
+@in_runs("target", ["/matrix/admin/x;y", "/matrix/admin;y/x", "/matrix/admin%3by/x", "/matrix;y/admin/x"])
+async def test_the_policy_is_that_of_the_path_without_parameters(stage, target, run):
+    seen = await stage.talk(head(b"GET " + target.encode()), run)
+    assert seen.answers[0].status == (200 if run.has_token else 401)
+    assert [one.value("X-Route") for one in seen.requests] == (["matrix-admin"] if run.has_token else [])
 
 
 # The authority of the backend.

@@ -210,6 +210,19 @@ class TestUnixSocket:
         await gateway.drain(1)
         assert not path.exists()
 
+    async def test_its_peers_are_believed_where_that_is_said(self, serve, backend, tmp_path):
+        server = {"listen": f"unix:{tmp_path / 'gateway.sock'}", "trusted_proxies": ["unix"]}
+        gateway = await serve(server=server)
+        answer = await gateway.get("/open/x", "X-Forwarded-For: 203.0.113.7:50007", "X-Request-Id: theirs")
+        assert answer.value("X-Request-Id") == "theirs"
+        assert backend.requests[0].value("X-Forwarded-For") == "203.0.113.7"
+        assert (await gateway.log_line())["client"] == "203.0.113.7"
+
+    async def test_that_says_nothing_of_peers_over_tcp(self, serve, backend):
+        gateway = await serve(server={"trusted_proxies": ["unix"]})
+        await gateway.get("/open/x", "X-Forwarded-For: 203.0.113.7")
+        assert backend.requests[0].value("X-Forwarded-For") == "127.0.0.1"
+
 
 @pytest.fixture(scope="module")
 def ca():

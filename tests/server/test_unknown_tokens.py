@@ -46,6 +46,23 @@ class TestLimit:
         await asyncio.sleep(0.5)
         assert await status(gateway, "junk") == 401
 
+    @pytest.mark.parametrize(
+        ("name", "junk", "good"),
+        [
+            ("X-Forwarded-For", "203.0.113.7:{}", "198.51.100.9:50001"),
+            ("X-Forwarded-For", "[2001:db8::7]:{}", "[2001:db8:1::9]:50001"),
+            ("Forwarded", 'for="203.0.113.7:{}"', "for=198.51.100.9"),
+        ],
+    )
+    async def test_a_client_behind_a_balancer_is_counted_apart_whatever_port_it_came_from(
+        self, serve, provider, name, junk, good
+    ):
+        gateway = await serve(server={**FEW, "trusted_proxies": ["127.0.0.0/8"]})
+        tried = [await status(gateway, f"junk-{n}", f"{name}: {junk.format(50_000 + n)}") for n in range(30)]
+        assert set(tried) == {401, 429}
+        provider.answers["fresh"] = {"active": True, "sub": "fresh"}
+        assert await status(gateway, "fresh", f"{name}: {good}") == 200
+
     async def test_tokens_that_turn_out_active_cost_nothing(self, serve, provider):
         gateway = await serve(server=FEW)
         for number in range(40):
