@@ -58,8 +58,11 @@ class Gate:
     known: dict[tuple[str, ...], tuple[Target, Matched[GatedRoute]]] = field(default_factory=dict)
 
     def remember(self, asked: tuple[str, ...], target: Target, found: Matched[GatedRoute]) -> None:
-        """For the next request for it. A query may hold secrets, and is another one each time."""
-        if target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
+        """For the next request for it. A query may hold secrets, and is another one each time.
+
+        Without a host it is sound in HTTP/1.0 alone, of which `asked` says nothing.
+        """
+        if target.authority and target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
             if len(self.known) >= _KNOWN_MAX:
                 self.known.clear()
             self.known[asked] = target, found

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -291,3 +292,26 @@ class TestEvents:
     def test_a_request_that_is_not_sound_is_refused_before(self):
         twice = [("Content-Length", "1"), ("Transfer-Encoding", "chunked")]
         assert code(decide(self.EVENTS, request("/~hooks/security-events", "POST", headers=twice))) == "invalid_request"
+
+
+def test_what_http_10_may_leave_out_is_not_remembered_for_others() -> None:
+    made = gate(PATH)
+    bare = Request("GET", "/a", [], "198.51.100.7", "http", (1, 0), "id-1")
+    for _ in range(2):
+        assert code(decide(made, bare)) == "token_missing"
+        assert code(decide(made, replace(bare, version=(1, 1)))) == "invalid_request"
+
+
+@pytest.mark.parametrize("allows", [True, False])
+def test_path_parameters_need_the_routes_permission(allows: bool) -> None:
+    made = gate(
+        {**PATH, "allow_path_parameters": allows}, {"match": {"path": "/b/{id}"}, "allow_path_parameters": True}
+    )
+    for _ in range(2):  # what was found of a target is remembered
+        decision = decided(made, request("/a/x;v=1/y%3B"), *([active()] if allows else []))
+        if not allows:
+            assert code(decision) == "invalid_target"
+        else:
+            assert isinstance(decision, Allow)
+            assert decision.path == "/a/x;v=1/y%3B"
+        assert code(decide(made, request("/b/7;v=1"))) == "invalid_target"
