@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -23,7 +22,7 @@ from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
-from gateway.authn.purge import Purge, purge_everything, purge_of
+from gateway.authn.purge import KnownPurges, Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
 from gateway.authn.refresh import Ahead, Refresher
 from gateway.authn.source import Source
@@ -32,8 +31,6 @@ from gateway.authn.turns import Turns
 
 __all__ = ["Authenticator", "Found", "Question"]
 
-# Enough to know an order again when it comes by another way, which takes a second or so.
-_KNOWN_PURGES_MAX = 10_000
 _T = TypeVar("_T")
 
 
@@ -42,7 +39,8 @@ class Authenticator:
 
     With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
     `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
-    `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of.
+    `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
+    `on_no` of the cache keys of all that are not active.
     """
 
     def __init__(
@@ -60,9 +58,11 @@ class Authenticator:
         ahead: Ahead | None = None,
         longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
         on_revoked: Callable[[Token], object] | None = None,
+        on_no: Callable[[bytes], object] | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
         self._on_revoked = on_revoked
+        self._on_no = on_no
         self._local = local
         self._shared = shared
         self._leases = leases
@@ -77,7 +77,7 @@ class Authenticator:
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._purges = 0
-        self._known_purges: OrderedDict[bytes, None] = OrderedDict()
+        self._known_purges = KnownPurges()
 
     def remembered(self, question: Question) -> Found | None:
         """What this process remembers, at once; `None` means `ask`."""
@@ -122,10 +122,19 @@ class Authenticator:
         """Whether the provider has called the token active not long ago, and not taken it back since."""
         return self._last_known.facts(self._source.key(question)) is not None
 
+    def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
+        """What the facts of the token may be purged by, the cache key first."""
+        return (self._source.key(question), *self._source.tags(question.provider, facts))
+
+    def introspected_at_s(self, question: Question) -> float | None:
+        """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
+        entry = self._last_known.facts(self._source.key(question))
+        return None if entry is None else entry.introspected_at_s
+
     def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
         """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
         if token is not None:
-            return purge_of(self._keys_of(token))
+            return purge_of(self._source.keys_of(token))
         named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
         if not named:
             return purge_everything()
@@ -136,7 +145,7 @@ class Authenticator:
         """The same order in marks, under the same id."""
         marks = {self._source.keys.tag(named) for named in eviction.named}
         for token in eviction.tokens:
-            marks.update(self._keys_of(token))
+            marks.update(self._source.keys_of(token))
         return Purge(eviction.id, frozenset(marks), eviction.is_no)
 
     def purge(self, purge: Purge) -> int:
@@ -145,7 +154,7 @@ class Authenticator:
         The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
         order a second time does nothing.
         """
-        if not self._is_news(purge):
+        if not self._known_purges.is_news(purge):
             return 0
         self._purges += 1
         for flight in self._flights.values():
@@ -164,9 +173,6 @@ class Authenticator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _keys_of(self, token: Token) -> list[bytes]:
-        return [self._source.keys.key(each.identity, token) for each in self._source.introspectors.values()]
 
     async def _find(self, key: bytes, question: Question) -> Found:
         arrived_s = self._monotonic()
@@ -234,6 +240,8 @@ class Authenticator:
             self._last_known.keep(flight, provider, landed.last_known)
             self._give_back(key, landed.claim)
             return
+        if self._on_no is not None and isinstance(answer, Inactive):
+            self._on_no(key)
         is_no = self._last_known.is_no(provider, landed)
         is_revoked = is_no and self._last_known.was_active(key, landed)
         here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
@@ -277,7 +285,7 @@ class Authenticator:
     async def _tell_fleet_of(self, shared: SharedTier, key: bytes, token: Token) -> None:
         """What others keep of the token goes as by a purge; what this process has just learned stays."""
         purge = purge_of([key])
-        self._is_news(purge)
+        self._known_purges.is_news(purge)
         shared.forget(purge)
         if not await shared.publish_purge(purge):
             self._tell_workers_of(token)
@@ -285,15 +293,6 @@ class Authenticator:
     def _tell_workers_of(self, token: Token) -> None:
         if self._on_revoked is not None:
             self._on_revoked(token)
-
-    def _is_news(self, purge: Purge) -> bool:
-        """Whether the order comes for the first time; from here on it is known."""
-        if purge.id in self._known_purges:
-            return False
-        self._known_purges[purge.id] = None
-        if len(self._known_purges) > _KNOWN_PURGES_MAX:
-            self._known_purges.popitem(last=False)
-        return True
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""

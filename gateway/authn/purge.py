@@ -7,11 +7,14 @@ HMACs, so that an order names what it means to those who hold the secret and tel
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 _ID_BYTES = 16
+# Enough to know an order again when it comes by another way, which takes a second or so.
+_KNOWN_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,22 @@ class Purge:
 
     def covers(self, marks: Iterable[bytes]) -> bool:
         return self.marks is None or not self.marks.isdisjoint(marks)
+
+
+class KnownPurges:
+    """The orders that came lately, by their ids."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[bytes, None] = OrderedDict()
+
+    def is_news(self, purge: Purge) -> bool:
+        """Whether the order comes for the first time; from here on it is known."""
+        if purge.id in self._ids:
+            return False
+        self._ids[purge.id] = None
+        if len(self._ids) > _KNOWN_MAX:
+            self._ids.popitem(last=False)
+        return True
 
 
 def purge_everything() -> Purge:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Claim, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
@@ -30,6 +31,10 @@ class Source:
 
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
+
+    def keys_of(self, token: Token) -> list[bytes]:
+        """The token's cache keys at every provider."""
+        return [self.keys.key(each.identity, token) for each in self.introspectors.values()]
 
     def tags(self, provider: str, answer: Memorable) -> tuple[bytes, ...]:
         return self.keys.tags(self.introspectors[provider].realm, answer)

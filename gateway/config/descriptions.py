@@ -168,6 +168,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "503. Danger: so long after cache.ttl or max_age, a revoked token may still work while the provider is away.",
         "stale_methods": "The methods stale_if_error holds for. Default GET, HEAD, OPTIONS. Danger: what others do "
         "cannot be undone.",
+        "streams": "What a WebSocket, an event stream or another open exchange does when its token or its route ends. "
+        "Default end. Danger: with keep, whoever holds one open is served after logout, revocation and exp.",
     },
     "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
     "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: letters and digits alone count."},

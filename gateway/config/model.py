@@ -240,6 +240,7 @@ class Auth(Model):
     max_age: Seconds | None = None
     stale_if_error: Seconds | None = None
     stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")
+    streams: Literal["end", "keep"] = "end"
 
 
 class Identity(Model):

@@ -28,9 +28,11 @@ from gateway.server.house import Gauge
 from gateway.server.instance import Readiness
 from gateway.server.listener import Listener
 from gateway.server.receiving import receiver_of
+from gateway.server.relay import Relay
 from gateway.server.request_id import RequestIds
 from gateway.server.running import Running, Watch, assemble, release, retire
 from gateway.server.shares import ConnectionLimits, default_share
+from gateway.server.streams import Streams
 from gateway.server.sweep import Sweep
 from gateway.server.tls import server_context
 from gateway.server.token_types import note_token_types
@@ -55,6 +57,7 @@ class Engine:
         self._evicting = Evicting(lambda: self.running, self._on_purge, spread)
         self._repeats = Repeats(self._evicting)
         self._replays = Replays(time.monotonic)
+        self._streams = Streams(lambda: self.running, self._relays)
         self._running: Running | None = None
         self._retiring: dict[asyncio.Task[None], Running] = {}
         self._listener: Listener | None = None
@@ -81,10 +84,14 @@ class Engine:
         self._fast_lane = FastLane(turns, self._backends)
         self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
         self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
+        self._streams.start()
         await self._listener.start(self._sock, tls)
 
     async def apply(self, config: Config) -> None:
-        """Serve the next request under `config`; requests under way end under the old one. Raises `ValueError`."""
+        """Serve the next request under `config`; of those under way, what stays open is judged by it as well.
+
+        Raises `ValueError`.
+        """
         before = self.running
         if (before.config.server.tls is None) != (config.server.tls is None):
             raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
@@ -97,6 +104,7 @@ class Engine:
         if self._backends is not None:
             self._backends.adjust(config.routes)
         self._running = new
+        self._streams.reloaded()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
         task.add_done_callback(self._retired)
@@ -165,6 +173,7 @@ class Engine:
         for _, old in retiring:
             await release(old, running)
         await release(running, None)
+        await self._streams.close()
         if self._sweep is not None:
             self._sweep.stop()
         if self._backends is not None:
@@ -174,21 +183,23 @@ class Engine:
         return self._fast_lane if server.fast_path else None
 
     async def _assembled(self, config: Config, before: Running | None = None) -> Running:
-        evicting = self._evicting
-        running = await assemble(
-            config, self._observer, self._on_purge, before, evicting.tell_workers_of, evicting.tell_of_token_type
-        )
+        told = self._evicting.tell_workers_of, self._evicting.tell_of_token_type, self._streams.said_no
+        running = await assemble(config, self._observer, self._on_purge, before, *told)
         running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
         return running
 
     def _on_purge(self, purge: Purge) -> int:
         if self._running is None:
             return 0
+        self._streams.purged(purge)
         all_running = [self._running, *self._retiring.values()]
         for one in all_running:
             note_token_types(purge, one.providers.values(), one.cache.keys)
         # Several configurations may share one memory: what the first one dropped is not there for the next.
         return sum(one.authenticator.purge(purge) for one in all_running)
+
+    def _relays(self) -> list[Relay]:
+        return [] if self._listener is None else self._listener.relays()
 
     def _retired(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

@@ -74,8 +74,10 @@ class FastLane:
                 return False
         turn = Turn(self.turns, running, self.turns.new_request_id(), repeat.method, repeat.path, client.peer)
         turn.route = route.config.name
+        turn.matched = matched
         if facts is not None:
             turn.provider, turn.tier = provider, "local"
+            turn.facts, turn.token = facts, token
             turn.name(facts)
         RepeatedExchange(self.backends, client, turn, None if body_bytes is None else behind).go(repeat, identity)
         return True

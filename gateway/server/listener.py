@@ -18,6 +18,7 @@ from gateway.server.connection import Connection, Limits
 from gateway.server.forwarding import Forwarder
 from gateway.server.house import FastLane, Gauge, House
 from gateway.server.lane import Lane
+from gateway.server.relay import Relay
 from gateway.server.shares import Shares
 from gateway.server.turn import Turns
 
@@ -64,6 +65,10 @@ class Listener:
         if self._door is not None and tls is not None:
             self._door.context = tls
             self._door.header_timeout_s = limits.header_timeout_s
+
+    def relays(self) -> list[Relay]:
+        """The answers under way."""
+        return [client.relay for client in self._house.shares.holders if client.relay is not None]
 
     def sweep(self, now_s: float) -> None:
         """End the connections that are idle or stuck."""

@@ -37,6 +37,7 @@ from gateway.server.token_types import recall_token_types
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
+# What becomes of those then is decided by the configuration in force (`gateway.server.streams`).
 _RETIRE_MAX_S = 3600.0
 _LANDING_S = 1.0
 # Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
@@ -86,11 +87,12 @@ async def assemble(
     before: Running | None = None,
     on_revoked: Callable[[Token], object] | None = None,
     on_token_type: Callable[[bytes], object] = lambda _: None,
+    on_no: Callable[[bytes], object] | None = None,
 ) -> Running:
     """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
 
-    `on_purge` is called with what the fleet purges, `on_revoked` with tokens as `Authenticator` says, `on_token_type`
-    as by `ProviderClient`.
+    `on_purge` is called with what the fleet purges, `on_revoked` and `on_no` with tokens as `Authenticator` says,
+    `on_token_type` as by `ProviderClient`.
     """
     providers = {name: _provider(name, config, meter, before, on_token_type) for name in config.providers}
     if before is not None and before.config.cache == config.cache:
@@ -121,6 +123,7 @@ async def assemble(
             ahead=_ahead(config),
             longest_tolerated_s=tolerated,
             on_revoked=on_revoked,
+            on_no=on_no,
         )
     await recall_token_types(providers.values(), cache.keys, cache.shared)
     gate = compile_gate(config, {name: provider.token_types for name, provider in providers.items()})

@@ -7,7 +7,7 @@ Each direction ends by itself: an end that sends no more is told to the other on
 end whose process is gone looks the same, so a tunnel that is half closed and silent for the idle timeout is ended.
 
 The gateway may end a tunnel, too. The client then gets a close frame, where the stream stands between two frames, and
-has a second to answer it; an abort would throw away what it has not read yet, the close frame included.
+has half a second to answer it; an abort would throw away what it has not read yet, the close frame included.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.server.relay import Relay
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 _GOING_AWAY = 1001
 _MASK_BYTES = 4
-_LAST_WORDS_S = 1.0
+_LAST_WORDS_S = 0.5
 
 
 class Tap:
@@ -95,6 +95,8 @@ class Tap:
         self._resume()
         if not self._has_backend_ended:
             self._client.write(close_frame(_POLICY_VIOLATION, reason))
+            if self._client.can_write_eof():
+                self._client.write_eof()
         loop.call_later(_LAST_WORDS_S, self._relay.tunnel_is_over)
         return True
 

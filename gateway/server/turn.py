@@ -7,9 +7,11 @@ from time import monotonic, time
 from typing import Protocol
 
 from gateway.authn.facts import Facts
-from gateway.authn.question import Found
+from gateway.authn.question import Found, Question
+from gateway.gate import GatedRoute
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Case, Decision, NeedsFacts, resume
+from gateway.routing import Matched
 from gateway.server.exchange import Exchange
 from gateway.server.running import Running
 
@@ -39,7 +41,16 @@ class Turns:
 
 
 class Turn(Exchange):
-    """An exchange under way. It begins as it is made, and ends once."""
+    """An exchange under way. It begins as it is made, and ends once.
+
+    By what it was let in is kept for as long as it is open, because it may be asked again: its route and, where a token
+    was looked at, the facts with either the question or, in its short form, the token as it came.
+    """
+
+    matched: Matched[GatedRoute] | None = None
+    facts: Facts | None = None
+    question: Question | None = None
+    token: bytes = b""
 
     def __init__(self, turns: Turns, running: Running, request_id: str, method: str, path: str, client: str) -> None:
         # What is not set here has its default in the class.
@@ -69,6 +80,7 @@ class Turn(Exchange):
 
     def _resume(self, needs: NeedsFacts, found: Found) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s
+        self.question = needs.question
         return resume(self.running.gate, needs, found.answer, time())
 
     def tell(self, case: Case) -> None:
@@ -78,9 +90,11 @@ class Turn(Exchange):
         self.provider = case.provider
         if case.target is not None:
             self.path = case.target.path
-        if case.route is not None:
-            self.route = case.route.name
+        if case.matched is not None:
+            self.matched = case.matched
+            self.route = case.matched.value.name
         if case.facts is not None:
+            self.facts = case.facts
             self.name(case.facts)
 
     def name(self, facts: Facts) -> None:

@@ -30,6 +30,7 @@ class Fleet:
     """`clients` has one connection to each worker of each instance, in the order of the instances."""
 
     provider: ScriptedProvider
+    backend: Backend
     gateways: list[ServedGateway]
     clients: list[dict[int, Client]] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
@@ -106,7 +107,10 @@ async def fleet_of(
             "cache": {"ttl": "1h", "inactive_ttl": "1h", **cache},
             "events": {"repeat_after": [], **events},
             "log": {"access": False},
-            "routes": [{"name": "api", "match": {"path": "/api/**"}, "backend": backend.url}],
+            "routes": [
+                {"name": "api", "match": {"path": "/api/**"}, "backend": backend.url},
+                {"name": "kept", "match": {"path": "/kept/**"}, "backend": backend.url, "auth": {"streams": "keep"}},
+            ],
         }
         gateways = [
             ServedGateway(
@@ -120,7 +124,7 @@ async def fleet_of(
             )
             for number in range(instances)
         ]
-        fleet = Fleet(provider, gateways)
+        fleet = Fleet(provider, backend, gateways)
         provider.default = fleet.answer
         provider.keys = fleet.issuer.jwks()
         for gateway in gateways:
