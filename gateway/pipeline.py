@@ -21,12 +21,13 @@ from gateway.http.fields import Deciding, Fields, read_fields
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend, values_of
+from gateway.http.location import Outside
 from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
-from gateway.route_path import moved, takes, unrouted
+from gateway.route_path import moved, stripped, takes, unrouted
 from gateway.routing import Matched
 
 _HTTP10 = (1, 0)
@@ -98,6 +99,18 @@ class Allow:
         return self.path if query is None else f"{self.path}?{query}"
 
     @property
+    def stripped(self) -> str:
+        """What the route takes off the path, of which the backend is told."""
+        return stripped(self.target, self.route.config.strip_prefix)
+
+    @property
+    def outside(self) -> Outside:
+        """Where the client sees what the backend serves."""
+        caller, authority = self.case.caller, self.target.authority
+        host = authority if self.route.config.preserve_host else ""
+        return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
+
+    @property
     def headers(self) -> list[tuple[str, str]]:
         """All fields for the backend, but for `Host` and the framing; made anew each time."""
         request = self.case.request
@@ -108,6 +121,7 @@ class Allow:
             authority=self.target.authority,
             request_id=self.case.request_id,
             version=request.version,
+            stripped=self.stripped,
             identity=self.identity.pairs,
         )
 
@@ -121,6 +135,7 @@ class Allow:
             self.case.caller,
             authority=self.target.authority,
             version=request.version,
+            stripped=self.stripped,
         )
 
 

@@ -47,6 +47,12 @@ def moved(target: Target, matched: Matched[GatedRoute]) -> str:
     return target.path
 
 
+def stripped(target: Target, prefix: PathPattern | None) -> str:
+    """What is taken off the path: the segments that stand in the place of the pattern."""
+    depth = 0 if prefix is None else _depth(prefix)
+    return "".join(f"/{segment}" for segment in target.segments[:depth]) if depth else ""
+
+
 def _depth(prefix: PathPattern) -> int:
     """How many segments to strip; a trailing slash in the prefix strips no more than the prefix without it."""
     return len(prefix.segments) - (prefix.segments[-1].text == "" and not prefix.has_rest)

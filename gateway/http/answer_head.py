@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 from gateway.config.header_names import fold_header_name as fold
 from gateway.config.header_names import folded
 from gateway.http.headers import ResponseRules, answer_field_passes, nominated
+from gateway.http.location import leads_somewhere
 
 HEAD_LIMIT_BYTES = 64 * 2**10
 FIELDS_MAX = 128
@@ -35,12 +36,13 @@ _USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
 
 
 class _Role(Enum):
-    """What a field does to the framing of its answer."""
+    """What a field does to the framing of its answer, or that it leads somewhere."""
 
     LENGTH = "content-length"
     ENCODING = "transfer-encoding"
     CONNECTION = "connection"
     UPGRADE = "upgrade"
+    PLACE = "location"
 
 
 class _Special(NamedTuple):
@@ -52,13 +54,14 @@ class _Special(NamedTuple):
 
 _ROLE_OF_NAME = {role.value.encode(): role for role in _Role}
 # Not remembered: another one with each answer, or not ours to keep.
-_UNIQUE_NAMES = frozenset({b"set-cookie", b"etag", b"location"})
+_UNIQUE_NAMES = frozenset({b"set-cookie", b"etag"})
 
 
 @dataclass(slots=True, eq=False)
 class AnswerHead:
     """Sound in itself, and shared by answers that are alike. `lines` are the fields as they came, without their ends.
 
+    Those that lead somewhere are not shared: their fields are changed for the client they are for.
     `begun` is a place for what `FieldsToClient.begin` makes of it: by which rules, and what.
     """
 
@@ -70,6 +73,7 @@ class AnswerHead:
     ends_connection: bool = False
     nominated: frozenset[str] = frozenset()  # folded
     upgrades_to: tuple[str, ...] = ()
+    leads: bool = False  # has a field for `gateway.http.location`
     is_usual: bool = False  # final, and its length is all it says of framing and connection
     begun: tuple[FieldsToClient, bytes, bool] | None = None
 
@@ -212,6 +216,7 @@ def _framed(head: AnswerHead, version: int, special: list[_Special]) -> AnswerHe
         return "Transfer-Encoding is not exactly chunked"
     head.length = int(lengths[0]) if lengths else None
     head.is_chunked = bool(encodings)
+    head.leads = any(role is _Role.PLACE for role, _ in special)
     connection = ",".join(value for role, value in special if role is _Role.CONNECTION)
     if connection:
         options = frozenset(option.strip() for option in connection.split(","))
@@ -251,7 +256,7 @@ def _read_field(line: bytes) -> _Special | None:
     if found is None:
         return _UNKNOWN
     name = found[1].lower()
-    role = _ROLE_OF_NAME.get(name)
+    role = _Role.PLACE if leads_somewhere(name) else _ROLE_OF_NAME.get(name)
     special = None if role is None else _Special(role, found[2].strip(_BLANKS).decode("latin-1").lower())
     if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
         special = _Special(_Role.LENGTH, _NONE)
@@ -263,7 +268,8 @@ def _read_field(line: bytes) -> _Special | None:
 
 
 def _is_worth_remembering(lower_name: bytes, line: bytes) -> bool:
-    return len(line) <= _REMEMBERED_LINE_BYTES and lower_name not in _UNIQUE_NAMES
+    is_shared = lower_name not in _UNIQUE_NAMES and not leads_somewhere(lower_name)
+    return len(line) <= _REMEMBERED_LINE_BYTES and is_shared
 
 
 def _remember(memory: dict[bytes, _T], line: bytes, found: _T) -> None:

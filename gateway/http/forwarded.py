@@ -25,6 +25,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._=+/-]{1,128}")
 _PROTO = re.compile(r"https?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _PORT_MAX = 65535
+_HAS_PORT = re.compile(r":[0-9]+$")
+_DEFAULT_PORT = {"http": "80", "https": "443"}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 _PREFIX_MAX_CHARS = 1024
 # An address as balancers write it: alone, with a port (Azure, IIS), in brackets, with a zone.
@@ -77,6 +79,13 @@ class Caller:
     request_id: str | None = None
     port: str = ""  # X-Forwarded-Port of a trusted peer
     prefix: str = ""  # X-Forwarded-Prefix of a trusted peer, without a slash at its end
+
+    @property
+    def authority(self) -> str:
+        """The host by which a trusted peer was asked, with its port where that is not the scheme's; may be empty."""
+        host = self.host or ""
+        has_port = not self.port or self.port == _DEFAULT_PORT[self.proto] or _HAS_PORT.search(host)
+        return host if not host or has_port else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,11 +103,12 @@ def request_to_backend(
     authority: str,
     request_id: str,
     version: tuple[int, int],
+    stripped: str = "",
     identity: Iterable[tuple[str, str]],
 ) -> list[tuple[str, str]]:
     """The fields of the request that a backend gets, but for `Host` and the framing.
 
-    The names in `identity` are among the rules' `identity_names`.
+    The names in `identity` are among the rules' `identity_names`; `stripped` is what the route takes off the path.
     """
     kept, via = _passing(headers, rules, caller)
     hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
@@ -117,7 +118,7 @@ def request_to_backend(
         ("X-Forwarded-Proto", caller.proto),
         ("X-Forwarded-Host", caller.host or authority),
         ("X-Forwarded-Port", caller.port),
-        ("X-Forwarded-Prefix", caller.prefix),
+        ("X-Forwarded-Prefix", caller.prefix + stripped),
         ("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])),
     ]
     own = [pair for pair in told if pair[1]]
@@ -142,7 +143,7 @@ class Lines(NamedTuple):
 
 
 def lines_to_backend(
-    headers: Pairs, rules: RequestRules, caller: Caller, *, authority: str, version: tuple[int, int]
+    headers: Pairs, rules: RequestRules, caller: Caller, *, authority: str, version: tuple[int, int], stripped: str = ""
 ) -> Lines | None:
     """`None` where it takes more than adding lines."""
     if rules.own_gone or rules.has_rivals or caller.forwarded_for or not caller.peer:
@@ -152,13 +153,15 @@ def lines_to_backend(
         return None
     kept, count, via = _kept_lines(headers, rules, caller)
     before = f"{', '.join(via)}, " if via else ""
+    path = f"X-Forwarded-Prefix: {stripped}\r\n" if stripped else ""
     rest = (
         f"\r\nX-Forwarded-Proto: {caller.proto}\r\n"
         f"X-Forwarded-Host: {host}\r\n"
+        f"{path}"
         f"Via: {before}{version[0]}.{version[1]} gateway\r\n"
         f"{rules.set_lines}"
     )
-    count += _LINES_OF_OURS + len(rules.set)
+    count += _LINES_OF_OURS + bool(stripped) + len(rules.set)
     return Lines(f"{kept}X-Request-Id: ", "\r\nX-Forwarded-For: ", rest, count)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.config.upstream import Backend
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import field_line
+from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.identity import Identity
 from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse
@@ -211,6 +212,10 @@ class DecidedExchange(_FastExchange):
             self._retries = decision.route.config.retries
         self._forward(decision.route)
 
+    def _outside(self) -> Outside:
+        assert self._allow is not None  # as below
+        return self._allow.outside
+
     def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = place
         allow = self._allow
@@ -237,6 +242,9 @@ class RepeatedExchange(_FastExchange):
             self._forward(repeat.matched.value)
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
+
+    def _outside(self) -> Outside:
+        return self._repeat.outside
 
     def _request_head(self, backend: Backend, place: int) -> bytes:
         _ = backend

@@ -126,6 +126,7 @@ class _Attempt:
             keeps_alive=keeps_alive,
             more_fields=more,
             switch=self._switch if wants_websocket(request) else None,
+            outside=lambda: allow.outside,
         )
 
     @property

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
 from gateway.http.frames import Frames
+from gateway.http.location import Outside, led_outside
 from gateway.server.backends.errors import BackendError
 from gateway.server.date import date_line
 from gateway.server.ends import BackendEnd, TunnelEnds
@@ -84,6 +85,10 @@ class Relay:
         """Called once: with nothing when the client has all of the answer, or was cut off; with the error when no byte
         of an answer was passed on and the lane may still say something else.
         """
+        raise NotImplementedError
+
+    def _outside(self) -> Outside:
+        """Where the client sees what the backend serves."""
         raise NotImplementedError
 
     def begin(self, backend: BackendEnd, route: GatedRoute, data: bytes, *, is_whole: bool = True) -> None:
@@ -166,6 +171,7 @@ class Relay:
     def informed(self, head: AnswerHead) -> None:
         """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
         if not self._is_http10 and head.status != _CONTINUE:
+            self._lead(head)
             self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
 
     def whole(self, head: AnswerHead, body: bytes) -> None:
@@ -242,6 +248,7 @@ class Relay:
     def _head(self, head: AnswerHead, behind: bytes = b"") -> bytes:
         rules, begun = self._route.fields_to_client, head.begun
         if begun is None or begun[0] is not rules:
+            self._lead(head)
             begun = rules.begin(head)
         _, begin, has_date = begun
         if head.status == SWITCHING_PROTOCOLS:
@@ -255,6 +262,12 @@ class Relay:
             framing += date_line()
         request_id = self._exchange.request_id.encode()
         return b"".join((begin, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
+
+    def _lead(self, head: AnswerHead) -> None:
+        """Have the client led through the gateway, where the answer leads to the backend."""
+        if head.leads:
+            backends, outside = self._route.config.backend, self._outside()
+            head.lines = [led_outside(line, backends, outside) for line in head.lines]
 
     def _framing(self, head: AnswerHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""
@@ -287,11 +300,16 @@ class AwaitedRelay(Relay):
         keeps_alive: bool,
         more_fields: bytes,
         switch: Callable[[], None] | None,
+        outside: Callable[[], Outside],
     ) -> None:
         super().__init__(
             client, exchange, is_http10=is_http10, keeps_alive=keeps_alive, more_fields=more_fields, switch=switch
         )
         self._future = future
+        self._from_outside = outside
+
+    def _outside(self) -> Outside:
+        return self._from_outside()
 
     def over(self, error: BackendError | None) -> None:
         if not self._future.done():

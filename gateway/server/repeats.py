@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gateway.authn.bearer import TOKEN_MAX_CHARS
 from gateway.gate import Gate, GatedRoute
 from gateway.http.fields import Fields
+from gateway.http.location import Outside
 from gateway.http.ordinary import is_common
 from gateway.pipeline import Allow
 from gateway.routing import Matched
@@ -33,6 +34,7 @@ class Repeat:
     matched: Matched[GatedRoute]
     provider: str | None
     forms: tuple[Form, ...]
+    outside: Outside
     retries: int
     token_bytes_max: int
     body_bytes: int | None
@@ -95,6 +97,7 @@ class Repeats:
             matched,
             case.provider,
             whole,
+            allow.outside,
             allow.route.config.retries if request.method in IDEMPOTENT else 0,
             min(TOKEN_MAX_CHARS, left),
             body_bytes,

@@ -28,6 +28,7 @@ OVER_BOTH_LANES = {
     "test_bodies",
     "test_cors",
     "test_receiving",
+    "test_redirects",
     "test_refusals",
     "test_request_bytes",
     "test_response_bytes",
