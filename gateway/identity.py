@@ -20,6 +20,8 @@ from gateway.http.refusal import Refusal, challenge
 # The Unicode categories Cc: controls, C1 among them; and Cs: lone surrogates, which have no UTF-8.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIST_SEPARATOR = ","
+# What the smallest of the common servers takes for a whole head (Tomcat, 8 KiB; Node takes 16).
+_LARGE_BYTES = 8 * 2**10
 
 Pairs = tuple[tuple[str, str], ...]
 HeaderClaims = Mapping[str, tuple[tuple[str, ...], ...]]
@@ -34,10 +36,11 @@ class IdentityRules:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling: as fields, and the same as lines with their ends."""
+    """Who is calling: as fields, and the same as lines with their ends. `is_large`: many backends refuse as much."""
 
     pairs: Pairs
     text: str
+    is_large: bool = False
 
 
 NOBODY = Identity((), "")
@@ -64,7 +67,7 @@ def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
     text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
     if not text.count("\n") == text.count("\r") == len(pairs):
         raise ValueError("an identity header has a line end")  # none comes this far; it must not become a header
-    made = Identity(pairs, text)
+    made = Identity(pairs, text, len(text.encode("utf-8", "surrogateescape")) > _LARGE_BYTES)
     memo.rules, memo.made = rules, made
     return made
 

@@ -203,6 +203,8 @@ class DecidedExchange(_FastExchange):
             self._refuse(decision.refusal)
             return
         assert isinstance(decision, Allow)  # a preflight is no ordinary request
+        if decision.identity.is_large:
+            turn.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
         if turn.stale_s is None:
             turn.running.repeats.remember(*self._came_as, decision)
@@ -236,6 +238,8 @@ class RepeatedExchange(_FastExchange):
             if isinstance(identity, Refusal):
                 self._refuse(identity)
                 return
+            if identity.is_large:
+                self._turn.running.large_identities.tell(self._turn.route, identity)
             self._repeat = repeat
             self._identity = identity
             self._retries = repeat.retries

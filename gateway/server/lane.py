@@ -124,6 +124,8 @@ class Lane:
     async def _forward(self, answering: _Answering, allow: Allow) -> bool | Refusal:
         request, turn = answering.request, answering.turn
         passing: Passing | Refusal | None = None
+        if allow.identity.is_large:
+            turn.running.large_identities.tell(allow.route.name, allow.identity)
         if allow.route.config.on_success is not None:
             passing = await turn.running.receiver.passing(request, allow, turn)
         if isinstance(passing, Refusal):

@@ -30,6 +30,7 @@ from gateway.gate import Gate, compile_gate
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.server.desk import Desk
+from gateway.server.large_identity import LargeIdentities
 from gateway.server.receiver import Receiver
 from gateway.server.repeats import Repeats
 from gateway.server.rotation import Rotation
@@ -70,6 +71,7 @@ class Running:
     desk: Desk
     repeats: Repeats
     rotation: Rotation = field(default_factory=Rotation)
+    large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     exchanges: int = 0
     receiver: Receiver = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
 
