@@ -177,7 +177,7 @@ def _provider(
     changed = partial(meter.breaker_changed, name)
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
     for other in () if before is None else before.providers.values():
-        if other.identity == provider.identity and other.token_types.required:
+        if other.identity == provider.identity and other.token_types.learned:
             provider.token_types.learn()  # the same provider, under settings that say nothing of its tokens
     return provider
 
