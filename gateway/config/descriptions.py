@@ -29,6 +29,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_headers": "The most header lines. Default 100; 1 to 10000.",
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
+        "min_body_rate": "Bytes a second that a request body must bring on the whole, after 5s and while the "
+        "backend reads; else 408. Default 240. Danger: 0 lets a body that drips hold a backend connection for ever.",
         "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
         "max_connections_per_network": "The most of them for one IPv4 address or IPv6 /64; a /48 may have half as many "
         "again, trusted_proxies and Unix sockets as many as there are. Default half of them, and all "

@@ -98,6 +98,7 @@ class Server(Model):
     max_header_bytes: Annotated[Bytes, Field(ge=1024, le=2**24)] = 32 * 2**10
     max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100
     max_body: BytesOrUnlimited = 10 * 2**20
+    min_body_rate: Bytes = 240
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     max_connections_per_network: Annotated[Count, Field(ge=1)] | None = None  # half of max_connections
     fast_path: bool = True
