@@ -67,13 +67,14 @@ class Source:
             if isinstance(turn, Landed):
                 return turn
             claim = turn
+        ahead_s = 0.0 if last_known is None else last_known.ahead_s
         try:
-            landed = await self._introspect(key, question, self.shared.standing(), max(0.0, patience_s), claim)
+            landed = await self._introspect(key, question, self.shared.standing(), max(0.0, patience_s), claim, ahead_s)
         except BaseException:
             if self.turns is not None and claim is not None:
                 await self.turns.leases.give_back(key, claim.fence)
             raise
-        return replace(landed, last_known=last_known)
+        return landed if ahead_s else replace(landed, last_known=last_known)
 
     async def _recall(
         self, shared: SharedTier, key: bytes, question: Question
@@ -109,8 +110,15 @@ class Source:
         return Landed(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
 
     async def _introspect(
-        self, key: bytes, question: Question, standing: bytes | None, patience_s: float, claim: Claim | None = None
+        self,
+        key: bytes,
+        question: Question,
+        standing: bytes | None,
+        patience_s: float,
+        claim: Claim | None = None,
+        ahead_s: float = 0.0,
     ) -> Landed:
+        """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
         said = await introspector.introspect(question.token)
@@ -121,7 +129,7 @@ class Source:
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)
-        left = left_s(answer, age_s, self.clock(), self.lifetimes)
+        left = left_s(answer, age_s, self.clock() + ahead_s, self.lifetimes)
         tags = self.tags(key, question.provider, answer)
         return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
 

@@ -116,7 +116,8 @@ class Recalled:
     """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
 
     `call` is the fence under which it was asked for; empty when it was asked for without a lease. With `is_told` it is
-    a no, and a purge has told those that kept the token's facts.
+    a no, and a purge has told those that kept the token's facts. With `ahead_s` the writer's clock seems to be so far
+    ahead of ours: the answer itself is of no use, good for 0 s, but by that clock the token ends that much earlier.
     """
 
     answer: Memorable
@@ -125,6 +126,7 @@ class Recalled:
     call: bytes = b""
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
     is_told: bool = False
+    ahead_s: float = 0.0
 
 
 class Absent(Enum):

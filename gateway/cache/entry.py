@@ -5,12 +5,13 @@ itself says, sealed, when the provider was asked by the writer's wall clock. Who
 entry back with a new life, so Redis cannot make an answer younger than the wall clock says it is.
 
 The writer's clock may be a little ahead of the reader's. Then the wall clock shows too low an age, by no more than
-`skew_s`: an entry from further in the future is not used at all.
+`skew_s`. An entry from further in the future is not used, but it says that the reader's own clock may be slow.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +45,11 @@ class StoredEntry:
     def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
         """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
         whole_ms = max(self.kept_ms, self.left_ms)
-        if not 0 < left_ms <= whole_ms or self.ahead_s(left_ms, now) > skew_s:
+        if not 0 < left_ms <= whole_ms:
             return None
+        ahead_s = self.ahead_s(left_ms, now)
+        if ahead_s > skew_s:
+            return Recalled(self.answer, math.inf, 0.0, ahead_s=ahead_s)
         age_s = max(self._age_by_redis_s(left_ms), now - self.answer.introspected_at)
         since_s = age_s - self.age_ms / 1000
         fresh_s, kept_s = self.left_ms / 1000 - since_s, whole_ms / 1000 - since_s

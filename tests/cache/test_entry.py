@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,7 +112,13 @@ def test_the_older_of_two_ages_counts(apart_s: float, age_s: float) -> None:
 
 @pytest.mark.parametrize("apart_s", [-2.1, -300.0, 45.0, 300.0])
 def test_between_clocks_that_are_far_apart_nothing_is_shared(apart_s: float) -> None:
-    assert stored().recalled(45_000, NOW + 15.5 + apart_s, SKEW_S) is None
+    recalled = stored().recalled(45_000, NOW + 15.5 + apart_s, SKEW_S)
+    if apart_s > 0:
+        assert recalled is None
+    else:
+        assert recalled is not None
+        assert (recalled.age_s, recalled.left_s, recalled.kept_s) == (math.inf, 0.0, 0.0)
+        assert recalled.ahead_s == pytest.approx(-apart_s)
     assert stored().ahead_s(45_000, NOW + 15.5 + apart_s) == pytest.approx(-apart_s)
 
 
@@ -124,7 +132,7 @@ def test_whatever_redis_says_nothing_lives_longer_than_its_life_and_the_skew(
     left_ms: int, true_age_s: float, apart_s: float
 ) -> None:
     recalled = stored().recalled(left_ms, NOW + true_age_s + apart_s, SKEW_S)
-    if recalled is not None:
+    if recalled is not None and recalled.left_s:
         assert recalled.age_s >= true_age_s - SKEW_S - 1e-3
         assert true_age_s + recalled.left_s <= 60.5 + SKEW_S + 1e-3
 

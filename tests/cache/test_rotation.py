@@ -175,6 +175,16 @@ async def test_a_no_that_one_is_told_ends_what_the_other_keeps_and_is_found_ther
         assert (isinstance(found.answer, Inactive), found.tier) == (True, "redis")
 
 
+async def test_an_entry_from_the_future_is_no_younger_than_what_the_other_secret_opens(
+    redis_server: RedisServer,
+) -> None:
+    async with fleet_of(redis_server, [OLD, NEW], [NEW, OLD], [NEW, OLD]) as [one, fast, third]:
+        fast.tier._first._clock = lambda: time.time() + 300
+        await one.ask()
+        await fast.ask(max_age_s=0)
+        assert (await third.ask()).tier == "redis"
+
+
 async def test_an_event_that_one_has_seen_the_other_has(redis_server: RedisServer) -> None:
     async with fleet_of(redis_server, [OLD, NEW], [NEW, OLD]) as [one, other]:
         mark = keys_of([OLD, NEW]).event_mark("realm", "event")
