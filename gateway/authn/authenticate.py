@@ -125,7 +125,8 @@ class Authenticator:
 
     def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
         """What the facts of the token may be purged by, the cache key first."""
-        return (self._source.key(question), *self._source.tags(question.provider, facts))
+        key = self._source.key(question)
+        return (key, *self._source.tags(key, question.provider, facts))
 
     def introspected_at_s(self, question: Question) -> float | None:
         """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
