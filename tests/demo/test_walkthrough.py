@@ -47,7 +47,7 @@ WHAT_IS_SAID = {
     1: ["expected: 401 token_missing", "came: 200 "],
     2: ["expected: an access_token", "Invalid user credentials"],
     3: ["expected: 200 from the backend", "came: 401 ", "invalid_token"],
-    4: ["expected: none of the forged headers at the backend", "x_user_id"],
+    4: ["expected: none of the forged headers at the backend", "X.Roles"],
     5: ["expected: no further introspection", "came: 1"],
     6: ["expected: 403 insufficient_scope", "came: 200 "],
     7: ["expected: 401 invalid_token", "came: 200 "],

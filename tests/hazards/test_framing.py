@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from support.lanes import lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
-from support.transcript import TOKEN, Case, Gets, Line, Stage, forwarded, head, passed, played, refused
+from support.transcript import GATEWAY_HOST, TOKEN, Case, Gets, Line, Stage, forwarded, head, passed, played, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -404,10 +404,25 @@ BAD_HOSTS = {
     refused("twice with an absolute target", head(b"GET http://gw.example/any/x", b"Host: gw.example"), 400),
     refused("missing with an absolute target", head(b"GET http://gw.example/any/x", host=None), 400),
     refused("folded", head(GET, b" evil.example"), 400),
-    refused("missing in HTTP/1.0", head(GET, host=None, version=b"HTTP/1.0"), 400),
+    refused("twice in HTTP/1.0", head(GET, b"Host: gw.example", version=b"HTTP/1.0"), 400),
+    refused("empty in HTTP/1.0", head(GET, host=b"", version=b"HTTP/1.0"), 400),
     *(refused(name, head(GET, host=value), 400) for name, value in BAD_HOSTS.items()),
 )
 async def test_host_is_exactly_one_host(stage, case, run):
+    await stage.play(case, run)
+
+
+def without_host(seen: bytes) -> bytes:
+    return seen.replace(b"X-Forwarded-Host: " + GATEWAY_HOST + b"\r\n", b"")
+
+
+@played(
+    passed("missing", head(GET, host=None, version=b"HTTP/1.0"), without_host(forwarded(GET, via=b"1.0 gateway")),
+           main=True, closed=True),
+    passed("look-alikes", head(GET, b"H_ost: evil.example", b"H-o-s-t: evil.example", host=None, version=b"HTTP/1.0"),
+           without_host(forwarded(GET, via=b"1.0 gateway")), closed=True),
+)  # fmt: skip
+async def test_http_1_0_may_come_without_host_and_tells_the_backend_of_none(stage, case, run):
     await stage.play(case, run)
 
 
