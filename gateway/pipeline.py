@@ -280,7 +280,8 @@ def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -
     providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
     if not providers:
         return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    question = Question(providers[0], token, route.max_age_s, route.tolerances_s.get(case.request.method))
+    tolerated_s = route.tolerances_s.get(case.request.method)
+    question = Question(providers[0], token, route.max_age_s, tolerated_s, case.caller.address)
     return NeedsFacts(case, route, question, providers[1:])
 
 

@@ -198,6 +198,7 @@ def test_among_several_providers_the_issuer_of_a_jwt_picks() -> None:
     needs = decide(routes, request(token=jwt("https://b")))
     assert isinstance(needs, NeedsFacts)
     assert (needs.question.provider, needs.others) == ("b", ())
+    assert needs.question.address == needs.case.caller.address != ""
     assert isinstance(resume(routes, needs, active(iss="https://b"), NOW), Allow)
     assert code(resume(routes, needs, active(iss="https://sso/realms/demo"), NOW)) == "invalid_token"
     assert code(decided(routes, request(token=jwt("https://evil")))) == "invalid_token"

@@ -67,6 +67,8 @@ class Unclear:
     reason: str
     retry_after_s: float | None = None
     was_asked: bool = True  # False: the provider was left alone, not found yet, or too many were waiting for it
+    is_crowded: bool = False  # the gateway's own queue was too long, which says nothing of the provider
+    is_puzzling: bool = False  # the provider answers about others: it is this token's doing, or its sender's
 
 
 @dataclass(frozen=True, slots=True)

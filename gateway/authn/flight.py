@@ -11,9 +11,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from gateway.authn.facts import Unclear
 from gateway.authn.purge import Purge
 from gateway.authn.question import Found
 from gateway.authn.tiers import Recalled
+from gateway.http.client_network import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Landed:
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
     time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
     be over, on the monotonic clock. `claim` is to be settled or given back. `last_known` is what the shared tier had
-    that was not fresh enough. `is_told` is as in `Recalled`.
+    that was not fresh enough.
     """
 
     found: Found
@@ -44,7 +46,6 @@ class Landed:
     under_way_s: float = -math.inf
     claim: Claim | None = None
     last_known: Recalled | None = None
-    is_told: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -52,9 +53,15 @@ class Flight:
     """Purges are numbered in the order in which this process hears of them; the earliest is kept per mark."""
 
     key: bytes
+    address: str = ""  # in whose name the provider is asked
     task: asyncio.Task[Landed] | None = None
     _first: dict[bytes, int] = field(default_factory=dict)
     _everything: int | None = None
+
+    def was_crowded_out(self, landed: Landed, address: str) -> bool:
+        """Whether there is no answer for want of a place, which one at `address` has better hopes of."""
+        answer = landed.found.answer
+        return isinstance(answer, Unclear) and answer.is_crowded and network_of(address) != network_of(self.address)
 
     def passed_by(self, purge: Purge, number: int) -> None:
         if purge.marks is None:

@@ -15,13 +15,15 @@ Tier = Literal["local", "redis", "provider"]
 class Question:
     """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them.
 
-    Facts that are older by up to `stale_s` will do when the provider cannot tell; with `None`, none will.
+    Facts that are older by up to `stale_s` will do when the provider cannot tell; with `None`, none will. `address` is
+    the client's, in whose name the question waits; two clients that ask about one token ask the same all the same.
     """
 
     provider: str
     token: Token
     max_age_s: float | None = None
     stale_s: float | None = None
+    address: str = ""
 
 
 @record

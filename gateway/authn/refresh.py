@@ -45,9 +45,11 @@ class Ahead:
     def question(self, question: Question) -> Question:
         """The same question for an answer younger than the one that is due."""
         window_s = self.window_s if question.max_age_s is None else min(self.window_s, question.max_age_s)
-        return replace(question, max_age_s=self.fraction * window_s)
+        return replace(question, max_age_s=self.fraction * window_s, address=AHEAD)
 
 
+# Stands for a client's address: what nobody waits for has a share of its own, whoever's token it is.
+AHEAD = "ahead"
 # What the fleet remembers is counted in whole milliseconds, down once by who writes and once by who reads.
 _ROUNDING_S = 0.01
 

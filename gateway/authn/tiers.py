@@ -37,8 +37,8 @@ class Introspector(Protocol):
     def realm(self) -> str: ...
 
     @property
-    def timeout_s(self) -> float:
-        """The deadline of one call, everything included."""
+    def answers_within_s(self) -> float:
+        """How long a question that comes now may take, its wait for other calls included."""
         ...
 
     @property
@@ -46,8 +46,8 @@ class Introspector(Protocol):
         """Whether nothing would be asked of it just now, and the answer is `Unclear` at once."""
         ...
 
-    async def introspect(self, token: Token) -> Answer:
-        """Asks, within the provider's own deadline. Raises nothing but `CancelledError`."""
+    async def introspect(self, token: Token, address: str) -> Answer:
+        """Asks in the name of the client at `address`. Raises nothing but `CancelledError`."""
         ...
 
 
@@ -76,12 +76,8 @@ class Keys(Protocol):
         """What makes the cache keys of tokens, as they came, at one provider."""
         ...
 
-    def aliases(self, key: bytes) -> tuple[bytes, ...]:
-        """The marks that an entry under `key` is purged by instead of the key; none where it is purged by the key."""
-        ...
-
-    def marks(self, named: Named) -> tuple[bytes, ...]:
-        """The marks by which the answers that are named are purged."""
+    def tag(self, named: Named) -> bytes:
+        """The mark by which the answers that are named are purged."""
         ...
 
     def tags(self, realm: str, answer: Memorable) -> tuple[bytes, ...]:
@@ -115,9 +111,7 @@ class LocalTier(Protocol):
 class Recalled:
     """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
 
-    `call` is the fence under which it was asked for; empty when it was asked for without a lease. With `is_told` it is
-    a no, and a purge has told those that kept the token's facts. With `ahead_s` the writer's clock seems to be so far
-    ahead of ours: the answer itself is of no use, good for 0 s, but by that clock the token ends that much earlier.
+    `call` is the fence under which it was asked for; empty when it was asked for without a lease.
     """
 
     answer: Memorable
@@ -125,8 +119,6 @@ class Recalled:
     left_s: float
     call: bytes = b""
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
-    is_told: bool = False
-    ahead_s: float = 0.0
 
 
 class Absent(Enum):
@@ -157,14 +149,6 @@ class SharedTier(Protocol):
 
     async def publish_purge(self, purge: Purge) -> bool:
         """Tells the fleet, sooner or later; whether it has been told by now."""
-        ...
-
-    async def publish_no(self, purge: Purge) -> bytes | None:
-        """Tells the fleet as `publish_purge` does, on behalf of the holder of the lease, and reads the purge back.
-
-        Returns the standing of what may take the place of that which is purged. Empty: nothing may. `None`: the fleet
-        has not been told yet.
-        """
         ...
 
     def forget(self, purge: Purge) -> None:

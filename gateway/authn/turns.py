@@ -41,7 +41,7 @@ class Turns:
 
     def length_s(self, introspector: Introspector) -> float:
         """How long a lease holds: a whole call, and to take and settle it."""
-        return introspector.timeout_s + 2 * self.shared.timeout_s + _LATE_S
+        return introspector.answers_within_s + 2 * self.shared.timeout_s + _LATE_S
 
     async def turn(self, key: bytes, introspector: Introspector, read: Read) -> Landed | Claim:
         """What another process has learnt about `key`, if `read` can use it, else the right to ask.

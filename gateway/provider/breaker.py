@@ -1,9 +1,16 @@
 """When to leave a provider alone: a circuit breaker, as a state machine without a clock of its own.
 
-*Closed*, every call may go. It opens when so many calls in a row have failed, when too large a part of the calls
-within a sliding window has, or when the provider says itself how long it wants to be left alone (RFC 9110 §10.2.3).
-*Open*, no call may go. When its time is over one call may, as a probe: *half open*. The probe's success closes it,
-its failure opens it again. At no time is more than one probe under way, and two begin at least an interval apart.
+    closed ──a probe that failed──> open ──its time is over, a probe is under way──> half open
+      ^                              ^──────────────the probe failed─────────────────────┤
+      └─────────────────────────────────────────────the probe was answered───────────────┘
+
+*Closed*, every call may go; in the other states none may. Failed calls alone never open it, because what failed may be
+the doing of a token, or of the network that sent it. They only make the provider suspect: so many failures in a row,
+too large a part of the calls within a sliding window, or one that asks for a pause. A suspect provider is sent a
+*probe*, a question of the gateway's own, and only a probe that fails opens the breaker, for an interval or for as long
+as the provider said to the probe (RFC 9110 §10.2.3). After that time it takes another probe to close it.
+
+At no time is more than one probe under way, and two begin at least an interval apart.
 
 Times are seconds on a monotonic clock, passed in, and never go back.
 """
@@ -25,7 +32,7 @@ _SLOTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Opens after `failures` in a row, or at `failure_rate` of at least `minimum_calls` within `window_s`."""
+    """Suspect after `failures` in a row, or at `failure_rate` of at least `minimum_calls` within `window_s`."""
 
     failures: int
     failure_rate: float
@@ -36,10 +43,9 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call may go; its outcome is to be told, once. `era` tells calls of an earlier state from present ones."""
+    """One call may go; its outcome may be told, once. `era` tells calls of an earlier state from present ones."""
 
     era: int
-    is_probe: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,74 +56,85 @@ class LeaveAlone:
 
 
 class Breaker:
-    """`on_change` is told of each change of `state`, at once."""
+    """`on_change` is told of each change of `state`, at once, with the reason in words."""
 
-    def __init__(self, thresholds: Thresholds, on_change: Callable[[State], object] = lambda _: None) -> None:
+    def __init__(self, thresholds: Thresholds, on_change: Callable[[State, str], object] = lambda *_: None) -> None:
         self._thresholds = thresholds
         self._on_change = on_change
         self._tally = _Tally(thresholds.window_s / _SLOTS)
         self._state: State = "closed"
         self._era = 0
         self._in_a_row = 0
-        self._until_s = 0.0  # no probe before
+        self._is_suspect = False
         self._is_probing = False
+        self._probe_from_s = 0.0  # no probe begins before
 
     @property
     def state(self) -> State:
         return self._state
 
     def blocks(self, now_s: float) -> LeaveAlone | None:
-        """Why no call may go now, without taking the turn of one that may."""
-        if self._state == "closed" or (now_s >= self._until_s and not self._is_probing):
+        """Why no call may go now. `None` as well where it is open and a probe is due, which then decides."""
+        if self._state == "closed" or self.wants_probe(now_s):
             return None
-        if now_s < self._until_s:
-            return LeaveAlone(self._until_s - now_s)
-        # The outcome of the probe that is under way decides, and may come at any time.
-        return LeaveAlone(min(1.0, self._thresholds.interval_s))
+        return self._leave_alone(now_s)
 
     def ask(self, now_s: float) -> Permit | LeaveAlone:
         """Leave for one call, to be made now."""
-        if blocked := self.blocks(now_s):
-            return blocked
-        if self._state == "closed":
-            return Permit(self._era, is_probe=False)
-        self._is_probing = True
-        self._until_s = now_s + self._thresholds.interval_s
-        self._change("half_open")
-        return Permit(self._era, is_probe=True)
+        return Permit(self._era) if self._state == "closed" else self._leave_alone(now_s)
 
     def succeeded(self, permit: Permit, now_s: float) -> None:
         """The provider answered the call soundly, whatever it said."""
-        if permit.era != self._era:
-            return  # begun before things went wrong, or before they went right again
-        if permit.is_probe:
-            self._close()
-        else:
+        if permit.era == self._era and self._state == "closed":
             self._in_a_row = 0
+            self._is_suspect = False
             self._tally.add(now_s, is_failure=False)
 
-    def failed(self, permit: Permit, now_s: float, retry_after_s: float | None = None) -> None:
-        """The call came to nothing; `retry_after_s` is what the provider said to it."""
-        hold_s = min(retry_after_s or 0.0, HOLD_MAX_S)
-        if permit.era != self._era:
-            if self._state != "closed":
-                self._until_s = max(self._until_s, now_s + hold_s)
-            return
-        if not permit.is_probe:
-            self._in_a_row += 1
-            self._tally.add(now_s, is_failure=True)
-        has_failed_enough = permit.is_probe or self._has_failed_enough(now_s)
-        if has_failed_enough or hold_s > 0:
-            pause_s = max(self._thresholds.interval_s, hold_s) if has_failed_enough else hold_s
-            self._until_s = max(self._until_s, now_s + pause_s)
-            self._is_probing = False
-            self._change("open")
+    def failed(self, permit: Permit, now_s: float, *, is_enough: bool = False) -> None:
+        """The call came to nothing. With `is_enough` that makes the provider suspect at once."""
+        if permit.era != self._era or self._state != "closed":
+            return  # begun before things went wrong, or before they went right again
+        self._in_a_row += 1
+        self._tally.add(now_s, is_failure=True)
+        self._is_suspect = self._is_suspect or is_enough or self._has_failed_enough(now_s)
 
-    def abandoned(self, permit: Permit) -> None:
-        """Nobody waited for the outcome: it says nothing. The next probe comes an interval after this one began."""
-        if permit.era == self._era and permit.is_probe:
-            self._is_probing = False
-            self._change("open")
+    def wants_probe(self, now_s: float) -> bool:
+        is_wanted = self._is_suspect if self._state == "closed" else self._state == "open"
+        return is_wanted and not self._is_probing and now_s >= self._probe_from_s
+
+    def begin_probe(self, now_s: float) -> None:
+        """It goes out now. One of the three below tells its outcome, once."""
+        self._is_probing = True
+        self._probe_from_s = now_s + self._thresholds.interval_s
+        if self._state == "open":
+            self._change("half_open", "its time is over")
+
+    def acquitted(self) -> None:
+        """The probe was answered soundly: whatever failed, it was not the provider."""
+        self._is_probing = False
+        self._forget_failures()
+        if self._state != "closed":
+            self._change("closed", "it answers again")
+
+    def convicted(self, now_s: float, reason: str, retry_after_s: float | None = None) -> None:
+        """The probe came to nothing; `retry_after_s` is what the provider said to it."""
+        self._is_probing = False
+        self._forget_failures()
+        hold_s = min(retry_after_s or 0.0, HOLD_MAX_S)
+        self._probe_from_s = now_s + max(self._thresholds.interval_s, hold_s)
+        self._change("open", reason)
+
+    def abandoned(self) -> None:
+        """The probe was given up: it says nothing. The next one comes an interval after this one began."""
+        self._is_probing = False
+        if self._state == "half_open":
+            self._change("open", "its probe was given up")
+
+    def _leave_alone(self, now_s: float) -> LeaveAlone:
+        if self._state == "open" and now_s < self._probe_from_s:
+            return LeaveAlone(self._probe_from_s - now_s)
+        # The outcome of the probe that is under way decides, and may come at any time.
+        return LeaveAlone(min(1.0, self._thresholds.interval_s))
 
     def _has_failed_enough(self, now_s: float) -> bool:
         if self._in_a_row >= self._thresholds.failures:
@@ -125,16 +142,15 @@ class Breaker:
         calls, failures = self._tally.counts(now_s)
         return calls >= self._thresholds.minimum_calls and failures >= self._thresholds.failure_rate * calls
 
-    def _close(self) -> None:
+    def _forget_failures(self) -> None:
         self._in_a_row = 0
+        self._is_suspect = False
         self._tally.clear()
-        self._is_probing = False
-        self._change("closed")
 
-    def _change(self, state: State) -> None:
+    def _change(self, state: State, reason: str) -> None:
         self._state = state
         self._era += 1
-        self._on_change(state)
+        self._on_change(state, reason)
 
 
 class _Tally:

@@ -9,7 +9,8 @@
     |   +-- FailingError      it says that it will not answer, whoever is asked about: 401, 403, 429, 5xx
     |   |   +-- OverloadedError   502, 503, 504: another attempt may go better
     |   +-- RejectedError     400: this one call is not to its taste, which says nothing of the next one
-    +-- NotAskedError         no call was made: it fails and is left alone, or too many wait for it
+    +-- NotAskedError         no call was made: it fails and is left alone, or is not found yet
+    |   +-- CrowdedError      the gateway's own queue turned the question away, which says nothing of the provider
     TokenRefused              a clear no of the token endpoint (RFC 6749 §5.2)
 
 Cannot tell and no are apart on purpose: neither is a subclass of the other. The texts are for the operator; they
@@ -61,6 +62,10 @@ class RejectedError(UnusableAnswerError):
 
 
 class NotAskedError(ProviderError):
+    pass
+
+
+class CrowdedError(NotAskedError):
     pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
 from gateway.provider.endpoints import Endpoints
-from gateway.provider.errors import DeadlineError, NotAskedError, ProviderError
+from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
 from gateway.provider.introspection import IntrospectionEndpoint
 from gateway.provider.signing_keys import SigningKeys
@@ -33,12 +34,17 @@ _DISCOVERED = b"\x02"
 _NAMED = b"\x01"
 _ABSENT = b"\x00"
 _WAIT_S = 1.0  # what a caller is told who found too many before it
+# Discovery, keys, our own tokens and the probe go beside the introspections, which else would wait for them with their
+# time running.
+_BESIDE = 8
+_PROBE_BYTES = 16
 
 
 class ProviderClient:
     """A provider under the name it has in the configuration.
 
-    `config.timeout` bounds each call below, waits for discovery included. `clock` gives seconds since the epoch.
+    `config.timeout` bounds each call below, and the wait for discovery before it; an introspection may wait for a slot
+    as well, for `asking.WAIT_MAX_S` at most. `clock` gives seconds since the epoch.
     `on_breaker` is told of each change of the breaker's state, and `on_token_type` once, with the provider's
     identity, when an answer shows that its access tokens have a `token_type`. `tls` replaces the system's trust, for
     tests. Raises `ValueError` for a private key that cannot sign.
@@ -64,7 +70,9 @@ class ProviderClient:
         self._on_token_type = on_token_type
         self._clock = clock
         self._auth = client_auth(config)
-        self._calls = Calls(timeout_s=config.timeout, max_concurrency=config.max_concurrency, tls=tls, clock=clock)
+        self._calls = Calls(
+            timeout_s=config.timeout, max_concurrency=config.max_concurrency + _BESIDE, tls=tls, clock=clock
+        )
         self._endpoints = Endpoints(name, config, self._calls)
         self.keys = SigningKeys(self._calls, self._endpoints.jwks)
         transmitter = config.events.jwks_uri if config.events is not None else None
@@ -75,8 +83,14 @@ class ProviderClient:
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
         self._asking = Asking(
-            max_concurrency=config.max_concurrency, max_waiting=config.max_waiting, breaker=self._breaker
+            max_concurrency=config.max_concurrency,
+            max_waiting=config.max_waiting,
+            timeout_s=config.timeout,
+            breaker=self._breaker,
+            probe=self._probe,
+            vouched_s=0.0 if thresholds is None else thresholds.interval_s,
         )
+        self._has_said_active = False
 
     @property
     def ready(self) -> bool:
@@ -93,6 +107,11 @@ class ProviderClient:
         """Whether the breaker lets no call go just now."""
         return self._asking.is_left_alone
 
+    @property
+    def answers_within_s(self) -> float:
+        """How long a question that comes now may take, its wait for a slot included."""
+        return self._asking.answers_within_s
+
     async def start(self) -> None:
         """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
         self._endpoints.start()
@@ -103,19 +122,22 @@ class ProviderClient:
         await self.transmitter_keys.close()
         await self._endpoints.close()
         await self._calls.close()
+        await self._asking.close()
 
-    async def introspect(self, token: Token) -> Answer:
-        """What the provider says of the token. Raises nothing but `CancelledError`."""
-        deadline_s = asyncio.get_running_loop().time() + self.timeout_s
+    async def introspect(self, token: Token, address: str = "") -> Answer:
+        """What the provider says of the token that came from `address`. Raises nothing but `CancelledError`."""
         try:
-            endpoint = await self._endpoint(deadline_s)
-            answer = await self._asking.ask(partial(endpoint.answer, token), deadline_s, token.value)
-        except DeadlineError:
-            return Unclear(self._too_slow().reason)
+            endpoint = await self._endpoint()
+            answer = await self._asking.ask(partial(endpoint.answer, token), token.value, address)
         except NotAskedError as error:
-            return Unclear(error.reason, error.retry_after_s, was_asked=False)
+            is_crowded = isinstance(error, CrowdedError)
+            return Unclear(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)
         except ProviderError as error:
-            return Unclear(error.reason, error.retry_after_s)
+            reason = self._too_slow().reason if isinstance(error, DeadlineError) else error.reason
+            if not self._asking.are_to_blame(token.value, address):
+                return Unclear(reason, error.retry_after_s)
+            # The provider answers others: what its answer seems to say of our client is not so.
+            return Unclear(f"about this token alone: {reason}", error.retry_after_s, is_puzzling=True)
         if isinstance(answer, Facts) and self.token_types.learns_from(answer.claims):
             self._on_token_type(self.identity)
         return answer
@@ -137,7 +159,14 @@ class ProviderClient:
         except TimeoutError:
             raise self._too_slow() from None
 
-    async def _endpoint(self, deadline_s: float) -> IntrospectionEndpoint:
+    async def _probe(self) -> None:
+        """Asks about a token that nobody has. Raises `ProviderError` where the answer is not sound."""
+        answer = await (await self._introspection()).answer(Token(secrets.token_hex(_PROBE_BYTES)))
+        if isinstance(answer, Facts) and not self._has_said_active:
+            self._has_said_active = True
+            _log.warning("provider %s: it calls a random token active, as if it took any token for good", self.name)
+
+    async def _endpoint(self) -> IntrospectionEndpoint:
         """Where to ask. Raises `NotAskedError`: what may fail here is discovery, and no question has gone out.
 
         As few wait for discovery as for the answers themselves.
@@ -146,7 +175,7 @@ class ProviderClient:
             raise NotAskedError("too many questions wait for its discovery", _WAIT_S)
         self._searching += 1
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await self._introspection()
         except TimeoutError:
             raise NotAskedError(self._too_slow().reason) from None
@@ -159,11 +188,13 @@ class ProviderClient:
         url = await self._endpoints.introspection()
         return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
 
-    def _breaker_changed(self, state: State) -> None:
+    def _breaker_changed(self, state: State, reason: str) -> None:
         # Half open is a matter of moments, every few seconds of an outage.
         level = {"open": logging.WARNING, "closed": logging.INFO}.get(state, logging.DEBUG)
-        fields = {"provider": self.name, "state": state}
-        _log.log(level, "provider %s: breaker %s", self.name, state, extra={"event": "breaker", "fields": fields})
+        fields = {"provider": self.name, "state": state, "reason": reason}
+        _log.log(
+            level, "provider %s: breaker %s: %s", self.name, state, reason, extra={"event": "breaker", "fields": fields}
+        )
         self._on_breaker(state)
 
     def _too_slow(self) -> DeadlineError:

@@ -3,7 +3,8 @@
 Made-up tokens must not turn into calls. Of those that nobody knows, each client address may send so many; nothing of
 one is looked at beyond that. A token that by its own word could never be good costs its address a part of one. Only
 tokens that the provider was asked about and did not call active are charged: many people behind one address who sign
-in at once are no attack.
+in at once are no attack. So are those that found the queue before the provider full of their own network's questions.
+A token that makes a sound provider fail costs double.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from gateway.authn.allowance import Allowance, Bucket, Wait
 from gateway.authn.authenticate import Authenticator
@@ -66,9 +68,14 @@ class Desk:
             return Found(Inactive(self._clock(), why), None)
         # Whoever leaves before the answer is charged: the provider is asked all the same.
         found = await self._authenticator.ask(needs.question)
-        if not _is_charged(found):
-            self._give_back(taken)
+        self._charge(taken, _cost(found))
         return found
+
+    def _charge(self, taken: Bucket | None, cost: Literal[0, 1, 2]) -> None:
+        if cost == 0:
+            self._give_back(taken)
+        elif cost > 1 and self._allowance is not None and taken is not None:
+            self._allowance.charge_again(taken)
 
     def _give_back(self, taken: Bucket | None, part: float = 1.0) -> None:
         if self._allowance is not None and taken is not None:
@@ -81,7 +88,11 @@ class Desk:
         return any(self._authenticator.knows(replace(needs.question, provider=name)) for name in needs.others)
 
 
-def _is_charged(found: Found) -> bool:
+def _cost(found: Found) -> Literal[0, 1, 2]:
     if found.tier != "provider" or isinstance(found.answer, Facts):
-        return False
-    return not isinstance(found.answer, Unclear) or found.answer.was_asked
+        return 0
+    if not isinstance(found.answer, Unclear):
+        return 1
+    if found.answer.is_puzzling:
+        return 2
+    return 1 if found.answer.was_asked or found.answer.is_crowded else 0

@@ -22,6 +22,7 @@ from functools import partial
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany
 from gateway.authn.purge import Purge
 from gateway.authn.question import Question
+from gateway.authn.refresh import AHEAD
 from gateway.gate import GatedRoute
 from gateway.server.open_exchange import EXPIRED, GONE, REVOKED, UNTOLD, OpenExchange, opened, refused_by
 from gateway.server.open_exchanges import Fate, OpenExchanges, Window, window_of
@@ -192,7 +193,7 @@ class Streams:
             if not questions:
                 return  # a reload has made their routes open
             max_age_s = min(self._window(question, running).ask_after_s for question in questions)
-            question = replace(questions[0], max_age_s=max_age_s, stale_s=None)
+            question = replace(questions[0], max_age_s=max_age_s, stale_s=None, address=AHEAD)
             if question.provider not in running.gate.speakers:
                 return  # a reload has come, which judges them
             found = await running.authenticator.ask(question)

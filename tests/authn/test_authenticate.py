@@ -11,7 +11,7 @@ from gateway.authn.eviction import said_no
 from gateway.authn.facts import Facts, Inactive, Unclear
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
-from gateway.authn.tiers import Absent, Entry, Recalled
+from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
 
@@ -51,9 +51,6 @@ class FakeShared:
         for mark in purge.marks or ():
             self.held.pop(mark, None)
         return not self.away
-
-    async def publish_no(self, purge: Purge) -> bytes | None:
-        return b"known" if await self.publish_purge(purge) else None
 
 
 class House:
@@ -543,9 +540,7 @@ async def test_nor_after_a_no(tolerant: House) -> None:
     tolerant.advance(61)
     tolerant.keycloak.answer = Inactive(tolerant.clock())
     assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Inactive)
-    await ticks()
     tolerant.advance(11)  # the no itself is not remembered any more
-    unshare(tolerant)
     tolerant.keycloak.answer = UNCLEAR
     assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
 
@@ -561,7 +556,7 @@ async def test_nor_after_a_no_that_is_not_remembered_at_all() -> None:
     assert not house.knows("alice.1")
 
 
-async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge_and_takes_its_place(tolerant: House) -> None:
+async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: House) -> None:
     assert tolerant.shared is not None
     await tolerant.ask("alice.1")
     key = next(iter(tolerant.shared.held))
@@ -574,44 +569,10 @@ async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge_and_takes_i
     assert tolerant.revoked == []
     assert purge.marks == {key}
     assert tolerant.shared.forgotten == [purge]
-    assert tolerant.shared.held == {key: Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=True)}
+    assert tolerant.shared.held == {}
     # Told back by the fleet's log, it takes nothing away here: the no is still remembered.
     assert tolerant.authenticator.purge(purge) == 0
     assert tolerant.remembered("alice.1") is not None
-
-
-async def test_a_no_takes_no_place_when_something_else_was_purged_meanwhile(tolerant: House) -> None:
-    """The token may have been given back to its user: what was asked for before the order is not used after it."""
-    assert tolerant.shared is not None
-    await tolerant.ask("alice.1")
-    unshare(tolerant)
-    tolerant.advance(61)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
-    publish, order = tolerant.shared.publish_no, tolerant.authenticator.purge_of(token=Token("alice.1"))
-
-    async def with_another(purge: Purge) -> bytes | None:
-        tolerant.authenticator.purge(order)
-        return await publish(purge)
-
-    tolerant.shared.publish_no = with_another  # type: ignore[method-assign]  # this test's own fake
-    await tolerant.ask("alice.1")
-    await ticks()
-    assert tolerant.shared.held == {}
-
-
-async def test_a_no_of_which_the_fleet_has_been_told_is_not_told_again(tolerant: House) -> None:
-    assert tolerant.shared is not None
-    await tolerant.ask("alice.1")
-    [key] = tolerant.shared.held
-    tolerant.advance(61)
-    for is_told, told in ((True, 0), (False, 1)):
-        tolerant.shared.held[key] = Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=is_told)
-        assert isinstance((await tolerant.ask("alice.1", max_age_s=5)).answer, Inactive)
-        await ticks()
-        assert len(tolerant.shared.published) == told
-        assert len(tolerant.keycloak.asked) == 1
-        if is_told:  # as if it had been kept all the same
-            tolerant.local.put(key, Entry(Facts({}, 0), (), 0, 0, kept_until_s=tolerant.monotonic() + 100), 0)
 
 
 async def test_so_is_one_to_a_token_that_only_the_fleet_knew(tolerant: House) -> None:
@@ -759,3 +720,35 @@ async def test_where_nothing_is_tolerated_nobody_need_be_told(house: House) -> N
     house.keycloak.answer = Inactive(house.clock())
     await house.ask("alice.1")
     assert house.revoked == []
+
+
+EVE, BOB = "203.0.113.1", "198.51.100.7"
+
+
+async def in_the_name_of(house: House, address: str, stale_s: float | None = None) -> Found:
+    question = Question("keycloak", Token("alice.1"), stale_s=stale_s, address=address)
+    return await house.authenticator.ask(question)
+
+
+async def test_who_joined_a_question_that_found_no_place_asks_in_its_own_name(house: House) -> None:
+    house.keycloak.crowded_out = frozenset({EVE})
+    house.keycloak.gate = asyncio.Event()
+    asking = [asyncio.create_task(in_the_name_of(house, address)) for address in (EVE, EVE, BOB, BOB)]
+    await ticks()
+    house.keycloak.gate.set()
+    eves, bobs = (await asyncio.gather(*asking[:2])), (await asyncio.gather(*asking[2:]))
+    assert all(isinstance(found.answer, Unclear) and found.answer.is_crowded for found in eves)
+    assert all(isinstance(found.answer, Facts) for found in bobs)
+    assert house.keycloak.addresses == [EVE, BOB]
+
+
+async def test_no_old_facts_stand_in_for_want_of_a_place() -> None:
+    house = House(ttl_s=1, tolerated_s=300)
+    assert isinstance((await in_the_name_of(house, BOB)).answer, Facts)
+    house.advance(2)
+    house.keycloak.crowded_out = frozenset({BOB})
+    found = await in_the_name_of(house, BOB, stale_s=300)
+    assert isinstance(found.answer, Unclear)
+    house.keycloak.crowded_out, house.keycloak.answer = frozenset(), UNCLEAR
+    assert (await in_the_name_of(house, BOB, stale_s=300)).stale_s == 2  # that is an outage
+    await house.authenticator.close(5)

@@ -205,3 +205,12 @@ async def test_an_answer_asked_for_ahead_of_a_purge_does_not_settle_after_it(hou
     gate.set()
     await ticks()
     assert house.serial() is None
+
+
+async def test_it_is_asked_in_nobodys_name(house: House) -> None:
+    question = Question("keycloak", Token("alice.1"), address="198.51.100.7")
+    await house.authenticator.ask(question)
+    house.advance(0.9 * TTL_S)
+    assert house.authenticator.remembered(question) is not None
+    await house.authenticator.close(5)
+    assert house.keycloak.addresses == ["198.51.100.7", "ahead"]

@@ -86,7 +86,7 @@ def turns_by(leases: ScriptedLeases, meter: CountingMeter) -> Turns:
 
 
 async def turn(leases: ScriptedLeases, meter: CountingMeter) -> Landed | Claim:
-    return await turns_by(leases, meter).turn(KEY, ScriptedIntrospector(Clock(), timeout_s=2.0), read)
+    return await turns_by(leases, meter).turn(KEY, ScriptedIntrospector(Clock(), answers_within_s=2.0), read)
 
 
 def taken_by(holder: bytes, recalled: Recalled | Absent = Absent.MISS, left_s: float = 10.0) -> Turn:

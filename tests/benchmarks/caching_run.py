@@ -52,7 +52,7 @@ class Figures:
 class _Provider:
     name = "p"
     identity = b"provider"
-    timeout_s = 2.0
+    answers_within_s = 2.0
     is_left_alone = False
     realm = "https://sso.example.com"
 
@@ -61,7 +61,7 @@ class _Provider:
         self.asked = 0
         self.revoked: set[str] = set()
 
-    async def introspect(self, token: Token) -> Answer:
+    async def introspect(self, token: Token, address: str = "") -> Answer:
         self.asked += 1
         now = self._clock()
         return Inactive(now) if token.value in self.revoked else Facts({"sub": token.value}, now)

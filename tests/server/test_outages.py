@@ -11,6 +11,7 @@ from support.running_gateway import ADMIN_TOKEN
 from support.scripted_provider import Fault, Reply
 from support.wire import request
 
+PROBE = 1  # the gateway's own question, which alone opens the breaker
 DOWN = Reply(500, {"error": "out of order"})
 # Long enough that no busy machine gets past it by accident.
 LONG = {"breaker": {"interval": "1h"}}
@@ -64,8 +65,11 @@ class TestBreaker:
         for number in range(20):
             answer = await unavailable(gateway, f"other-{number}")
             assert 3000 < int(answer.value("Retry-After")) <= 3600
-        assert len(provider.introspections) == 5
+        assert len(provider.introspections) == 5 + PROBE
         assert "status 500" in gateway.lines.requests[-1]["reason"]
+        [line] = [line for line in gateway.lines.all if line["event"] == "breaker"]
+        assert (line["state"], line["provider"]) == ("open", "p")
+        assert "status 500" in line["reason"]
 
     async def test_known_tokens_are_answered_meanwhile(self, serve, provider):
         gateway = await serve(provider_keys=LONG)
@@ -95,11 +99,13 @@ class TestBreaker:
         ids=str,
     )
     async def test_what_counts_as_a_failure(self, serve, provider, fault):
-        gateway = await serve(provider_keys={"timeout": "300ms", **LONG})
+        gateway = await serve(provider_keys={"timeout": "600ms", **LONG})
         provider.fault, provider.default = (fault, {}) if isinstance(fault, Fault) else (None, fault)
         for number in range(7):
             await unavailable(gateway, f"t{number}")
-        assert len(provider.introspections) == 5
+        assert len(provider.introspections) == 5 + PROBE
+        tokens = {f"t{number}" for number in range(7)}
+        assert [call.token in tokens for call in provider.introspections] == [True] * 5 + [False]
 
     async def test_one_probe_an_interval_until_it_is_back(self, serve, provider, backend):
         gateway = await serve(provider_keys={"breaker": {"interval": "500ms"}})
@@ -109,7 +115,7 @@ class TestBreaker:
         began = time.monotonic()
         while time.monotonic() - began < 1.8:
             await asyncio.gather(*(unavailable(gateway, f"t{number}") for number in range(5)))
-        probes = len(provider.introspections) - 5
+        probes = len(provider.introspections) - 5 - PROBE
         assert 1 <= probes <= (time.monotonic() - began) / 0.5
         provider.default = {"active": False}
         assert backend.requests == []
@@ -148,23 +154,24 @@ class TestBreaker:
         document["routes"][1]["timeout"] = "20s"
         assert await gateway.reload(json.dumps(document))
         await unavailable(gateway)
-        assert len(provider.introspections) == 5
+        assert len(provider.introspections) == 5 + PROBE
         document["providers"]["p"]["breaker"] = None
         assert await gateway.reload(json.dumps(document))
         for _ in range(10):
             await unavailable(gateway)
-        assert len(provider.introspections) == 15
+        assert len(provider.introspections) == 15 + PROBE
         assert (await samples(gateway))["gateway_provider_breaker_state", "p"] == 0
 
     @pytest.mark.parametrize("status", [429, 503])
     async def test_what_the_provider_asks_for_is_honoured(self, serve, provider, status):
         gateway = await serve(provider_keys=BRIEF)
-        provider.answers["some"] = Reply(status, {}, headers={"Retry-After": "1"})
+        provider.default = Reply(status, {}, headers={"Retry-After": "1"})
         answer = await unavailable(gateway)
         assert answer.value("Retry-After") == "1"
         began = time.monotonic()
         await unavailable(gateway, "good")
-        assert len(provider.introspections) == 1
+        assert len(provider.introspections) == 1 + PROBE
+        provider.default = {"active": False}
         await until(gateway, 200)
         assert time.monotonic() - began > 0.9
 
@@ -314,7 +321,7 @@ class TestStale:
         for _ in range(50):
             assert (await gateway.get("/api/x", token="good")).status == 200
         # The first one, five that fail, and one on a connection that was kept, which is repeated on a new one.
-        assert len(provider.introspections) <= 1 + 5 + 1
+        assert len(provider.introspections) <= 1 + 5 + 1 + PROBE
         provider.fault = None
 
     async def test_when_it_is_back_they_do_not_any_more(self, serve, provider, backend):

@@ -52,22 +52,27 @@ class ScriptedIntrospector:
     clock: Clock
     name: str = "keycloak"
     identity: bytes = b"https://sso.example.com introspect gateway"
-    timeout_s: float = 2.0
+    answers_within_s: float = 2.0
     realm: str = "https://sso.example.com"
     is_left_alone: bool = False
     exp_in_s: float | None = None
     answer: Answer | None = None
     gate: asyncio.Event | None = None
     asked: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    crowded_out: frozenset[str] = frozenset()  # addresses for which its queue has no place
 
-    async def introspect(self, token: Token) -> Answer:
+    async def introspect(self, token: Token, address: str = "") -> Answer:
         self.asked.append(token.value)
+        self.addresses.append(address)
         asked_at = self.clock()
         answer, serial = self.answer, len(self.asked)
         if self.gate is not None:
             await self.gate.wait()
         else:
             await asyncio.sleep(0)
+        if address in self.crowded_out:
+            return Unclear("too many wait", 1.0, was_asked=False, is_crowded=True)
         if answer is not None:
             return answer
         if token.value.startswith("junk"):

@@ -1,0 +1,177 @@
+"""Waiting for a slot: nothing is lost, whoever leaves and whenever."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from gateway.http.client_network import ClientNetwork, client_network
+from gateway.provider.errors import CrowdedError, NotAskedError
+from gateway.provider.slots import Slots
+
+EVE, BOB = client_network("192.0.2.1"), client_network("192.0.2.2")
+
+
+class Work:
+    """Calls that last until `finish`; how many are under way is counted."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.over = asyncio.Event()
+        self.under_way = 0
+
+    async def __call__(self, network: ClientNetwork = EVE) -> str:
+        async with self.slots.hold(network):
+            self.under_way += 1
+            try:
+                await self.over.wait()
+            finally:
+                self.under_way -= 1
+            return "done"
+
+    async def begun(self, count: int, network: ClientNetwork = EVE) -> list[asyncio.Task[str]]:
+        tasks = [asyncio.create_task(self(network)) for _ in range(count)]
+        await asyncio.sleep(0)
+        return tasks
+
+    async def all_free(self) -> bool:
+        """Whether every slot can be had again."""
+        self.over.set()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*await self.begun(20), return_exceptions=True)
+        return self.slots.wait_s == 0 and self.under_way == 0
+
+
+async def test_so_many_at_a_time_so_many_waiting_and_the_rest_is_turned_away():
+    work = Work(Slots(3, 4, wait_s=20))
+    tasks = await work.begun(9)
+    assert work.under_way == 3
+    work.over.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[:7] == ["done"] * 7
+    assert [type(one) for one in outcomes[7:]] == [CrowdedError] * 2
+    assert outcomes[7].retry_after_s >= 1
+    assert await work.all_free()
+
+
+async def test_whoever_must_give_way_is_told_at_once():
+    work = Work(Slots(1, 2, wait_s=20))
+    eves = await work.begun(3)
+    bobs = await work.begun(1, BOB)
+    with pytest.raises(CrowdedError):
+        await eves[2]
+    work.over.set()
+    assert await asyncio.gather(*eves[:2], *bobs) == ["done"] * 3
+
+
+async def test_nobody_waits_for_longer_than_the_bound():
+    work = Work(Slots(1, 9, wait_s=0.05))
+    first, second = await work.begun(2)
+    assert work.slots.wait_s == 0.05
+    began_s = time.monotonic()
+    with pytest.raises(CrowdedError):
+        await second
+    assert 0.04 < time.monotonic() - began_s < 5
+    work.over.set()
+    assert await first == "done"
+    assert await work.all_free()
+
+
+async def test_none_waits_where_none_may():
+    work = Work(Slots(1, 0, wait_s=20))
+    tasks = await work.begun(2)
+    with pytest.raises(CrowdedError):
+        await tasks[1]
+    work.over.set()
+    assert await tasks[0] == "done"
+
+
+async def test_everybody_who_waits_can_be_turned_away():
+    work = Work(Slots(1, 9, wait_s=20))
+    tasks = await work.begun(4)
+    work.slots.turn_away(lambda: NotAskedError("left alone"))
+    outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert [type(one) for one in outcomes] == [NotAskedError] * 3
+    assert len({id(one) for one in outcomes}) == 3
+    assert await work.all_free()
+
+
+async def test_from_one_slot_on_each_answer_brings_one_more_and_no_more_than_there_were():
+    slots = Slots(4, 50, wait_s=20)
+    work = Work(slots)
+    slots.restart()
+    tasks = await work.begun(9)
+    seen = [work.under_way]
+    for _ in range(6):
+        slots.grow()
+        await asyncio.sleep(0)
+        seen.append(work.under_way)
+    assert seen == [1, 2, 3, 4, 4, 4, 4]
+    assert not slots.are_growing
+    work.over.set()
+    assert await asyncio.gather(*tasks) == ["done"] * 9
+
+
+async def test_calls_that_are_under_way_when_it_starts_anew_end_first():
+    slots = Slots(3, 50, wait_s=20)
+    work = Work(slots)
+    before = await work.begun(3)
+    slots.restart()
+    after = await work.begun(2)
+    before[0].cancel()
+    before[1].cancel()
+    await asyncio.sleep(0.01)
+    assert work.under_way == 1
+    work.over.set()
+    assert await asyncio.gather(*after) == ["done"] * 2
+
+
+async def test_a_slot_that_is_given_at_the_moment_its_waiter_leaves_is_not_lost():
+    async def first() -> None:
+        async with work.slots.hold(EVE):
+            await work.over.wait()
+        second.cancel()  # it has the slot by now, and has not run yet
+
+    work = Work(Slots(1, 9, wait_s=20))
+    holding = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    second, third = await work.begun(2)
+    work.over.set()
+    await holding
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    assert await third == "done"
+    assert await work.all_free()
+
+
+async def test_a_waiter_that_has_just_left_is_passed_over():
+    work = Work(Slots(1, 9, wait_s=20))
+    first, second, third = await work.begun(3)
+    second.cancel()
+    first.cancel()
+    work.over.set()
+    assert await third == "done"
+    assert await work.all_free()
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whoever_leaves_and_whenever_no_slot_is_lost(seed):
+    dice = random.Random(seed)
+    work = Work(Slots(3, 10, wait_s=0.02))
+    tasks: list[asyncio.Task[str]] = []
+    for _ in range(200):
+        match dice.choice(["come", "come", "leave", "finish", "pass"]):
+            case "come":
+                tasks.append(asyncio.create_task(work(dice.choice((EVE, BOB)))))
+            case "leave" if tasks:
+                dice.choice(tasks).cancel()
+            case "finish":
+                work.over.set()
+                await asyncio.sleep(0)
+                work.over.clear()
+            case "pass":
+                await asyncio.sleep(dice.choice((0, 0, 0.005)))
+    work.over.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await work.all_free()
