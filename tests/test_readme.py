@@ -2,7 +2,9 @@
 
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -113,7 +115,7 @@ def test_the_second_command_is_one_line_that_ci_finds():
 
 
 def test_the_walk_is_what_the_demo_prints():
-    printed = [f"# {number}. {paste.shows}\n{paste.command}\n" for number, paste in enumerate(pastes(Places()), 1)]
+    printed = [f"{paste.says(number)}\n{paste.command}\n" for number, paste in enumerate(pastes(Places()), 1)]
     assert "\n".join(printed) == WALK
 
 
@@ -133,6 +135,40 @@ def test_the_walk_shows_what_it_says(folder, moved):
     assert revoked["code"] == "invalid_token"
     assert re.findall(r"^HTTP/1.1 (\d+)", done.stdout, re.MULTILINE) == ["401", "403", "401"]
     assert 'gateway_introspections_total{outcome="active",provider="demo"} 2.0' in done.stdout
+
+
+@pytest.mark.parametrize("shell", [["zsh", "-f", "-i"], ["bash", "--norc", "-i"]], ids=["zsh", "bash"])
+def test_the_walk_can_be_pasted_into_an_interactive_shell(shell, folder, moved):
+    if shutil.which(shell[0]) is None or shutil.which("curl") is None:
+        missing(f"no {shell[0]} or no curl on the PATH")
+    shown = typed(shell, folder, moved(WALK) + "echo the-end-$((40 + 2))\n", until="the-end-42")
+    assert re.findall(r"^HTTP/1.1 (\d+)", shown, re.MULTILINE) == ["401", "403", "401"]
+    assert 'gateway_introspections_total{outcome="active",provider="demo"}' in shown
+    assert not re.search(r"not found|quote>|no matches|syntax error|parse error", shown)
+
+
+def typed(shell, folder, text, until):
+    """What a terminal shows when `text` is pasted into `shell`."""
+    terminal, inside = pty.openpty()
+    env = environment() | {"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "", "PS2": ""}
+    process = subprocess.Popen(
+        shell, cwd=folder, env=env, stdin=inside, stdout=inside, stderr=inside, start_new_session=True
+    )
+    os.close(inside)
+    shown, deadline = b"", time.monotonic() + 60
+    try:
+        # Slowly enough for the terminal's own line buffer, as a paste is.
+        for line in text.splitlines(keepends=True):
+            os.write(terminal, line.encode())
+            time.sleep(0.05)
+        while until.encode() not in shown and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.2)[0]:
+                shown += os.read(terminal, 65536)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    return shown.decode(errors="replace").replace("\r\n", "\n")
 
 
 def test_the_check_is_a_command():

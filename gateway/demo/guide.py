@@ -19,6 +19,14 @@ class Paste:
     shows: str
     command: str
 
+    def says(self, number: int) -> str:
+        """A line of shell that says what the command behind it shows.
+
+        No comment: an interactive zsh takes `#` for a command unless told otherwise, and an apostrophe behind it for
+        the beginning of a quotation.
+        """
+        return f'echo; echo "{number}. {self.shows}"'
+
 
 def addresses(places: Places) -> Iterator[tuple[str, str, str]]:
     """Name, address and meaning of each part."""

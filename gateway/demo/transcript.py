@@ -32,7 +32,7 @@ class Transcript:
         self._line("Paste into another terminal:")
         for number, paste in enumerate(pastes(places), 1):
             self._line()
-            self._line(self._in(f"# {number}. {paste.shows}", _DIM))
+            self._line(self._in(paste.says(number), _DIM))
             self._line(paste.command)
         self._line()
         self._line("`gateway demo --check` does all of it by itself. Ctrl-C stops this one.")
