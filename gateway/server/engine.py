@@ -104,7 +104,7 @@ class Engine:
         if self._backends is not None:
             self._backends.adjust(config.routes)
         self._running = new
-        self._streams.reloaded()
+        self._streams.judge_all()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
         task.add_done_callback(self._retired)
@@ -132,6 +132,8 @@ class Engine:
         """Forget what another worker of this instance was told of."""
         if self._running is not None:
             self._evicting.here(eviction)
+            if eviction.typed is not None:
+                self._streams.judge_all()
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         running = self.running
@@ -183,7 +185,7 @@ class Engine:
         return self._fast_lane if server.fast_path else None
 
     async def _assembled(self, config: Config, before: Running | None = None) -> Running:
-        told = self._evicting.tell_workers_of, self._evicting.tell_of_token_type, self._streams.said_no
+        told = self._evicting.tell_workers_of, self._learned_token_type, self._streams.said_no
         running = await assemble(config, self._observer, self._on_purge, before, *told)
         running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
         return running
@@ -193,10 +195,15 @@ class Engine:
             return 0
         self._streams.purged(purge)
         all_running = [self._running, *self._retiring.values()]
-        for one in all_running:
-            note_token_types(purge, one.providers.values(), one.cache.keys)
+        news = [note_token_types(purge, one.providers.values(), one.cache.keys) for one in all_running]
+        if any(news):
+            self._streams.judge_all()
         # Several configurations may share one memory: what the first one dropped is not there for the next.
         return sum(one.authenticator.purge(purge) for one in all_running)
+
+    def _learned_token_type(self, identity: bytes) -> None:
+        self._evicting.tell_of_token_type(identity)
+        self._streams.judge_all()
 
     def _relays(self) -> list[Relay]:
         return [] if self._listener is None else self._listener.relays()

@@ -82,8 +82,8 @@ class Streams:
         for one in self._open.bearing((key,)):
             self._end(one, EXPIRED if one.exp <= now else REVOKED)
 
-    def reloaded(self) -> None:
-        """Another configuration is in force."""
+    def judge_all(self) -> None:
+        """Another configuration is in force, or something was learned by which facts are judged."""
         routes = {route.name: route for route in self._running().gate.routes}
         now_s = time.monotonic()
         for one in self._open:

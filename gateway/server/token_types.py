@@ -6,7 +6,8 @@
 
 What is told is a mark, an HMAC of the provider's identity: who can write to Redis and does not have the secret can
 neither read nor make one. Whoever deletes it delays a process that starts, until that has its own first answer.
-Facts that are remembered need not be thrown away: the policy asks the rule at each request.
+Facts that are remembered need not be thrown away: the policy asks the rule at each request, and what is still open is
+judged anew (`Streams.judge_all`).
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ async def recall_token_types(providers: Iterable[HasTokenTypes], keys: Keys, sha
             await shared.remember_seen(mark, _LIFE_S)
 
 
-def note_token_types(purge: Purge, providers: Iterable[HasTokenTypes], keys: Keys) -> None:
-    """Take over what `purge`, which came from the fleet, says of them."""
-    if purge.marks:
-        for rule in _learning(providers):
-            if _mark(rule.identity, keys) in purge.marks:
-                rule.learn()
+def note_token_types(purge: Purge, providers: Iterable[HasTokenTypes], keys: Keys) -> bool:
+    """Take over what `purge`, which came from the fleet, says of them; whether that was news."""
+    if not purge.marks:
+        return False
+    named = [rule for rule in _learning(providers) if _mark(rule.identity, keys) in purge.marks]
+    for rule in named:
+        rule.learn()
+    return bool(named)
 
 
 def _learning(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]:

@@ -243,6 +243,16 @@ class TestAskedAgain:
         provider.answers["good"] = provider.answers["good"] | {"scope": "orders:read"}
         await stream.ended(within_s=2, reason="the route refuses the caller now")
 
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_a_token_that_is_found_to_be_no_access_token_ends_it_at_once(self, streams, kind, provider):
+        stream = await streams(kind)
+        await asyncio.sleep(OPEN_S)
+        provider.answers["typed"] = {"active": True, "sub": "bob", "token_type": "Bearer"}
+        engine = stream.gateway.service._serving._serving._engine
+        told = await engine.explain({"method": "GET", "url": "/api/x", "token": "typed"})
+        assert told["decision"] == "allow"
+        await stream.ended(reason="the route refuses the caller now")
+
     async def test_an_outage_within_the_window_costs_nothing(self, streams, provider):
         stream = await streams("websocket", cache={"ttl": "4s"}, provider_keys={"breaker": None})
         await asyncio.sleep(2)

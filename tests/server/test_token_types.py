@@ -53,14 +53,14 @@ async def test_what_is_shared_is_of_one_provider_and_of_those_who_have_the_secre
     ):
         later, there = Provider(identity, mode), Provider(identity, mode)
         await recall_token_types([later], Keys(secret.encode()), memory)
-        note_token_types(memory.purges[0], [there], Keys(secret.encode()))
+        assert note_token_types(memory.purges[0], [there], Keys(secret.encode())) is learns
         assert (later.token_types.required, there.token_types.required) == (learns, learns)
 
 
 async def test_no_other_purge_teaches_anything():
     provider, keys = Provider(b"one"), Keys(SECRET.encode())
     for purge in (purge_everything(), purge_of([]), purge_of([b"x" * 32])):
-        note_token_types(purge, [provider], keys)
+        assert not note_token_types(purge, [provider], keys)
     await recall_token_types([provider], keys, None)
     await recall_token_types([provider], keys, Memory())
     assert not provider.token_types.required
