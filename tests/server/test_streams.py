@@ -15,7 +15,7 @@ from support.running_gateway import ADMIN_TOKEN, eventually
 from support.scripted_provider import Fault
 from support.wire import request
 
-from gateway.http.frames import close_frame
+from gateway.http.frames import Frames, close_frame
 
 ASK = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -71,7 +71,7 @@ class Stream:
         await eventually(lambda: self.gateway.lines.requests)
         assert self.gateway.lines.requests[-1]["reason"] == reason
 
-    async def goes_on(self, for_s=1.2):
+    async def goes_on(self, for_s=0.8):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(for_s):
                 await self.client.rest()
@@ -168,7 +168,9 @@ class TestPurged:
         assert await stream.client.rest() == b""
         assert time.monotonic() - began < 0.5
 
-    async def test_a_client_that_reads_nothing_is_cut_off(self, streams, backend):
+    @pytest.mark.parametrize("is_between", [True, False])
+    async def test_a_client_that_reads_nothing_is_cut_off(self, streams, monkeypatch, is_between):
+        monkeypatch.setattr(Frames, "is_between", property(lambda _: is_between))
         stream = await streams("websocket")
         stream.client.writer.transport.pause_reading()
         stream.at_backend.send(b"\x82\x7f" + (50_000_000).to_bytes(8, "big") + b"x" * 50_000_000)
@@ -176,6 +178,7 @@ class TestPurged:
         await purge(stream.gateway, {"token": "good"})
         await eventually(lambda: stream.gateway.lines.requests, within_s=3)
         assert stream.gateway.lines.requests[-1]["reason"] == REVOKED
+        await eventually(lambda: stream.gateway.service._observation.connections == 0, within_s=3)
 
 
 class TestAskedAgain:
