@@ -25,6 +25,7 @@ from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.purge import KnownPurges, Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
 from gateway.authn.refresh import Ahead, Refresher
+from gateway.authn.sharing import Sharing
 from gateway.authn.source import Source
 from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns
@@ -65,7 +66,7 @@ class Authenticator:
         self._on_no = on_no
         self._local = local
         self._shared = shared
-        self._leases = leases
+        self._sharing = None if shared is None else Sharing(shared, leases, meter, monotonic)
         self._meter = meter
         self._clock = clock
         self._monotonic = monotonic
@@ -124,7 +125,8 @@ class Authenticator:
 
     def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
         """What the facts of the token may be purged by, the cache key first."""
-        return (self._source.key(question), *self._source.tags(question.provider, facts))
+        key = self._source.key(question)
+        return (key, *self._source.tags(key, question.provider, facts))
 
     def introspected_at_s(self, question: Question) -> float | None:
         """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
@@ -134,18 +136,19 @@ class Authenticator:
     def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
         """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
         if token is not None:
-            return purge_of(self._source.keys_of(token))
+            return purge_of(self._source.marks_of(token))
         named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
         if not named:
             return purge_everything()
         realms = {each.realm for each in self._source.introspectors.values()}
-        return purge_of(self._source.keys.tag(Named(realm, *one)) for realm in realms for one in named)
+        marks = self._source.keys.marks
+        return purge_of(mark for realm in realms for one in named for mark in marks(Named(realm, *one)))
 
     def purge_for(self, eviction: Eviction) -> Purge:
         """The same order in marks, under the same id."""
-        marks = {self._source.keys.tag(named) for named in eviction.named}
+        marks = {mark for named in eviction.named for mark in self._source.keys.marks(named)}
         for token in eviction.tokens:
-            marks.update(self._source.keys_of(token))
+            marks.update(self._source.marks_of(token))
         return Purge(eviction.id, frozenset(marks), eviction.is_no)
 
     def purge(self, purge: Purge) -> int:
@@ -159,6 +162,8 @@ class Authenticator:
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
+        if self._sharing is not None:
+            self._sharing.passed_by(purge, self._purges)
         if self._shared is not None and not purge.is_no:
             self._shared.forget(purge)
         return self._local.purge(purge, self._monotonic())
@@ -214,7 +219,7 @@ class Authenticator:
     def _flight(self, key: bytes, question: Question) -> tuple[Flight, asyncio.Task[Landed]]:
         """The flight to join, or a new one where there is none or the key was purged since it took off."""
         flight = self._flights.get(key)
-        if flight is None or flight.task is None or flight.purged_at() is not None:
+        if flight is None or flight.task is None or flight.purged_at(self._source.marks(key)) is not None:
             flight = self._flights[key] = Flight(key, question.address)
             flight.task = self._own(self._fly(flight, question))
         return flight, flight.task
@@ -258,38 +263,25 @@ class Authenticator:
         is_news = is_revoked or len(self._source.introspectors) == 1
         if is_no and is_news and landed.found.tier == "provider" and not landed.standing:
             self._tell_workers_of(question.token)
-        if is_revoked and self._shared is not None:
-            self._own(self._tell_fleet_of(self._shared, key, question.token))
-            self._give_back(key, landed.claim)
-        elif self._shared is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
+        if is_revoked and self._sharing is not None:
+            telling = self._own(self._tell_fleet_of(flight, question.token, landed))
+            await asyncio.wait([telling], timeout=landed.patience_s)
+        elif self._sharing is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
             recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
-            writing = self._own(self._share(self._shared, key, recalled, landed.standing, landed.claim))
+            writing = self._own(self._sharing.share(key, recalled, landed.standing, landed.claim))
             await asyncio.wait([writing], timeout=landed.patience_s)
         else:
             self._give_back(key, landed.claim)
 
-    async def _share(
-        self, shared: SharedTier, key: bytes, recalled: Recalled, standing: bytes, claim: Claim | None
-    ) -> None:
-        is_settled = None
-        if self._leases is not None and claim is not None:
-            is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
-            if claim.held and is_settled is False:
-                self._meter.leased("lost")
-        if is_settled is None and (claim is None or not claim.held):
-            # There are no leases, or not now: sharing is worth more than the order of two answers.
-            await shared.put(key, recalled, standing)
-
     def _give_back(self, key: bytes, claim: Claim | None) -> None:
-        if self._leases is not None and claim is not None:
-            self._own(self._leases.give_back(key, claim.fence))
+        if self._sharing is not None and claim is not None:
+            self._own(self._sharing.give_back(key, claim))
 
-    async def _tell_fleet_of(self, shared: SharedTier, key: bytes, token: Token) -> None:
+    async def _tell_fleet_of(self, flight: Flight, token: Token, landed: Landed) -> None:
         """What others keep of the token goes as by a purge; what this process has just learned stays."""
-        purge = purge_of([key])
+        purge = purge_of(self._source.marks(flight.key))
         self._known_purges.is_news(purge)
-        shared.forget(purge)
-        if not await shared.publish_purge(purge):
+        if self._sharing is not None and not await self._sharing.tell(flight, landed, purge):
             self._tell_workers_of(token)
 
     def _tell_workers_of(self, token: Token) -> None:

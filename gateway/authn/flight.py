@@ -34,7 +34,7 @@ class Landed:
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
     time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
     be over, on the monotonic clock. `claim` is to be settled or given back. `last_known` is what the shared tier had
-    that was not fresh enough.
+    that was not fresh enough. `is_told` is as in `Recalled`.
     """
 
     found: Found
@@ -46,6 +46,7 @@ class Landed:
     under_way_s: float = -math.inf
     claim: Claim | None = None
     last_known: Recalled | None = None
+    is_told: bool = False
 
 
 @dataclass(slots=True, eq=False)

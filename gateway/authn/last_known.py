@@ -1,8 +1,9 @@
 """What is still known of a token when nothing fresh is: kept beside the fresh answers, in the same bounded memory.
 
 It lies in the local tier, so that a purge reaches it there; what the fleet's tier still had goes the same way. A later
-no takes its place at once, here by replacing it and in the fleet by a purge: who keeps facts for longer than their
-window must hear of a revocation that another process came to know.
+no takes its place at once, here by replacing it and in the fleet by a purge, after which the no is shared as other
+answers are. A process that keeps facts for longer than their window must hear of a revocation that another one came to
+know, and the next one that is asked about the token must not ask the provider again.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from gateway.authn.tiers import Entry, LocalTier, Memorable, Recalled
 class LastKnown:
     """`longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh.
 
-    `tags` are what an answer of a provider may be purged by beside its key.
+    `tags` are what an answer under a key, of a provider, may be purged by beside that key.
     """
 
     local: LocalTier
-    tags: Callable[[str, Memorable], tuple[bytes, ...]]
+    tags: Callable[[bytes, str, Memorable], tuple[bytes, ...]]
     lifetimes: Lifetimes
     longest_tolerated_s: Mapping[str, float]
     clock: Callable[[], float]
@@ -56,7 +57,7 @@ class LastKnown:
         """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""
         if recalled is None or not isinstance(recalled.answer, Facts):
             return
-        tags = self.tags(provider, recalled.answer)
+        tags = self.tags(flight.key, provider, recalled.answer)
         if flight.purged_at(tags) is not None:
             return
         now_s = self.monotonic()
@@ -81,6 +82,8 @@ class LastKnown:
         return isinstance(landed.found.answer, Inactive) and bool(self.longest_tolerated_s.get(provider))
 
     def was_active(self, key: bytes, landed: Landed) -> bool:
-        """Whether it was called active before, as far as is known here or in the fleet."""
+        """Whether it was called active before, as far as is known here or in the fleet, and nobody told of the no."""
+        if landed.is_told:
+            return False
         fleets = landed.last_known
         return self.facts(key) is not None or (fleets is not None and isinstance(fleets.answer, Facts))

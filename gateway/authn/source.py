@@ -32,17 +32,23 @@ class Source:
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
 
-    def keys_of(self, token: Token) -> list[bytes]:
-        """The token's cache keys at every provider."""
-        return [self.keys.key(each.identity, token) for each in self.introspectors.values()]
+    def marks(self, key: bytes) -> tuple[bytes, ...]:
+        """What an entry under `key` is purged by, whatever it says."""
+        return self.keys.aliases(key) or (key,)
 
-    def tags(self, provider: str, answer: Memorable) -> tuple[bytes, ...]:
-        return self.keys.tags(self.introspectors[provider].realm, answer)
+    def marks_of(self, token: Token) -> list[bytes]:
+        """What the token's entries at every provider are purged by."""
+        keys = [self.keys.key(each.identity, token) for each in self.introspectors.values()]
+        return [mark for key in keys for mark in self.marks(key)]
+
+    def tags(self, key: bytes, provider: str, answer: Memorable) -> tuple[bytes, ...]:
+        """What an answer under `key` may be purged by beside that."""
+        return self.keys.aliases(key) + self.keys.tags(self.introspectors[provider].realm, answer)
 
     async def fetch(self, key: bytes, question: Question) -> Landed:
         """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""
         if self.shared is None:
-            return await self._introspect(question, None, 0.0)
+            return await self._introspect(key, question, None, 0.0)
         started_s = self.monotonic()
         landed, last_known = await self._recall(self.shared, key, question)
         if landed is not None:
@@ -55,19 +61,20 @@ class Source:
             def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> Landed | None:
                 nonlocal last_known
                 last_known = recalled if isinstance(recalled, Recalled) else last_known
-                return self._usable(question, recalled, seen)
+                return self._usable(key, question, recalled, seen)
 
             turn = await self.turns.turn(key, introspector, read)
             if isinstance(turn, Landed):
                 return turn
             claim = turn
+        ahead_s = 0.0 if last_known is None else last_known.ahead_s
         try:
-            landed = await self._introspect(question, self.shared.standing(), max(0.0, patience_s), claim)
+            landed = await self._introspect(key, question, self.shared.standing(), max(0.0, patience_s), claim, ahead_s)
         except BaseException:
             if self.turns is not None and claim is not None:
                 await self.turns.leases.give_back(key, claim.fence)
             raise
-        return replace(landed, last_known=last_known)
+        return landed if ahead_s else replace(landed, last_known=last_known)
 
     async def _recall(
         self, shared: SharedTier, key: bytes, question: Question
@@ -76,7 +83,7 @@ class Source:
         if question.max_age_s == 0:
             return None, None  # nothing that is remembered would do
         recalled = await shared.get(key, self.introspectors[question.provider].realm)
-        landed = self._usable(question, recalled, {})
+        landed = self._usable(key, question, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
         if landed is not None:
             result = "hit"
@@ -85,7 +92,9 @@ class Source:
         self.meter.looked_up("redis", result)
         return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
-    def _usable(self, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> Landed | None:
+    def _usable(
+        self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]
+    ) -> Landed | None:
         """`seen` are the calls that were under way since the question came; what they brought is never too old."""
         if isinstance(recalled, Absent):
             return None
@@ -96,12 +105,20 @@ class Source:
         is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
         if left <= 0 or is_too_old:
             return None
-        tags = self.tags(question.provider, recalled.answer)
-        return Landed(Found(recalled.answer, "redis"), tags, recalled.age_s, left, under_way_s=under_way_s)
+        tags = self.tags(key, question.provider, recalled.answer)
+        found = Found(recalled.answer, "redis")
+        return Landed(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
 
     async def _introspect(
-        self, question: Question, standing: bytes | None, patience_s: float, claim: Claim | None = None
+        self,
+        key: bytes,
+        question: Question,
+        standing: bytes | None,
+        patience_s: float,
+        claim: Claim | None = None,
+        ahead_s: float = 0.0,
     ) -> Landed:
+        """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
         said = await introspector.introspect(question.token, question.address)
@@ -112,8 +129,8 @@ class Source:
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)
-        left = left_s(answer, age_s, self.clock(), self.lifetimes)
-        tags = self.tags(question.provider, answer)
+        left = left_s(answer, age_s, self.clock() + ahead_s, self.lifetimes)
+        tags = self.tags(key, question.provider, answer)
         return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
 
 

@@ -76,8 +76,12 @@ class Keys(Protocol):
         """What makes the cache keys of tokens, as they came, at one provider."""
         ...
 
-    def tag(self, named: Named) -> bytes:
-        """The mark by which the answers that are named are purged."""
+    def aliases(self, key: bytes) -> tuple[bytes, ...]:
+        """The marks that an entry under `key` is purged by instead of the key; none where it is purged by the key."""
+        ...
+
+    def marks(self, named: Named) -> tuple[bytes, ...]:
+        """The marks by which the answers that are named are purged."""
         ...
 
     def tags(self, realm: str, answer: Memorable) -> tuple[bytes, ...]:
@@ -111,7 +115,9 @@ class LocalTier(Protocol):
 class Recalled:
     """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
 
-    `call` is the fence under which it was asked for; empty when it was asked for without a lease.
+    `call` is the fence under which it was asked for; empty when it was asked for without a lease. With `is_told` it is
+    a no, and a purge has told those that kept the token's facts. With `ahead_s` the writer's clock seems to be so far
+    ahead of ours: the answer itself is of no use, good for 0 s, but by that clock the token ends that much earlier.
     """
 
     answer: Memorable
@@ -119,6 +125,8 @@ class Recalled:
     left_s: float
     call: bytes = b""
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
+    is_told: bool = False
+    ahead_s: float = 0.0
 
 
 class Absent(Enum):
@@ -149,6 +157,14 @@ class SharedTier(Protocol):
 
     async def publish_purge(self, purge: Purge) -> bool:
         """Tells the fleet, sooner or later; whether it has been told by now."""
+        ...
+
+    async def publish_no(self, purge: Purge) -> bytes | None:
+        """Tells the fleet as `publish_purge` does, on behalf of the holder of the lease, and reads the purge back.
+
+        Returns the standing of what may take the place of that which is purged. Empty: nothing may. `None`: the fleet
+        has not been told yet.
+        """
         ...
 
     def forget(self, purge: Purge) -> None:

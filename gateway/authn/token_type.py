@@ -106,6 +106,11 @@ class TokenTypeRule:
         return True
 
     @property
+    def learned(self) -> bool:
+        """Whether an answer has shown it, here or elsewhere."""
+        return self._learns and self.required
+
+    @property
     def learning(self) -> bool:
         """Whether another answer may change it."""
         return self._learns and not self.required

@@ -1,12 +1,17 @@
 """A remembered answer as it lies in Redis, before it is sealed: compact JSON.
 
-Its age is told without trusting another host's clock: the entry says how old the answer was and how long it had
-left when it was written, and Redis, which counts down by one clock for all, says how much of that is left.
+Two clocks tell its age, and the older age counts. Redis says how much of the life that was written is left. The entry
+itself says, sealed, when the provider was asked by the writer's wall clock. Whoever writes to Redis can put an old
+entry back with a new life, so Redis cannot make an answer younger than the wall clock says it is.
+
+The writer's clock may be a little ahead of the reader's. Then the wall clock shows too low an age, by no more than
+`skew_s`. An entry from further in the future is not used, but it says that the reader's own clock may be slow.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +19,11 @@ from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive
 from gateway.authn.tiers import Memorable, Recalled
 from gateway.http.strict_json import DEPTH_MAX, loads
 
-# Fleets whose clocks are further apart than this have other worries. What is older by the wall clock than its
-# life allows and this much more was put back into Redis by somebody.
-_CLOCKS_APART_MAX_S = 600.0
 # The claims lie one level deeper than in the provider's answer.
 _DEPTH_MAX = DEPTH_MAX + 1
 # What is beyond is no time, and would not survive arithmetic.
 _NUMBER_MAX = 2**53
+_FLAGS = (True, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class StoredEntry:
     """`age_ms`, `left_ms` and `kept_ms` are as of the writing; `standing` says which purges the writer knew.
 
     `call` is the fence under which it was asked for, empty for none. Redis forgets it when `kept_ms` are over, or
-    `left_ms` where that is more.
+    `left_ms` where that is more. `is_told` is there for a no of which the fleet has been told by a purge.
     """
 
     answer: Memorable
@@ -37,19 +40,33 @@ class StoredEntry:
     standing: bytes
     call: bytes = b""
     kept_ms: int = 0
+    is_told: bool = False
 
-    def recalled(self, left_ms: int, now: float) -> Recalled | None:
-        """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if that cannot be."""
+    def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
+        """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
         whole_ms = max(self.kept_ms, self.left_ms)
         if not 0 < left_ms <= whole_ms:
             return None
-        since_ms = whole_ms - left_ms
-        age_s = (self.age_ms + since_ms) / 1000
-        if now - self.answer.introspected_at > (self.age_ms + whole_ms) / 1000 + _CLOCKS_APART_MAX_S:
+        ahead_s = self.ahead_s(left_ms, now)
+        if ahead_s > skew_s:
+            return Recalled(self.answer, math.inf, 0.0, ahead_s=ahead_s)
+        age_s = max(self._age_by_redis_s(left_ms), now - self.answer.introspected_at)
+        since_s = age_s - self.age_ms / 1000
+        fresh_s, kept_s = self.left_ms / 1000 - since_s, whole_ms / 1000 - since_s
+        if kept_s <= 0:
             return None
-        fresh_s = max(0, self.left_ms - since_ms) / 1000
-        answer = _as_introspected_at(self.answer, now - age_s)
-        return Recalled(answer, age_s, fresh_s, self.call, kept_s=left_ms / 1000)
+        answer = as_introspected_at(self.answer, now - age_s)
+        return Recalled(answer, age_s, max(0.0, fresh_s), self.call, kept_s, self.is_told)
+
+    def ahead_s(self, left_ms: int, now: float) -> float:
+        """How far the writer's clock is ahead of ours, as far as Redis can be believed.
+
+        Below zero the clock is behind, the entry was put back, or it reached Redis late.
+        """
+        return self._age_by_redis_s(left_ms) - (now - self.answer.introspected_at)
+
+    def _age_by_redis_s(self, left_ms: int) -> float:
+        return (self.age_ms + max(self.kept_ms, self.left_ms) - left_ms) / 1000
 
 
 def encode(entry: StoredEntry) -> bytes:
@@ -67,6 +84,8 @@ def encode(entry: StoredEntry) -> bytes:
         fields["kept"] = entry.kept_ms
     if isinstance(answer, Inactive) and answer.reason is not None:
         fields["why"] = answer.reason
+    if entry.is_told:
+        fields["told"] = True
     if isinstance(answer, Facts):
         fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
@@ -80,11 +99,12 @@ def decode(text: bytes) -> StoredEntry | None:
             case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)} if all(
                 map(_is_number, (at, age_ms, left_ms))
             ):
-                kept_ms = fields.get("kept", 0)
+                kept_ms, is_told = fields.get("kept", 0), fields.get("told", False)
                 answer = _answer(fields, at)
-                if answer is None or not isinstance(kept_ms, int) or not _is_number(kept_ms):
+                if answer is None or not isinstance(kept_ms, int) or not _is_number(kept_ms) or is_told not in _FLAGS:
                     return None
-                return StoredEntry(answer, age_ms, left_ms, bytes.fromhex(known), bytes.fromhex(call), kept_ms)
+                standing, fence = bytes.fromhex(known), bytes.fromhex(call)
+                return StoredEntry(answer, age_ms, left_ms, standing, fence, kept_ms, is_told is True)
     except ValueError:
         pass
     return None
@@ -106,7 +126,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_MAX
 
 
-def _as_introspected_at(answer: Memorable, at: float) -> Memorable:
+def as_introspected_at(answer: Memorable, at: float) -> Memorable:
+    """The same answer, asked for at `at` on the wall clock."""
     if isinstance(answer, Inactive):
         return Inactive(at, answer.reason)
     return Facts(answer.claims, at, answer.exp, answer.nbf, answer.scopes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -43,8 +42,8 @@ class Follower:
         self._outbox: dict[bytes, tuple[Purge, float]] = {}
         self._unread: dict[bytes, tuple[Purge, float]] = {}  # told, and not yet read back from the log
         self._restarts = 0  # of the log, as far as they were acted on
-        self._told_until_s = -math.inf  # until when it matters that the fleet has what was told
         self._first_step = asyncio.Event()
+        self._next_step = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -78,6 +77,14 @@ class Follower:
         _log.warning("a purge could not be told to the fleet; it will be tried again")
         return False
 
+    async def reads_back(self, purge_id: bytes) -> bool:
+        """Whether an order that was published is read back from the log, within the time that takes at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S + _ANSWER_S):
+                while not self._purge_log.has_read(purge_id):
+                    await self._next_step.wait()
+        return self._purge_log.has_read(purge_id)
+
     async def _follow(self, on_purge: Callable[[Purge], object]) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -104,6 +111,8 @@ class Follower:
             _log.info("in step with the fleet's cache")
         self._seen_at_s = looked_at_s
         self._first_step.set()
+        self._next_step.set()
+        self._next_step = asyncio.Event()
         await self._deliver()
         if looked_at_s >= self._renew_at_s:
             self._renew_at_s = looked_at_s + _RENEW_S
@@ -123,19 +132,15 @@ class Follower:
     def _tell_again(self, told: Iterable[bytes]) -> None:
         """Has the fleet told again of what a primary took with it, when its successor had not heard of it.
 
-        Others need not notice that: to who had not read it, the log looks whole.
+        Others need not notice that: to those that had not read it, the log looks whole. For what had been read here,
+        the log's new epoch voids everything.
         """
         is_lost = self._purge_log.restarts != self._restarts
         self._restarts = self._purge_log.restarts
         for purge_id in told:
             purge, until_s = self._unread.pop(purge_id)
-            if not is_lost and self._purge_log.has_read(purge_id):
-                self._told_until_s = max(self._told_until_s, until_s)
-            else:
+            if is_lost or not self._purge_log.has_read(purge_id):
                 self._outbox[purge_id] = purge, until_s
-        if is_lost and self._monotonic() < self._told_until_s:
-            purge = purge_everything()
-            self._outbox[purge.id] = purge, self._told_until_s
 
     def _lost(self, error: BaseException) -> None:
         if self._seen_at_s is not None:

@@ -1,5 +1,8 @@
 """Keys that tell nothing of what they stand for: HMAC-SHA256 (RFC 2104) under keys derived from `cache.secret`.
 
+Names in Redis can be read by whoever reads Redis, who could try secrets against them at leisure. So every key is
+derived from the secret by way of scrypt (RFC 7914): each secret that is tried costs 16 MiB and a tenth of a second.
+
 Fields are length-delimited before they are hashed, so that no two different pairs give the same text: a token at
 one provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of a token is kept.
 """
@@ -8,7 +11,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import scrypt, sha256
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -18,9 +22,11 @@ from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, named_by
 from gateway.authn.facts import Facts, Inactive
 
-_KEY_BYTES = 32
+KEY_BYTES = _KEY_BYTES = 32
 _LENGTH_BYTES = 8
 _BLOCK_BYTES = 64
+_SALT = b"gateway cache: 2"
+_SCRYPT_COST = 2**14
 # Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears five.
 _TAG_BYTES = 16
 _CLIENT_TAGS_MAX = 256
@@ -31,11 +37,16 @@ _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 class Keys:
     """What one `cache.secret` gives. Without one it is random: of use within this process alone.
 
-    `sealing` encrypts what leaves the process. `fleet` names those who share the secret, in the open.
+    `sealing` encrypts what leaves the process. `fleet` names those who share the secret, in the open. `members` is for
+    where several secrets are in use (`gateway.cache.key_ring`).
     """
 
+    @property
+    def members(self) -> tuple[Keys, ...]:
+        return (self,)
+
     def __init__(self, secret: bytes | None) -> None:
-        root = secret or secrets.token_bytes(_KEY_BYTES)
+        root = stretched(secret) if secret else secrets.token_bytes(_KEY_BYTES)
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
@@ -53,6 +64,14 @@ class Keys:
         if mac is None:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)
         return mac.of
+
+    def aliases(self, key: bytes) -> tuple[bytes, ...]:  # noqa: ARG002 - a key ring needs it
+        """Nothing: an entry is purged by its key."""
+        return ()
+
+    def marks(self, named: Named) -> tuple[bytes, ...]:
+        """What an order to purge the answers that are named has to say."""
+        return (self.tag(named),)
 
     def tag(self, named: Named) -> bytes:
         if named.kind != "client_id":
@@ -81,6 +100,15 @@ class Keys:
     def event_mark(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""
         return _Mac(self._tag_key, b"event", _bytes(realm)).of(_bytes(event_id))
+
+
+@lru_cache(maxsize=8)
+def stretched(secret: bytes) -> bytes:
+    """The secret as keys are derived from it. The first time it takes long: not to be called in an event loop.
+
+    The salt is the same for everybody, as all of a fleet must come to the same keys by the secret alone.
+    """
+    return scrypt(secret, salt=_SALT, n=_SCRYPT_COST, r=8, p=1, dklen=_KEY_BYTES)
 
 
 def _derived(root: bytes, purpose: bytes) -> bytes:

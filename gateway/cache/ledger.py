@@ -5,19 +5,26 @@ the position that its writer knew when it asked the provider. It stands as long 
 covers it. So an answer that was under way during a purge is void wherever it comes from, nothing has to be found
 and deleted, and it makes no difference on which node of a cluster anything lies.
 
+A log's id begins with its epoch, a number that only grows, and every message carries the id under seal. Somebody who
+can write to Redis can put back a log as it was before a purge. A process that has read further notices: what it read
+last is gone. It never believes that log again and opens one of a later epoch, which voids all that was sealed before.
+
 Pure: messages come in by `read`, in order. What is forgotten for lack of room is forgotten on the safe side.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 from collections import OrderedDict
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gateway.authn.purge import Purge, purge_everything, purge_from_json, purge_to_json
+from gateway.authn.purge import Purge, purge_everything, purge_from_json, purge_of, purge_to_json
 
-LOG_ID_BYTES = 8
+_EPOCH_BYTES = 8
+_RANDOM_BYTES = 8
+LOG_ID_BYTES = _EPOCH_BYTES + _RANDOM_BYTES
 _POSITION_PART_BYTES = 8
 _REMEMBERED_MAX = 10_000
 _AWAITED_MAX = 1_000
@@ -61,6 +68,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._log_id: bytes | None = None
+        self._newest = b""  # the latest log that was ever read; no older one is believed any more
         self._position = b""
         self._floor = b""  # what was written knowing less than this does not stand, whatever it is about
         self._latest: OrderedDict[bytes, bytes] = OrderedDict()  # mark -> position of its last purge
@@ -70,6 +78,11 @@ class Ledger:
     @property
     def log_id(self) -> bytes | None:
         return self._log_id
+
+    def next_log_id(self, now: float) -> bytes:
+        """For a log that is opened at `now` on the wall clock: later than every one that was read."""
+        epoch = max(int(now * 1000), int.from_bytes(self._newest[:_EPOCH_BYTES], "big") + 1)
+        return epoch.to_bytes(_EPOCH_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
 
     def standing(self) -> bytes:
         """To be kept with an answer that is asked for now; empty when the log is not known."""
@@ -98,17 +111,19 @@ class Ledger:
     def read(self, at: bytes, message: Message | None) -> Purge:
         """Takes in the log's next message, which lies at position `at`, and returns what it purges locally.
 
-        A message that cannot be read (`None`), and one of another log, after which purges may be missing, purge
-        everything.
+        A message that cannot be read (`None`), and one of a later log, before which purges may be missing, purge
+        everything. One of an earlier log is an order that came late, or of a log that was put back.
         """
         self._position = at
         purge = None
-        if message is not None and message.log_id == self._log_id:
-            purge = message.purge
-            if purge is not None and purge.id in self._read_ids:
-                return purge  # told twice: what was asked for in between is newer than the order
+        if message is not None and message.log_id > self._newest:
+            self._log_id = self._newest = message.log_id
         elif message is not None:
-            self._log_id = message.log_id
+            purge = message.purge
+            if purge is None:
+                return purge_of(())  # the opening of an earlier log
+            if purge.id in self._read_ids:
+                return purge  # told twice: what was asked for in between is newer than the order
         if purge is None:
             purge = purge_everything()
         self._remember_read(purge)
@@ -125,7 +140,7 @@ class Ledger:
         return purge_id in self._read_ids
 
     def restart(self) -> Purge:
-        """The log is not the one that was read before: all that was known is void, and so is all that is local."""
+        """The log is not as it was read before: all that was known is void, and so is all that is local."""
         self._log_id, self._position, self._floor = None, b"", b""
         self._latest.clear()
         self._read_ids.clear()  # what is read again counts again

@@ -2,15 +2,18 @@
 
 A stream and not pub/sub, because a subscription that is cut loses what was published meanwhile, and a reader of a
 stream goes on where it stopped. Each reading begins with the message that was read last. When that is no longer
-there the log was lost (an eviction, a restart without persistence, a failover to a replica that lacked the end, a
-reader too far behind), so purges may have been lost with it, and everything is forgotten.
+there the log was lost or put back (an eviction, a restart without persistence, a failover to a replica that lacked the
+end, a reader too far behind, somebody who restores a copy). Purges may have been lost with it. So everything is
+forgotten, and unless somebody else has done so already, the reader opens a log of a later epoch: nothing that was
+sealed before stands any more, for nobody in the fleet.
 
-Messages are sealed. Whoever can write to Redis can still delete them; `ttl` then is what remains, as without Redis.
+Messages are sealed. Whoever can write to Redis can still delete one that nobody has read; who ordered it then orders
+it again. Only a process that starts when no other runs can be shown an old log; `ttl` then is what remains.
 """
 
 from __future__ import annotations
 
-import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +21,7 @@ from redis.exceptions import ResponseError
 
 from gateway.authn.purge import Purge
 from gateway.cache.connect import Client
-from gateway.cache.ledger import LOG_ID_BYTES, Ledger, Message, position
+from gateway.cache.ledger import Ledger, Message, position
 from gateway.cache.seal import Seal
 
 _FIELD = b"m"
@@ -36,12 +39,16 @@ class LogGoneError(Exception):
 class PurgeLog:
     """What is raised beyond the errors of the client is `LogGoneError`, by `append`."""
 
-    def __init__(self, client: Client, name: str, seal: Seal, ledger: Ledger) -> None:
+    def __init__(
+        self, client: Client, name: str, seal: Seal, ledger: Ledger, clock: Callable[[], float] = time.time
+    ) -> None:
         self._client = client
         self._name = name
         self._place = name.encode()
         self._seal = seal
         self._ledger = ledger
+        self._clock = clock
+        self.on_order: Callable[[Purge], object] = lambda _: None  # called with each order that is read
         self.restarts = 0  # how often what had been read was no longer there, beginning included
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
@@ -84,10 +91,11 @@ class PurgeLog:
             new = page if self._last is None else page[1:]
             for message in new:
                 on_purge(self._read(*message))
-            if not new and self._ledger.log_id is None:
-                await self._add(Message(secrets.token_bytes(LOG_ID_BYTES), None), must_exist=False)
-            elif len(page) < _PAGE_MESSAGES:
+            if len(page) == _PAGE_MESSAGES:
+                continue
+            if self._ledger.log_id is not None:
                 return
+            await self._add(Message(self._ledger.next_log_id(self._clock()), None), must_exist=False)
 
     def has_read(self, purge_id: bytes) -> bool:
         """Whether an order was in the log as it is now."""
@@ -105,7 +113,10 @@ class PurgeLog:
 
     def _read(self, stream_id: bytes, sealed: bytes | None) -> Purge:
         text = None if sealed is None else self._seal.open(self._place, sealed)
-        purge = self._ledger.read(position(stream_id), None if text is None else Message.decode(text))
+        message = None if text is None else Message.decode(text)
+        if message is not None and message.purge is not None:
+            self.on_order(message.purge)
+        purge = self._ledger.read(position(stream_id), message)
         self._last = (stream_id, sealed)
         return purge
 

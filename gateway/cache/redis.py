@@ -5,6 +5,9 @@ connection included; what fails, is slow or lies is a counted miss. After a fail
 
 Answers are used only by a process that follows the fleet's purges: one that lost sight of them would not know what
 has been revoked.
+
+Whoever writes to Redis may put old entries back. An entry's age by the wall clock counts as well as what Redis says of
+it (`gateway.cache.entry`), so an entry lives for its ttl and `clock_skew_s` at the most.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from redis.exceptions import ClusterError, ResponseError
 
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
+from gateway.cache.clocks_apart import ClocksApart
 from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_of
 from gateway.cache.deadline import within
-from gateway.cache.entry import StoredEntry, decode, encode
+from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
 from gateway.cache.follow import Follower
-from gateway.cache.key import Keys
+from gateway.cache.key import KEY_BYTES, Keys
+from gateway.cache.key_ring import KeyRing
 from gateway.cache.lease import RedisLeases, lease_name
 from gateway.cache.ledger import Ledger
 from gateway.cache.purge_log import PurgeLog
@@ -50,35 +55,43 @@ _T = TypeVar("_T")
 class RedisTier:
     """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl, unless `outlive` says so).
 
-    `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it.
+    `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it. Of
+    several secrets in `keys` the tier is that of the one numbered `which`, and takes its part of every key.
     """
 
     def __init__(
         self,
         address: RedisAddress,
-        keys: Keys,
+        keys: Keys | KeyRing,
         *,
         timeout_s: float,
         life_max_s: float,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
+        clock_skew_s: float = 2.0,
+        which: int = 0,
     ) -> None:
         self.timeout_s = timeout_s
-        self._life_max_s = life_max_s
+        self._clock_skew_s = clock_skew_s
+        self._clocks_apart = ClocksApart(clock_skew_s, monotonic)
+        self._life_max_s = life_max_s + clock_skew_s
         self._clock = clock
         self._monotonic = monotonic
         self._keys = keys
-        self._prefix = f"gateway:{keys.fleet}:"
-        self._seal = Seal(keys.sealing, _ENTRY_LIMIT_BYTES)
+        own = keys.members[which]
+        self._part = slice(which * KEY_BYTES, (which + 1) * KEY_BYTES)
+        self._is_first = which == 0
+        self._prefix = f"gateway:{own.fleet}:"
+        self._seal = Seal(own.sealing, _ENTRY_LIMIT_BYTES)
         self._ledger = Ledger()
         self._rest = Rest()
         self._slots = asyncio.Semaphore(_CONNECTIONS_MAX)
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
-        seal = Seal(keys.sealing, _MESSAGE_LIMIT_BYTES)
-        log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger)
-        self._follower = Follower(log, self._warm_up, monotonic)
+        seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
+        self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger, clock)
+        self._follower = Follower(self._log, self._warm_up, monotonic)
         self._wakeups = Wakeups(
             lambda: connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S),
             f"{self._prefix}settled",
@@ -104,8 +117,13 @@ class RedisTier:
 
         Returns when Redis can be used, or after a second without: it will be used when it comes.
         """
-        self._wakeups.start()
+        if self._is_first:
+            self._wakeups.start()  # turns are taken under the first secret alone
         await self._follower.start(on_purge, _FIRST_STEP_S)
+
+    def on_order(self, heard: Callable[[Purge], object]) -> None:
+        """From here on `heard` is called with each order that the fleet's log holds."""
+        self._log.on_order = heard
 
     async def close(self) -> None:
         await self.leases.close()
@@ -117,7 +135,7 @@ class RedisTier:
 
     def outlive(self, life_max_s: float) -> None:
         """From here on answers may live for so long: a purge is remembered for no less."""
-        self._life_max_s = max(self._life_max_s, life_max_s)
+        self._life_max_s = max(self._life_max_s, life_max_s + self._clock_skew_s)
 
     def standing(self) -> bytes:
         return self._ledger.standing() if self._follower.in_step else b""
@@ -131,12 +149,16 @@ class RedisTier:
     def _opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
-        text = self._seal.open(key, sealed)
+        text = self._seal.open(key[self._part], sealed)
         entry = None if text is None else decode(text)
-        recalled = None if entry is None else entry.recalled(left_ms, self._clock())
-        if entry is None or recalled is None:
+        if entry is None:
             return Absent.ERROR
-        marks = (key, *self._keys.tags(realm, recalled.answer))
+        now = self._clock()
+        recalled = entry.recalled(left_ms, now, self._clock_skew_s)
+        self._clocks_apart.seen(entry.ahead_s(left_ms, now))
+        if recalled is None:
+            return Absent.ERROR
+        marks = (*(self._keys.aliases(key) or (key,)), *self._keys.tags(realm, recalled.answer))
         return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
@@ -153,8 +175,10 @@ class RedisTier:
             return None
         age_ms = -int(-recalled.age_s * 1000 // 1)
         longer_ms = kept_ms if kept_ms > left_ms else 0
-        entry = StoredEntry(recalled.answer, age_ms, left_ms, standing, call, longer_ms)
-        sealed = self._seal.close(key, encode(entry))
+        # By the same clock and at the same moment as the age: the two are compared by whoever reads it.
+        answer = as_introspected_at(recalled.answer, self._clock() - recalled.age_s)
+        entry = StoredEntry(answer, age_ms, left_ms, standing, call, longer_ms, recalled.is_told)
+        sealed = self._seal.close(key[self._part], encode(entry))
         return None if sealed is None else (sealed, kept_ms)
 
     def forget(self, purge: Purge) -> None:
@@ -166,15 +190,28 @@ class RedisTier:
         It is then tried again for as long as anything lives that was to be forgotten.
         """
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
-        # Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it.
-        for mark in purge.marks or ():
-            name = self._name(mark)
-            await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
+        await self._unlink(purge)
         return told
 
+    async def publish_no(self, purge: Purge) -> bytes | None:
+        told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
+        if told and await self._follower.reads_back(purge.id):
+            return self.standing()
+        await self._unlink(purge)
+        return b"" if told else None
+
+    async def _unlink(self, purge: Purge) -> None:
+        """Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it."""
+        for mark in purge.marks or ():
+            name = self._named(mark)
+            await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
+
     def _name(self, key: bytes) -> str:
+        return self._named(key[self._part])
+
+    def _named(self, mark: bytes) -> str:
         # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
-        return f"{self._prefix}{{{urlsafe_b64encode(key).rstrip(b'=').decode()}}}"
+        return f"{self._prefix}{{{urlsafe_b64encode(mark).rstrip(b'=').decode()}}}"
 
     async def has_seen(self, mark: bytes) -> bool:
         """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
@@ -184,7 +221,7 @@ class RedisTier:
         await self._tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
 
     def _seen(self, mark: bytes) -> str:
-        return f"{self._prefix}seen:{urlsafe_b64encode(mark).rstrip(b'=').decode()}"
+        return f"{self._prefix}seen:{urlsafe_b64encode(mark[self._part]).rstrip(b'=').decode()}"
 
     async def _read(self, name: str) -> tuple[int, bytes]:
         """How long the value has left, and the value as far as it can be one of ours.

@@ -29,6 +29,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "max_headers": "The most header lines. Default 100; 1 to 10000.",
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "
         "unlimited leaves it to the backends.",
+        "min_body_rate": "Bytes a second that a request body must bring on the whole, after 5s and while the "
+        "backend reads; else 408. Default 240. Danger: 0 lets a body that drips hold a backend connection for ever.",
         "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
         "max_connections_per_network": "The most of them for one IPv4 address or IPv6 /64; a /48 may have half as many "
         "again, trusted_proxies and Unix sockets as many as there are. Default half of them, and all "
@@ -48,7 +50,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "Admin": {
         "listen": "host:port or unix:/path. Default 127.0.0.1:9090. Danger: it shows routes and metrics to all.",
-        "token": "The bearer token for POST /explain and DELETE /cache. Unset or empty: those are 403.",
+        "token": "The bearer token for POST /explain and DELETE /cache, 16 characters at least. Unset or empty: those "
+        "are 403.",
         "cors": "Origins whose pages may read the admin listener. Default none.",
     },
     "AdminCors": {"allow_origins": "scheme://host[:port] of each, or *. Default none."},
@@ -96,7 +99,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "Cache": {
         "redis": "redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each "
         "worker remembers for itself.",
-        "secret": "For the keys' HMAC and the entries' encryption; required with redis, the same for the whole fleet.",
+        "secret": "For the keys' HMAC and the entries' encryption; required with redis, the same for the whole fleet. "
+        "16 characters at least. A list for rotation: the first seals, all open, and purges reach all.",
         "ttl": "How long an active answer is used, never past the token's exp. Default 60s; 0s asks each time. Danger: "
         "for this long a revoked token may still work.",
         "inactive_ttl": "How long an inactive answer is used. Default 10s; 0s asks each time.",
@@ -105,6 +109,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "refresh_ahead": "The part of its window after which an answer in use is asked for again in the background, so "
         "that hot tokens never wait: 0.8. Default null: at the end, while a request waits. Danger: a token in steady "
         "use costs 1/0.8 times as many calls; more than 0, less than 1.",
+        "clock_skew": "How far the clocks of two instances may be apart; beyond, they share nothing. Default 2s; more "
+        "than 0. Danger: for so long beyond ttl or max_age, whoever writes to Redis can keep a revoked token working.",
     },
     "Events": {
         "prefix": "The path, on every host, under which POST …/backchannel-logout and POST …/security-events are "

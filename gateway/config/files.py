@@ -1,7 +1,8 @@
 """What the file refers to: secrets in files of their own (`client_secret_file` for `client_secret`), certificates.
 
 Paths are relative to the folder of the configuration file. A secret loses one newline at its end, which editors
-and `echo` put there; nothing else is taken from it. No problem shows what a file holds.
+and `echo` put there; nothing else is taken from it. Where a list of secrets may stand, each line is one. No problem
+shows what a file holds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ SECRETS: dict[type[Model], tuple[str, ...]] = {
     ProviderEvents: ("authorization",),
     Cache: ("redis", "secret"),
 }
+# What may be a list.
+_LISTS = frozenset(["secret"])
 PATHS: dict[type[Model], tuple[str, ...]] = {Tls: ("certificate", "key", "client_ca")}
 TWIN = "_file"
 # Empty text is how an optional variable says "none": `token: ${GATEWAY_ADMIN_TOKEN:-}`. The admin listener is
@@ -95,6 +98,9 @@ def _read_twin(key: str, twin: Entry, origin: Origin, directory: Path, problems:
     except ValueError as error:
         problems.append(origin.problem((name,), str(error)))
         secret = BROKEN
+    if key in _LISTS and isinstance(secret, str):
+        lines = [line for each in secret.split("\n") if (line := each.removesuffix("\r"))]
+        secret = lines[0] if len(lines) == 1 else tuple(Node(line, node.line) for line in lines)
     return Entry(name, twin.line, Node(secret, node.line))
 
 

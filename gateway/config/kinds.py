@@ -21,6 +21,7 @@ from gateway.config.fields import (
 )
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
+from gateway.config.secret import check_secret, check_secret_or_none
 from gateway.config.upstream import Backend, parse_backend, parse_endpoint
 from gateway.config.values import (
     Address,
@@ -84,6 +85,8 @@ TrustedPeer = Annotated[
     IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(parse_trusted_peer), text(examples=["10.0.0.0/8"])
 ]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
+LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
+LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none)]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url)]
 Bytes = Annotated[
     int,

@@ -31,6 +31,8 @@ from gateway.config.kinds import (
     HostMatch,
     IdentityName,
     Listen,
+    LongSecret,
+    LongSecretOrNone,
     Method,
     Name,
     OneOrMany,
@@ -62,6 +64,8 @@ def _refuse_twins(key: str, names: Iterable[str]) -> None:
 
 
 _REPEATS_MAX = 5
+# Each one costs two connections to Redis, and a lookup more.
+_SECRETS_MAX = 3
 _REPEAT_MAX_S = 300.0
 
 
@@ -98,6 +102,7 @@ class Server(Model):
     max_header_bytes: Annotated[Bytes, Field(ge=1024, le=2**24)] = 32 * 2**10
     max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100
     max_body: BytesOrUnlimited = 10 * 2**20
+    min_body_rate: Bytes = 240
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     max_connections_per_network: Annotated[Count, Field(ge=1)] | None = None  # half of max_connections
     fast_path: bool = True
@@ -112,7 +117,7 @@ class Admin(Model):
     """`token` guards what changes state or shows a token's facts; without one, those answer 403."""
 
     listen: Listen = Address("127.0.0.1", 9090)
-    token: SecretStr | None = None
+    token: LongSecretOrNone | None = None
     cors: AdminCors = AdminCors()
 
 
@@ -186,17 +191,28 @@ class Cache(Model):
     """How long answers live and where they are shared. `ttl: 0s` asks the provider about every request."""
 
     redis: RedisUrl | None = None  # a secret because the URL may carry a password
-    secret: SecretStr | None = None
+    secret: Annotated[tuple[LongSecret, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
     ttl: Seconds = 60.0
     inactive_ttl: Seconds = 10.0
     max_entries: Annotated[Count, Field(ge=1)] = 100_000
     timeout: Annotated[Seconds, Field(gt=0)] = 0.05
     refresh_ahead: Fraction | None = None
+    clock_skew: Annotated[Seconds, Field(gt=0)] = 2.0
 
     @model_validator(mode="after")
     def _redis_needs_a_secret(self) -> Cache:
         if self.redis is not None and self.secret is None:
             raise ValueError("redis is shared, so its keys and entries need a secret; write secret or secret_file")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_few_and_differ(self) -> Cache:
+        secrets = () if self.secret is None else tuple(one.get_secret_value() for one in self.secret)
+        if len(secrets) > _SECRETS_MAX:
+            what = f"these are more than {_SECRETS_MAX} secrets; write the new one and those that are still in use"
+            raise WrongAt([(("secret",), what)])
+        if len(set(secrets)) < len(secrets):
+            raise WrongAt([(("secret",), "one secret stands there twice; write each once")])
         return self
 
 

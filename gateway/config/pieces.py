@@ -47,7 +47,7 @@ _STAND_INS: dict[type[Model], dict[str, Any]] = {
         "private_key": "-",
         "client_auth": "none",
     },
-    Cache: {"secret": "-"},
+    Cache: {"secret": "-" * 16},
 }
 
 

@@ -33,6 +33,8 @@ Outcome = Literal["evicted", "unmatched", "acknowledged", "replayed", "refused",
 Kind = Literal["logout", "security_event"]
 
 BODY_MAX_BYTES = 64 * 2**10
+# In a token's form `.`, `-` and `_` alone could be written so, and need not be.
+_TRIPLETS_MAX = 1024
 _SET = "application/secevent+jwt"
 # A logout token is too old to be taken before it is forgotten; a SET has no age, and is taken again after a day.
 _LOGOUT_LIFE_S = AGE_MAX_S + 2 * LEEWAY_S
@@ -180,7 +182,7 @@ def _logout_token(delivery: Delivery) -> str | Wrong:
     if media_type(delivery.content_type) != FORM:
         return Wrong("invalid_request", f"the body is not {FORM}")
     try:
-        form = read_form(delivery.body)
+        form = read_form(delivery.body, _TRIPLETS_MAX)
     except FormError as error:
         return Wrong("invalid_request", str(error))
     return form.get("logout_token") or Wrong("invalid_request", "the form has no logout_token")

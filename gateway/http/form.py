@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 _PAIRS_MAX = 64
-_FORM = re.compile(rb"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
+_FORM = re.compile(rb"[!-$&-~]*+(?:%[0-9A-Fa-f]{2}[!-$&-~]*+)*+")
 _MEDIA_TYPE = re.compile(r"[ \t]*([!#-'*+.^-z|~A-Z0-9-]+/[!#-'*+.^-z|~A-Z0-9-]+)[ \t]*(?:;[\t -~]*)?")
 _CHARSET = re.compile(r";[ \t]*charset=\"?([^\";]*)\"?", re.IGNORECASE)
 FORM = "application/x-www-form-urlencoded"
@@ -34,8 +34,15 @@ def media_type(values: Sequence[str]) -> str | None:
     return match[1].lower()
 
 
-def read_form(body: bytes) -> dict[str, str]:
-    """The pairs of a form, of which no two have one name. Raises `FormError`."""
+def read_form(body: bytes, triplets_max: int | None = None) -> dict[str, str]:
+    """The pairs of a form, of which no two have one name. Raises `FormError`.
+
+    `triplets_max` is for what somebody sends who has not shown who he is: to decode one takes a while.
+    """
+    if triplets_max is not None and body.count(b"%") > triplets_max:
+        raise FormError("the form has too many percent triplets")
+    if body.count(b"&") > 2 * _PAIRS_MAX:  # empty ones are no pairs
+        raise FormError("the form has too many pairs")
     if not _FORM.fullmatch(body):
         raise FormError("the form has a character or a percent triplet that no form has")
     pieces = [piece for piece in body.split(b"&") if piece]

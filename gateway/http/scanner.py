@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from gateway.http.framing import request_problem
 from gateway.http.headers import values_of
+from gateway.http.unfinished import Excess, HeadLimits, UnfinishedHead
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TEXT = rb"[\t -~\x80-\xff]*+"
@@ -39,30 +40,54 @@ class _UnsoundError(Exception):
 
 
 class Scanner:
-    """Of one connection. `spare_bytes` bounds the extensions and trailers of a chunked body, all together."""
+    """Of one connection. The bytes of a head are for the parser once it is whole.
 
-    __slots__ = ("_after_body", "_after_data", "_cuts", "_held", "_left", "_spare_bytes", "_spare_max", "_step")
+    `limits` hold for heads while they arrive, and bound the extensions and trailers of a chunked body, all together.
+    """
 
-    def __init__(self, spare_bytes: int) -> None:
+    __slots__ = (
+        "_after_body",
+        "_after_data",
+        "_before",
+        "_cuts",
+        "_head_held",
+        "_held",
+        "_left",
+        "_spare_bytes",
+        "_step",
+        "excess",
+        "limits",
+    )
+
+    def __init__(self, limits: HeadLimits) -> None:
         # The steps are kept as plain functions: bound methods would tie a knot that only the collector undoes.
         self._step: _Step = Scanner._head
         self._after_data: _Step = Scanner._head
         self._after_body: _Step = Scanner._head
-        self._held = bytearray()  # of a head or line that is not whole yet
+        self.limits = limits
+        self.excess: Excess | None = None  # of the head that was found unsound
+        self._head_held = UnfinishedHead()
+        self._before = b""  # of a head that has become whole: what came with earlier calls
+        self._held = bytearray()  # of a line of a chunked body that is not whole yet
         self._left = 0  # bytes of data still to come
-        self._cuts: list[tuple[int, int]] = []  # where the trailers are in what is being fed
-        self._spare_max = spare_bytes
+        self._cuts: list[tuple[int, int]] = []  # what of the bytes that are being fed is not for the parser
         self._spare_bytes = 0
 
     @property
     def held_bytes(self) -> int:
-        """How long the head, or the line of a chunked body, is that is not whole yet."""
-        return len(self._held)
+        """How much there is of a head, or of the line of a chunked body, that is not whole yet."""
+        return len(self._held) + len(self._head_held.held)
+
+    @property
+    def head_bytes(self) -> int:
+        """How much there is of a head that is not whole yet."""
+        return len(self._head_held.held)
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What of these bytes is for the parser, and whether all were sound; after a `False` nothing may be fed.
+        """What is for the parser now, and whether all bytes were sound; after a `False` nothing may be fed.
 
-        Of a head that is unsound nothing is for the parser, as far as it came with this call.
+        Of a head that is unsound nothing is for the parser. One with too much of something is unsound, and `excess`
+        says of what.
         """
         position, is_sound = 0, True
         try:
@@ -70,39 +95,49 @@ class Scanner:
                 position = self._step(self, data, position)
         except _UnsoundError:
             is_sound = False
-        return self._without_trailers(data if is_sound else data[:position]), is_sound
+        return self._for_the_parser(data if is_sound else data[:position]), is_sound
 
-    def _without_trailers(self, data: bytes) -> bytes:
-        if not self._cuts:
+    def _for_the_parser(self, data: bytes) -> bytes:
+        if not self._cuts and not self._before:
             return data
-        pieces, position = [], 0
+        pieces, position = [self._before], 0
         for start, end in self._cuts:
             pieces.append(data[position:start])
             position = end
         self._cuts.clear()
+        self._before = b""
         return b"".join([*pieces, data[position:]])
 
     def _head(self, data: bytes, start: int) -> int:
-        held = self._held
-        if not held:
+        unfinished = self._head_held
+        if not unfinished.held:
             found = _HEAD.match(data, start)
             if found is not None:
                 return self._begin_body(found, found.end())
             if data.find(b"\r\n\r\n", start) >= 0:
                 raise _UnsoundError
-        seen = len(held)
-        held += data[start:]
-        end = held.find(b"\r\n\r\n", max(0, seen - 3))
-        if end < 0:
-            if _STRAY.search(held, max(0, seen - 1)):
+        return self._more_of_head(data, start)
+
+    def _more_of_head(self, data: bytes, start: int) -> int:
+        unfinished = self._head_held
+        seen = len(unfinished.held)
+        end = unfinished.add(data[start:])
+        if not end:
+            if _STRAY.search(unfinished.held, max(0, seen - 1)):
                 raise _UnsoundError
+            self.excess = unfinished.excess(self.limits)
+            if self.excess is not None:
+                raise _UnsoundError
+            self._cuts.append((start, len(data)))
             return len(data)
-        head = bytes(held[: end + 4])
-        held.clear()
+        head = bytes(unfinished.held[:end])
+        unfinished.clear()
         found = _HEAD.fullmatch(head)
         if found is None:
             raise _UnsoundError
-        return self._begin_body(found, start + len(head) - seen)
+        position = self._begin_body(found, start + len(head) - seen)
+        self._before = head[:seen]
+        return position
 
     def _begin_body(self, found: re.Match[bytes], position: int) -> int:
         head = found[0]
@@ -117,7 +152,7 @@ class Scanner:
         # An upgrade that is declined ends the connection too: nothing behind it is ever taken for a request.
         self._step = self._after_body = Scanner._anything if values_of(fields, "upgrade") else Scanner._head
         if values_of(fields, "transfer-encoding"):
-            self._spare_bytes = self._spare_max
+            self._spare_bytes = self.limits.bytes_max
             self._step = Scanner._chunk
         elif lengths := values_of(fields, "content-length"):
             self._expect(int(lengths[0]), self._after_body)

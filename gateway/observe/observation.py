@@ -35,7 +35,7 @@ class Observation(Metrics):
 
 def _secrets(config: Config) -> list[str]:
     """What no log line may show, wherever it comes from."""
-    values = [config.cache.secret, config.cache.redis, config.admin.token]
+    values = [*(config.cache.secret or ()), config.cache.redis, config.admin.token]
     for provider in config.providers.values():
         values += [provider.client_secret, provider.private_key]
         values += [provider.events.authorization] if provider.events is not None else []

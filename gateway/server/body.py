@@ -1,5 +1,8 @@
 """The body of a request on its way to a backend: never held whole, within its limit, at the client's pace.
 
+That pace has a lower bound. A body that drips holds a connection to a backend, and there a worker, and a byte now and
+then would hold both without end. What the client takes is what counts; while the backend does not read, it has time.
+
 Reading starts only when a backend connection is there; that is also when `100 Continue` is sent (RFC 9110 §10.1.1),
 so a client that waits for it has not sent a byte to be thrown away.
 """
@@ -8,11 +11,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from enum import Enum
+from time import monotonic
 
 from aiohttp import web
 
 _AT_ONCE_BYTES = 2**16
+# Before the rate counts: a client may have to think, or to fetch, before it begins.
+_GRACE_S = 5.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -28,18 +35,31 @@ class BodyError(Exception):
     """The body can not be had to its end; `RequestBody.fault` says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How slowly a body may come: no pause of `idle_timeout_s`, and so many bytes a second on the whole; 0: any."""
+
+    idle_timeout_s: float
+    min_bytes_per_s: int = 0
+
+    def patience_s(self, received_bytes: int, waited_s: float) -> float:
+        """How long to wait for the next bytes, after so much waiting for those that are there; may be negative."""
+        if not self.min_bytes_per_s:
+            return self.idle_timeout_s
+        return min(self.idle_timeout_s, _GRACE_S + received_bytes / self.min_bytes_per_s - waited_s)
+
+
 class RequestBody:
     """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is; `held` was read before.
 
     `length` is what was declared, `None` for a chunked body.
     """
 
-    def __init__(
-        self, request: web.Request, limit_bytes: int | None, idle_timeout_s: float, held: bytes | None = None
-    ) -> None:
+    def __init__(self, request: web.Request, limit_bytes: int | None, pace: Pace, held: bytes | None = None) -> None:
         self._request = request
         self._limit_bytes = limit_bytes
-        self._idle_timeout_s = idle_timeout_s
+        self._pace = pace
+        self._waited_s = 0.0  # for the client, all in all
         self._held = held
         self.exists = request.body_exists
         self.length = len(held) if held is not None else request.content_length if self.exists else 0
@@ -80,14 +100,16 @@ class RequestBody:
 
     async def _next(self) -> bytes:
         self.on_waiting()
+        began_s = monotonic()
         try:
-            async with asyncio.timeout(self._idle_timeout_s):
+            async with asyncio.timeout(self._pace.patience_s(self.received_bytes, self._waited_s)):
                 return await self._request.content.readany()
         except TimeoutError:
             raise self._failed(BodyFault.TOO_SLOW) from None
         except (web.RequestPayloadError, ConnectionError):
             raise self._failed(BodyFault.BROKEN) from None
         finally:
+            self._waited_s += monotonic() - began_s
             self.on_passed()
 
     def _failed(self, fault: BodyFault) -> BodyError:

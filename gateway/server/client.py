@@ -273,13 +273,13 @@ class ClientConnection:
     def _hold(self, data: bytes) -> None:
         """Read no further ahead than one head."""
         self._ahead += data
-        if len(self._ahead) > self._house.limits.max_header_bytes:
+        if len(self._ahead) > self._house.limits.head.bytes_max:
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
         if self.transport.is_closing():
             return
         data, self._ahead = self._ahead, b""
-        if len(data) > self._house.limits.max_header_bytes:
+        if len(data) > self._house.limits.head.bytes_max:
             self.transport.resume_reading()
         self.data_received(data)

@@ -1,29 +1,32 @@
-"""aiohttp's protocol for the general lane, with what it has no setting for: a deadline for request heads, a bound on
-an unfinished head, a look at every byte before its parser, and its own errors as problem documents.
+"""aiohttp's protocol for the general lane, with what it has no setting for: a deadline for request heads, heads that
+reach its parser only when they are whole, a look at every byte before that, and its own errors as problem documents.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import StreamReader
 
 from gateway.http.refusal import Refusal
 from gateway.http.scanner import Scanner
-from gateway.server.own_answer import refusal_answer
-from gateway.server.shares import ConnectionLimits
+from gateway.http.unfinished import Excess
+from gateway.server.head_budget import HeadBudget
+from gateway.server.limits import Limits
+from gateway.server.own_answer import Said, refusal_answer
 
 if TYPE_CHECKING:
     from gateway.server.client import ClientConnection
 
-# What aiohttp's parser itself may hold of one line; the exact limits are checked once the head is whole.
-_PARSER_SLACK = 2
+# What aiohttp's parser may take for one line, or for the number of fields: anything. It gets a head once that is whole,
+# and within the limits.
+_PARSER_MAX = 2**30
+# How many heads may wait behind the request under way, in bytes.
+_AHEAD_PART = 2
 # How long a refused client may go on sending: to close while its bytes are unread is a reset, which can take the
 # answer with it (RFC 9112 §9.6).
 _LINGER_S = 1.0
@@ -34,19 +37,6 @@ _JUNK = b"\0"
 # comes with its head, or right behind it. A longer or slower one streams.
 _SETTLED_BYTES = 2**16
 _SETTLE_S = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one listener; seconds and bytes."""
-
-    header_timeout_s: float
-    idle_timeout_s: float
-    max_header_bytes: int
-    max_headers: int
-    connections: ConnectionLimits
-    clients_end: int  # of the numbers of descriptors, those from here on are not for clients
-    trusted_proxies: Sequence[object]
 
 
 class Connection(web.RequestHandler):
@@ -63,6 +53,7 @@ class Connection(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         client: ClientConnection,
+        heads: HeadBudget[Connection],
         refused: Callable[[Refusal, str], str],
     ) -> None:
         super().__init__(
@@ -72,20 +63,18 @@ class Connection(web.RequestHandler):
             auto_decompress=False,  # bodies pass as they are
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGER_S,
-            max_line_size=limits.max_header_bytes * _PARSER_SLACK,
-            max_field_size=limits.max_header_bytes * _PARSER_SLACK,
-            # The parser tells too many fields from nonsense by its text alone; the size limits stop it first.
-            max_headers=limits.max_header_bytes,
+            max_line_size=_PARSER_MAX,
+            max_field_size=_PARSER_MAX,
+            max_headers=_PARSER_MAX,
         )
         self.client = client
         self._limits = limits
         self._refused = refused
-        self._scanner = Scanner(limits.max_header_bytes)
+        self._heads = heads
+        self._scanner = Scanner(limits.head)
         self._is_spoiled = False  # nothing more of what comes is a request
         self._expects_head = True  # what comes next is the head of a request
-        self._head_bytes = 0
-        self._line_bytes = 0  # of the head's first line
-        self._has_line = False  # whether that line is whole
+        self._head_bytes = 0  # of the next head, as far as it has come
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None  # of the request under way
@@ -118,6 +107,7 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._drop_deadline()
+        self._heads.hold(self, 0)
         if self._last_deadline is not None:
             self._last_deadline.cancel()
         super().connection_lost(exc)
@@ -125,30 +115,23 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         if self._force_close or self._is_spoiled:
             return  # the last answer has been given, or will be
-        data, is_sound = self._scanner.feed(data)
-        if self._expects_head and data:
-            self._measure_head(data)
-            if self._scanner.held_bytes == self._head_bytes > self._limits.max_header_bytes * _PARSER_SLACK:
-                self._refuse(self._too_large())  # before the parser makes copies of it for its error
-                return
-        self._parse(data)
+        if not self._expects_head and self._body is not None and self._body.is_eof() and not self._upgraded:
+            self._came_ahead(len(data))
+        for_parser, is_sound = self._scanner.feed(data)
+        if for_parser or not data:  # without data: aiohttp goes on with what its parser left where it paused
+            self._parse(for_parser)
         if not is_sound:
             self._is_spoiled = True
             # What is refused is kept from the parser, which might forgive it; this no parser forgives.
             self._parse(_JUNK)
+        self._head_has(self._scanner.head_bytes)
 
     def _parse(self, data: bytes) -> None:
-        if not self._expects_head and self._body is not None and self._body.is_eof() and not self._upgraded:
-            self._came_ahead(len(data))
         before = self._request_count
         super().data_received(data)
         if self._request_count > before:
             self._expects_head = False
-            self._head_bytes = 0
-            self._drop_deadline()
             self._notice_broken_body()
-        elif self._expects_head and self._head_bytes > self._limits.max_header_bytes * _PARSER_SLACK:
-            self._refuse(self._too_large())
         if self._settling is not None and not self._settling.done() and self._is_settled:
             self._settling.set_result(None)
 
@@ -200,7 +183,7 @@ class Connection(web.RequestHandler):
             # The request that it was part of has its answer, or this would not be reached; there is no other to give.
             self.client.cut_gently()
             return Said()
-        refusal = self._parser_refusal(exc)
+        refusal = self._parser_refusal()
         if status != HTTPStatus.BAD_REQUEST:
             self.logger.error("the gateway failed on a request", exc_info=exc)
             refusal = Refusal("internal_error", "the gateway failed on this request")
@@ -211,29 +194,37 @@ class Connection(web.RequestHandler):
             self.transport.abort()  # the answer was cut short, and must not look whole
         return Said()
 
-    def _parser_refusal(self, exc: BaseException | None) -> Refusal:
-        if isinstance(exc, LineTooLong):
-            return self._too_large()
-        return Refusal("invalid_request", "this is not a valid HTTP/1.1 request")
+    def _parser_refusal(self) -> Refusal:
+        match self._scanner.excess:
+            case Excess.TARGET:
+                return Refusal("uri_too_long", "the request target is too long")
+            case Excess.FIELDS:
+                return Refusal("headers_too_large", "the header fields are too large or too many")
+            case None:
+                return Refusal("invalid_request", "this is not a valid HTTP/1.1 request")
 
-    def _too_large(self) -> Refusal:
-        if self._line_bytes > self._limits.max_header_bytes:
-            return Refusal("uri_too_long", "the request target is too long")
-        return Refusal("headers_too_large", "the header fields are too large or too many")
-
-    def _measure_head(self, data: bytes) -> None:
-        if not self._head_bytes:
-            self._line_bytes = 0
-            self._has_line = False
+    def _head_has(self, size: int) -> None:
+        """So much of the next head has come; it may be waiting behind a request."""
+        if size == self._head_bytes == 0:
+            return
+        self._head_bytes = size
+        largest = self._heads.hold(self, size)
+        if not size or not self._expects_head:
+            self._drop_deadline()
+        elif self._head_deadline is None:
             self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
-        self._head_bytes += len(data)
-        if not self._has_line:
-            end = data.find(b"\n")
-            self._has_line = end >= 0
-            self._line_bytes += end if self._has_line else len(data)
+        if largest is not None:
+            largest.give_head_up()
+
+    def give_head_up(self) -> None:
+        """What it holds of a head is wanted for others."""
+        if self._expects_head:
+            self._head_is_late()
+        else:
+            self.client.cut()  # it is behind a request, whose answer may have begun
 
     def _head_is_late(self) -> None:
-        self._head_deadline = None
+        self._drop_deadline()
         self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -250,7 +241,8 @@ class Connection(web.RequestHandler):
         self._force_close = True  # from now on what comes is read and dropped
         # With all that they hold of an unfinished head, for as long as the client takes to go.
         self._parser = None
-        self._scanner = Scanner(0)
+        self._scanner = Scanner(self._limits.head)
+        self._heads.hold(self, 0)
         if self._waiter is not None:
             self._waiter.cancel()
         if self.transport.can_write_eof():
@@ -268,6 +260,7 @@ class Connection(web.RequestHandler):
     def _await_head(self) -> None:
         self._expects_head = not self._messages
         self._body = None
+        self._head_has(self._head_bytes)
         if self._ahead_bytes > self._ahead_max and not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
         self._ahead_bytes = 0
@@ -276,7 +269,7 @@ class Connection(web.RequestHandler):
 
     @property
     def _ahead_max(self) -> int:
-        return self._limits.max_header_bytes * _PARSER_SLACK
+        return self._limits.head.bytes_max * _AHEAD_PART
 
     def _came_ahead(self, size: int) -> None:
         """Read no further ahead than one head: the parser would hold whatever came."""
@@ -288,22 +281,3 @@ class Connection(web.RequestHandler):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
-
-
-class Said(web.StreamResponse):
-    """Stands for an answer that is on the wire already."""
-
-    def __init__(self, *, keeps_alive: bool = False) -> None:
-        super().__init__()
-        self._keeps_alive = keeps_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether aiohttp is to wait for another request."""
-        return self._keeps_alive
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """There is nothing to send."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """It has ended."""

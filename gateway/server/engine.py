@@ -17,8 +17,8 @@ from gateway.authn.purge import Purge
 from gateway.config.model import Config, Server
 from gateway.events.inbox import Meter as EventMeter
 from gateway.events.replay import Replays
+from gateway.http.unfinished import HeadLimits
 from gateway.server.backends.client import Backends
-from gateway.server.connection import Limits
 from gateway.server.descriptors import allow_descriptors
 from gateway.server.evicting import Evicting, Repeats, Spread
 from gateway.server.exchange import Exchange
@@ -26,6 +26,7 @@ from gateway.server.explain import explain
 from gateway.server.fast_lane import FastLane
 from gateway.server.house import Gauge
 from gateway.server.instance import Readiness
+from gateway.server.limits import Limits
 from gateway.server.listener import Listener
 from gateway.server.receiving import receiver_of
 from gateway.server.relay import Relay
@@ -230,8 +231,7 @@ def _limits(server: Server) -> Limits:
     return Limits(
         header_timeout_s=server.header_timeout,
         idle_timeout_s=server.idle_timeout,
-        max_header_bytes=server.max_header_bytes,
-        max_headers=server.max_headers,
+        head=HeadLimits(server.max_header_bytes, server.max_headers),
         connections=ConnectionLimits(descriptors.connections_max, share),
         clients_end=descriptors.clients_end,
         trusted_proxies=server.trusted_proxies,

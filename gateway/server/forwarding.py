@@ -22,7 +22,7 @@ from gateway.server.attempts import Attempts
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendTimeoutError, NotConnectedError
-from gateway.server.body import BodyError, BodyFault, RequestBody
+from gateway.server.body import BodyError, BodyFault, Pace, RequestBody
 from gateway.server.connection import Connection
 from gateway.server.ends import BackendEnd
 from gateway.server.exchange import Exchange
@@ -57,17 +57,15 @@ class Forwarder:
         more_fields: Iterable[tuple[str, str]],
         *,
         keeps_alive: bool,
-        idle_timeout_s: float,
+        pace: Pace,
         passing: Passing | None = None,
     ) -> bool | Refusal:
         """Relay the answer with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
 
-        A client that sends nothing of its body for `idle_timeout_s` is given up. `passing` has read the body before,
+        A client whose body comes more slowly than `pace` is given up. `passing` has read the body before,
         and is told of the answer.
         """
-        body = RequestBody(
-            request, allow.route.max_body_bytes, idle_timeout_s, None if passing is None else passing.body
-        )
+        body = RequestBody(request, allow.route.max_body_bytes, pace, None if passing is None else passing.body)
         more = b"".join(field_line(name, value) for name, value in more_fields)
         config = allow.route.config
         retries = config.retries if request.method in IDEMPOTENT else 0

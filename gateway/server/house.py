@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.server.connection import Connection, Limits
+from gateway.server.connection import Connection
+from gateway.server.head_budget import HeadBudget
+from gateway.server.limits import Limits
 from gateway.server.shares import Shares
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class House:
     general: Callable[[ClientConnection], Connection]
     fast: FastLane | None
     shares: Shares[ClientConnection]
+    heads: HeadBudget[Connection]
     is_draining: bool = False
     told_at_s: float = -_TOLD_EVERY_S
 

@@ -14,12 +14,12 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide
-from gateway.server.body import expects_continue
-from gateway.server.connection import Connection, Said
+from gateway.server.body import Pace, expects_continue
+from gateway.server.connection import Connection
 from gateway.server.cors import RouteCors
 from gateway.server.fields import pairs
 from gateway.server.forwarding import Forwarder
-from gateway.server.own_answer import own_answer, refusal_answer, staleness
+from gateway.server.own_answer import Said, own_answer, refusal_answer, staleness
 from gateway.server.receiver import Passing
 from gateway.server.turn import Turn, Turns
 
@@ -130,6 +130,7 @@ class Lane:
             passing = await turn.running.receiver.passing(request, allow, turn)
         if isinstance(passing, Refusal):
             return passing
+        server = turn.running.config.server
         return await self._forwarder.forward(
             request,
             allow,
@@ -137,7 +138,7 @@ class Lane:
             turn,
             answering.more_fields,
             keeps_alive=answering.may_keep_alive,
-            idle_timeout_s=turn.running.config.server.idle_timeout,
+            pace=Pace(server.idle_timeout, server.min_body_rate),
             passing=passing,
         )
 

@@ -14,10 +14,12 @@ from aiohttp import web
 from gateway.server.accepting import TlsDoor
 from gateway.server.backends.client import Backends
 from gateway.server.client import ClientConnection
-from gateway.server.connection import Connection, Limits
+from gateway.server.connection import Connection
 from gateway.server.forwarding import Forwarder
+from gateway.server.head_budget import HeadBudget
 from gateway.server.house import FastLane, Gauge, House
 from gateway.server.lane import Lane
+from gateway.server.limits import Limits
 from gateway.server.relay import Relay
 from gateway.server.shares import Shares
 from gateway.server.turn import Turns
@@ -39,7 +41,7 @@ class Listener:
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
-        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares)
+        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, HeadBudget())
         self._server: asyncio.Server | None = None
         self._door: TlsDoor | None = None
 
@@ -103,7 +105,14 @@ class Listener:
         manager = self._runner.server
         assert manager is not None  # setup has made it
         house = self._house
-        return Connection(manager, loop=house.loop, limits=house.limits, client=client, refused=self._turns.refused)
+        return Connection(
+            manager,
+            loop=house.loop,
+            limits=house.limits,
+            client=client,
+            heads=house.heads,
+            refused=self._turns.refused,
+        )
 
 
 class _OneRoute(web.UrlDispatcher):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from aiohttp import web
+
 from gateway.http.answer_head import field_line
 from gateway.http.refusal import Refusal, render
 from gateway.server.date import date_line
@@ -49,3 +51,22 @@ def refusal_answer(
     fields = (*rendered.headers, *more)
     answer = own_answer(rendered.status, fields, rendered.body, request_id, connection=connection, to_head=to_head)
     return answer, 0 if to_head else len(rendered.body)
+
+
+class Said(web.StreamResponse):
+    """Stands for an answer that is on the wire already."""
+
+    def __init__(self, *, keeps_alive: bool = False) -> None:
+        super().__init__()
+        self._keeps_alive = keeps_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether aiohttp is to wait for another request."""
+        return self._keeps_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """There is nothing to send."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """It has ended."""

@@ -21,7 +21,7 @@ from gateway.http.client_network import network_of
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Receive
-from gateway.server.body import BodyError, BodyFault, RequestBody
+from gateway.server.body import BodyError, BodyFault, Pace, RequestBody
 from gateway.server.evicting import Evicting, Repeats
 from gateway.server.exchange import Exchange
 from gateway.server.receiver import Passing, Receiver
@@ -163,7 +163,7 @@ async def whole_body(request: web.Request, limit_bytes: int, exchange: Exchange)
     """The body, read to its end within a few seconds, or why it was not."""
     if (request.content_length or 0) > limit_bytes:
         return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
-    body = RequestBody(request, limit_bytes, _BODY_S)
+    body = RequestBody(request, limit_bytes, Pace(_BODY_S))
     read = bytearray()
     try:
         async with asyncio.timeout(_BODY_S):

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from gateway.authn.allowance import Allowance
 from gateway.authn.authenticate import Authenticator
 from gateway.authn.bearer import Token
@@ -21,9 +23,11 @@ from gateway.authn.purge import Purge
 from gateway.authn.refresh import Ahead
 from gateway.authn.stale import longest_tolerated_s
 from gateway.authn.tiers import Meter
-from gateway.cache.key import Keys
+from gateway.cache.key import Keys, stretched
+from gateway.cache.key_ring import KeyRing, keys_of
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
+from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.config.model import Cache, Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.gate import Gate, compile_gate
@@ -53,9 +57,9 @@ class Watch(Meter, Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CacheParts:
-    keys: Keys
+    keys: Keys | KeyRing
     local: LocalCache
-    shared: RedisTier | None
+    shared: RedisTier | TierPerSecret | None
 
 
 @dataclass(slots=True, eq=False)
@@ -100,7 +104,7 @@ async def assemble(
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
     else:
-        cache = _cache_parts(config.cache)
+        cache = await _cache_parts(config.cache)
         if cache.shared is not None:
             await cache.shared.start(on_purge)
     tolerated = longest_tolerated_s(config.routes, config.providers)
@@ -177,7 +181,7 @@ def _provider(
     changed = partial(meter.breaker_changed, name)
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
     for other in () if before is None else before.providers.values():
-        if other.identity == provider.identity and other.token_types.required:
+        if other.identity == provider.identity and other.token_types.learned:
             provider.token_types.learn()  # the same provider, under settings that say nothing of its tokens
     return provider
 
@@ -191,16 +195,24 @@ def _ahead(config: Config) -> Ahead | None:
     return Ahead(fraction, config.cache.ttl, max(1, limit))
 
 
-def _cache_parts(cache: Cache) -> CacheParts:
-    keys = Keys(cache.secret.get_secret_value().encode() if cache.secret is not None else None)
-    shared = None
-    if cache.redis is not None:
-        shared = RedisTier(
-            parse_redis_url(cache.redis.get_secret_value()),
-            keys,
-            timeout_s=cache.timeout,
-            life_max_s=max(cache.ttl, cache.inactive_ttl),
-            clock=time.time,
-            monotonic=time.monotonic,
-        )
+async def _cache_parts(cache: Cache) -> CacheParts:
+    secrets = [secret.get_secret_value().encode() for secret in cache.secret or ()]
+    for secret in secrets:
+        await asyncio.to_thread(stretched, secret)  # so that making keys of it takes no time
+    keys = keys_of(secrets)
+    tiers = [] if cache.redis is None else [_redis_tier(cache, cache.redis, keys, each) for each in range(len(secrets))]
+    shared = TierPerSecret(tiers) if len(tiers) > 1 else tiers[0] if tiers else None
     return CacheParts(keys, LocalCache(cache.max_entries), shared)
+
+
+def _redis_tier(cache: Cache, url: SecretStr, keys: Keys | KeyRing, which: int) -> RedisTier:
+    return RedisTier(
+        parse_redis_url(url.get_secret_value()),
+        keys,
+        timeout_s=cache.timeout,
+        life_max_s=max(cache.ttl, cache.inactive_ttl),
+        clock=time.time,
+        monotonic=time.monotonic,
+        clock_skew_s=cache.clock_skew,
+        which=which,
+    )

@@ -18,6 +18,7 @@ from typing import Protocol
 from gateway.authn.purge import Purge, purge_of
 from gateway.authn.token_type import TokenTypeRule
 from gateway.cache.key import Keys
+from gateway.cache.key_ring import KeyRing
 from gateway.events.replay import SharedSeen
 
 # Said again by each process that starts within that time.
@@ -35,14 +36,16 @@ class SharedTypes(SharedSeen, Protocol):
     async def publish_purge(self, purge: Purge) -> bool: ...
 
 
-async def share_token_type(identity: bytes, keys: Keys, shared: SharedTypes) -> None:
+async def share_token_type(identity: bytes, keys: Keys | KeyRing, shared: SharedTypes) -> None:
     """Tell the fleet, now and later, that the provider of `identity` gives its access tokens a `token_type`."""
     mark = _mark(identity, keys)
     await shared.remember_seen(mark, _LIFE_S)
-    await shared.publish_purge(purge_of([mark]))
+    await shared.publish_purge(purge_of(_said(mark, keys)))
 
 
-async def recall_token_types(providers: Iterable[HasTokenTypes], keys: Keys, shared: SharedSeen | None) -> None:
+async def recall_token_types(
+    providers: Iterable[HasTokenTypes], keys: Keys | KeyRing, shared: SharedSeen | None
+) -> None:
     """Take over what the fleet has learned."""
     for rule in _learning(providers):
         mark = _mark(rule.identity, keys)
@@ -51,11 +54,13 @@ async def recall_token_types(providers: Iterable[HasTokenTypes], keys: Keys, sha
             await shared.remember_seen(mark, _LIFE_S)
 
 
-def note_token_types(purge: Purge, providers: Iterable[HasTokenTypes], keys: Keys) -> bool:
+def note_token_types(purge: Purge, providers: Iterable[HasTokenTypes], keys: Keys | KeyRing) -> bool:
     """Take over what `purge`, which came from the fleet, says of them; whether that was news."""
     if not purge.marks:
         return False
-    named = [rule for rule in _learning(providers) if _mark(rule.identity, keys) in purge.marks]
+    named = [
+        rule for rule in _learning(providers) if not purge.marks.isdisjoint(_said(_mark(rule.identity, keys), keys))
+    ]
     for rule in named:
         rule.learn()
     return bool(named)
@@ -65,5 +70,10 @@ def _learning(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]:
     return [provider.token_types for provider in providers if provider.token_types.learning]
 
 
-def _mark(identity: bytes, keys: Keys) -> bytes:
+def _mark(identity: bytes, keys: Keys | KeyRing) -> bytes:
     return keys.event_mark("require_token_type", identity.hex())
+
+
+def _said(mark: bytes, keys: Keys | KeyRing) -> tuple[bytes, ...]:
+    """What stands for `mark` in an order: one mark for each secret."""
+    return keys.aliases(mark) or (mark,)

@@ -222,9 +222,9 @@ async def test_where_no_token_is_configured_nobody_holds_it(admin, method, path,
 
 
 async def test_a_reload_may_change_the_token(admin):
-    admin.settings = Admin(listen="127.0.0.1:9090", token="another")
+    admin.settings = Admin(listen="127.0.0.1:9090", token="another-admin-token")
     assert (await admin.ask("DELETE", "/cache"))[0].status == 401
-    assert (await admin.ask("DELETE", "/cache", token="another"))[0].status == 200
+    assert (await admin.ask("DELETE", "/cache", token="another-admin-token"))[0].status == 200
 
 
 async def test_paths_and_methods_that_there_are_not_are_problems(admin):

@@ -8,7 +8,7 @@ CONFIG = Config.model_validate(
         "providers": {
             "keycloak": {"issuer": "https://sso.example.com/realms/demo", "client_id": "g", "client_secret": "hush"}
         },
-        "admin": {"token": "hush"},
+        "admin": {"token": "hush-hush-hush-hush"},
         "routes": [
             {
                 "name": "orders",

@@ -11,7 +11,7 @@ from gateway.authn.eviction import said_no
 from gateway.authn.facts import Facts, Inactive, Unclear
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
-from gateway.authn.tiers import Absent, Recalled
+from gateway.authn.tiers import Absent, Entry, Recalled
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
 
@@ -51,6 +51,9 @@ class FakeShared:
         for mark in purge.marks or ():
             self.held.pop(mark, None)
         return not self.away
+
+    async def publish_no(self, purge: Purge) -> bytes | None:
+        return b"known" if await self.publish_purge(purge) else None
 
 
 class House:
@@ -540,7 +543,9 @@ async def test_nor_after_a_no(tolerant: House) -> None:
     tolerant.advance(61)
     tolerant.keycloak.answer = Inactive(tolerant.clock())
     assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Inactive)
+    await ticks()
     tolerant.advance(11)  # the no itself is not remembered any more
+    unshare(tolerant)
     tolerant.keycloak.answer = UNCLEAR
     assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
 
@@ -556,7 +561,7 @@ async def test_nor_after_a_no_that_is_not_remembered_at_all() -> None:
     assert not house.knows("alice.1")
 
 
-async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: House) -> None:
+async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge_and_takes_its_place(tolerant: House) -> None:
     assert tolerant.shared is not None
     await tolerant.ask("alice.1")
     key = next(iter(tolerant.shared.held))
@@ -569,10 +574,44 @@ async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge(tolerant: H
     assert tolerant.revoked == []
     assert purge.marks == {key}
     assert tolerant.shared.forgotten == [purge]
-    assert tolerant.shared.held == {}
+    assert tolerant.shared.held == {key: Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=True)}
     # Told back by the fleet's log, it takes nothing away here: the no is still remembered.
     assert tolerant.authenticator.purge(purge) == 0
     assert tolerant.remembered("alice.1") is not None
+
+
+async def test_a_no_takes_no_place_when_something_else_was_purged_meanwhile(tolerant: House) -> None:
+    """The token may have been given back to its user: what was asked for before the order is not used after it."""
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    unshare(tolerant)
+    tolerant.advance(61)
+    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    publish, order = tolerant.shared.publish_no, tolerant.authenticator.purge_of(token=Token("alice.1"))
+
+    async def with_another(purge: Purge) -> bytes | None:
+        tolerant.authenticator.purge(order)
+        return await publish(purge)
+
+    tolerant.shared.publish_no = with_another  # type: ignore[method-assign]  # this test's own fake
+    await tolerant.ask("alice.1")
+    await ticks()
+    assert tolerant.shared.held == {}
+
+
+async def test_a_no_of_which_the_fleet_has_been_told_is_not_told_again(tolerant: House) -> None:
+    assert tolerant.shared is not None
+    await tolerant.ask("alice.1")
+    [key] = tolerant.shared.held
+    tolerant.advance(61)
+    for is_told, told in ((True, 0), (False, 1)):
+        tolerant.shared.held[key] = Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=is_told)
+        assert isinstance((await tolerant.ask("alice.1", max_age_s=5)).answer, Inactive)
+        await ticks()
+        assert len(tolerant.shared.published) == told
+        assert len(tolerant.keycloak.asked) == 1
+        if is_told:  # as if it had been kept all the same
+            tolerant.local.put(key, Entry(Facts({}, 0), (), 0, 0, kept_until_s=tolerant.monotonic() + 100), 0)
 
 
 async def test_so_is_one_to_a_token_that_only_the_fleet_knew(tolerant: House) -> None:

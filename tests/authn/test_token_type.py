@@ -80,6 +80,7 @@ class TestRule:
         assert rule.learning
         assert rule.learns_from({"token_type": token_type})
         assert rule.required
+        assert rule.learned
         assert not rule.learning
         assert not rule.learns_from({"token_type": token_type})
         assert not rule.learns_from({})
@@ -97,4 +98,5 @@ class TestRule:
             assert not rule.learns_from({"token_type": "Bearer"})
             assert not rule.learn()
             assert not rule.learning
+            assert not rule.learned
         assert (never.required, always.required) == (False, True)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,12 +28,15 @@ entries = st.builds(
     st.binary(max_size=24),
     st.binary(max_size=16),
     st.integers(0, 10**7),
+    st.booleans(),
 )
 
 NOW = 1_700_000_000.0
+SKEW_S = 2.0
 
 
 def stored(age_ms: int = 500, left_ms: int = 60_000, introspected_at: float = NOW) -> StoredEntry:
+    """Asked for half a second before it was written."""
     return StoredEntry(Facts({"sub": "alice"}, introspected_at, exp=NOW + 99), age_ms, left_ms, b"known")
 
 
@@ -81,6 +86,7 @@ def test_a_lone_surrogate_survives_too() -> None:
                 b'"at":1,"exp":null,"age":1,"left":1,"kept":"9"',
                 b'"at":1,"exp":null,"age":1,"left":1,"kept":true',
                 b'"at":1,"exp":null,"age":1,"left":1,"kept":1%b' % (b"0" * 400),
+                b'"at":1,"exp":null,"age":1,"left":1,"told":"yes"',
             )
         ),
     ],
@@ -90,34 +96,56 @@ def test_what_another_version_wrote_is_nothing(text: bytes) -> None:
 
 
 def test_the_age_is_told_by_what_redis_has_counted_down() -> None:
-    recalled = stored().recalled(left_ms=45_000, now=NOW + 15)
+    recalled = stored().recalled(45_000, NOW + 15.5, SKEW_S)
     assert recalled is not None
     assert (recalled.age_s, recalled.left_s) == (15.5, 45.0)
 
 
-@pytest.mark.parametrize("apart_s", [-300.0, 0.0, 300.0])
-def test_clocks_five_minutes_apart_do_not_change_it(apart_s: float) -> None:
-    recalled = stored().recalled(left_ms=45_000, now=NOW + 15 + apart_s)
+@pytest.mark.parametrize(("apart_s", "age_s"), [(-2.0, 15.5), (-0.5, 15.5), (0.0, 15.5), (0.5, 16.0), (40.0, 55.5)])
+def test_the_older_of_two_ages_counts(apart_s: float, age_s: float) -> None:
+    """`apart_s`: how far the reader's clock is ahead of the writer's, or what was put back has been away."""
+    recalled = stored().recalled(45_000, NOW + 15.5 + apart_s, SKEW_S)
     assert recalled is not None
-    assert (recalled.age_s, recalled.left_s) == (15.5, 45.0)
-    assert recalled.answer.introspected_at == NOW + 15 + apart_s - 15.5  # by the reader's clock
+    assert (recalled.age_s, recalled.left_s) == (age_s, 60.5 - age_s)
+    assert recalled.answer.introspected_at == NOW + 15.5 + apart_s - age_s  # by the reader's clock
+
+
+@pytest.mark.parametrize("apart_s", [-2.1, -300.0, 45.0, 300.0])
+def test_between_clocks_that_are_far_apart_nothing_is_shared(apart_s: float) -> None:
+    recalled = stored().recalled(45_000, NOW + 15.5 + apart_s, SKEW_S)
+    if apart_s > 0:
+        assert recalled is None
+    else:
+        assert recalled is not None
+        assert (recalled.age_s, recalled.left_s, recalled.kept_s) == (math.inf, 0.0, 0.0)
+        assert recalled.ahead_s == pytest.approx(-apart_s)
+    assert stored().ahead_s(45_000, NOW + 15.5 + apart_s) == pytest.approx(-apart_s)
 
 
 @pytest.mark.parametrize("left_ms", [-2, -1, 0, 60_001])
 def test_a_time_that_redis_cannot_have_left_is_a_lie(left_ms: int) -> None:
-    assert stored().recalled(left_ms, NOW) is None
+    assert stored().recalled(left_ms, NOW + 0.5, SKEW_S) is None
 
 
-def test_what_was_put_back_long_after_is_not_taken() -> None:
-    assert stored().recalled(left_ms=60_000, now=NOW + 3600) is None
+@given(st.integers(1, 60_000), st.floats(0, 4000), st.floats(-SKEW_S, SKEW_S))
+def test_whatever_redis_says_nothing_lives_longer_than_its_life_and_the_skew(
+    left_ms: int, true_age_s: float, apart_s: float
+) -> None:
+    recalled = stored().recalled(left_ms, NOW + true_age_s + apart_s, SKEW_S)
+    if recalled is not None and recalled.left_s:
+        assert recalled.age_s >= true_age_s - SKEW_S - 1e-3
+        assert true_age_s + recalled.left_s <= 60.5 + SKEW_S + 1e-3
 
 
 def test_what_is_kept_longer_is_told_apart_from_what_is_good() -> None:
     entry = StoredEntry(Facts({"sub": "alice"}, NOW), 500, 60_000, b"known", kept_ms=360_000)
-    fresh = entry.recalled(left_ms=315_000, now=NOW + 45.5)
+    fresh = entry.recalled(315_000, NOW + 45.5, SKEW_S)
     assert fresh is not None
     assert (fresh.age_s, fresh.left_s, fresh.kept_s) == (45.5, 15.0, 315.0)
-    known = entry.recalled(left_ms=100_000, now=NOW + 260.5)
+    known = entry.recalled(100_000, NOW + 260.5, SKEW_S)
     assert known is not None
     assert (known.age_s, known.left_s, known.kept_s) == (260.5, 0.0, 100.0)
-    assert entry.recalled(left_ms=360_001, now=NOW) is None
+    assert entry.recalled(360_001, NOW, SKEW_S) is None
+    put_back = entry.recalled(360_000, NOW + 260.5, SKEW_S)
+    assert put_back is not None
+    assert (put_back.age_s, put_back.left_s, put_back.kept_s) == (260.5, 0.0, 100.0)

@@ -261,14 +261,16 @@ async def test_redis_full_of_garbage_costs_no_answer(redis_server: RedisServer) 
         assert other.meter.lookups["redis", "error"] + other.meter.lookups["redis", "miss"] == 30
 
 
-async def test_clocks_five_minutes_apart_share_answers_of_the_same_age(redis_server: RedisServer) -> None:
-    for apart_s in (-300.0, 300.0):
+async def test_clocks_five_minutes_apart_share_nothing_and_clocks_a_second_apart_share_all(
+    redis_server: RedisServer,
+) -> None:
+    for apart_s, tier in ((-300.0, "provider"), (-1.0, "redis"), (1.0, "redis"), (300.0, "provider")):
         async with instances(redis_server, clocks_apart_s=apart_s) as [one, other]:
             token = f"alice.{apart_s}"
             await one.ask(token)
             found = await other.ask(token)
             assert isinstance(found.answer, Facts)
-            assert found.tier == "redis"
+            assert found.tier == tier
             assert abs(found.answer.introspected_at - (time.time() + apart_s)) < 5
 
 
@@ -333,9 +335,28 @@ async def test_a_no_that_one_instance_is_told_ends_what_the_others_keep(redis_se
         await until(lambda: not other.knows() and not third.knows(), within_s=5)
         for each in (other, third):
             each.provider.answer = UNCLEAR
-            assert (await each.ask(stale_s=60)).answer is UNCLEAR
+            assert isinstance((await each.ask(stale_s=60)).answer, Inactive)
         # The one that was told still remembers that it was.
         assert one.remembers()
+
+
+async def test_a_no_is_asked_for_once_in_the_fleet_where_some_route_tolerates_old_facts(
+    redis_server: RedisServer,
+) -> None:
+    """As docs/caching.md promises: one call a window for the fleet, here two windows, a yes and a no."""
+    async with instances(redis_server, count=4, ttl_s=0.5, tolerated_s=60) as fleet:
+        for each in fleet:
+            assert isinstance((await each.ask()).answer, Facts)
+        assert sum(len(each.provider.asked) for each in fleet) == 1
+        await asyncio.sleep(0.6)
+        for each in fleet:
+            each.provider.answer = Inactive(time.time())
+        for each in fleet:
+            assert isinstance((await each.ask(stale_s=60)).answer, Inactive)
+        assert sum(len(each.provider.asked) for each in fleet) == 2
+        await until(lambda: not any(each.knows() for each in fleet), within_s=5)
+        await asyncio.gather(*(each.ask(stale_s=60) for each in fleet))
+        assert sum(len(each.provider.asked) for each in fleet) == 2
 
 
 async def test_so_does_one_that_a_stranger_to_the_token_is_told_by_a_route_that_asks_every_time(

@@ -1,15 +1,18 @@
 import hmac
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import KINDS, Named
 from gateway.authn.facts import Facts, Inactive
-from gateway.cache.key import Keys
+from gateway.cache.key import Keys, stretched
 
 KEYS = Keys(b"secret")
+PURPOSES = [b"tokens", b"tags", b"sealing", b"name of the fleet"]
 REALM = "https://sso.example.com"
 
 
@@ -38,6 +41,23 @@ def test_a_key_is_the_same_for_all_who_share_the_secret_and_nobody_else() -> Non
     assert Keys(b"secret").key(b"provider", Token("token")) == key
     assert Keys(b"Secret").key(b"provider", Token("token")) != key
     assert len(key) == 32
+
+
+def test_each_secret_that_is_tried_against_a_name_costs_a_slow_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key comes of the stretched secret: none can be tried without it."""
+    costs: list[int] = []
+
+    def counted(secret: bytes, **how: int) -> bytes:
+        costs.append(128 * how["n"] * how["r"])
+        return b"stretched " + secret
+
+    monkeypatch.setattr("gateway.cache.key.scrypt", counted)
+    monkeypatch.setattr("gateway.cache.key.stretched", stretched.__wrapped__)
+    keys = Keys(b"one that is tried")
+    assert costs == [2**24]  # bytes of memory, RFC 7914 §6
+    root = b"stretched one that is tried"
+    derived = [HKDF(SHA256(), 32, None, b"gateway cache: " + what).derive(root) for what in PURPOSES]
+    assert [keys._token_key, keys._tag_key, keys.sealing, keys.fleet] == [*derived[:3], derived[3][:8].hex()]
 
 
 def test_without_a_secret_keys_are_of_this_process_alone() -> None:

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.purge import Purge, purge_everything, purge_of
-from gateway.cache.ledger import Ledger, Message, position
+from gateway.cache.ledger import LOG_ID_BYTES, Ledger, Message, position
 
-LOG, OTHER = b"log 1...", b"log 2..."
+LOG, OTHER = b"log 1, 16 bytes.", b"log 2, 16 bytes."
 
 
 def at(number: int) -> bytes:
@@ -107,11 +107,48 @@ def test_an_order_that_is_told_twice_voids_nothing_that_was_asked_for_in_between
 
 def test_what_is_read_again_after_a_restart_counts_again() -> None:
     ledger, purge = opened(), purge_of([b"alice"])
-    before = ledger.standing()
     ledger.read(at(1), Message(LOG, purge))
     ledger.restart()
+    ledger.read(at(0), Message(OTHER, None))
+    before = ledger.standing()
+    ledger.read(at(1), Message(OTHER, purge))
+    assert not ledger.stands(before, [b"alice"], 0)
+    assert ledger.stands(before, [b"bob"], 0)
+
+
+def test_a_log_that_was_put_back_is_not_believed_again() -> None:
+    ledger = opened()
+    before = ledger.standing()
+    ledger.read(at(1), Message(LOG, purge_of([b"alice"])))
+    ledger.restart()
     ledger.read(at(0), Message(LOG, None))
-    ledger.read(at(1), Message(LOG, purge))
+    assert ledger.log_id is None
+    assert not ledger.stands(before, [b"bob"], 0)
+    late = purge_of([b"carol"])
+    assert ledger.read(at(1), Message(LOG, late)) == late
+    assert (ledger.log_id, ledger.standing()) == (None, b"")
+
+
+@pytest.mark.parametrize("now", [0.0, 1_700_000_000.0, 1e9])
+def test_the_log_that_is_opened_next_is_later_than_all_that_were_read_whatever_the_clock_says(now: float) -> None:
+    ledger = Ledger()
+    ids = []
+    for clock in (now, now, now - 500, now + 0.001):
+        ids.append(ledger.next_log_id(max(0.0, clock)))
+        assert len(ids[-1]) == LOG_ID_BYTES
+        ledger.restart()
+        ledger.read(at(0), Message(ids[-1], None))
+        assert ledger.log_id == ids[-1]
+    assert sorted(ids) == ids
+
+
+def test_an_earlier_log_opened_at_the_same_moment_changes_nothing() -> None:
+    ledger = Ledger()
+    ledger.read(at(0), Message(OTHER, None))
+    before = ledger.standing()
+    assert ledger.read(at(1), Message(LOG, None)).marks == frozenset()
+    assert ledger.stands(before, [b"alice"], 0)
+    ledger.read(at(2), Message(LOG, purge_of([b"alice"])))  # by a process that has not read of the later one
     assert not ledger.stands(before, [b"alice"], 0)
     assert ledger.stands(before, [b"bob"], 0)
 

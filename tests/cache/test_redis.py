@@ -97,14 +97,55 @@ async def test_redis_forgets_in_time(redis_server: RedisServer) -> None:
         assert await one.get(KEY, REALM) is Absent.MISS
 
 
+async def test_clocks_a_second_apart_make_nothing_younger(redis_server: RedisServer) -> None:
+    for apart_s in (-1.0, 1.0):
+        async with tier(redis_server) as one, tier(redis_server, clock=lambda by=apart_s: time.time() + by) as other:
+            await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
+            got = await other.get(KEY, REALM)
+            assert isinstance(got, Recalled)
+            assert 5 <= got.age_s < 15
+            assert got.left_s <= 55
+
+
 @pytest.mark.parametrize("apart_s", [-300.0, 300.0])
-async def test_clocks_five_minutes_apart_change_neither_age_nor_life(redis_server: RedisServer, apart_s: float) -> None:
+async def test_instances_whose_clocks_are_five_minutes_apart_share_nothing_and_the_log_says_so(
+    redis_server: RedisServer, apart_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
     async with tier(redis_server) as one, tier(redis_server, clock=lambda: time.time() + apart_s) as other:
         await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
-        got = await other.get(KEY, REALM)
-        assert isinstance(got, Recalled)
-        assert 5 <= got.age_s < 15
-        assert got.left_s <= 55
+        for _ in range(5):
+            got = await other.get(KEY, REALM)
+            assert got is Absent.ERROR or (isinstance(got, Recalled) and got.left_s == got.kept_s == 0 and apart_s < 0)
+        assert isinstance(await one.get(KEY, REALM), Recalled)
+    said = [
+        record.getMessage() for record in caplog.records if "the clocks of two instances are apart" in record.message
+    ]
+    assert len(said) == 1
+    assert "by 300 s" in said[0]
+
+
+@pytest.mark.parametrize("how", ["set", "restore"])
+async def test_an_entry_that_is_put_back_again_and_again_ends_as_if_it_had_not_been(
+    redis_server: RedisServer, how: str
+) -> None:
+    ahead_s = 0.0
+    async with tier(redis_server, clock=lambda: time.time() + ahead_s) as one:
+        await one.put(KEY, about(alice(), left_s=60), one.standing())
+        with redis_server.client() as client:
+            [name] = redis_server.names()
+            sealed, dumped, first_ms = client.get(name), client.dump(name), client.pttl(name)
+            for ahead_s in (20.0, 40.0, 59.0, 61.0, 100.0, 500.0, 599.0):
+                if how == "set":
+                    client.set(name, sealed, px=first_ms)
+                else:
+                    client.restore(name, first_ms, dumped, replace=True)
+                got = await one.get(KEY, REALM)
+                if ahead_s > 60:
+                    assert got is Absent.ERROR
+                else:
+                    assert isinstance(got, Recalled)
+                    assert got.age_s >= ahead_s - 0.01
+                    assert got.left_s <= 60.01 - ahead_s
 
 
 async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server: RedisServer) -> None:
@@ -395,6 +436,58 @@ async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServ
             await until(lambda: one.healthy and one.standing() != b"")
             assert await one.get(KEY, REALM) is Absent.MISS
             assert one.standing() != standing
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+async def test_a_log_that_was_put_back_undoes_no_purge(redis_server: RedisServer, instances: int) -> None:
+    async with AsyncExitStack() as stack:
+        fleet = [await stack.enter_async_context(tier(redis_server)) for _ in range(instances)]
+        one = fleet[0]
+        await one.put(KEY, about(alice()), one.standing())
+        with redis_server.client() as client:
+            [name], log = redis_server.names(), f"gateway:{KEYS.fleet}:purges"
+            sealed, log_before = client.get(name), client.dump(log)
+            purge = purge_of([ALICE])
+            await one.publish_purge(purge)
+            for each in fleet:
+                await until(lambda each=each: each._follower._purge_log.has_read(purge.id))
+            for _ in range(3):  # also a log that was put back already
+                voided = one.standing()
+                client.restore(log, 0, log_before, replace=True)
+                client.set(name, sealed, px=60_000)
+                began = time.monotonic()
+                while time.monotonic() - began < 1.2:
+                    for each in fleet:
+                        assert await each.get(KEY, REALM) is Absent.MISS
+                    await asyncio.sleep(0.02)
+                # The log goes on in a later epoch, that a process which starts now finds as well.
+                assert one.healthy
+                assert one.standing()[:8] > voided[:8]
+                async with tier(redis_server) as late:
+                    assert await late.get(KEY, REALM) is Absent.MISS
+                    assert late.standing()[:16] == one.standing()[:16]
+            await one.put(KEY, about(alice()), one.standing())
+            for each in fleet:
+                assert isinstance(await each.get(KEY, REALM), Recalled)
+
+
+async def test_a_log_that_was_put_back_in_part_and_gone_on_with_is_noticed(redis_server: RedisServer) -> None:
+    """One that looks as if it had only been trimmed: everything in it is later than what was read."""
+    async with tier(redis_server) as one:
+        await one.put(KEY, about(alice()), one.standing())
+        with redis_server.client() as client:
+            [name], log = redis_server.names(), f"gateway:{KEYS.fleet}:purges"
+            sealed = client.get(name)
+            purge = purge_of([ALICE])
+            await one.publish_purge(purge)
+            await until(lambda: one._follower._purge_log.has_read(purge.id))
+            client.xadd(log, client.xrange(log)[0][1])  # a copy of its opening
+            client.xtrim(log, maxlen=1, approximate=False)
+            client.set(name, sealed, px=60_000)
+            began = time.monotonic()
+            while time.monotonic() - began < 1.0:
+                assert await one.get(KEY, REALM) is Absent.MISS
+                await asyncio.sleep(0.02)
 
 
 async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(redis_server: RedisServer) -> None:

@@ -22,7 +22,7 @@ def environ():
     return {
         "GATEWAY_ISSUER": "https://sso.example.com/realms/demo",
         "GATEWAY_CLIENT_SECRET": "client-secret",
-        "GATEWAY_CACHE_SECRET": "cache-secret",
+        "GATEWAY_CACHE_SECRET": "secret-of-the-cache",
         "STAFF_CLIENT_SECRET": "staff-secret",
         "DEVICES_CLIENT_SECRET": "devices-secret",
         "PARTNERS_PRIVATE_KEY": key.decode(),

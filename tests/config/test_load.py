@@ -563,7 +563,7 @@ def test_no_problem_shows_what_a_variable_or_a_secret_holds(tmp_path):
         "admin: {token: [hunter22]}",
         'admin: {tokn: "${S}"}',
         'cache: {redis: "${S}"}',
-        'cache: {redis: "redis://:${S}@h:99999", secret: "x"}',
+        'cache: {redis: "redis://:${S}@h:99999", secret: "secret-of-the-fleet"}',
         'log: {level: "${S}"}',
         'server: {listen: "${S}"}',
         'server: {trusted_proxies: ["${S}"]}',

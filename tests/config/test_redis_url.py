@@ -73,5 +73,5 @@ def test_what_is_no_address_is_told_without_showing_it(url):
 
 
 def test_the_file_is_held_to_it():
-    [line] = lines(PROVIDER + ROUTE + "cache:\n  redis: redis://h:x\n  secret: y")
+    [line] = lines(PROVIDER + ROUTE + "cache:\n  redis: redis://h:x\n  secret: secret-of-the-fleet")
     assert line == "4: cache.redis: the URL has no valid host and port; write redis://host:6379/0"

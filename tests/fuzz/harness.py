@@ -36,6 +36,7 @@ from gateway.http.refusal import Refusal, render
 from gateway.http.scanner import Scanner
 from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
 from gateway.http.target import Target, path_problem, read_host, read_target
+from gateway.http.unfinished import HeadLimits
 from gateway.identity import identity_headers
 from gateway.pipeline import Allow, NeedsFacts, Preflight, Refuse, Request, decide, resume
 from gateway.policy import Policy, Speaker, judge
@@ -266,8 +267,9 @@ def retry_after(data: bytes) -> None:
 
 def scanner(data: bytes) -> None:
     """How bytes are cut into segments changes nothing, and what is sound is so up to each of its bytes."""
-    whole, is_sound = Scanner(1024).feed(data)
-    piecewise, passed, fed = Scanner(1024), b"", 0
+    limits = HeadLimits(len(data) + 1, len(data) + 1)
+    whole, is_sound = Scanner(limits).feed(data)
+    piecewise, passed, fed = Scanner(limits), b"", 0
     for fed in range(len(data)):
         piece, was_sound = piecewise.feed(data[fed : fed + 1])
         passed += piece
@@ -277,7 +279,7 @@ def scanner(data: bytes) -> None:
         must(is_sound and passed == whole, "byte by byte as all at once")
         return
     must(not is_sound, "byte by byte as all at once")
-    must(Scanner(1024).feed(data[:fed])[1], "what stands before the first unsound byte is sound")
+    must(Scanner(limits).feed(data[:fed])[1], "what stands before the first unsound byte is sound")
     must(passed.startswith(whole), "nothing of what is unsound is passed")
 
 
@@ -287,7 +289,7 @@ def ordinary(data: bytes) -> None:
     taken = None if parts is None else read_ordinary(data, parts)
     if parts is None or taken is None:
         return
-    passed, is_sound = Scanner(2 * len(data)).feed(data)
+    passed, is_sound = Scanner(HeadLimits(2 * len(data), 10_000)).feed(data)
     must(is_sound and passed == data, "sound to the scanner")
     must(request_problem((1, 1), taken.fields) is None, "framed in one way")
     lengths = values_of(taken.fields, "content-length")

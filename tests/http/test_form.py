@@ -1,3 +1,5 @@
+import time
+from contextlib import suppress
 from urllib.parse import urlencode
 
 import pytest
@@ -71,3 +73,28 @@ def test_what_two_could_read_differently_is_no_form(body):
 )
 def test_the_media_type_is_one_or_none(values, expected):
     assert media_type(values) == expected
+
+
+def test_of_a_stranger_no_more_triplets_are_decoded_than_allowed() -> None:
+    assert read_form(b"a=%41%42", 2) == {"a": "AB"}
+    with pytest.raises(FormError, match="triplets"):
+        read_form(b"a=%41%42%43", 2)
+
+
+@pytest.mark.parametrize("body", [b"&" * 129, b"a&" * 32_000, b"=&" * 32_000])
+def test_so_many_pairs_are_not_even_parted(body: bytes) -> None:
+    with pytest.raises(FormError, match="pairs"):
+        read_form(body)
+
+
+@pytest.mark.parametrize("unit", [b"a", b"+", b"%41", b"a&", b"%", b"=", b"%4"])
+def test_a_body_of_the_most_that_is_taken_costs_little(unit: bytes) -> None:
+    """Events come before anybody has shown who he is. It was 13 ms; alone on this machine it is 0.5 ms at the most."""
+    body = b"logout_token=" + unit * (65_000 // len(unit))
+    took_s = []
+    for _ in range(20):
+        began = time.perf_counter()
+        with suppress(FormError):
+            read_form(body, 1024)
+        took_s.append(time.perf_counter() - began)
+    assert min(took_s) < 0.002

@@ -13,6 +13,7 @@ from support.generated import Generator
 from gateway.http import ordinary
 from gateway.http.ordinary import BODY_MAX_BYTES, Ordinary, parted
 from gateway.http.scanner import Scanner
+from gateway.http.unfinished import HeadLimits
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
@@ -269,7 +270,7 @@ def test_whatever_is_taken_is_sound_and_whole_to_the_scanner_and_the_same_to_the
         if taken is None:
             continue
         event("taken")
-        scanner = Scanner(2**16)
+        scanner = Scanner(HeadLimits(2**16, 10_000))
         assert scanner.feed(wire) == (wire, True)
         assert scanner.held_bytes == 0
         assert scanner.feed(NEXT) == (NEXT, True)  # it stands where the next request begins

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.scanner import Scanner
+from gateway.http.unfinished import HeadLimits
 
 SPARE = 64
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -13,7 +14,7 @@ CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def fed(wire: bytes, size: int) -> tuple[bytes, bool]:
-    scanner, kept = Scanner(SPARE), b""
+    scanner, kept = Scanner(HeadLimits(SPARE, 10_000)), b""
     for start in range(0, len(wire), size):
         part, is_sound = scanner.feed(wire[start : start + size])
         kept += part

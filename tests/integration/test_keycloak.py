@@ -122,18 +122,29 @@ async def test_discovery_by_another_name_is_not_believed(app, provider, keycloak
 
 
 @pytest.fixture
-async def register(http, keycloak):
-    """Adds a client to the realm, as an administrator would."""
+async def administer(http, keycloak):
+    """Asks Keycloak's admin interface, as an administrator would; gives the answer's JSON."""
     form = {"client_id": "admin-cli", "grant_type": "password", "username": ADMIN, "password": ADMIN}
     master = f"{keycloak.server}/realms/master/protocol/openid-connect/token"
     async with http.post(master, data=form) as response:
         token = (await response.json())["access_token"]
 
+    async def ask(method, path, document=None):
+        url, headers = f"{keycloak.server}/admin/realms{path}", {"Authorization": f"Bearer {token}"}
+        async with http.request(method, url, json=document, headers=headers) as response:
+            assert response.status < 300, await response.text()
+            return await response.json() if response.content_type == "application/json" else None
+
+    return ask
+
+
+@pytest.fixture
+def register(administer):
+    """Adds a client to the realm."""
+
     async def register_client(client_id, **keys):
         client = {"clientId": client_id, "serviceAccountsEnabled": True, "publicClient": False, **keys}
-        headers = {"Authorization": f"Bearer {token}"}
-        async with http.post(f"{keycloak.server}/admin/realms/demo/clients", json=client, headers=headers) as response:
-            assert response.status == 201, await response.text()
+        await administer("POST", "/demo/clients", client)
 
     return register_client
 
@@ -175,3 +186,25 @@ async def test_a_secret_that_has_to_be_escaped_in_basic_credentials(provider, re
     secret = 'ä/+%:=&? "secret"'
     await register("by-escape", secret=secret)
     assert await authenticates(await provider("by-escape", client_secret=secret))
+
+
+async def test_its_access_tokens_have_a_token_type_which_is_learned_of_the_first(app, gateway):
+    assert gateway.token_types.learning
+    found = await facts(gateway, await app.token(ALICE))
+    assert found.claims["token_type"] == "Bearer"
+    assert gateway.token_types.learned
+
+
+async def test_an_id_token_is_none_even_for_the_client_that_it_is_for(app):
+    answer = await app.introspect(Token((await app.token(ALICE, "openid"))["id_token"]))
+    assert isinstance(answer, Inactive)
+    assert "is id" in answer.reason
+    assert app.token_types.learning
+
+
+async def test_what_it_says_of_a_realm_that_is_not_enabled_is_told(provider, administer, keycloak):
+    await administer("POST", "", {"realm": "off", "enabled": False})
+    endpoint = f"{keycloak.server}/realms/off/protocol/openid-connect/token/introspect"
+    answer = await (await provider("gateway", introspection_endpoint=endpoint)).introspect(Token("some-token"))
+    assert isinstance(answer, Unclear)
+    assert "Realm not enabled" in answer.reason

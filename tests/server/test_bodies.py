@@ -10,6 +10,9 @@ from support.running_gateway import eventually
 from support.scripted_provider import Fault
 from support.wire import BrokenOffError, request
 
+from gateway.server import body
+from gateway.server.body import Pace
+
 HEAD = b"POST /api/x HTTP/1.1\r\nHost: gw.example\r\nAuthorization: Bearer good\r\n"
 OPEN = HEAD.replace(b"/api/", b"/open/")
 SMUGGLED = b"GET /open/smuggled HTTP/1.1\r\nHost: gw.example\r\n\r\n"
@@ -394,3 +397,52 @@ async def test_a_chunked_answer_to_a_chunked_request(serve, backend):
     gateway = await serve()
     answer = await gateway.ask(OPEN + b"Transfer-Encoding: chunked\r\n\r\n" + in_chunks(b"x" * 70_000))
     assert len(answer.body) == 70_001
+
+
+@pytest.mark.parametrize(
+    ("received_bytes", "waited_s", "patience_s"),
+    [(0, 0.0, 5.0), (0, 4.0, 1.0), (1_000, 4.0, 11.0), (1_000, 15.5, -0.5), (10**9, 60.0, 30.0)],
+)
+def test_the_patience_with_a_body(received_bytes, waited_s, patience_s):
+    assert Pace(30.0, 100).patience_s(received_bytes, waited_s) == pytest.approx(patience_s)
+    assert Pace(30.0, 0).patience_s(received_bytes, waited_s) == 30.0
+
+
+class TestRate:
+    DRIPPING = 30
+
+    async def test_bodies_that_drip_let_their_backends_go(self, serve, backend, monkeypatch):
+        monkeypatch.setattr(body, "_GRACE_S", 0.5)
+        gateway = await serve()
+        clients = [await gateway.client() for _ in range(self.DRIPPING)]
+        for client in clients:
+            await client.send(OPEN + b"Content-Length: 1000\r\n\r\n")
+        dripping = [asyncio.create_task(self.drip(client)) for client in clients]
+        for client in clients:
+            answer = await client.answer()
+            assert (answer.status, answer.code) == (408, "request_timeout")
+        await eventually(lambda: all(one.connection.ended is not None for one in backend.requests))
+        for task in dripping:
+            task.cancel()
+        await asyncio.gather(*dripping, return_exceptions=True)
+
+    async def drip(self, client):
+        while True:
+            client.writer.write(b"x")
+            await asyncio.sleep(0.1)
+
+    async def test_one_that_is_slow_and_honest_passes(self, serve, backend, monkeypatch):
+        monkeypatch.setattr(body, "_GRACE_S", 0.5)
+        gateway = await serve(server={"min_body_rate": 100})
+        async with await gateway.client() as client:
+            await client.send(OPEN + b"Content-Length: 1000\r\n\r\n")
+            await client.send(b"x" * 1000, piece=50, pause_s=0.1)
+            assert (await client.answer()).status == 200
+
+    async def test_without_a_rate_it_may_drip(self, serve, backend, monkeypatch):
+        monkeypatch.setattr(body, "_GRACE_S", 0.2)
+        gateway = await serve(server={"min_body_rate": 0})
+        async with await gateway.client() as client:
+            await client.send(OPEN + b"Content-Length: 5\r\n\r\n")
+            await client.send(b"hello", piece=1, pause_s=0.2)
+            assert (await client.answer()).status == 200

@@ -198,6 +198,66 @@ class TestConnections:
                 assert (await client.answer()).status == 200
 
 
+class TestUnfinishedHeads:
+    async def test_the_rest_of_a_head_is_no_request_of_its_own(self, serve, backend):
+        """Begun behind a request that is under way, it goes on after its answer with what looks like another one."""
+        go_on = asyncio.Event()
+        backend.answers.append(script(Wait(go_on), ok(b"first")))
+        gateway = await serve()
+        async with await gateway.client() as client:
+            begun = b"GET /open/second HTTP/1.1\r\nX-A: "
+            await client.send(request("GET", "/open/first", "Origin: https://a.example") + begun)
+            await eventually(lambda: len(backend.requests) == 1)
+            go_on.set()
+            assert (await client.answer()).body == b"first"
+            await client.send(request("GET", "/open/third"))
+            assert (await client.answer()).status == 200
+        assert [one.target for one in backend.requests] == ["/open/first", "/open/second"]
+
+    async def test_a_head_that_began_behind_a_request_has_its_deadline_too(self, serve, backend):
+        gateway = await serve(server={"header_timeout": "300ms", "idle_timeout": "1h"})
+        async with await gateway.client() as client:
+            await client.send(request("GET", "/open/x", "Origin: https://a.example") + b"GET /open/x HT")
+            assert (await client.answer()).status == 200
+            assert (await client.answer()).status == 408
+
+    @pytest.mark.parametrize(
+        ("wire", "status"),
+        [
+            (b"GET /open/x HTTP/1.1\r\n" + b"A:b\r\n" * 10 + b"A", 431),
+            (b"GET /open/x HTTP/1.1\r\nA:" + b"b" * 1023, 431),
+            (b"GET /" + b"a" * 1024, 414),
+        ],
+    )
+    async def test_too_much_is_refused_before_the_end(self, serve, backend, wire, status):
+        gateway = await serve(server={"max_header_bytes": "1KiB", "max_headers": 10, "header_timeout": "1h"})
+        async with await gateway.client() as client:
+            await client.send(wire[:-1])
+            await asyncio.sleep(0.1)
+            await client.send(wire[-1:])
+            assert (await client.answer()).status == status
+        async with await gateway.client() as client:
+            await client.send(request("GET", "/open/x", "Origin: https://a.example") + wire)
+            assert (await client.answer()).status == 200
+            assert (await client.answer()).status == status
+
+    async def test_where_all_together_are_too_much_the_largest_is_given_up(self, serve, backend):
+        gateway = await serve(server={"header_timeout": "1h"})
+        heads = gateway.service._serving._serving._engine._listener._house.heads
+        heads.bytes_max = 100_000
+        small = await gateway.client()
+        await small.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\n")
+        large = [await gateway.client() for _ in range(10)]
+        for number, client in enumerate(large):
+            await client.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * (20_000 + number))
+        await eventually(lambda: heads.held_bytes > 80_000)
+        await asyncio.sleep(0.2)
+        assert heads.held_bytes <= 100_000
+        assert (await large[-1].answer()).status == 408
+        await small.send(b"\r\n")
+        assert (await small.answer()).status == 200
+
+
 class TestUnixSocket:
     async def test_it_serves_and_is_removed(self, serve, backend, tmp_path):
         path = tmp_path / "gateway.sock"

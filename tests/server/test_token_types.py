@@ -12,6 +12,7 @@ from support.workers import client_of_each
 from gateway.authn.purge import purge_everything, purge_of
 from gateway.authn.token_type import TokenTypeRule
 from gateway.cache.key import Keys
+from gateway.cache.key_ring import keys_of
 from gateway.server.token_types import note_token_types, recall_token_types, share_token_type
 
 TYPED = {"active": True, "sub": "alice", "token_type": "Bearer"}
@@ -55,6 +56,15 @@ async def test_what_is_shared_is_of_one_provider_and_of_those_who_have_the_secre
         await recall_token_types([later], Keys(secret.encode()), memory)
         assert note_token_types(memory.purges[0], [there], Keys(secret.encode())) is learns
         assert (later.token_types.required, there.token_types.required) == (learns, learns)
+
+
+async def test_what_is_told_under_several_secrets_is_understood_under_each():
+    memory, old, new = Memory(), b"the-old-secret-of-all", b"the-new-secret-of-all"
+    await share_token_type(b"one", keys_of([old, new]), memory)
+    for secrets in ([old], [new], [new, old]):
+        provider = Provider(b"one")
+        note_token_types(memory.purges[0], [provider], keys_of(secrets))
+        assert provider.token_types.required
 
 
 async def test_no_other_purge_teaches_anything():

@@ -12,7 +12,7 @@ from gateway.config.model import Admin
 from gateway.observe.metrics import Metrics
 from gateway.server.instance import Readiness
 
-TOKEN = "admin-token-ü$%"
+TOKEN = "the-admin-token-ü$%"
 
 
 @dataclass

@@ -1,0 +1,46 @@
+"""Says in the log that the fleet's clocks are apart, or that somebody puts old entries back into Redis.
+
+Both look alike: what Redis says of an entry's age and what the wall clock says differ by more than the skew allows.
+One such entry means little. Redis may have stood still, or the entry was replaced while it was read. So the log hears
+of it after a few within a minute, and then not again for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+
+_ENTRIES = 3
+_WITHIN_S = 60.0
+_QUIET_S = 600.0
+
+
+class ClocksApart:
+    """`skew_s` is how far clocks may be apart; `monotonic` measures, in seconds."""
+
+    def __init__(self, skew_s: float, monotonic: Callable[[], float]) -> None:
+        self._skew_s = skew_s
+        self._monotonic = monotonic
+        self._since_s = -math.inf
+        self._count = 0
+        self._quiet_until_s = -math.inf
+
+    def seen(self, ahead_s: float) -> None:
+        """Takes note of an entry whose writer's clock seems to be `ahead_s` ahead, below zero for behind."""
+        if abs(ahead_s) <= self._skew_s:
+            return
+        now_s = self._monotonic()
+        if now_s - self._since_s > _WITHIN_S:
+            self._since_s, self._count = now_s, 0
+        self._count += 1
+        if self._count >= _ENTRIES and now_s >= self._quiet_until_s:
+            self._quiet_until_s = now_s + _QUIET_S
+            _log.warning(
+                "the ages of a shared answer by the wall clock and by Redis differ by %.0f s, more than "
+                "cache.clock_skew (%g s): the clocks of two instances are apart, or somebody puts old entries back",
+                abs(ahead_s),
+                self._skew_s,
+            )

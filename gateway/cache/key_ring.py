@@ -1,0 +1,47 @@
+"""The keys of several secrets at once, while `cache.secret` changes from one to another.
+
+An answer then has one key and one set of tags for each secret. Within the process it lies under all of its keys in a
+row, and bears each of them as a mark: so a purge finds it whichever secret the order was made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.authn.bearer import Token
+from gateway.authn.eviction import Named
+from gateway.authn.facts import Facts, Inactive
+from gateway.cache.key import KEY_BYTES, Keys
+
+
+class KeyRing:
+    """Satisfies `gateway.authn.tiers.Keys`, as one `Keys` does, for two or more."""
+
+    def __init__(self, members: Sequence[Keys]) -> None:
+        self.members = tuple(members)
+
+    def key(self, identity: bytes, token: Token) -> bytes:
+        return b"".join(each.key(identity, token) for each in self.members)
+
+    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
+        keyed = [each.keyed(identity) for each in self.members]
+        return lambda token: b"".join(of(token) for of in keyed)
+
+    def aliases(self, key: bytes) -> tuple[bytes, ...]:
+        return tuple(key[start : start + KEY_BYTES] for start in range(0, len(key), KEY_BYTES))
+
+    def marks(self, named: Named) -> tuple[bytes, ...]:
+        return tuple(each.tag(named) for each in self.members)
+
+    def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
+        return tuple(tag for each in self.members for tag in each.tags(realm, answer))
+
+    def event_mark(self, realm: str, event_id: str) -> bytes:
+        return b"".join(each.event_mark(realm, event_id) for each in self.members)
+
+
+def keys_of(secrets: Sequence[bytes]) -> Keys | KeyRing:
+    """The keys of all of `secrets`, the first of which seals; of none, keys of this process alone."""
+    if len(secrets) > 1:
+        return KeyRing([Keys(secret) for secret in secrets])
+    return Keys(secrets[0] if secrets else None)

@@ -1,0 +1,87 @@
+"""The shared tier while `cache.secret` changes from one secret to another: one tier for each secret, in one Redis.
+
+The first secret seals: answers are written, and turns taken, under it alone. What lies under the others is still found,
+so that a new secret does not begin with an empty cache. An order to purge goes out under every secret, and one that
+comes in under any of them voids what lies under all: the instances of a fleet change over one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gateway.authn.purge import Purge
+from gateway.authn.tiers import Absent, Recalled
+from gateway.cache.redis import RedisTier
+
+
+class TierPerSecret:
+    """Does for several `RedisTier`s what one does; all are bounded alike."""
+
+    def __init__(self, tiers: Sequence[RedisTier]) -> None:
+        self._tiers = tuple(tiers)
+        self._first = tiers[0]
+        self.leases = self._first.leases
+        self.timeout_s = self._first.timeout_s
+        self._hearing = b""
+        for tier in tiers:
+            tier.on_order(partial(self._ordered, tier))
+
+    @property
+    def healthy(self) -> bool:
+        return all(tier.healthy for tier in self._tiers)
+
+    async def start(self, on_purge: Callable[[Purge], object]) -> None:
+        def heard(purge: Purge) -> None:
+            self._hearing = purge.id
+            try:
+                on_purge(purge)
+            finally:
+                self._hearing = b""
+
+        await asyncio.gather(*(tier.start(heard) for tier in self._tiers))
+
+    async def close(self) -> None:
+        await asyncio.gather(*(tier.close() for tier in self._tiers))
+
+    def outlive(self, life_max_s: float) -> None:
+        for tier in self._tiers:
+            tier.outlive(life_max_s)
+
+    def standing(self) -> bytes:
+        return self._first.standing()
+
+    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
+        """The youngest that any secret opens: another instance may have written under another one since."""
+        found = await asyncio.gather(*(tier.get(key, realm) for tier in self._tiers))
+        recalled = [each for each in found if isinstance(each, Recalled)]
+        return min(recalled, key=lambda each: each.age_s) if recalled else found[0]
+
+    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+        await self._first.put(key, recalled, standing)
+
+    def forget(self, purge: Purge) -> None:
+        if purge.id == self._hearing:
+            return  # a tier's own log brought it: an order is forwarded, and a log that is lost voids its own tier
+        for tier in self._tiers:
+            tier.forget(purge)
+
+    async def publish_purge(self, purge: Purge) -> bool:
+        return all(await asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers)))
+
+    async def publish_no(self, purge: Purge) -> bytes | None:
+        others = asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers[1:]))
+        standing = await self._first.publish_no(purge)
+        return standing if all(await others) else None
+
+    async def has_seen(self, mark: bytes) -> bool:
+        return any(await asyncio.gather(*(tier.has_seen(mark) for tier in self._tiers)))
+
+    async def remember_seen(self, mark: bytes, life_s: float) -> None:
+        await asyncio.gather(*(tier.remember_seen(mark, life_s) for tier in self._tiers))
+
+    def _ordered(self, by: RedisTier, purge: Purge) -> None:
+        for tier in self._tiers:
+            if tier is not by:
+                tier.forget(purge)
