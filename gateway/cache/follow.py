@@ -41,7 +41,6 @@ class Follower:
         self._renew_at_s = 0.0
         self._outbox: dict[bytes, tuple[Purge, float]] = {}
         self._unread: dict[bytes, tuple[Purge, float]] = {}  # told, and not yet read back from the log
-        self._restarts = 0  # of the log, as far as they were acted on
         self._first_step = asyncio.Event()
         self._next_step = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -135,11 +134,9 @@ class Follower:
         Others need not notice that: to those that had not read it, the log looks whole. For what had been read here,
         the log's new epoch voids everything.
         """
-        is_lost = self._purge_log.restarts != self._restarts
-        self._restarts = self._purge_log.restarts
         for purge_id in told:
             purge, until_s = self._unread.pop(purge_id)
-            if is_lost or not self._purge_log.has_read(purge_id):
+            if not self._purge_log.has_read(purge_id):
                 self._outbox[purge_id] = purge, until_s
 
     def _lost(self, error: BaseException) -> None:

@@ -8,7 +8,8 @@ forgotten, and unless somebody else has done so already, the reader opens a log 
 sealed before stands any more, for nobody in the fleet.
 
 Messages are sealed. Whoever can write to Redis can still delete one that nobody has read; who ordered it then orders
-it again. Only a process that starts when no other runs can be shown an old log; `ttl` then is what remains.
+it again. A process that starts can be shown an old log when no other runs, and one from whose middle an order was
+taken in any case; `ttl` then is what remains.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ class PurgeLog:
         self._ledger = ledger
         self._clock = clock
         self.on_order: Callable[[Purge], object] = lambda _: None  # called with each order that is read
-        self.restarts = 0  # how often what had been read was no longer there, beginning included
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
     async def append(self, purge: Purge) -> None:
@@ -103,7 +103,6 @@ class PurgeLog:
 
     def _restart(self) -> Purge:
         self._last = None
-        self.restarts += 1
         return self._ledger.restart()
 
     async def _page(self) -> list[tuple[bytes, bytes | None]]:
