@@ -316,3 +316,10 @@ def test_path_parameters_need_the_routes_permission(allows: bool) -> None:
             assert isinstance(decision, Allow)
             assert decision.path == "/a/x;v=1/y%3B"
         assert code(decide(made, request("/b/7;v=1"))) == "invalid_target"
+
+
+@pytest.mark.parametrize(("listen", "address"), [("unix:/run/g.sock", "203.0.113.7"), ("127.0.0.1:8080", "")])
+def test_a_tcp_connection_without_an_address_is_no_peer_of_a_unix_socket(listen: str, address: str) -> None:
+    made = gate(PATH, listen=listen, trusted_proxies=["unix"])
+    decision = decide(made, request(peer="", headers=[("X-Forwarded-For", "203.0.113.7")]))
+    assert decision.case.caller.address == address
