@@ -65,6 +65,12 @@ def test_a_connection_header_changes_nothing_about_authorization() -> None:
     assert values_of(sent(nominated), "authorization") == []
 
 
+@pytest.mark.parametrize("name", ["Author_ization", "authori!zation", "AUTHORIZATION-"])
+def test_a_token_that_is_kept_is_not_joined_by_a_look_alike(name: str) -> None:
+    keeping = RequestRules(RULES.identity_names, keep_authorization=True, remove=frozenset(), set=())
+    assert "Bearer other" not in [value for _, value in sent([(name, "Bearer other")], keeping)]
+
+
 @pytest.mark.parametrize("name", ["X-Method", "x-method", "X_Method", "x.METHOD"])
 def test_what_the_route_removes_is_gone_in_every_spelling(name: str) -> None:
     removing = RequestRules(RULES.identity_names, keep_authorization=False, remove=frozenset({"x-method"}), set=())
