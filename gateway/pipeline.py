@@ -33,9 +33,11 @@ from gateway.routing import Matched
 _HTTP10 = (1, 0)
 _VERSIONS = frozenset({_HTTP10, (1, 1)})
 _NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
-_RECEIVED: dict[str, Literal["logout", "security_event"]] = {
+_RECEIVED: dict[str, Literal["logout", "security_event", "k_push_not_before", "k_logout"]] = {
     "/backchannel-logout": "logout",
     "/security-events": "security_event",
+    "/keycloak/k_push_not_before": "k_push_not_before",  # a client's admin URL ends with …/keycloak
+    "/keycloak/k_logout": "k_logout",
 }
 
 
@@ -163,7 +165,7 @@ class Receive:
     """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
 
     case: Case
-    kind: Literal["logout", "security_event"]
+    kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
 
 
 Decision = Allow | Refuse | Preflight | NeedsFacts | Receive

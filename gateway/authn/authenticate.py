@@ -17,11 +17,12 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Eviction, Named
+from gateway.authn.eviction import KINDS, Eviction, Named, everything_of
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
+from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import KnownPurges, Purge, purge_everything, purge_of
 from gateway.authn.question import Found, Question
 from gateway.authn.refresh import Ahead, Refresher
@@ -42,6 +43,7 @@ class Authenticator:
     `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
     `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
     `on_no` of the cache keys of all that are not active.
+    `not_before` outlives this object, where it is given.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Authenticator:
         longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
         on_revoked: Callable[[Token], object] | None = None,
         on_no: Callable[[bytes], object] | None = None,
+        not_before: NotBefore | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
         self._on_revoked = on_revoked
@@ -71,7 +74,8 @@ class Authenticator:
         self._clock = clock
         self._monotonic = monotonic
         turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
-        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns)
+        self._not_before = not_before or NotBefore()
+        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, self._not_before)
         self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
@@ -149,7 +153,8 @@ class Authenticator:
         marks = {mark for named in eviction.named for mark in self._source.keys.marks(named)}
         for token in eviction.tokens:
             marks.update(self._source.marks_of(token))
-        return Purge(eviction.id, frozenset(marks), eviction.is_no)
+        is_of_realms = any(named.kind == "realm" for named in eviction.named)
+        return Purge(eviction.id, frozenset(marks), eviction.is_no, eviction.not_before, is_of_realms)
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
@@ -159,6 +164,8 @@ class Authenticator:
         """
         if not self._known_purges.is_news(purge):
             return 0
+        if purge.not_before is not None:
+            self._move_not_before(purge, purge.not_before)
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
@@ -167,6 +174,11 @@ class Authenticator:
         if self._shared is not None and not purge.is_no:
             self._shared.forget(purge)
         return self._local.purge(purge, self._monotonic())
+
+    def _move_not_before(self, purge: Purge, at: float) -> None:
+        for realm in {each.realm for each in self._source.introspectors.values()}:
+            if purge.covers(self._source.keys.marks(everything_of(realm))):
+                self._not_before.move(realm, at)
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""

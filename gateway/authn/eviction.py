@@ -14,15 +14,17 @@ from typing import Any, Literal, get_args
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Claims
+from gateway.authn.purge import read_not_before
 
-Kind = Literal["sub", "sid", "jti", "client_id", "email"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+ClaimKind = Literal["sub", "sid", "jti", "client_id", "email"]
+KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
+Kind = ClaimKind | Literal["realm"]  # the last one: all answers of the realm, whatever their claims
 _ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """All answers of `realm` whose claim `kind` is `value`."""
+    """All answers of `realm` whose claim `kind` is `value`; with the kind `realm` all of them."""
 
     realm: str
     kind: Kind
@@ -43,7 +45,8 @@ class Eviction:
     """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `Purge`.
 
     With `seen` nothing need be forgotten: an event is to be known. Nor with `typed`: the access tokens of the provider
-    of that identity have a `token_type`.
+    of that identity have a `token_type`. With `not_before` what the realms that are named issued earlier is not active,
+    also when it is seen for the first time later; it is of the wall clock.
     """
 
     id: bytes
@@ -52,10 +55,16 @@ class Eviction:
     is_no: bool = False
     seen: Seen | None = None
     typed: bytes | None = None
+    not_before: float | None = None
 
 
-def evict(named: Iterable[Named] = (), token: Token | None = None) -> Eviction:
-    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), () if token is None else (token,))
+def evict(named: Iterable[Named] = (), token: Token | None = None, not_before: float | None = None) -> Eviction:
+    tokens = () if token is None else (token,)
+    return Eviction(secrets.token_bytes(_ID_BYTES), tuple(named), tokens, not_before=not_before)
+
+
+def everything_of(realm: str) -> Named:
+    return Named(realm, "realm", "")
 
 
 def said_no(tokens: Iterable[Token]) -> Eviction:
@@ -89,6 +98,7 @@ def eviction_to_json(eviction: Eviction) -> dict[str, Any]:
         "is_no": eviction.is_no,
         "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
         "typed": None if eviction.typed is None else eviction.typed.hex(),
+        "not_before": eviction.not_before,
     }
 
 
@@ -97,13 +107,15 @@ def eviction_from_json(value: Mapping[str, Any]) -> Eviction:
     match value:
         case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no), "seen": seen}:
             of_what = tuple(map(_named, named)), tuple(map(_token, tokens))
-            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen), _typed(value.get("typed")))
+            not_before = read_not_before(value.get("not_before"))
+            typed = _typed(value.get("typed"))
+            return Eviction(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen), typed, not_before)
     raise ValueError("not an eviction")
 
 
 def _named(value: object) -> Named:
     match value:
-        case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" as kind, str(text)]:
+        case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" | "realm" as kind, str(text)]:
             return Named(realm, kind, text)
     raise ValueError("not an eviction")
 

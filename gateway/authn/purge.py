@@ -23,12 +23,15 @@ class Purge:
 
     `id` lets a process that is told twice, by its supervisor and by the fleet's log, forget once: a second time
     would throw away what was asked for since. With `is_no` it is itself a provider's no that another worker was given,
-    and answers that say no stay.
+    and answers that say no stay. With `is_of_realms` the marks are those of whole realms: what is open is asked
+    about, not ended. With `not_before` (wall clock) what these issued earlier is not active, whenever it is first seen.
     """
 
     id: bytes
     marks: frozenset[bytes] | None
     is_no: bool = False
+    not_before: float | None = None
+    is_of_realms: bool = False
 
     def covers(self, marks: Iterable[bytes]) -> bool:
         return self.marks is None or not self.marks.isdisjoint(marks)
@@ -61,7 +64,12 @@ def purge_of(marks: Iterable[bytes]) -> Purge:
 def purge_to_json(purge: Purge) -> dict[str, Any]:
     """For the fleet's log, where no `is_no` goes; holds nothing but HMACs and a random number."""
     marks = None if purge.marks is None else sorted(mark.hex() for mark in purge.marks)
-    return {"id": purge.id.hex(), "marks": marks}
+    message: dict[str, Any] = {"id": purge.id.hex(), "marks": marks}
+    if purge.not_before is not None:
+        message["not_before"] = purge.not_before
+    if purge.is_of_realms:
+        message["realms"] = True
+    return message
 
 
 def purge_from_json(value: Mapping[str, Any]) -> Purge:
@@ -70,5 +78,15 @@ def purge_from_json(value: Mapping[str, Any]) -> Purge:
         case {"id": str(purge_id), "marks": None}:
             return Purge(bytes.fromhex(purge_id), None)
         case {"id": str(purge_id), "marks": [*marks]} if all(isinstance(mark, str) for mark in marks):
-            return Purge(bytes.fromhex(purge_id), frozenset(bytes.fromhex(mark) for mark in marks))
+            not_before = read_not_before(value.get("not_before"))
+            of_what = frozenset(map(bytes.fromhex, marks))
+            is_of_realms = value.get("realms") is True
+            return Purge(bytes.fromhex(purge_id), of_what, not_before=not_before, is_of_realms=is_of_realms)
     raise ValueError("not a purge")
+
+
+def read_not_before(value: object) -> float | None:
+    """Raises `ValueError` for what is no time."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError("no time in seconds")

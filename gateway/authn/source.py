@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Claim, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
+from gateway.authn.not_before import NotBefore
 from gateway.authn.question import Found, Question
 from gateway.authn.tiers import Absent, Introspector, Keys, Memorable, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns, seen_under_way
@@ -28,6 +29,7 @@ class Source:
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     turns: Turns | None = None
+    not_before: NotBefore = field(default_factory=NotBefore)
 
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
@@ -100,14 +102,18 @@ class Source:
             return None
         max_age_s = question.max_age_s
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
-        left = min(recalled.left_s, left_s(recalled.answer, recalled.age_s, self.clock(), self.lifetimes))
+        answer = self._judged(question, recalled.answer)
+        left = min(recalled.left_s, left_s(answer, recalled.age_s, self.clock(), self.lifetimes))
         under_way_s = seen_under_way(recalled, seen)
         is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
         if left <= 0 or is_too_old:
             return None
-        tags = self.tags(key, question.provider, recalled.answer)
-        found = Found(recalled.answer, "redis")
+        tags = self.tags(key, question.provider, answer)
+        found = Found(answer, "redis")
         return Landed(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
+
+    def _judged(self, question: Question, answer: Memorable) -> Memorable:
+        return self.not_before.judged(self.introspectors[question.provider].realm, answer)
 
     async def _introspect(
         self,
@@ -129,6 +135,7 @@ class Source:
         answer = as_of(said, self.clock())
         if isinstance(answer, Unclear):
             return Landed(Found(answer, "provider"), under_way_s=over_s, claim=claim)
+        answer = self._judged(question, answer)
         left = left_s(answer, age_s, self.clock() + ahead_s, self.lifetimes)
         tags = self.tags(key, question.provider, answer)
         return Landed(Found(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)

@@ -31,9 +31,16 @@ _OUTBOX_MAX = 1_000
 
 
 class Follower:
-    """`warm_up` is awaited whenever the log is found again, before it counts as found."""
+    """`warm_up` is awaited whenever the log is found again, before it counts as found; `renew` now and then."""
 
-    def __init__(self, log: PurgeLog, warm_up: Callable[[], Awaitable[None]], monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        log: PurgeLog,
+        warm_up: Callable[[], Awaitable[None]],
+        monotonic: Callable[[], float],
+        renew: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._renew = renew
         self._purge_log = log
         self._warm_up = warm_up
         self._monotonic = monotonic
@@ -61,6 +68,9 @@ class Follower:
             # Again and again, should a library swallow one.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_ANSWER_S)
+
+    def renew_soon(self) -> None:
+        self._renew_at_s = 0.0
 
     async def publish(self, purge: Purge, until_s: float) -> bool:
         """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
@@ -116,6 +126,8 @@ class Follower:
         if looked_at_s >= self._renew_at_s:
             self._renew_at_s = looked_at_s + _RENEW_S
             await self._purge_log.renew()
+            if self._renew is not None:
+                await self._renew()
 
     async def _deliver(self) -> None:
         for purge, until_s in list(self._outbox.values()):

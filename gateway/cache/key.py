@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, named_by
+from gateway.authn.eviction import Named, everything_of, named_by
 from gateway.authn.facts import Facts, Inactive
 
 KEY_BYTES = _KEY_BYTES = 32
@@ -27,7 +27,7 @@ _LENGTH_BYTES = 8
 _BLOCK_BYTES = 64
 _SALT = b"gateway cache: 2"
 _SCRYPT_COST = 2**14
-# Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears five.
+# Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears six.
 _TAG_BYTES = 16
 _CLIENT_TAGS_MAX = 256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
@@ -50,7 +50,7 @@ class Keys:
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
-        self._client_tags: dict[Named, bytes] = {}
+        self._client_tags: dict[Named, bytes] = {}  # those of realms too
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -74,9 +74,9 @@ class Keys:
         return (self.tag(named),)
 
     def tag(self, named: Named) -> bytes:
-        if named.kind != "client_id":
+        if named.kind not in ("client_id", "realm"):
             return self._made_tag(named)
-        # Thousands of tokens bear that of one client: it is in memory once.
+        # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
         tag = self._client_tags.get(named)
         if tag is None:
             if len(self._client_tags) >= _CLIENT_TAGS_MAX:
@@ -95,7 +95,9 @@ class Keys:
 
     def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer of a provider of `realm` may be purged by beside its key."""
-        return () if isinstance(answer, Inactive) else tuple(map(self.tag, named_by(realm, answer.claims)))
+        if isinstance(answer, Inactive):
+            return ()
+        return (*map(self.tag, named_by(realm, answer.claims)), self.tag(everything_of(realm)))
 
     def event_mark(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from redis.exceptions import ClusterError, ResponseError
 
+from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.clocks_apart import ClocksApart
@@ -33,6 +34,7 @@ from gateway.cache.key import KEY_BYTES, Keys
 from gateway.cache.key_ring import KeyRing
 from gateway.cache.lease import RedisLeases, lease_name
 from gateway.cache.ledger import Ledger
+from gateway.cache.moments import Moments
 from gateway.cache.purge_log import PurgeLog
 from gateway.cache.rest import Rest
 from gateway.cache.seal import Seal
@@ -70,6 +72,7 @@ class RedisTier:
         monotonic: Callable[[], float],
         clock_skew_s: float = 2.0,
         which: int = 0,
+        not_before: NotBefore | None = None,
     ) -> None:
         self.timeout_s = timeout_s
         self._clock_skew_s = clock_skew_s
@@ -91,7 +94,9 @@ class RedisTier:
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
         self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger, clock)
-        self._follower = Follower(self._log, self._warm_up, monotonic)
+        self._moments = Moments(self._log_link.client, self._prefix, own, not_before or NotBefore())
+        self._realms: frozenset[str] = frozenset()
+        self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
         self._wakeups = Wakeups(
             lambda: connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S),
             f"{self._prefix}settled",
@@ -132,6 +137,12 @@ class RedisTier:
         for link in (self._link, self._log_link):
             with suppress(*FAILURES):
                 await link.close()
+
+    def speak_of(self, realms: frozenset[str]) -> None:
+        """Whose tokens are asked about from here on: since when these count is agreed on with the fleet."""
+        if not realms <= self._realms:
+            self._realms = realms
+            self._follower.renew_soon()
 
     def outlive(self, life_max_s: float) -> None:
         """From here on answers may live for so long: a purge is remembered for no less."""
@@ -190,6 +201,10 @@ class RedisTier:
         It is then tried again for as long as anything lives that was to be forgotten.
         """
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
+        if purge.not_before is not None:
+            # Where that fails now, it is done with the next look at the log.
+            self._follower.renew_soon()
+            await self._tried(self._agree)
         await self._unlink(purge)
         return told
 
@@ -237,6 +252,9 @@ class RedisTier:
                 return left_ms, sealed
         raise ValueError("not what PTTL and GETRANGE answer")
 
+    async def _agree(self) -> None:
+        await self._moments.agree(self._realms)
+
     async def _tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
         """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
         if not self._follower.in_step or not self._rest.admits(self._monotonic()):
@@ -265,6 +283,7 @@ class RedisTier:
         return outcome
 
     async def _warm_up(self) -> None:
-        """Connects outside of any request's deadline, and learns a cluster's layout."""
+        """Connects outside of any request's deadline, and learns a cluster's layout and what the fleet keeps."""
         await self._link.client.exists(self._prefix + "purges")
+        await self._agree()
         self._rest.worked()

@@ -49,6 +49,10 @@ class TierPerSecret:
         for tier in self._tiers:
             tier.outlive(life_max_s)
 
+    def speak_of(self, realms: frozenset[str]) -> None:
+        for tier in self._tiers:
+            tier.speak_of(realms)
+
     def standing(self) -> bytes:
         return self._first.standing()
 

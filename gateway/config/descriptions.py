@@ -113,8 +113,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "than 0. Danger: for so long beyond ttl or max_age, whoever writes to Redis can keep a revoked token working.",
     },
     "Events": {
-        "prefix": "The path, on every host, under which POST …/backchannel-logout and POST …/security-events are "
-        "answered. Default /.gateway/events.",
+        "prefix": "The path, on every host, under which POST …/backchannel-logout, POST …/security-events and "
+        "Keycloak's POST …/keycloak/k_logout and …/k_push_not_before are answered. Default /.gateway/events.",
+        "from": "The networks that events come from; deliveries of other addresses are 403. Default []: everywhere, "
+        "for the signature counts. Behind proxies that trusted_proxies does not name, theirs is the address.",
         "repeat_after": "When an eviction is repeated: a provider may tell of a logout before it acts on it itself. "
         "Default [1s, 5s]; [] never.",
     },

@@ -32,6 +32,7 @@ from gateway.config.values import (
     parse_fraction,
     parse_integer,
     parse_limit_bytes,
+    parse_network,
     parse_part,
     parse_size_bytes,
     parse_trusted_peer,
@@ -84,6 +85,7 @@ AutoOrFlag = Annotated[
 TrustedPeer = Annotated[
     IPv4Network | IPv6Network | Literal["unix"], BeforeValidator(parse_trusted_peer), text(examples=["10.0.0.0/8"])
 ]
+SourceNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
 LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none)]

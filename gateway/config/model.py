@@ -8,9 +8,10 @@ seconds, sizes are bytes, whatever unit the file used.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model, model_validator
 
 from gateway.config.header_names import fold_header_name
 from gateway.config.kinds import (
@@ -44,6 +45,7 @@ from gateway.config.kinds import (
     Rewrite,
     Scope,
     Seconds,
+    SourceNetwork,
     TrustedName,
     TrustedPeer,
     Workers,
@@ -216,11 +218,24 @@ class Cache(Model):
         return self
 
 
-class Events(Model):
+if TYPE_CHECKING:
+    _EventSources = Model
+else:
+    # `from` is a word of Python's, so that no class statement can declare the key.
+    _EventSources = create_model("_EventSources", __base__=Model, **{"from": (tuple[SourceNetwork, ...], ())})
+
+
+class Events(_EventSources):
     """Where providers tell the gateway what was revoked; without it nobody can, and no path is taken."""
 
     prefix: PathPrefix = parse_prefix("/.gateway/events")
     repeat_after: tuple[Annotated[Seconds, Field(gt=0)], ...] = (1.0, 5.0)
+
+    @property
+    def sources(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The key `from`; empty for everywhere."""
+        networks: tuple[IPv4Network | IPv6Network, ...] = getattr(self, "from")
+        return networks
 
     @model_validator(mode="after")
     def _repeats_are_few(self) -> Events:

@@ -1,45 +1,44 @@
-"""The two doors that revocations come in by, and what is answered at each.
+"""The doors that revocations come in by, and what is done for what comes.
 
-    bytes -> form or SET -> claims -> issuer, audience, signature -> seen before? -> evicted everywhere -> answer
+    head -> bytes -> form or token -> claims -> issuer, audience, signature -> seen before? -> evicted everywhere
 
-Answers: OpenID Connect Back-Channel Logout 1.0 §2.8; RFC 8935 §2.2 and §2.4. What cannot be told now, because keys
-cannot be fetched or a worker does not answer, is neither yes nor no: 503, and the sender may try again.
+What is answered stands in `gateway.events.verdict`. What shows in the head is refused before the body is read.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from gateway.authn.eviction import Named, Seen
 from gateway.events.jws import Unverified, Wrong, read_compact
 from gateway.events.logout import AGE_MAX_S, LEEWAY_S, read_logout
 from gateway.events.notice import EventName, Notice
+from gateway.events.push import EXPIRATION_MAX_S, read_admin_logout, read_not_before
 from gateway.events.replay import Replays, SharedSeen
 from gateway.events.security_event import read_security_event
 from gateway.events.sender import Sender
+from gateway.events.verdict import EventKind, Outcome, Reply, Verdict, answer, log, refused
 from gateway.events.verify import named_by, verified_sender
 from gateway.http.form import FORM, FormError, media_type, read_form
-from gateway.http.refusal import Fields, Refusal
+from gateway.http.refusal import Refusal
 from gateway.provider.errors import ProviderError
-
-_log = logging.getLogger(__name__)
-
-Outcome = Literal["evicted", "unmatched", "acknowledged", "replayed", "refused", "unclear"]
-Kind = Literal["logout", "security_event"]
+from gateway.provider.signing_keys import ALGORITHMS
 
 BODY_MAX_BYTES = 64 * 2**10
 # In a token's form `.`, `-` and `_` alone could be written so, and need not be.
 _TRIPLETS_MAX = 1024
 _SET = "application/secevent+jwt"
-# A logout token is too old to be taken before it is forgotten; a SET has no age, and is taken again after a day.
+# A logout token or a push is too old to be taken before it is forgotten; a SET has no age, and is taken again after a
+# day.
 _LOGOUT_LIFE_S = AGE_MAX_S + 2 * LEEWAY_S
+_PUSH_LIFE_S = EXPIRATION_MAX_S + LEEWAY_S
 _SET_LIFE_S = 24 * 3600.0
-NOBODY = "none"  # the provider of what nobody is known to have sent
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 class Meter(Protocol):
@@ -51,42 +50,30 @@ class NotEverywhereError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What the sender is answered. `reason` is set where it was refused."""
-
-    status: int
-    headers: Fields
-    body: bytes = b""
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Delivery:
     """A request as it came: all values of the two headers, and the whole body."""
 
     content_type: Sequence[str]
     authorization: Sequence[str]
-    body: bytes
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class _Door:
-    kind: Kind
+    """Where one kind of event comes in. `media` is what its body must be; `None`: its sender says nothing sound."""
+
+    kind: EventKind
     senders: tuple[Sender, ...]
+    media: str | None
+    compact: Callable[[bytes], str | Wrong]
     read: Callable[[Unverified, float], Notice | Wrong]
     life_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What became of a delivery; `why` says it of one that was not acted on."""
+class Evict(Protocol):
+    """Returns when the instance has forgotten `named` and believes nothing of it from before `not_before`."""
 
-    outcome: Outcome
-    events: tuple[EventName, ...] = ("other",)
-    provider: str = NOBODY
-    event_id: str | None = None
-    why: Wrong | str | None = None
-    retry_after_s: float | None = None
+    def __call__(self, named: tuple[Named, ...], not_before: float | None, /) -> Awaitable[None]: ...
 
 
 class Inbox:
@@ -101,7 +88,7 @@ class Inbox:
         *,
         logout_senders: Sequence[Sender],
         event_senders: Sequence[Sender],
-        evict: Callable[[tuple[Named, ...]], Awaitable[None]],
+        evict: Evict,
         replays: Replays,
         shared: SharedSeen | None,
         mark: Callable[[str, str], bytes],
@@ -109,10 +96,14 @@ class Inbox:
         clock: Callable[[], float],
         tell: Callable[[Seen], Awaitable[None]] | None = None,
     ) -> None:
-        self._doors: dict[Kind, _Door] = {
-            "logout": _Door("logout", tuple(logout_senders), read_logout, _LOGOUT_LIFE_S),
-            "security_event": _Door("security_event", tuple(event_senders), read_security_event, _SET_LIFE_S),
-        }
+        logouts, events = tuple(logout_senders), tuple(event_senders)
+        doors = (
+            _Door("logout", logouts, FORM, _logout_token, read_logout, _LOGOUT_LIFE_S),
+            _Door("security_event", events, _SET, _token, read_security_event, _SET_LIFE_S),
+            _Door("k_push_not_before", logouts, None, _token, read_not_before, _PUSH_LIFE_S),
+            _Door("k_logout", logouts, None, _token, read_admin_logout, _PUSH_LIFE_S),
+        )
+        self._doors: dict[EventKind, _Door] = {door.kind: door for door in doors}
         self._evict = evict
         self._replays = replays
         self._shared = shared
@@ -121,44 +112,83 @@ class Inbox:
         self._clock = clock
         self._tell = tell
 
-    async def receive(self, kind: Kind, delivery: Delivery) -> Reply | Refusal:
-        """Acts on a delivery, counts and logs it. Raises nothing but `CancelledError`."""
-        door = self._doors[kind]
-        compact = _logout_token(delivery) if kind == "logout" else _security_event(delivery)
-        verdict = _refused(compact) if isinstance(compact, Wrong) else await self._judged(door, compact, delivery)
+    def refused_by_head(self, kind: EventKind, head: Delivery) -> Reply | Refusal | None:
+        """Why the body need not be read; counted and logged."""
+        wrong = _wrong_head(self._doors[kind], head)
+        return None if wrong is None else self._told(kind, refused(wrong))
+
+    def not_read(self, kind: EventKind, why: str) -> None:
+        """Count and log a delivery that did not arrive whole, or from where none may come."""
+        self._told(kind, Verdict("refused", why=why))
+
+    def turned_away(self, kind: EventKind, why: str) -> Reply | Refusal:
+        """The answer to a delivery that there was no room for. It may have been genuine, so it raises the alarm."""
+        return self._told(kind, Verdict("turned_away", why=why))
+
+    async def receive(
+        self,
+        kind: EventKind,
+        delivery: Delivery,
+        on_verified: Callable[[], object] = _nothing,
+        on_unknown_key: Callable[[], object] = _nothing,
+    ) -> Reply | Refusal:
+        """Act on a delivery, count and log it. Raises nothing but `CancelledError`.
+
+        `on_verified` is called once it is who it says; until then nothing has been done for it. `on_unknown_key` is
+        called where the key that signed it is not known, or not yet: then `receive_again` is worth a try.
+        """
+        return self._told(kind, await self._judged(self._doors[kind], delivery, on_verified, on_unknown_key))
+
+    async def receive_again(self, kind: EventKind, delivery: Delivery) -> None:
+        """Act on a delivery whose key was not known, if it is by now; that it is not is told only once."""
+        verdict = await self._judged(self._doors[kind], delivery)
+        if verdict.outcome not in {"refused", "unclear"}:
+            self._told(kind, verdict)
+
+    def _told(self, kind: EventKind, verdict: Verdict) -> Reply | Refusal:
         for event in verdict.events:
             self._meter.event_received(verdict.provider, event, verdict.outcome)
-        _tell(kind, verdict)
-        return _answer(kind, verdict)
+        log(kind, verdict)
+        return answer(kind, verdict)
 
     def remember(self, seen: Seen) -> None:
         """Know an event again that another worker has acted on."""
         self._replays.note(self._mark(seen.realm, seen.event_id), seen.life_s)
 
-    async def _judged(self, door: _Door, compact: str, delivery: Delivery) -> _Verdict:
-        token = read_compact(compact)
+    async def _judged(
+        self,
+        door: _Door,
+        delivery: Delivery,
+        on_verified: Callable[[], object] = _nothing,
+        on_unknown_key: Callable[[], object] = _nothing,
+    ) -> Verdict:
+        token = _read(door, delivery)
         notice = token if isinstance(token, Wrong) else door.read(token, self._clock())
         if isinstance(notice, Wrong):
-            return _refused(notice)
+            return refused(notice)
         assert isinstance(token, Unverified)  # what is wrong stays so
         try:
             sender = await verified_sender(token, notice, door.senders, delivery.authorization)
         except ProviderError as error:
-            return _Verdict("unclear", why=error.reason, retry_after_s=error.retry_after_s)
+            on_unknown_key()
+            return Verdict("unclear", why=error.reason, retry_after_s=error.retry_after_s)
         if isinstance(sender, Wrong):
-            return _refused(sender)
+            if sender.code == "invalid_key" and token.algorithm in ALGORITHMS:
+                on_unknown_key()
+            return refused(sender)
+        on_verified()
         return await self._act(door, notice, sender)
 
-    async def _act(self, door: _Door, notice: Notice, sender: Sender) -> _Verdict:
+    async def _act(self, door: _Door, notice: Notice, sender: Sender) -> Verdict:
         """What is to be done for an event that is who it says."""
 
-        def verdict(outcome: Outcome, why: Wrong | str | None = None) -> _Verdict:
-            return _Verdict(outcome, notice.events, sender.provider, notice.id, why)
+        def verdict(outcome: Outcome, why: Wrong | str | None = None) -> Verdict:
+            return Verdict(outcome, notice.events, sender.provider, notice.id, why)
 
         seen = Seen(f"{door.kind} {sender.realm}", notice.id, door.life_s)
         mark = self._mark(seen.realm, seen.event_id)
         if await self._replays.is_replay(mark, self._shared):
-            if door.kind == "logout":
+            if door.kind != "security_event":
                 return verdict("replayed", Wrong("invalid_request", "the token has been used before"))
             return verdict("replayed")
         outcome: Outcome = "acknowledged"
@@ -169,7 +199,7 @@ class Inbox:
             outcome = "evicted" if named else "unmatched"
             try:
                 if named:
-                    await self._evict(named)
+                    await self._evict(named, notice.not_before)
             except NotEverywhereError as error:
                 return verdict("unclear", str(error))
         await self._replays.remember(mark, seen.life_s, self._shared)
@@ -178,58 +208,29 @@ class Inbox:
         return verdict(outcome)
 
 
-def _logout_token(delivery: Delivery) -> str | Wrong:
-    if media_type(delivery.content_type) != FORM:
-        return Wrong("invalid_request", f"the body is not {FORM}")
+def _read(door: _Door, delivery: Delivery) -> Unverified | Wrong:
+    compact = _wrong_head(door, delivery) or door.compact(delivery.body)
+    return compact if isinstance(compact, Wrong) else read_compact(compact)
+
+
+def _wrong_head(door: _Door, head: Delivery) -> Wrong | None:
+    if door.media is not None and media_type(head.content_type) != door.media:
+        return Wrong("invalid_request", f"the body is not {door.media}")
+    if door.senders and not any(sender.admits(head.authorization) for sender in door.senders):
+        return Wrong("authentication_failed", "the Authorization header is not what was agreed on")
+    return None
+
+
+def _logout_token(body: bytes) -> str | Wrong:
     try:
-        form = read_form(delivery.body, _TRIPLETS_MAX)
+        form = read_form(body, _TRIPLETS_MAX)
     except FormError as error:
         return Wrong("invalid_request", str(error))
     return form.get("logout_token") or Wrong("invalid_request", "the form has no logout_token")
 
 
-def _security_event(delivery: Delivery) -> str | Wrong:
-    if media_type(delivery.content_type) != _SET:
-        return Wrong("invalid_request", f"the body is not {_SET}")
+def _token(body: bytes) -> str | Wrong:
     try:
-        return delivery.body.decode("ascii").strip(" \t\r\n")
+        return body.decode("ascii").strip(" \t\r\n")
     except UnicodeDecodeError:
         return Wrong("invalid_request", "this is no token in compact form")
-
-
-def _refused(wrong: Wrong) -> _Verdict:
-    return _Verdict("refused", why=wrong)
-
-
-def _answer(kind: Kind, verdict: _Verdict) -> Reply | Refusal:
-    headers: Fields = (("Cache-Control", "no-store"),)
-    if isinstance(verdict.why, Wrong):
-        document: dict[str, Any] = {"error": "invalid_request", "error_description": verdict.why.description}
-        if kind == "security_event":
-            document = {"err": verdict.why.code, "description": verdict.why.description}
-        headers += (("Content-Type", "application/json"), ("Content-Language", "en"))
-        return Reply(400, headers, json.dumps(document).encode() + b"\n", verdict.why.description)
-    if verdict.outcome == "unclear":
-        wait_s = max(1, math.ceil(verdict.retry_after_s or 0))
-        return Refusal(
-            "event_unavailable",
-            "it can not be told now whether this is so; try again",
-            (("Retry-After", str(wait_s)),),
-            verdict.why,
-        )
-    return Reply(200 if kind == "logout" else 202, headers)
-
-
-def _tell(kind: Kind, verdict: _Verdict) -> None:
-    """One line for each delivery; nothing of a token but the id of one that is who it says."""
-    why = verdict.why.description if isinstance(verdict.why, Wrong) else verdict.why
-    fields = {
-        "kind": kind,
-        "provider": verdict.provider,
-        "events": ",".join(verdict.events),
-        "outcome": verdict.outcome,
-        "event_id": verdict.event_id,
-        "reason": why,
-    }
-    level = logging.WARNING if verdict.outcome in {"unclear", "unmatched"} else logging.INFO
-    _log.log(level, "security event %s", verdict.outcome, extra={"event": "security_event", "fields": fields})

@@ -35,10 +35,14 @@ _EVENTS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Why what was sent is refused, in words that quote nothing of it."""
+    """Why what was sent is refused, in words that quote nothing of it.
+
+    `hint` is for the operator alone: what to write in the configuration for what a provider has really sent.
+    """
 
     code: Code
     description: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Envelope:
     audience: frozenset[str]
     issued_at: float
     id: str
-    events: Mapping[str, Mapping[str, Any]]
+    events: Mapping[str, Mapping[str, Any] | bool]
 
 
 def read_compact(text: str) -> Unverified | Wrong:
@@ -102,7 +106,8 @@ def read_envelope(claims: Mapping[str, Any]) -> Envelope | Wrong:
         return Wrong("invalid_request", "jti is missing or no text")
     if not isinstance(events, dict) or not 0 < len(events) <= _EVENTS_MAX:
         return Wrong("invalid_request", "events is missing, empty or no object")
-    if not all(isinstance(payload, dict) for payload in events.values()):
+    # Keycloak puts `revoke_offline_access: true` beside a logout.
+    if not all(isinstance(payload, dict | bool) for payload in events.values()):
         return Wrong("invalid_request", "an event is no object")
     return Envelope(issuer, audience, float(issued_at), event_id, events)
 

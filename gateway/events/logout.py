@@ -24,7 +24,7 @@ def read_logout(token: Unverified, now: float) -> Notice | Wrong:
     envelope = read_envelope(token.claims)
     if isinstance(envelope, Wrong):
         return envelope
-    if LOGOUT_EVENT not in envelope.events:
+    if not isinstance(envelope.events.get(LOGOUT_EVENT), dict):
         return Wrong("invalid_request", "the token's events hold no back-channel logout")
     if "nonce" in token.claims:
         return Wrong("invalid_request", "a logout token has no nonce")

@@ -14,13 +14,14 @@ EventName = Literal[
     "token-claims-change",
     "credential-change",
     "account-disabled",
+    "not-before",
     "verification",
     "stream-updated",
     "other",
 ]
 # After these the provider's answer about a token may be another one.
 EVICTING: frozenset[EventName] = frozenset(
-    {"logout", "session-revoked", "token-claims-change", "credential-change", "account-disabled"}
+    {"logout", "session-revoked", "token-claims-change", "credential-change", "account-disabled", "not-before"}
 )
 
 
@@ -35,13 +36,18 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Nothing of it is to be believed before the signature was verified."""
+    """Nothing of it is to be believed before the signature was verified.
 
-    issuer: str
+    `issuer` is `None` where only the signature says who sent it. `not_before`, on the wall clock: what the aims name
+    and was issued earlier is revoked, also when it is seen for the first time later.
+    """
+
+    issuer: str | None
     audience: frozenset[str]
     id: str
     events: tuple[EventName, ...]
     aims: tuple[Aim, ...]
+    not_before: float | None = None
 
     @property
     def evicts(self) -> bool:

@@ -35,6 +35,8 @@ def read_security_event(token: Unverified, now: float) -> Notice | Wrong:
     envelope = read_envelope(token.claims)
     if isinstance(envelope, Wrong):
         return envelope
+    if not all(isinstance(payload, dict) for payload in envelope.events.values()):
+        return Wrong("invalid_request", "an event is no object")
     if envelope.issued_at > now + LEEWAY_S:
         return Wrong("invalid_request", "the token was issued in the future")
     events = tuple(dict.fromkeys(EVENTS.get(uri, "other") for uri in envelope.events))

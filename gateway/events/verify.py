@@ -1,7 +1,8 @@
 """Whether an event comes from whom it names: a configured issuer, for us, by a signature of theirs.
 
 The issuer's word decides who is asked for keys, and nothing before the signature was verified. Keys of one issuer
-never count for another (OpenID Connect Back-Channel Logout §2.6, RFC 8935 §2.4).
+never count for another (OpenID Connect Back-Channel Logout §2.6, RFC 8935 §2.4). Where an event names no issuer, the
+keys that signed it do.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from gateway.authn.eviction import Named
 from gateway.events.jws import Unverified, Wrong
 from gateway.events.notice import Notice
 from gateway.events.sender import Sender
+from gateway.provider.errors import ProviderError
+
+_QUOTED_MAX_CHARS = 100
 
 
 async def verified_sender(
@@ -21,24 +25,53 @@ async def verified_sender(
 
     Two providers may have one issuer, as two clients of one Keycloak: the one that the event is for counts.
     """
-    known = [sender for sender in senders if sender.issuer == notice.issuer]
+    known = [sender for sender in senders if notice.issuer in (None, sender.issuer)]
     if not known:
         return Wrong("invalid_issuer", "the token is of an issuer that is not known here")
     meant = [sender for sender in known if not sender.audience.isdisjoint(notice.audience)]
     if not meant:
-        return Wrong("invalid_audience", "the token is meant for somebody else")
+        return await _misaddressed(token, notice, known)
     admitted = [sender for sender in meant if sender.admits(authorization)]
     if not admitted:
         return Wrong("authentication_failed", "the Authorization header is not what was agreed on")
-    has_keys = False
-    for sender in admitted:
-        is_theirs = await sender.keys.has_signed(token.compact, token.algorithm, token.kid)
+    return await _signer(token, admitted)
+
+
+async def _signer(token: Unverified, senders: Sequence[Sender]) -> Sender | Wrong:
+    """One provider whose keys cannot be fetched does not keep another from being recognised."""
+    has_keys, failure = False, None
+    for sender in senders:
+        try:
+            is_theirs = await sender.keys.has_signed(token.compact, token.algorithm, token.kid)
+        except ProviderError as error:
+            failure = failure or error
+            continue
         if is_theirs:
             return sender
         has_keys = has_keys or is_theirs is False
+    if failure is not None:
+        raise failure
     if has_keys:
         return Wrong("authentication_failed", "the signature is none of the issuer's")
     return Wrong("invalid_key", "the token is not signed by a key of the issuer's, or with an algorithm not accepted")
+
+
+async def _misaddressed(token: Unverified, notice: Notice, senders: Sequence[Sender]) -> Wrong:
+    """Refused in any case. For what is genuine the log says which key of the configuration was forgotten."""
+    description = "the token is meant for somebody else"
+    try:
+        signer = await _signer(token, senders)
+    except ProviderError:
+        return Wrong("invalid_audience", description)
+    if isinstance(signer, Wrong):
+        return Wrong("invalid_audience", description)
+    theirs = ", ".join(sorted(notice.audience))[:_QUOTED_MAX_CHARS]
+    ours = ", ".join(sorted(signer.audience))[:_QUOTED_MAX_CHARS]
+    hint = (
+        f"{description}: {signer.provider} signed it for [{theirs}], of which none is in [{ours}]; "
+        f"write the client under providers.{signer.provider}.events.audience"
+    )
+    return Wrong("invalid_audience", description, hint)
 
 
 def named_by(notice: Notice, sender: Sender, senders: Iterable[Sender]) -> tuple[Named, ...] | Wrong:

@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar, get_args
 
-from gateway.events.inbox import NOBODY, Outcome
 from gateway.events.notice import EVICTING, EventName
+from gateway.events.verdict import NOBODY, Outcome
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -48,7 +48,7 @@ _LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
 _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 _EVICTING_OUTCOMES: tuple[Outcome, ...] = ("evicted", "unmatched", "replayed", "refused", "unclear")
 _OTHER_OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "replayed")
-_NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear")
+_NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear", "turned_away")
 # What alerts are written on: `increase()` does not see a series that begins at 1.
 _ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout", "rate_limited")
 # Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.

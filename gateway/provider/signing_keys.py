@@ -74,6 +74,7 @@ class SigningKeys:
         self._keys: tuple[SigningKey, ...] = ()
         self._fetched_at_s: float | None = None  # when those keys were asked for
         self._tried_at_s: float | None = None
+        self._tried_for_s: dict[str, float] = {}  # by algorithms that there was no key of; `candidates` bounds them
         self._failure: ProviderError | None = None
         self._fetching: asyncio.Task[None] | None = None
 
@@ -88,12 +89,18 @@ class SigningKeys:
         if self._fetched_at_s is None or asked_at_s - self._fetched_at_s > _FRESH_S:
             await self._fetch()
         found = self._among(algorithm, kid)
-        is_known = kid is not None and any(key.kid == kid for key in self._keys)  # then of another algorithm
-        if not found and not is_known and self._fetched_at_s is not None and self._fetched_at_s < asked_at_s:
+        is_new = not any(algorithm in key.algorithms for key in self._keys)
+        was_fetched_before = self._fetched_at_s is not None and self._fetched_at_s < asked_at_s
+        if not found and was_fetched_before and not self._is_of_another_kind(algorithm, kid):
             # It may be newer than the set.
-            await self._fetch()
+            await self._fetch(algorithm if is_new else None)
             found = self._among(algorithm, kid)
         return found
+
+    def _is_of_another_kind(self, algorithm: str, kid: str | None) -> bool:
+        """Whether the key of that name can never serve `algorithm`; one that is for RS256 may be for PS256 by now."""
+        kind = _RSA if algorithm in _RSA else {algorithm}
+        return kid is not None and any(key.kid == kid and key.algorithms.isdisjoint(kind) for key in self._keys)
 
     async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
         """Whether one of the keys has signed `token`, a compact JWS; `None` where none of them can have.
@@ -124,15 +131,22 @@ class SigningKeys:
         # A set that names its keys has one for a name; where nothing is named few are tried, for each try costs.
         return tuple(key for key in fitting if kid is None or key.kid is None or key.kid == kid)[:_TRIED_MAX]
 
-    async def _fetch(self) -> None:
-        """Have the set anew. Raises `ProviderError` when it was not, or was tried for a moment ago."""
+    async def _fetch(self, new_algorithm: str | None = None) -> None:
+        """Have the set anew. Raises `ProviderError` when it was not, or was tried for a moment ago.
+
+        The set is fetched for each algorithm that it has no key of yet, whatever it was fetched for before: when a
+        provider begins to use another one, its first token must not be lost because of somebody's junk. There are few.
+        """
         if self._fetching is None:
             now_s = self._monotonic()
-            quiet_s = 0.0 if self._tried_at_s is None else self._tried_at_s + _QUIET_S - now_s
+            tried_at_s = self._tried_at_s if new_algorithm is None else self._tried_for_s.get(new_algorithm)
+            quiet_s = 0.0 if tried_at_s is None else tried_at_s + _QUIET_S - now_s
             if quiet_s > 0:
                 reason = "its keys were fetched a moment ago" if self._failure is None else self._failure.reason
                 raise ProviderError(reason, quiet_s)
             self._tried_at_s = now_s
+            if new_algorithm is not None:
+                self._tried_for_s[new_algorithm] = now_s
             self._fetching = asyncio.get_running_loop().create_task(self._fetch_once(now_s))
         fetching = self._fetching
         # Neither who gives up waiting ends it for the others, nor does `close` look like their own cancellation.

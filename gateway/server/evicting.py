@@ -57,7 +57,7 @@ class Evicting:
 
     def evict_soon(self, eviction: Eviction) -> None:
         """The same for a caller who cannot wait."""
-        self._own(self._evict_or_say(eviction))
+        self.own(self._evict_or_say(eviction))
 
     def tell_workers_of(self, token: Token) -> None:
         """Have the instance's other workers forget a token that this one knows better of, soon.
@@ -72,7 +72,7 @@ class Evicting:
             return
         self._gathered[token.value] = token
         if self._telling is None or self._telling.done():
-            self._telling = self._own(self._tell_gathered())
+            self._telling = self.own(self._tell_gathered())
 
     async def tell_workers_seen(self, seen: Seen) -> None:
         """Have the instance's other workers know an event again: where it is sent to them, it is a replay."""
@@ -81,13 +81,13 @@ class Evicting:
     def tell_of_token_type(self, identity: bytes) -> None:
         """Have the instance's other workers and the fleet know what a provider's access tokens have."""
         cache = self._running().cache
-        self._own(self._tell_workers_or_say(has_token_type(identity)))
+        self.own(self._tell_workers_or_say(has_token_type(identity)))
         if cache.shared is not None:
-            self._own(share_token_type(identity, cache.keys, cache.shared))
+            self.own(share_token_type(identity, cache.keys, cache.shared))
 
     async def finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` returns or raises; it is brought to its end whether the caller stays or not."""
-        return await asyncio.shield(self._own(work))
+        return await asyncio.shield(self.own(work))
 
     async def close(self, within_s: float) -> None:
         """Let what is under way end for `within_s`."""
@@ -123,7 +123,8 @@ class Evicting:
         if (failure := await self._tell_workers(eviction)) is not None:
             _logger.warning("an eviction has not reached everybody: %s", failure, extra={"event": "eviction_failed"})
 
-    def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    def own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Begin `work`, which `close` waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

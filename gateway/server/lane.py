@@ -186,7 +186,7 @@ class _Answering:
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
         exchange = self.turn
         exchange.status, exchange.bytes_sent = status, len(body)
-        keeps_alive = self.may_keep_alive
+        keeps_alive = self.may_keep_alive and not _has_costly_body(self.request)
         option = self._option(keeps_alive=keeps_alive)
         self._connection.client.write(own_answer(status, fields, body, exchange.request_id, connection=option))
         return keeps_alive

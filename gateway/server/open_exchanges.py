@@ -99,6 +99,10 @@ class OpenExchanges(Generic[T]):
         if purge.marks is None:
             self._all_purged_at_s = now_s
             return Fate.IS_ASKED, {one for one, marks in self._marks.items() if marks}
+        if purge.is_of_realms:
+            # Whose marks come after this cannot be told by realm: they are all asked about, which harms nobody.
+            self._all_purged_at_s = now_s
+            return Fate.IS_ASKED, self.bearing(purge.marks)
         for mark in purge.marks:
             self._purged_at_s[mark] = now_s
             self._purged_at_s.move_to_end(mark)

@@ -1,23 +1,32 @@
-"""Events over HTTP: the body read within bounds, handed to the inbox, its answer sent."""
+"""Events over HTTP: head looked at, body read within bounds, handed to the inbox, its answer sent.
+
+    head -> address, length, media type, authorization -> body, unplaced -> a place -> verified -> done -> place left
+
+A place is for work, not for waiting. A body that has not arrived holds none; there is room for some hundred of those,
+and the oldest goes for the newest: nobody honest needs 100 ms. A delivery that waits for keys holds a place and may
+lose it to a newer one in the same way; one that was verified keeps it until all is done. So whoever fills the room
+takes it from itself, even where an ingress makes the attacker and the provider one address.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from ipaddress import ip_address
 
 from aiohttp import web
 
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, Seen, evict
-from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError, Reply
+from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError
 from gateway.events.replay import Replays
 from gateway.events.revocation import BODY_MAX_BYTES as REVOCATION_MAX_BYTES
 from gateway.events.revocation import media_refusal, revoked_token
 from gateway.events.sender import event_sender, logout_sender
-from gateway.http.client_network import network_of
+from gateway.events.verdict import Reply
+from gateway.http.client_network import client_network
+from gateway.http.forwarded import Network
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Receive
@@ -25,76 +34,106 @@ from gateway.server.body import BodyError, BodyFault, Pace, RequestBody
 from gateway.server.evicting import Evicting, Repeats
 from gateway.server.exchange import Exchange
 from gateway.server.receiver import Passing, Receiver
+from gateway.server.reclaiming import Hold, Reclaimable
 from gateway.server.running import Running
 
-# A body of 64 KiB takes milliseconds; who needs longer holds one of the places, all of which an attacker may want.
+# A body of 64 KiB takes milliseconds, unless the line is very poor.
 _BODY_S = 5.0
-_AT_ONCE_MAX = 256
-_AT_ONCE_PER_ADDRESS_MAX = 64
-_BUSY = Refusal("event_unavailable", "too many events at once; try again", (("Retry-After", "1"),))
+_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES = 512, 256, 4 * 2**20
+_AT_ONCE_MAX, _AT_ONCE_PER_NETWORK_MAX = 256, 64
+# Keycloak publishes the first key of a new algorithm only after its first logout token was answered, and does not send
+# that again: what is signed by a key that is not known is looked at again, when the keys may be fetched once more.
+_AGAIN_S = (6.0, 15.0)
+_KEPT_MAX, _KEPT_PER_NETWORK_MAX = 256, 64
 _REFUSAL_OF_FAULT = {
     BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
     BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
     BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
 }
-
-_T = TypeVar("_T")
+_PRESSED_OUT = Refusal("request_timeout", "the body did not arrive before newer ones needed the room")
+_ELSEWHERE = Refusal("forbidden", "events do not come from this address", reason="events.from does not hold it")
 
 
 class Receiving:
-    """A `Receiver` for one configuration; without an `inbox` nobody may send anything."""
+    """A `Receiver` for one configuration; without an `inbox` nobody may send anything.
 
-    def __init__(self, inbox: Inbox | None, evicting: Evicting) -> None:
+    `sources` are the networks that events come from; empty for all.
+    """
+
+    def __init__(self, inbox: Inbox | None, evicting: Evicting, sources: Sequence[Network] = ()) -> None:
         self._inbox = inbox
         self._evicting = evicting
-        self._under_way = 0
-        self._by_address: Counter[str] = Counter()
+        self._sources = sources
+        self._bodies = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
+        self._forms = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
+        self._places = Reclaimable(_AT_ONCE_MAX, _AT_ONCE_PER_NETWORK_MAX)
+        self._kept = Reclaimable(_KEPT_MAX, _KEPT_PER_NETWORK_MAX)  # to be looked at again
 
     def remember(self, seen: Seen) -> None:
         if self._inbox is not None:
             self._inbox.remember(seen)
 
     async def receive(self, request: web.Request, received: Receive, exchange: Exchange) -> Reply | Refusal:
-        address = network_of(received.case.caller.address)
-        if self._inbox is None or self._under_way >= _AT_ONCE_MAX:
-            return _BUSY
-        if self._by_address[address] >= _AT_ONCE_PER_ADDRESS_MAX:
-            return _BUSY
-        self._take(address)
-        has_begun = False
-        try:
-            body = await whole_body(request, BODY_MAX_BYTES, exchange)
+        address = received.case.caller.address
+        if self._inbox is None:
+            return _ELSEWHERE
+        if self._sources and not _is_among(address, self._sources):
+            self._inbox.not_read(received.kind, "it comes from an address that events.from does not hold")
+            return _ELSEWHERE
+        if received.case.body_bytes > BODY_MAX_BYTES:
+            self._inbox.not_read(received.kind, "the body is too large")
+            return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
+        headers = received.case.request.headers
+        content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
+        reply = self._inbox.refused_by_head(received.kind, Delivery(content_type, authorization))
+        if reply is None:
+            network = client_network(address).block
+            body = await whole_body(request, BODY_MAX_BYTES, exchange, self._bodies, network)
             if isinstance(body, Refusal):
+                tell = self._inbox.turned_away if body is _PRESSED_OUT else self._inbox.not_read
+                tell(received.kind, body.detail)
                 return body
-            headers = received.case.request.headers
-            delivery = Delivery(values_of(headers, "content-type"), values_of(headers, "authorization"), body)
             # A sender that has no patience left does not stop what it began, and holds its place until that is done.
-            has_begun = True
-            reply = await self._evicting.finish(self._to_its_end(self._inbox.receive(received.kind, delivery), address))
-        finally:
-            if not has_begun:
-                self._leave(address)
-        if isinstance(reply, Refusal):
-            return reply
-        if reply.reason is not None:
+            delivery = Delivery(content_type, authorization, body)
+            reply = await self._evicting.finish(self._placed(self._inbox, received, delivery, network))
+        if isinstance(reply, Reply) and reply.reason is not None:
             exchange.code, exchange.reason = "invalid_request", reply.reason
         return reply
 
-    async def _to_its_end(self, work: Coroutine[Any, Any, _T], address: str) -> _T:
+    async def _placed(self, inbox: Inbox, received: Receive, delivery: Delivery, network: str) -> Reply | Refusal:
+        loop = asyncio.get_running_loop()
+        place: Hold | None = None
         try:
-            return await work
+            async with asyncio.timeout(None) as bound:
+                place = self._places.take(network, lambda: bound.reschedule(loop.time()))
+                if place is None:
+                    return inbox.turned_away(received.kind, "too many events are under way")
+
+                def keep_delivery() -> None:
+                    self._look_again(inbox, received, delivery, network)
+
+                return await inbox.receive(received.kind, delivery, place.keep, keep_delivery)
+        except TimeoutError:
+            return inbox.turned_away(received.kind, "newer ones needed the place in which it waited for keys")
         finally:
-            self._leave(address)
+            if place is not None:
+                self._places.leave(place)
 
-    def _take(self, address: str) -> None:
-        self._under_way += 1
-        self._by_address[address] += 1
+    def _look_again(self, inbox: Inbox, received: Receive, delivery: Delivery, network: str) -> None:
+        loop = asyncio.get_running_loop()
+        handles: list[asyncio.TimerHandle] = []
 
-    def _leave(self, address: str) -> None:
-        self._under_way -= 1
-        self._by_address[address] -= 1
-        if not self._by_address[address]:
-            del self._by_address[address]
+        def look() -> None:
+            self._evicting.own(inbox.receive_again(received.kind, delivery))
+
+        def forget() -> None:
+            for handle in handles:
+                handle.cancel()
+
+        hold = self._kept.take(network, forget)
+        if hold is not None:
+            handles += (loop.call_later(after_s, look) for after_s in _AGAIN_S)
+            handles.append(loop.call_later(_AGAIN_S[-1], self._kept.leave, hold))
 
     async def passing(self, request: web.Request, allow: Allow, exchange: Exchange) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":
@@ -103,7 +142,9 @@ class Receiving:
         if refusal := media_refusal(values_of(headers, "content-type"), values_of(headers, "content-encoding")):
             return refusal
         limits = (REVOCATION_MAX_BYTES, allow.route.max_body_bytes)
-        body = await whole_body(request, min(limit for limit in limits if limit is not None), exchange)
+        limit_bytes = min(limit for limit in limits if limit is not None)
+        network = client_network(allow.case.caller.address).block
+        body = await whole_body(request, limit_bytes, exchange, self._forms, network)
         if isinstance(body, Refusal):
             return body
         token = revoked_token(body)
@@ -141,9 +182,9 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
     logouts = (logout_sender(name, one, running.providers[name]) for name, one in config.providers.items())
     transmitters = (event_sender(name, one, running.providers[name]) for name, one in config.providers.items())
 
-    async def forget(named: tuple[Named, ...]) -> None:
+    async def forget(named: tuple[Named, ...], not_before: float | None) -> None:
         repeats.after(events.repeat_after, named)
-        await evicting.evict(evict(named))
+        await evicting.evict(evict(named, not_before=not_before))
 
     inbox = Inbox(
         logout_senders=[sender for sender in logouts if sender is not None],
@@ -156,23 +197,48 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
         clock=time.time,
         tell=evicting.tell_workers_seen,
     )
-    return Receiving(inbox, evicting)
+    return Receiving(inbox, evicting, events.sources)
 
 
-async def whole_body(request: web.Request, limit_bytes: int, exchange: Exchange) -> bytes | Refusal:
-    """The body, read to its end within a few seconds, or why it was not."""
+async def whole_body(
+    request: web.Request, limit_bytes: int, exchange: Exchange, bodies: Reclaimable, network: str
+) -> bytes | Refusal:
+    """The body, read to its end within a few seconds and among the `bodies` that are read now, or why it was not."""
     if (request.content_length or 0) > limit_bytes:
         return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
     body = RequestBody(request, limit_bytes, Pace(_BODY_S))
-    read = bytearray()
+    loop = asyncio.get_running_loop()
+    hold: Hold | None = None
     try:
-        async with asyncio.timeout(_BODY_S):
-            async for chunk in body.chunks():
-                read += chunk
+        if (there := body.whole()) is not None:
+            return there
+        async with asyncio.timeout(_BODY_S) as bound:
+            hold = bodies.take(network, lambda: bound.reschedule(loop.time()))
+            return await _read(body, bodies, hold)
     except TimeoutError:
-        return _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
+        return _PRESSED_OUT if hold is not None and hold.is_lost else _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
     except BodyError:
         return _REFUSAL_OF_FAULT[body.fault or BodyFault.BROKEN]
     finally:
+        if hold is not None:
+            bodies.leave(hold)
         exchange.bytes_received = body.received_bytes
+
+
+async def _read(body: RequestBody, bodies: Reclaimable, hold: Hold | None) -> bytes:
+    read = bytearray()
+    async for chunk in body.chunks():
+        read += chunk
+        if hold is not None:
+            bodies.grew(hold, len(chunk))
     return bytes(read)
+
+
+def _is_among(address: str, networks: Sequence[Network]) -> bool:
+    """The address of a Unix socket's peer is empty, and in no network."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    plain = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(plain in network for network in networks)

@@ -19,6 +19,7 @@ from gateway.authn.allowance import Allowance
 from gateway.authn.authenticate import Authenticator
 from gateway.authn.bearer import Token
 from gateway.authn.lifetime import Lifetimes
+from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import Purge
 from gateway.authn.refresh import Ahead
 from gateway.authn.stale import longest_tolerated_s
@@ -60,6 +61,7 @@ class CacheParts:
     keys: Keys | KeyRing
     local: LocalCache
     shared: RedisTier | TierPerSecret | None
+    not_before: NotBefore  # outlives a reload, whatever that changes
 
 
 @dataclass(slots=True, eq=False)
@@ -104,11 +106,13 @@ async def assemble(
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
     else:
-        cache = await _cache_parts(config.cache)
+        cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
         if cache.shared is not None:
+            cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
             await cache.shared.start(on_purge)
     tolerated = longest_tolerated_s(config.routes, config.providers)
     if cache.shared is not None:
+        cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
         cache.shared.outlive(config.cache.ttl + max(tolerated.values(), default=0.0))
     for name, provider in providers.items():
         if before is None or before.providers.get(name) is not provider:
@@ -130,6 +134,7 @@ async def assemble(
             longest_tolerated_s=tolerated,
             on_revoked=on_revoked,
             on_no=on_no,
+            not_before=cache.not_before,
         )
     await recall_token_types(providers.values(), cache.keys, cache.shared)
     gate = compile_gate(config, {name: provider.token_types for name, provider in providers.items()})
@@ -195,17 +200,19 @@ def _ahead(config: Config) -> Ahead | None:
     return Ahead(fraction, config.cache.ttl, max(1, limit))
 
 
-async def _cache_parts(cache: Cache) -> CacheParts:
+async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
     secrets = [secret.get_secret_value().encode() for secret in cache.secret or ()]
     for secret in secrets:
         await asyncio.to_thread(stretched, secret)  # so that making keys of it takes no time
     keys = keys_of(secrets)
-    tiers = [] if cache.redis is None else [_redis_tier(cache, cache.redis, keys, each) for each in range(len(secrets))]
+    tiers = []
+    if cache.redis is not None:
+        tiers = [_redis_tier(cache, cache.redis, keys, each, not_before) for each in range(len(secrets))]
     shared = TierPerSecret(tiers) if len(tiers) > 1 else tiers[0] if tiers else None
-    return CacheParts(keys, LocalCache(cache.max_entries), shared)
+    return CacheParts(keys, LocalCache(cache.max_entries), shared, not_before)
 
 
-def _redis_tier(cache: Cache, url: SecretStr, keys: Keys | KeyRing, which: int) -> RedisTier:
+def _redis_tier(cache: Cache, url: SecretStr, keys: Keys | KeyRing, which: int, not_before: NotBefore) -> RedisTier:
     return RedisTier(
         parse_redis_url(url.get_secret_value()),
         keys,
@@ -215,4 +222,5 @@ def _redis_tier(cache: Cache, url: SecretStr, keys: Keys | KeyRing, which: int) 
         monotonic=time.monotonic,
         clock_skew_s=cache.clock_skew,
         which=which,
+        not_before=not_before,
     )

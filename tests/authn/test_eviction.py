@@ -10,11 +10,12 @@ from gateway.authn.eviction import KINDS, Eviction, Named, Seen, evict, eviction
 evictions = st.builds(
     Eviction,
     st.binary(min_size=16, max_size=16),
-    st.lists(st.builds(Named, st.text(), st.sampled_from(KINDS), st.text())).map(tuple),
+    st.lists(st.builds(Named, st.text(), st.sampled_from((*KINDS, "realm")), st.text())).map(tuple),
     st.lists(st.builds(Token, st.text())).map(tuple),
     st.booleans(),
     st.none() | st.builds(Seen, st.text(), st.text(), st.floats(0, 1e6)),
     st.none() | st.binary(max_size=40),
+    st.none() | st.floats(0, 1e12),
 )
 
 

@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from gateway.authn.purge import Purge, purge_everything, purge_from_json, purge_of, purge_to_json
 
-purges = st.builds(Purge, st.binary(min_size=16, max_size=16), st.none() | st.frozensets(st.binary(max_size=40)))
+ids = st.binary(min_size=16, max_size=16)
+marks = st.frozensets(st.binary(max_size=40))
+of_realms = st.builds(Purge, ids, marks, not_before=st.floats(0, 1e12), is_of_realms=st.booleans())
+purges = st.builds(Purge, ids, st.none() | marks) | of_realms
 
 
 @given(purges)
@@ -15,10 +18,12 @@ def test_a_purge_survives_the_way_through_json(purge: Purge) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"id": "00"}, {"id": 1, "marks": None}, {"id": "zz", "marks": None}, {"id": "00", "marks": [1]}]
+    "value",
+    [{}, {"id": "00"}, {"id": 1, "marks": None}, {"id": "zz", "marks": None}, {"id": "00", "marks": [1]}]
+    + [{"id": "00", "marks": ["00"], "not_before": value} for value in ("1", True, [])],
 )
 def test_what_is_no_purge_is_an_error(value: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"not a purge|hexadecimal"):
+    with pytest.raises(ValueError, match=r"not a purge|hexadecimal|no time"):
         purge_from_json(value)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Named
+from gateway.authn.eviction import KINDS, Named, everything_of
 from gateway.authn.facts import Facts, Inactive
 from gateway.cache.key import Keys, stretched
 
@@ -71,14 +71,15 @@ def test_keys_tags_sealing_and_name_have_nothing_in_common() -> None:
 
 def test_facts_are_tagged_by_each_claim_that_evicts() -> None:
     claims = {"sub": "alice", "sid": "s", "jti": "j", "client_id": "web", "email": "A@example.com", "scope": "read"}
-    expected = {KEYS.tag(Named(REALM, kind, str(claims[kind]))) for kind in KINDS}
+    expected = {KEYS.tag(Named(REALM, kind, str(claims[kind]))) for kind in KINDS} | {KEYS.tag(everything_of(REALM))}
     assert set(KEYS.tags(REALM, Facts(claims, 0))) == expected
-    assert len(expected) == len(KINDS)
+    assert len(expected) == len(KINDS) + 1
 
 
 @pytest.mark.parametrize("claims", [{}, {"sub": 7, "sid": None, "jti": ["a"], "client_id": ""}])
 def test_claims_of_another_type_are_no_tags(claims: dict[str, object]) -> None:
-    assert KEYS.tags(REALM, Facts(claims, 0)) == KEYS.tags(REALM, Inactive(0)) == ()
+    assert KEYS.tags(REALM, Facts(claims, 0)) == (KEYS.tag(everything_of(REALM)),)
+    assert KEYS.tags(REALM, Inactive(0)) == ()
 
 
 def test_one_name_in_two_realms_or_kinds_is_two() -> None:

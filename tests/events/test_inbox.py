@@ -58,6 +58,7 @@ class Door:
     evicted: list = field(default_factory=list)
     counted: Counter = field(default_factory=Counter)
     failure: Exception | None = None
+    not_before: float | None = None
 
     def __post_init__(self):
         self.inbox = Inbox(
@@ -71,7 +72,8 @@ class Door:
             clock=time.time,
         )
 
-    async def evict(self, named):
+    async def evict(self, named, not_before=None):
+        self.not_before = not_before
         if self.failure is not None:
             raise self.failure
         self.evicted += named
@@ -172,13 +174,38 @@ async def test_a_token_without_kid_is_known_by_the_only_key(door):
     assert (await door.logout(token)).status == 200
 
 
-async def test_issuer_and_audience_decide_before_any_key_is_asked(door):
+async def test_the_issuer_decides_before_any_key_is_asked(door):
     for one in door.senders:
         one.keys.failure = AssertionError("asked")
-    for more, code in (({"iss": "https://nobody"}, "invalid_issuer"), ({"aud": "other"}, "invalid_audience")):
-        refused(await door.logout(HERE.logout(**more)))
-        refused(await door.event(HERE.event(**more)), code)
+    refused(await door.logout(HERE.logout(iss="https://nobody")))
+    refused(await door.event(HERE.event(iss="https://nobody")), "invalid_issuer")
     refused(await door.event(HERE.event(iss="https://here/")), "invalid_issuer")
+
+
+@pytest.mark.parametrize("failure", [None, ProviderError("away")])
+async def test_another_audience_is_refused_whether_keys_can_be_had_or_not(door, failure):
+    for one in door.senders:
+        one.keys.failure = failure
+    refused(await door.logout(HERE.logout(aud="other")))
+    refused(await door.event(HERE.event(aud="other")), "invalid_audience")
+    assert door.evicted == []
+
+
+async def test_a_forgotten_audience_is_a_warning_that_says_what_to_write(door, caplog):
+    refused(await door.logout(HERE.logout(aud=["web-app", "phone-app"])))
+    [line] = caplog.records
+    assert line.levelname == "WARNING"
+    for word in ("here signed it", "web-app", "gw", "providers.here.events.audience"):
+        assert word in line.fields["reason"]
+    assert door.counted == {("none", "other", "refused"): 1}
+
+
+async def test_who_is_not_genuine_is_told_of_at_info_and_quoted_nowhere(door, caplog):
+    caplog.set_level("INFO")
+    refused(await door.logout(signed(HERE.logout_claims(aud="evil"), rsa_key(3), typ="logout+jwt")))
+    [line] = caplog.records
+    assert (line.levelname, line.fields["provider"]) == ("INFO", "none")
+    assert "evil" not in line.fields["reason"]
 
 
 async def test_one_issuer_speaks_for_its_own_subjects_alone(door):
@@ -321,6 +348,13 @@ class TestAuthorization:
         refused(await door.event(HERE.event(), authorization=values), "authentication_failed")
         assert door.evicted == []
 
+    async def test_the_head_is_enough_to_refuse_another_one(self, door):
+        refused(
+            door.inbox.refused_by_head("security_event", Delivery((SET,), ("Bearer other",))), "authentication_failed"
+        )
+        assert door.inbox.refused_by_head("security_event", Delivery((SET,), ("Bearer s3cret",))) is None
+        assert door.counted == {("none", "other", "refused"): 1}
+
     async def test_the_one_agreed_on_is_not_enough_without_a_signature(self, door):
         token = signed(HERE.event_claims(), rsa_key(3), typ="secevent+jwt")
         refused(await door.event(token, authorization=("Bearer s3cret",)), "authentication_failed")
@@ -348,3 +382,37 @@ async def test_one_line_is_logged_for_each_and_no_token(door, caplog):
     assert fields[2]["event_id"] is None
     text = json.dumps(fields) + caplog.text
     assert not any(part in text for token in tokens for part in token.split(".") if part)
+
+
+class TestKeysThatAreNotKnownYet:
+    """Keycloak publishes the first key of a new algorithm after it has had an answer to what that signed."""
+
+    @pytest.fixture
+    def newer(self):
+        return Issuer("https://here", key=key_for("ES256"))
+
+    def logout(self, newer):
+        token = signed(newer.logout_claims(), newer.key, "ES256", typ="logout+jwt", kid="k2")
+        return Delivery((FORM,), (), urlencode({"logout_token": token}).encode())
+
+    @pytest.mark.parametrize("failure", [None, ProviderError("fetched a moment ago")])
+    async def test_what_they_signed_can_be_looked_at_again(self, door, newer, failure):
+        told, delivery = [], self.logout(newer)
+        door.senders[0].keys.failure = failure
+        answer = await door.inbox.receive("logout", delivery, on_unknown_key=lambda: told.append("unknown"))
+        assert (answer.status, told, door.evicted) == (400 if failure is None else 503, ["unknown"], [])
+        await door.inbox.receive_again("logout", delivery)
+        assert sum(door.counted.values()) == 1  # that it is still not known is not told twice
+        door.senders[0].keys.failure = None
+        door.senders[0].keys.keys += read_keys({"keys": [jwk(newer.key, "k2")]})
+        await door.inbox.receive_again("logout", delivery)
+        assert door.evicted == [ALICE]
+        await door.inbox.receive_again("logout", delivery)
+        assert door.evicted == [ALICE]
+
+    @pytest.mark.parametrize("forge", [unsigned, forged_by_mac, lambda claims, **h: signed(claims, rsa_key(3), **h)])
+    async def test_a_forgery_that_no_new_key_can_mend_is_not(self, door, forge):
+        told = []
+        body = urlencode({"logout_token": forge(HERE.logout_claims(), typ="logout+jwt")}).encode()
+        await door.inbox.receive("logout", Delivery((FORM,), (), body), on_unknown_key=lambda: told.append("unknown"))
+        assert told == []

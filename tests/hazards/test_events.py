@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import json
 import random
+import time
 from contextlib import suppress
 from typing import get_args
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from support.wire import BrokenOffError, Client, request
 
 from gateway.events.notice import EventName
 from gateway.server import receiving
+from gateway.server.reclaiming import Reclaimable
 
 PREFIX = "/.gateway/events"
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -224,10 +226,11 @@ async def test_junk_is_a_400(gateway, unharmed, door, name):
 
 @both
 async def test_more_than_the_limit_is_a_413_and_is_not_read(gateway, unharmed, door):
-    head = request("POST", f"{PREFIX}/{door}", FORM, "Content-Length: 10000000000")
+    lines = (FORM,) if door == "backchannel-logout" else (SET, f"Authorization: {SECRET}")
+    head = request("POST", f"{PREFIX}/{door}", *lines, "Content-Length: 10000000000")
     assert (await gateway.ask(head + b"a" * 100, "POST")).code == "content_too_large"
     chunk = b"4000\r\n" + b"a" * 16384 + b"\r\n"
-    head = request("POST", f"{PREFIX}/{door}", FORM, "Transfer-Encoding: chunked")
+    head = request("POST", f"{PREFIX}/{door}", *lines, "Transfer-Encoding: chunked")
     assert (await gateway.ask(head + chunk * 5, "POST")).code == "content_too_large"
 
 
@@ -241,7 +244,8 @@ async def drip(client):
 @both
 async def test_a_slow_body_is_given_up_and_a_cut_one_is_nothing(gateway, unharmed, door, monkeypatch):
     monkeypatch.setattr(receiving, "_BODY_S", 0.3)
-    head = request("POST", f"{PREFIX}/{door}", FORM, "Content-Length: 1000")
+    lines = (FORM,) if door == "backchannel-logout" else (SET, f"Authorization: {SECRET}")
+    head = request("POST", f"{PREFIX}/{door}", *lines, "Content-Length: 1000")
     async with await Client.of(gateway.address) as client:
         await client.send(head)
         dripping = asyncio.create_task(drip(client))
@@ -255,62 +259,145 @@ async def test_a_slow_body_is_given_up_and_a_cut_one_is_nothing(gateway, unharme
             assert (await client.answer("POST")).status >= 400
 
 
-async def test_no_more_than_so_many_are_handled_at_once_and_then_it_goes_on(gateway, issuer, unharmed, monkeypatch):
-    monkeypatch.setattr(receiving, "_AT_ONCE_MAX", 4)
-    head = request("POST", f"{PREFIX}/backchannel-logout", FORM, "Content-Length: 1000")
-    clients = [await Client.of(gateway.address) for _ in range(4)]
-    try:
-        for client in clients:
-            await client.send(head + b"a")
-        under_way = gateway.service._serving._serving._engine.running.receiver
-        await eventually(lambda: under_way._under_way == 4)
-        answer = await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))
-        assert (answer.status, answer.code, answer.value("Retry-After")) == (503, "event_unavailable", "1")
-    finally:
-        for client in clients:
-            await client.close()
-    await eventually(lambda: under_way._under_way == 0)
-    assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
+def receiving_of(gateway):
+    return gateway.service._serving._serving._engine.running.receiver
 
 
-async def test_one_address_does_not_take_all_the_places(gateway, issuer, unharmed, monkeypatch):
-    monkeypatch.setattr(receiving, "_AT_ONCE_PER_ADDRESS_MAX", 4)
-    head = request("POST", f"{PREFIX}/backchannel-logout", FORM, "Content-Length: 1000")
-    under_way = gateway.service._serving._serving._engine.running.receiver
-    host, port = gateway.address
-    slow = [(await asyncio.open_connection(host, port, local_addr=("127.0.0.2", 0)))[1] for _ in range(5)]
+class Attack:
+    """Holds `count` unfinished bodies at an address, each in the place of the one that was given up, renewed on top."""
+
+    def __init__(self, address, source, count=300):
+        self.address, self.source, self.count = address, source, count
+        self.sent = 0
+
+    async def __aenter__(self):
+        self._tasks = [asyncio.create_task(self._hold()) for _ in range(self.count)]
+        return self
+
+    async def __aexit__(self, *_):
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _hold(self):
+        head = request("POST", f"{PREFIX}/backchannel-logout", FORM, "Content-Length: 10")
+        while True:
+            reader, writer = await asyncio.open_connection(*self.address, local_addr=(self.source, 0))
+            try:
+                writer.write(head)
+                self.sent += 1
+                async with asyncio.timeout(1):
+                    await reader.read()
+                await asyncio.sleep(0.3)
+            except (TimeoutError, ConnectionError):
+                continue
+            finally:
+                writer.close()
+
+
+async def deliver(gateway, body, source="127.0.0.1"):
+    """Head and body apart, as a client does that sends them in two segments."""
+    reader, writer = await asyncio.open_connection(*gateway.address, local_addr=(source, 0))
     try:
-        for writer in slow:
-            writer.write(head + b"a")
-        await eventually(lambda: under_way._under_way == 4)
-        assert (await send(gateway, "backchannel-logout", unsigned(issuer.logout_claims()))).status == 400
+        writer.write(request("POST", f"{PREFIX}/backchannel-logout", FORM, f"Content-Length: {len(body)}"))
+        await asyncio.sleep(0.01)
+        writer.write(body)
+        return (await Client(reader, writer).answer("POST")).status
     finally:
-        for writer in slow:
-            writer.close()
-            await writer.wait_closed()
-    await eventually(lambda: under_way._under_way == 0)
-    assert not under_way._by_address
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "room"),
+    [("127.0.0.2", None), ("127.0.0.1", None), ("127.0.0.2", 40)],
+    ids=["another network", "the same address", "another network, and much less room than there are bodies"],
+)
+async def test_unfinished_bodies_keep_no_genuine_logout_from_arriving(gateway, issuer, source, room):
+    """One client at its worst for seconds; the provider's address may be its own, behind an ingress."""
+    receiving, began_s = receiving_of(gateway), time.monotonic()
+    rooms = receiving._bodies
+    if room is not None:
+        receiving._bodies = Reclaimable(room, room // 2, 2**20)
+    statuses = []
+    try:
+        async with Attack(gateway.address, source) as attack:
+            await eventually(lambda: len(receiving._bodies) >= (room or 512) // 2)
+            while time.monotonic() - began_s < 5:
+                body = urlencode({"logout_token": issuer.logout()}).encode()
+                statuses.append(await deliver(gateway, body))
+                await asyncio.sleep(0.05)
+        assert attack.sent > attack.count
+        assert counted(gateway, "turned_away") > 0  # which raises the alarm
+    finally:
+        receiving._bodies = rooms
+    assert set(statuses) == {200}
+    assert len(statuses) >= 3  # as many as a busy machine lets through
+    await eventually(lambda: len(receiving._bodies) == 0)
+
+
+@both
+async def test_what_the_head_shows_is_refused_without_the_body(gateway, issuer, unharmed, door):
+    """No place is taken and nothing is waited for."""
+    for lines in (("Content-Type: text/html",), (), (FORM, FORM), (SET,) if door == "backchannel-logout" else (FORM,)):
+        async with await Client.of(gateway.address) as client:
+            await client.send(request("POST", f"{PREFIX}/{door}", *lines, "Content-Length: 1000"))
+            async with asyncio.timeout(2):
+                assert (await client.answer("POST")).status == 400
+    assert len(receiving_of(gateway)._bodies) == 0
+
+
+async def test_places_are_for_what_was_verified_and_the_oldest_that_waits_goes(gateway, issuer, provider, monkeypatch):
+    """Keys that are slow to come do not fill the places with those who wait for them."""
+    receiving = receiving_of(gateway)
+    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
+    inbox, may_go_on = receiving._inbox, asyncio.Event()
+    receive = inbox.receive
+
+    async def waiting_for_keys(kind, delivery, *told):
+        if b"slow" in delivery.body:
+            await may_go_on.wait()
+        return await receive(kind, delivery, *told)
+
+    monkeypatch.setattr(inbox, "receive", waiting_for_keys)
+    waiting = [asyncio.create_task(post(gateway, "backchannel-logout", b"slow=1")) for _ in range(4)]
+    await eventually(lambda: len(receiving._places) == 4)
+    before = counted(gateway, "turned_away")
+    assert (await send(gateway, "backchannel-logout", issuer.logout())).status == 200
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    [first] = done
+    assert (first.result().status, first.result().code) == (503, "event_unavailable")
+    assert counted(gateway, "turned_away") == before + 1
+    may_go_on.set()
+    assert {task.result().status for task in (await asyncio.wait(waiting))[0] - done} == {400}
+    assert len(receiving._places) == 0
+
+
+def counted(gateway, outcome):
+    series = gateway.service._observation.snapshot()["counters"]["gateway_security_events_total"]
+    return sum(number for labels, number in series if labels[2] == outcome)
 
 
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
-    monkeypatch.setattr(receiving, "_AT_ONCE_MAX", 4)
-    under_way = gateway.service._serving._serving._engine.running.receiver
-    receive, may_go_on = under_way._inbox.receive, asyncio.Event()
+    receiving = receiving_of(gateway)
+    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
+    evict, may_go_on = receiving._inbox._evict, asyncio.Event()
 
-    async def held(kind, delivery):
+    async def held(*named):
         await may_go_on.wait()
-        return await receive(kind, delivery)
+        await evict(*named)
 
-    monkeypatch.setattr(under_way._inbox, "receive", held)
-    body = urlencode({"logout_token": issuer.logout()}).encode()
+    monkeypatch.setattr(receiving._inbox, "_evict", held)
     for number in range(4):
+        body = urlencode({"logout_token": issuer.logout()}).encode()
         async with await Client.of(gateway.address) as client:
             await client.send(request("POST", f"{PREFIX}/backchannel-logout", FORM, body=body))
-            await eventually(lambda number=number: len(under_way._evicting._tasks) > number)
+            await eventually(lambda number=number: len(receiving._places) > number)
+    before = counted(gateway, "turned_away")
     answer = await send(gateway, "backchannel-logout", issuer.logout())
-    assert (answer.status, answer.code) == (503, "event_unavailable")
+    assert (answer.status, answer.code, answer.value("Retry-After")) == (503, "event_unavailable", "1")
+    assert counted(gateway, "turned_away") == before + 1
     may_go_on.set()
-    await eventually(lambda: under_way._under_way == 0)
+    await eventually(lambda: len(receiving._places) == 0)
     assert (await send(gateway, "backchannel-logout", issuer.logout())).status == 200
 
 
@@ -337,4 +424,4 @@ async def test_metrics_have_no_label_that_was_sent(gateway, issuer, unharmed):
     series = gateway.service._observation.snapshot()["counters"]["gateway_security_events_total"]
     labels = {label for labels, _ in series for label in labels}
     known = {"p", "q", "none", *get_args(EventName)}
-    assert labels <= known | {"evicted", "refused", "acknowledged", "replayed", "unclear", "unmatched"}
+    assert labels <= known | {"evicted", "refused", "acknowledged", "replayed", "unclear", "unmatched", "turned_away"}

@@ -41,9 +41,14 @@ async def administrator(http, keycloak):
 async def name_logout_url(administrator):
     """Sets it at the application's client, as an administrator would."""
 
-    async def name(url):
+    async def name(url, admin_url=""):
         [client] = await administrator("GET", "/clients?clientId=demo-app")
-        client["attributes"] |= {"backchannel.logout.url": url, "backchannel.logout.session.required": "true"}
+        client["attributes"] |= {
+            "backchannel.logout.url": url,
+            "backchannel.logout.session.required": "true",
+            "backchannel.logout.revoke.offline.tokens": "true",  # adds a member to `events` that is no object
+        }
+        client["adminUrl"] = admin_url
         await administrator("PUT", f"/clients/{client['id']}", json=client)
 
     return name
@@ -88,7 +93,7 @@ async def gate(keycloak, name_logout_url, tmp_path):
     gateway = ServedGateway("gateway", tmp_path, document)
     try:
         await gateway.start()
-        await name_logout_url(logout_url(gateway))
+        await name_logout_url(logout_url(gateway), f"http://127.0.0.1:{gateway.address[1]}/.gateway/events/keycloak")
         yield gateway
     finally:
         await gateway.stop()
@@ -191,3 +196,68 @@ async def test_what_is_revoked_through_the_gateway_is_refused_at_once(app, gate,
     assert await statuses(workers, tokens) == [401, 401]
     again = await app.token(RefreshToken(tokens["refresh_token"]))
     assert await statuses(workers, again) == [200, 200]
+
+
+async def outcomes(gate):
+    """What arrived, in order, by kind of event."""
+    await asyncio.sleep(0.5)  # lines are written in batches
+    return [(line["kind"], line["outcome"]) for line in gate.events("security_event")]
+
+
+@pytest.fixture
+async def realm(administrator):
+    """Changes keys of the realm, and puts back what they were."""
+    before = await administrator("GET", "")
+
+    async def change(**keys):
+        await administrator("PUT", "", json={**await administrator("GET", ""), **keys})
+
+    yield change
+    await change(**{key: before.get(key) for key in ("notBefore", "defaultSignatureAlgorithm")})
+
+
+async def test_an_administrator_ends_all_sessions_of_a_user(app, gate, workers, administrator):
+    tokens = await app.token(BOB)
+    assert await statuses(workers, tokens) == [200, 200]
+    [bob] = await administrator("GET", "/users?username=bob&exact=true")
+    await administrator("POST", f"/users/{bob['id']}/logout")
+    await until_refused(workers, tokens)
+
+
+async def test_an_administrator_ends_all_sessions_of_the_realm(app, gate, workers, administrator, realm):
+    alice, bob = await app.token(ALICE), await app.token(BOB)
+    for tokens in (alice, bob):
+        assert await statuses(workers, tokens) == [200, 200]
+    await administrator("POST", "/logout-all")
+    for tokens in (alice, bob):
+        await until_refused(workers, tokens)
+    assert ("k_logout", "evicted") in await outcomes(gate)
+
+
+async def test_a_not_before_policy_that_is_pushed_ends_what_was_issued_before(app, gate, workers, administrator, realm):
+    known, unseen = await app.token(ALICE), await app.token(BOB)
+    assert await statuses(workers, known) == [200, 200]
+    await asyncio.sleep(1.1)  # it counts in seconds
+    await realm(notBefore=int(time.time()))
+    await administrator("POST", "/push-revocation")
+    assert await statuses(workers, known) == [401, 401]
+    assert await statuses(workers, unseen) == [401, 401]
+    assert ("k_push_not_before", "evicted") in await outcomes(gate)
+    newer = await app.token(ALICE)
+    assert await statuses(workers, newer) == [200, 200]
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "PS512"])
+async def test_the_first_logout_with_a_new_algorithm_is_understood(
+    app, gateway, gate, workers, administrator, realm, algorithm
+):
+    """Keycloak publishes the key only after this logout was answered, and sends it only once."""
+    tokens, first = await app.token(BOB), await app.token(ALICE)
+    document = await gateway.introspection_document(Token(first["access_token"]))
+    await administrator("DELETE", f"/sessions/{document['sid']}")  # the keys were fetched a moment ago
+    document = await gateway.introspection_document(Token(tokens["access_token"]))
+    assert await statuses(workers, tokens) == [200, 200]
+    await realm(defaultSignatureAlgorithm=algorithm)
+    await administrator("DELETE", f"/sessions/{document['sid']}")
+    await until_refused(workers, tokens, within_s=30)
+    assert (await outcomes(gate))[-1] == ("logout", "evicted")

@@ -1,5 +1,7 @@
 """Which open exchanges a purge ends, however it comes and whenever they become known."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.authn.purge import purge_everything, purge_of
@@ -27,6 +29,13 @@ def test_a_purge_ends_those_that_bear_one_of_its_marks(known, marks, ended):
 
 def test_everything_has_those_asked_about_that_have_a_token(known):
     assert known.purge(purge_everything(), 1.0) == (Fate.IS_ASKED, {"a", "b"})
+
+
+def test_an_order_about_a_realm_has_its_own_asked_about(known):
+    known.put("c", (b"key c", b"another realm"), 0.0)
+    order = replace(purge_of([SHARED]), is_of_realms=True)
+    assert known.purge(order, 1.0) == (Fate.IS_ASKED, {"a", "b"})
+    assert known.put("late", (b"key", SHARED), 0.5) is Fate.IS_ASKED
 
 
 def test_the_same_order_by_another_way_means_nothing(known):

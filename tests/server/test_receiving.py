@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import secrets
+import time
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 from support.backend import HANG, RESET, Pause, ok, script
 from support.running_gateway import ADMIN_TOKEN, RunningGateway, configuration, eventually, provider_settings
-from support.signing import Issuer, jwk, rsa_key, signed
+from support.signing import Issuer, jwk, key_for, rsa_key, signed
 from support.wire import BrokenOffError, Client, request
 
 from gateway.events.inbox import NotEverywhereError
+from gateway.provider import signing_keys
+from gateway.server import receiving
 from gateway.server.evicting import Evicting
 
 LOGOUT = "/.gateway/events/backchannel-logout"
@@ -400,3 +404,64 @@ class TestRevocationThatPasses:
         backend.default = script(ok())
         go_on.set()
         assert (await self.revoke(gateway)).status == 200
+
+
+async def test_events_come_from_the_networks_that_are_named_and_from_no_other(serve, provider, issuer):
+    keys = {"issuer": provider.issuer, "jwks_uri": provider.jwks_uri}
+    gateway = await serve(events={"repeat_after": [], "from": ["127.0.0.2", "::ffff:0:0/96"]}, provider_keys=keys)
+
+    async def deliver(source):
+        reader, writer = await asyncio.open_connection(*gateway.address, local_addr=(source, 0))
+        writer.write(request("POST", LOGOUT, FORM, body=form(issuer.logout())))
+        answer = await Client(reader, writer).answer("POST")
+        writer.close()
+        return answer
+
+    assert (await deliver("127.0.0.2")).status == 200
+    refused = await deliver("127.0.0.3")
+    assert (refused.status, refused.code) == (403, "forbidden")
+    counted = gateway.service._observation.snapshot()["counters"]["gateway_security_events_total"]
+    assert [["none", "other", "refused"], 1] in counted
+
+
+async def test_keycloaks_admin_pushes_evict_and_a_not_before_refuses_what_is_first_seen_later(
+    gateway, provider, issuer
+):
+    now = int(time.time())
+
+    async def push(path, **more):
+        claims = {"id": secrets.token_hex(8), "expiration": now + 30, "resource": "gw", **more}
+        body = signed(claims, typ="JWT").encode()
+        return await gateway.ask(request("POST", f"/.gateway/events/keycloak/{path}", body=body), "POST")
+
+    for token, issued_at in (("good", now - 100), ("unseen", now - 100), ("newer", now)):
+        provider.answers[token] = {"active": True, "sub": "alice", "sid": "s1", "iat": issued_at}
+    assert (await gateway.get("/api/x", token="good")).status == 200
+    for named in ({"keycloakSessionIds": ["s1"]}, {}):
+        asked = len(provider.introspections)
+        answer = await push("k_logout", action="LOGOUT", notBefore=0, **named)
+        assert (answer.status, answer.body) == (204, b"")
+        assert (await gateway.get("/api/x", token="good")).status == 200  # the provider still says so
+        assert len(provider.introspections) == asked + 1
+    assert (await push("k_push_not_before", action="PUSH_NOT_BEFORE", notBefore=now - 10)).status == 204
+    for token in ("good", "unseen"):
+        assert (await gateway.get("/api/x", token=token)).code == "invalid_token"
+    assert (await gateway.get("/api/x", token="newer")).status == 200
+    assert await gateway.reload(gateway.text.replace('"repeat_after": []', '"repeat_after": ["1s"]'))
+    assert (await gateway.get("/api/x", token="unseen")).code == "invalid_token"
+    assert (await push("k_push_not_before", action="LOGOUT", notBefore=now)).status == 400
+    assert (await gateway.ask(request("GET", "/.gateway/events/keycloak/k_logout"))).code == "method_not_allowed"
+    assert (await gateway.ask(request("POST", "/.gateway/events/keycloak/k_version", body=b""), "POST")).status == 404
+
+
+async def test_an_event_whose_key_is_published_after_the_answer_is_acted_on(gateway, provider, issuer, monkeypatch):
+    """As Keycloak does with the first key of a new algorithm; it does not send the event again."""
+    monkeypatch.setattr(receiving, "_AGAIN_S", (0.3, 0.6))
+    monkeypatch.setattr(signing_keys, "_QUIET_S", 0.1)
+    assert (await gateway.get("/api/x", token="good")).status == 200
+    newer = key_for("ES256")
+    token = signed(issuer.logout_claims(), newer, "ES256", typ="logout+jwt", kid="k2")
+    assert (await logout(gateway, token)).status == 400
+    provider.keys = {"keys": [jwk(rsa_key()), jwk(newer, "k2")]}
+    provider.answers["good"] = {"active": False}
+    await until_refused(gateway)

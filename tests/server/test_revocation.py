@@ -1,13 +1,16 @@
 """Revocations at gateways that are processes: all workers of an instance, and all instances around one Redis."""
 
 import os
+import secrets
 import signal
 import statistics
+import time
 from urllib.parse import urlencode
 
 import pytest
 from support.redis_server import RedisServer, running
 from support.revoked import fleet_of
+from support.signing import signed
 from support.wire import request
 
 WAYS = ("logout", "event")
@@ -98,3 +101,49 @@ async def test_while_redis_is_away_the_instance_that_was_told_refuses_and_the_ot
             there = fleet.clients[1].values()
             for client in there:
                 await fleet.until_refused(client, "alice.1")
+
+
+async def pushed(client, issuer, **more):
+    claims = {"id": secrets.token_hex(8), "expiration": int(time.time()) + 30, "resource": "gw", **more}
+    token = signed({**claims, "action": "PUSH_NOT_BEFORE"}, issuer.key, typ="JWT")
+    await client.send(request("POST", "/.gateway/events/keycloak/k_push_not_before", body=token.encode()))
+    return (await client.answer("POST")).status
+
+
+async def test_what_a_realm_issued_before_its_not_before_is_refused_by_everybody_and_by_who_comes_later(
+    redis_server, tmp_path
+):
+    """Also what nobody has seen before, and though the provider itself calls it active."""
+    cache = {"redis": redis_server.url, "secret": "secret-of-the-fleet-2"}
+    now = int(time.time())
+    async with fleet_of(tmp_path, instances=2, workers=2, cache=cache) as fleet:
+        fleet.issued_at["old"] = now - 100
+        fleet.issued_at["new"] = now
+        await fleet.warm("old.1")
+        await fleet.warm("new.1")
+        assert await pushed(fleet.workers[0], fleet.issuer, notBefore=now - 10) == 204
+        for token in ("old.1", "old.2"):
+            assert [await fleet.status(client, token) for client in fleet.clients[0].values()] == [401, 401]
+            for client in fleet.workers:
+                await fleet.until_refused(client, token)
+        await fleet.warm("new.1")
+        # The log of purges may be cut off; who starts then is told all the same.
+        redis = redis_server.client()
+        for log in redis.keys("*:purges"):
+            redis.delete(log)
+        (tmp_path / "later").mkdir()
+        at = {"instances": 1, "workers": 2, "cache": cache, "provider": fleet.provider}
+        async with fleet_of(tmp_path / "later", **at) as later:
+            later.issued_at.update(fleet.issued_at)
+            assert [await later.status(client, "old.3") for client in later.workers] == [401, 401]
+            await later.warm("new.2")
+
+
+async def test_without_redis_all_workers_know_a_not_before(tmp_path):
+    now = int(time.time())
+    async with fleet_of(tmp_path, instances=1, workers=2, cache={}) as fleet:
+        fleet.issued_at["old"] = now - 100
+        await fleet.warm("old.1")
+        assert await pushed(fleet.workers[0], fleet.issuer, notBefore=now - 10) == 204
+        for token in ("old.1", "old.2"):
+            assert [await fleet.status(client, token) for client in fleet.workers] == [401, 401]

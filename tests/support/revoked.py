@@ -34,6 +34,7 @@ class Fleet:
     gateways: list[ServedGateway]
     clients: list[dict[int, Client]] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
+    issued_at: dict[str, int] = field(default_factory=dict)  # by user, where the provider says so
 
     @property
     def issuer(self) -> Issuer:
@@ -47,7 +48,10 @@ class Fleet:
         """Tokens are `<user>.<serial>`; a user who is revoked has none."""
         user = (call.token or "").partition(".")[0]
         is_active = bool(user) and user not in self.revoked
-        return {"active": True, "sub": user, "sid": f"session-of-{user}"} if is_active else {"active": False}
+        if not is_active:
+            return {"active": False}
+        issued = {"iat": self.issued_at[user]} if user in self.issued_at else {}
+        return {"active": True, "sub": user, "sid": f"session-of-{user}", **issued}
 
     async def status(self, client: Client, token: str) -> int:
         await client.send(request("GET", "/api/x", token=token))
@@ -95,10 +99,16 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet_of(
-    folder: Path, instances: int, workers: int, cache: dict[str, Any], **events: Any
+    folder: Path,
+    instances: int,
+    workers: int,
+    cache: dict[str, Any],
+    provider: ScriptedProvider | None = None,
+    **events: Any,
 ) -> AsyncIterator[Fleet]:
+    """With `provider` it joins another fleet, and its `answer` counts from here on."""
     async with AsyncExitStack() as stack:
-        provider = await stack.enter_async_context(ScriptedProvider())
+        provider = provider or await stack.enter_async_context(ScriptedProvider())
         backend = Backend()
         await backend.start()
         stack.push_async_callback(backend.stop)

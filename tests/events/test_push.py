@@ -1,0 +1,149 @@
+"""Keycloak's admin actions, member by member, and what an inbox makes of them."""
+
+import json
+import time
+
+import pytest
+from events.test_inbox import HERE, THERE, Door
+from support.signing import forged_by_mac, rsa_key, signed, unsigned
+
+from gateway.authn.eviction import Named, everything_of
+from gateway.events.inbox import Delivery
+from gateway.events.jws import Wrong, read_compact
+from gateway.events.notice import Aim, Notice
+from gateway.events.push import read_admin_logout, read_not_before
+from gateway.provider.errors import ProviderError
+
+NOW = 1_700_000_000
+EVERYTHING = (Aim("realm", ""),)
+
+
+def action(**more):
+    claims = {"id": "a-1", "expiration": NOW + 30, "resource": "web", "action": "PUSH_NOT_BEFORE", "notBefore": NOW - 5}
+    return {name: value for name, value in {**claims, **more}.items() if value is not None}
+
+
+def logout(**more):
+    return action(**{"action": "LOGOUT", "notBefore": 0, **more})
+
+
+def read(reader, claims, **header):
+    return reader(read_compact(signed(claims, **{"typ": "JWT", **header})), NOW)
+
+
+def test_a_not_before_is_about_everything_of_the_realm():
+    notice = read(read_not_before, action())
+    assert notice == Notice(None, frozenset({"web"}), "a-1", ("not-before",), EVERYTHING, float(NOW - 5))
+    assert notice.evicts
+
+
+@pytest.mark.parametrize(
+    ("members", "aims"),
+    [
+        ({}, EVERYTHING),
+        ({"adapterSessionIds": [], "keycloakSessionIds": []}, EVERYTHING),
+        ({"adapterSessionIds": ["x"]}, (Aim("sid", "x"),)),
+        ({"keycloakSessionIds": ["s1", "s2"], "adapterSessionIds": ["s1"]}, (Aim("sid", "s1"), Aim("sid", "s2"))),
+        ({"keycloakSessionIds": [str(number) for number in range(201)]}, EVERYTHING),  # more than a message holds
+    ],
+)
+def test_a_logout_is_about_the_sessions_that_it_names_or_everything(members, aims):
+    notice = read(read_admin_logout, logout(**members))
+    assert (notice.aims, notice.events, notice.not_before) == (aims, ("logout",), None)
+
+
+WRONG = [
+    *[{"id": value} for value in (None, "", 7, "x" * 1025)],
+    *[{"resource": value} for value in (None, "", ["web"])],
+    *[{"expiration": value} for value in (None, "1", True, NOW, NOW - 1, NOW + 301)],
+    *[{"action": value} for value in (None, "", "push_not_before", "TEST_AVAILABILITY")],
+    *[{name: "x"} for name in ("iss", "aud", "iat", "jti", "sub")],
+]
+
+
+@pytest.mark.parametrize("more", WRONG)
+def test_what_both_must_have(more):
+    assert isinstance(read(read_not_before, action(**more)), Wrong)
+    assert isinstance(read(read_admin_logout, logout(**more)), Wrong)
+
+
+@pytest.mark.parametrize("value", [None, "1", True, -1, NOW + 61, NOW * 1000])
+def test_a_not_before_that_is_no_moment_of_the_past(value):
+    assert isinstance(read(read_not_before, action(notBefore=value)), Wrong)
+
+
+@pytest.mark.parametrize("value", ["s1", {"a": 1}, [7], [""], [None], 7])
+def test_sessions_that_are_no_list_of_texts(value):
+    assert isinstance(read(read_admin_logout, logout(keycloakSessionIds=value)), Wrong)
+
+
+def test_neither_action_passes_at_the_others_path():
+    assert isinstance(read(read_not_before, logout()), Wrong)
+    assert isinstance(read(read_admin_logout, action()), Wrong)
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "secevent+jwt", "Refresh"])
+def test_another_kind_of_token_is_none(typ):
+    assert isinstance(read(read_not_before, action(), typ=typ), Wrong)
+
+
+@pytest.fixture
+def door():
+    return Door()
+
+
+def current(**more):
+    return action(**{"resource": "gw", "expiration": int(time.time()) + 30, "notBefore": int(time.time()) - 5, **more})
+
+
+async def push(door, token, kind="k_push_not_before"):
+    return await door.inbox.receive(kind, Delivery(("text/plain; charset=ISO-8859-1",), (), token.encode()))
+
+
+async def test_the_signature_tells_whose_it_is(door):
+    claims = current()
+    reply = await push(door, signed(claims, THERE.key, typ="JWT"))
+    assert (reply.status, reply.body) == (204, b"")
+    assert (door.evicted, door.not_before) == ([everything_of("https://there")], claims["notBefore"])
+    assert door.counted == {("there", "not-before", "evicted"): 1}
+
+
+async def test_a_logout_names_sessions(door):
+    claims = current(action="LOGOUT", notBefore=0, keycloakSessionIds=["s1"])
+    assert (await push(door, signed(claims, HERE.key), "k_logout")).status == 204
+    assert (door.evicted, door.not_before) == ([Named("https://here", "sid", "s1")], None)
+
+
+async def test_keys_of_one_that_cannot_be_had_do_not_hide_the_other(door):
+    door.senders[0].keys.failure = ProviderError("away")
+    assert (await push(door, signed(current(), THERE.key))).status == 204
+    assert (await push(door, signed(current(), HERE.key))).status == 503
+    assert door.evicted == [everything_of("https://there")]
+
+
+async def test_each_id_counts_once(door):
+    token = signed(current(), HERE.key)
+    assert (await push(door, token)).status == 204
+    assert (await push(door, token)).status == 400
+    assert door.evicted == [everything_of("https://here")]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        lambda: unsigned(current()),
+        lambda: forged_by_mac(current()),
+        lambda: signed(current(), rsa_key(3)),
+        lambda: signed(current(resource="another"), HERE.key),
+        lambda: signed(current(expiration=int(time.time()) - 1), HERE.key),
+        HERE.logout,
+        lambda: "",
+        lambda: "\u00e9",
+    ],
+)
+async def test_everything_else_is_a_400(door, token):
+    for kind in ("k_push_not_before", "k_logout"):
+        reply = await push(door, token(), kind)
+        assert reply.status == 400
+        assert json.loads(reply.body).keys() == {"error", "error_description"}
+    assert door.evicted == []
