@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, read_answer
+from gateway.authn.facts import CLAIM_NAMES, Facts, read_answer
 from gateway.authn.tiers import Entry
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
@@ -124,7 +124,7 @@ def measure(tokens: int) -> dict[str, float]:
 
 def remember(keys: Keys, cache: LocalCache, bodies: Iterator[bytes], now_s: float) -> None:
     for number, body in enumerate(bodies):
-        answer = read_answer(loads(body), ASKED_AT)
+        answer = read_answer(loads(body, pool=CLAIM_NAMES), ASKED_AT)
         assert isinstance(answer, Facts)
         key = keys.key(IDENTITY, Token(f"token-{number}"))
         cache.put(key, Entry(answer, keys.tags(REALM, answer), now_s, now_s + TTL_S), now_s)
