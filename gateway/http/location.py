@@ -69,7 +69,7 @@ def url_outside(url: str, backends: Sequence[Backend], outside: Outside) -> str:
         return url
     scheme, port, behind = (found[1] or "").lower(), int(found[3] or 0), url[found.end() :]
     path = _path_at_backend(scheme, host, port, behind, backends, outside)
-    if path is None and _is_host(scheme, host, port, outside):
+    if path is None and _is_host(scheme, host, port, backends, outside):
         path = _path_at_host(behind, backends, outside.prefix)
     return url if path is None else _joined(path, outside) or url
 
@@ -97,13 +97,13 @@ def _is_backend(scheme: str, host: str, port: int, backend: Backend, client_sche
     return scheme == client_scheme and (port or _DEFAULT_PORT[own_scheme]) == own_port
 
 
-def _is_host(scheme: str, host: str, port: int, outside: Outside) -> bool:
-    """Whether this is the `Host` that the backend was sent."""
+def _is_host(scheme: str, host: str, port: int, backends: Sequence[Backend], outside: Outside) -> bool:
+    """Whether this is the `Host` that the backend was sent; nginx and Apache put their own port in the place of its."""
     sent = _URL.fullmatch(f"//{outside.host}") if outside.host else None
     if sent is None or canonical_host(sent[2]) != host:
         return False
     default = _DEFAULT_PORT.get(scheme, 0)
-    return (port or default) == (int(sent[3] or 0) or default)
+    return (port or default) == (int(sent[3] or 0) or default) or port in {backend.port for backend in backends}
 
 
 def _path_at_host(behind: str, backends: Sequence[Backend], prefix: str) -> str | None:

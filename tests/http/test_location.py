@@ -103,6 +103,7 @@ SENT_ON = Outside("https", "api.example.com", "/tenants", host="api.example.com"
         ("http://api.example.com/7/", "https://api.example.com/tenants/7/"),
         ("https://api.example.com/7/", "https://api.example.com/tenants/7/"),
         ("http://API.example.com:80/7/", "https://api.example.com/tenants/7/"),
+        ("http://api.example.com:8000/7/", "https://api.example.com/tenants/7/"),  # nginx, Apache: their own port
         # One that goes by X-Forwarded-Prefix as well.
         ("https://api.example.com/tenants/7/", "https://api.example.com/tenants/7/"),
         ("https://api.example.com:8443/7/", "https://api.example.com:8443/7/"),
