@@ -76,10 +76,8 @@ class _FastExchange(Relay):
         raise NotImplementedError
 
     def _forward(self, route: GatedRoute) -> None:
-        self._send(route, self._turn.running.rotation.turn(route))
-
-    def _send(self, route: GatedRoute, place: int) -> None:
-        self._place = place
+        attempts = self._attempts
+        place = self._place = self._turn.running.rotation.turn(route) if attempts is None else attempts.place
         backend = route.config.backend[place]
         wire = self._request_head(backend, place)
         is_last = False
@@ -89,10 +87,13 @@ class _FastExchange(Relay):
             is_last = self._turn.method in WITHOUT_BODY
         pool = self._backends.pool(backend)
         connection = pool.take()
-        if connection is not None:
+        if connection is None:
+            self._wait(self._connect(pool, route, wire, is_last=is_last))
+        elif is_last or attempts is not None:
             self._begin(connection, route, wire, is_last=is_last)
         else:
-            self._wait(self._connect(pool, route, wire, is_last=is_last))
+            self._was_sent = True
+            self.begin(connection, route, wire)
 
     async def _connect(self, pool: Pool, route: GatedRoute, wire: bytes, *, is_last: bool) -> None:
         config, started_s = route.config, monotonic()
@@ -124,7 +125,7 @@ class _FastExchange(Relay):
             ends_s = self._started_s + route.config.timeout
             attempts = self._attempts = Attempts(self._place, len(route.config.backend), self._retries, ends_s)
         if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
-            self._send(route, attempts.place)
+            self._forward(route)
         else:
             self._refuse(refusal_of(attempts.told(error)))
 
