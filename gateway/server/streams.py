@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from math import inf
 
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany
 from gateway.authn.purge import Purge
@@ -133,16 +134,21 @@ class Streams:
         now_s = time.monotonic()
         reason = GONE if route is None else refused_by(route, one, running.gate, time.time())
         if reason is not None and not one.is_kept:
-            self._open.put(one, (), now_s)  # there it is held until it has ended
+            self._hold(one, now_s)  # until it has ended
             self._end(one, reason)
             return
         if one.question is None or one.facts is None or one.question.provider not in running.gate.speakers:
-            self._open.put(one, (), now_s)
+            self._hold(one, now_s)
             return
         if one.keyed_by is not running.authenticator:
             self._key(one, one.question, one.facts, running, since_s)
         if was_kept and not one.is_kept:
             one.ask_at_s = now_s  # nobody has asked meanwhile
+
+    def _hold(self, one: OpenExchange, now_s: float) -> None:
+        """It has no token that could end, or none that matters any more."""
+        one.keyed_by, one.ask_at_s = None, inf
+        self._open.put(one, (), now_s)
 
     def _key(self, one: OpenExchange, question: Question, facts: Facts, running: Running, since_s: float) -> None:
         now_s, authenticator = time.monotonic(), running.authenticator

@@ -357,6 +357,16 @@ class TestReloaded:
         assert await stream.gateway.reload(changed(stream.gateway, auth="required"))
         await stream.ended(reason="the route refuses the caller now")
 
+    async def test_where_no_token_is_looked_at_any_more_it_outlives_its_own(self, streams, provider):
+        stream = await streams("events", cache={"ttl": "1s"})
+        await asyncio.sleep(OPEN_S)
+        assert await stream.gateway.reload(changed(stream.gateway, auth="none"))
+        provider.answers["good"] = {"active": False}
+        await purge(stream.gateway, {"token": "good"})
+        await stream.goes_on(2)
+        assert await stream.gateway.reload(changed(stream.gateway, name="another"))
+        await stream.ended(reason=GONE)
+
     @pytest.mark.parametrize("kind", LONG)
     async def test_where_the_route_said_keep_it_goes_on(self, streams, kind):
         stream = await streams(kind, {"streams": "keep"})
