@@ -12,7 +12,7 @@ from gateway.authn.token_type import TokenTypeRule
 from gateway.config.model import Config, Route, Server
 from gateway.config.percent import canonical_percent
 from gateway.http.answer_head import FieldsToClient
-from gateway.http.forwarded import TrustedProxies
+from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules
 from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
@@ -130,4 +130,5 @@ def _gated(
 def _trusted(server: Server) -> TrustedProxies:
     networks = tuple(peer for peer in server.trusted_proxies if peer != "unix")
     # A TCP connection that broke as it was accepted has no address either: only the listener tells what it is.
-    return TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)
+    trusted = TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)
+    return NOBODY_TRUSTED if trusted.are_none else trusted

@@ -55,7 +55,8 @@ class TrustedProxies:
         """`peer` is an address, or empty for a Unix socket."""
         if not peer:
             return self.unix
-        return bool(self.networks) and self.has(_address(peer))
+        # What the system says of a peer is an address alone, or one with a zone.
+        return bool(self.networks) and self.has(_parsed(peer) or _address(peer))
 
     def has(self, address: IPv4Address | IPv6Address | None) -> bool:
         if address is None:
@@ -64,6 +65,9 @@ class TrustedProxies:
             if address in network:  # never where one is IPv4 and the other IPv6
                 return True
         return False
+
+
+NOBODY_TRUSTED = TrustedProxies()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class _Said:
 
 def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies) -> Caller:
     """The caller behind the connection from `peer` (an IP address, or empty), whose own scheme is `scheme`."""
-    if not trusted.has_peer(peer):
+    if trusted is NOBODY_TRUSTED or not trusted.has_peer(peer):
         return _stranger(peer, scheme)
     fields = _by_name(headers)
     said = _x_forwarded(fields) if _CHAIN_FIELDS & fields.keys() else _forwarded(fields.get("forwarded", ()), trusted)

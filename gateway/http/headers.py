@@ -112,16 +112,16 @@ def request_to_backend(
     """
     kept, via = _passing(headers, rules, caller)
     hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
-    told = [
+    host, prefix = caller.host or authority, caller.prefix + stripped
+    own = [
         ("X-Request-Id", request_id),
-        ("X-Forwarded-For", ", ".join(hops)),
+        *([("X-Forwarded-For", ", ".join(hops))] if hops else ()),
         ("X-Forwarded-Proto", caller.proto),
-        ("X-Forwarded-Host", caller.host or authority),
-        ("X-Forwarded-Port", caller.port),
-        ("X-Forwarded-Prefix", caller.prefix + stripped),
+        *([("X-Forwarded-Host", host)] if host else ()),
+        *([("X-Forwarded-Port", caller.port)] if caller.port else ()),
+        *([("X-Forwarded-Prefix", prefix)] if prefix else ()),
         ("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])),
     ]
-    own = [pair for pair in told if pair[1]]
     if rules.own_gone:
         own = [pair for pair in own if fold(pair[0]) not in rules.own_gone]
     if rules.has_rivals:

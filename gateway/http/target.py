@@ -94,7 +94,8 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
     if authority is None:
         return Refusal("invalid_request", "the Host header is no host")
     if plain is not None:
-        return Target(authority.host, authority.text, plain[1], plain[2], has_encoded_slash=False, bare_path=plain[1])
+        path = plain[1]
+        return Target(authority[0], authority[1], path, plain[2], False, path)
     if absolute := _ABSOLUTE.fullmatch(raw):
         # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
         authority, raw = read_authority(absolute[1]), absolute[2]
