@@ -252,6 +252,14 @@ class TestOldConnections:
         assert (await gateway.get("/open/x")).status == 200
         assert len(backend.connections) == 2
 
+    async def test_a_reload_puts_another_age_in_force(self, serve, backend):
+        gateway = await serve(connection_max_age="1h")
+        assert (await gateway.get("/open/x")).status == 200
+        assert await gateway.reload(gateway.text.replace("1h", "200ms"))
+        await backend.connections[0].wait_ended()
+        assert (await gateway.get("/open/x")).status == 200
+        assert len(backend.connections) == 2
+
 
 class TestSlow:
     @pytest.mark.parametrize(
