@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Eviction, Named, everything_of
+from gateway.authn.eviction import KINDS, Eviction, Named
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
@@ -74,8 +74,9 @@ class Authenticator:
         self._clock = clock
         self._monotonic = monotonic
         turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
-        self._not_before = not_before or NotBefore()
-        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, self._not_before)
+        self._source = Source(
+            introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, not_before or NotBefore()
+        )
         self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
@@ -164,8 +165,7 @@ class Authenticator:
         """
         if not self._known_purges.is_news(purge):
             return 0
-        if purge.not_before is not None:
-            self._move_not_before(purge, purge.not_before)
+        self._source.heed(purge)
         self._purges += 1
         for flight in self._flights.values():
             flight.passed_by(purge, self._purges)
@@ -174,11 +174,6 @@ class Authenticator:
         if self._shared is not None and not purge.is_no:
             self._shared.forget(purge)
         return self._local.purge(purge, self._monotonic())
-
-    def _move_not_before(self, purge: Purge, at: float) -> None:
-        for realm in {each.realm for each in self._source.introspectors.values()}:
-            if purge.covers(self._source.keys.marks(everything_of(realm))):
-                self._not_before.move(realm, at)
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.authn.bearer import Token
+from gateway.authn.eviction import everything_of
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Claim, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.not_before import NotBefore
+from gateway.authn.purge import Purge
 from gateway.authn.question import Found, Question
 from gateway.authn.tiers import Absent, Introspector, Keys, Memorable, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns, seen_under_way
@@ -46,6 +48,14 @@ class Source:
     def tags(self, key: bytes, provider: str, answer: Memorable) -> tuple[bytes, ...]:
         """What an answer under `key` may be purged by beside that."""
         return self.keys.aliases(key) + self.keys.tags(self.introspectors[provider].realm, answer)
+
+    def heed(self, purge: Purge) -> None:
+        """From here on nothing counts that a realm issued before the moment that the purge names, if it names one."""
+        if purge.not_before is None:
+            return
+        for realm in {each.realm for each in self.introspectors.values()}:
+            if purge.covers(self.keys.marks(everything_of(realm))):
+                self.not_before.move(realm, purge.not_before)
 
     async def fetch(self, key: bytes, question: Question) -> Landed:
         """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""

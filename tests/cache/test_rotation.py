@@ -11,7 +11,7 @@ from support.redis_server import RedisServer
 
 from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, evict
+from gateway.authn.eviction import Named, everything_of, evict
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.lifetime import Lifetimes
 from gateway.cache.key import Keys
@@ -201,7 +201,9 @@ def test_a_ring_marks_an_answer_by_every_secret() -> None:
     assert key == ring.keyed(b"provider")(b"t")
     assert ring.aliases(key) == (old.key(b"provider", Token("t")), new.key(b"provider", Token("t")))
     named, facts = Named("realm", "sub", "alice"), Facts({"sub": "alice"}, 0)
-    assert ring.marks(named) == ring.tags("realm", facts) == (old.tag(named), new.tag(named))
+    realm = everything_of("realm")
+    assert ring.marks(named) == (old.tag(named), new.tag(named))
+    assert ring.tags("realm", facts) == (old.tag(named), old.tag(realm), new.tag(named), new.tag(realm))
     assert ring.tags("realm", Inactive(0)) == ()
     single = keys_of([OLD])
     assert isinstance(single, Keys)
