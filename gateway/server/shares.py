@@ -17,8 +17,9 @@ Pure: `now_s` is the monotonic clock, passed in.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Generic, Protocol, TypeVar
 
@@ -56,6 +57,7 @@ def default_share(connections_max: int) -> int:
     return max(connections_max // 2, min(connections_max, _SHARED_FROM))
 
 
+@lru_cache(maxsize=1024)
 def networks_of(peer: str) -> tuple[str, ...]:
     """The networks that an address counts for, the narrowest first; none for the empty one of a Unix socket."""
     found = client_network(peer)
@@ -69,8 +71,10 @@ def _is_widest(network: str) -> bool:
     return "/" in network or ":" not in network
 
 
-def is_exempt(peer: str, trusted: Iterable[object]) -> bool:
+def is_exempt(peer: str, trusted: Collection[object]) -> bool:
     """Whether a peer speaks for many clients, because it is one of the `trusted` networks."""
+    if not trusted and peer:
+        return False
     address = _address(peer)
     return address is None or any(
         isinstance(one, IPv4Network | IPv6Network) and address.version == one.version and address in one
@@ -78,6 +82,7 @@ def is_exempt(peer: str, trusted: Iterable[object]) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _address(peer: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(peer.partition("%")[0])
