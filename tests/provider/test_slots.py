@@ -146,12 +146,20 @@ async def test_a_slot_that_is_given_at_the_moment_its_waiter_leaves_is_not_lost(
 
 
 async def test_a_waiter_that_has_just_left_is_passed_over():
+    async def first() -> None:
+        async with work.slots.hold(EVE):
+            await work.over.wait()
+            second.cancel()  # it still has its place when the slot comes free
+
     work = Work(Slots(1, 9, wait_s=20))
-    first, second, third = await work.begun(3)
-    second.cancel()
-    first.cancel()
+    holding = asyncio.create_task(first())
+    await asyncio.sleep(0)
+    second, third = await work.begun(2)
     work.over.set()
+    await holding
     assert await third == "done"
+    with pytest.raises(asyncio.CancelledError):
+        await second
     assert await work.all_free()
 
 
