@@ -42,8 +42,7 @@ class Authenticator:
     With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
     `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
     `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
-    `on_no` of the cache keys of all that are not active.
-    `not_before` outlives this object, where it is given.
+    `on_no` of the cache keys of all that are not active. `not_before` outlives this object, where it is given.
     """
 
     def __init__(
@@ -74,9 +73,8 @@ class Authenticator:
         self._clock = clock
         self._monotonic = monotonic
         turns = None if shared is None or leases is None else Turns(leases, shared, meter, monotonic)
-        self._source = Source(
-            introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, not_before or NotBefore()
-        )
+        kept = not_before or NotBefore()
+        self._source = Source(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, kept)
         self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
