@@ -14,6 +14,7 @@ TTL_S = 60
 _SETTINGS = Template("""\
 server:
   listen: $host:$gateway
+  max_connections: 1000 # what every machine's limit of open files allows, without a warning
 
 admin:
   listen: $host:$admin
