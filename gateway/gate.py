@@ -60,9 +60,11 @@ class Gate:
     def remember(self, asked: tuple[str, ...], target: Target, found: Matched[GatedRoute]) -> None:
         """For the next request for it. A query may hold secrets, and is another one each time.
 
-        Without a host it is sound in HTTP/1.0 alone, of which `asked` says nothing.
+        Without a Host, which a target in absolute form does not replace, it is sound in HTTP/1.0 alone, and `asked`
+        says nothing of that.
         """
-        if target.authority and target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
+        _method, _target, *hosts = asked
+        if hosts and target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
             if len(self.known) >= _KNOWN_MAX:
                 self.known.clear()
             self.known[asked] = target, found

@@ -295,9 +295,10 @@ class TestEvents:
         assert code(decide(self.EVENTS, request("/~hooks/security-events", "POST", headers=twice))) == "invalid_request"
 
 
-def test_what_http_10_may_leave_out_is_not_remembered_for_others() -> None:
+@pytest.mark.parametrize("target", ["/a", "http://api.example.com/a"])
+def test_what_http_10_may_leave_out_is_not_remembered_for_others(target: str) -> None:
     made = gate(PATH)
-    bare = Request("GET", "/a", [], "198.51.100.7", "http", (1, 0), "id-1")
+    bare = Request("GET", target, [], "198.51.100.7", "http", (1, 0), "id-1")
     for _ in range(2):
         assert code(decide(made, bare)) == "token_missing"
         assert code(decide(made, replace(bare, version=(1, 1)))) == "invalid_request"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
+from redis.exceptions import ResponseError
+
 from gateway.authn.eviction import everything_of
 from gateway.authn.not_before import NotBefore
 from gateway.cache.connect import Client
@@ -46,7 +48,13 @@ class Moments:
                 await self._client.pexpire(name, _LIFE_MS)
 
     async def _sealed(self, name: str) -> bytes:
-        sealed = await self._client.getrange(name, 0, _SEALED_MAX_BYTES)
+        """Empty where there is nothing, or something of another type, which keeps nobody from following the fleet."""
+        try:
+            sealed = await self._client.getrange(name, 0, _SEALED_MAX_BYTES)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            return b""  # what is known is put over it
         return sealed if isinstance(sealed, bytes) else b""
 
     def _opened(self, name: str, sealed: bytes) -> float:

@@ -139,8 +139,9 @@ def _by_name(headers: Pairs) -> Mapping[str, list[str]]:
 
 
 def _x_forwarded(fields: Mapping[str, list[str]]) -> _Said:
-    hops = tuple(hop.strip() for hop in ",".join(fields.get("x-forwarded-for", ())).split(",") if hop.strip())
-    return _Said(hops[-_HOPS_MAX:], _last(fields, "x-forwarded-proto"), _last(fields, "x-forwarded-host"))
+    written = ",".join(fields.get("x-forwarded-for", ())).rsplit(",", _HOPS_MAX)[-_HOPS_MAX:]
+    hops = tuple(hop for each in written if (hop := each.strip()))
+    return _Said(hops, _last(fields, "x-forwarded-proto"), _last(fields, "x-forwarded-host"))
 
 
 def _last(fields: Mapping[str, list[str]], wanted: str) -> str:

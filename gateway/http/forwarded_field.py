@@ -10,27 +10,41 @@ _PIECE = re.compile(
     r"""[ \t]*+(?:([!#$%&'*+.^_`|~0-9A-Za-z-]++)=(?:"((?:[^"\\]|\\.)*+)"|([^"\\,;\s]++))[ \t]*+)?+([,;]|\Z)"""
 )
 _ESCAPED = re.compile(r"\\(.)")
+# Of one field, separators with nothing between them among them: each costs as much as a pair, and a client can send
+# as many as its head has bytes, through a proxy that passes them on.
+_PIECES_MAX = 256
 
 
 def read_forwarded(values: Sequence[str], most: int) -> list[Mapping[str, str]]:
     """The elements in order, by parameter in lower case; `most` at most, the last ones.
 
-    Reading goes from the last field back and stops at one that is broken: what stands behind it was added later, by a
-    proxy that did not write the broken one.
+    Reading goes from the last field back and stops at an element that is broken: what stands behind it was added
+    later, by a proxy that did not write the broken one. So nobody hides from a proxy behind a quote that does not end.
     """
     elements: list[Mapping[str, str]] = []
     for value in reversed(values):
         read = _read(value)
+        elements[:0] = _behind_what_is_broken(value, most) if read is None else read
+        if read is None:
+            break
+    return elements[-most:]
+
+
+def _behind_what_is_broken(value: str, most: int) -> list[Mapping[str, str]]:
+    """What was appended to a field that is no list of elements: from the end to the first that is none."""
+    elements: list[Mapping[str, str]] = []
+    for text in reversed(value.rsplit(",", most)[-most:]):
+        read = _read(text)
         if read is None:
             break
         elements[:0] = read
-    return elements[-most:]
+    return elements
 
 
 def _read(value: str) -> Iterable[Mapping[str, str]] | None:
     elements: list[dict[str, str]] = [{}]
     position = 0
-    while True:
+    for _ in range(_PIECES_MAX):
         found = _PIECE.match(value, position)
         if found is None:
             return None
@@ -45,3 +59,4 @@ def _read(value: str) -> Iterable[Mapping[str, str]] | None:
         if end == ",":
             elements.append({})
         position = found.end()
+    return None

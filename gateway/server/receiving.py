@@ -213,7 +213,13 @@ async def whole_body(
         if (there := body.whole()) is not None:
             return there
         async with asyncio.timeout(_BODY_S) as bound:
-            hold = bodies.take(network, lambda: bound.reschedule(loop.time()))
+
+
+            def give_up() -> None:
+                if not bound.expired():  # else it goes in this turn of the loop anyway
+                    bound.reschedule(loop.time())
+
+            hold = bodies.take(network, give_up)
             return await _read(body, bodies, hold)
     except TimeoutError:
         return _PRESSED_OUT if hold is not None and hold.is_lost else _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]

@@ -9,10 +9,12 @@ from support.redis_server import RedisServer
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts, Inactive
+from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import Purge, purge_everything, purge_of
 from gateway.authn.tiers import Absent, Recalled
 from gateway.cache import purge_log
 from gateway.cache.key import Keys
+from gateway.cache.moments import Moments
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
 
@@ -588,3 +590,21 @@ async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis
         got = await asyncio.gather(*(one.get(KEY, REALM) for _ in range(20)))
         assert all(isinstance(each, Recalled) for each in got)
         assert one.healthy
+
+
+async def test_another_type_where_a_realms_moment_lies_keeps_nobody_from_following(redis_server: RedisServer) -> None:
+    known, told = NotBefore(), []
+    async with tier(redis_server, on_purge=told.append) as one:
+        name = Moments(one._link.client, one._prefix, KEYS, known)._name(REALM)
+        with redis_server.client() as client:
+            client.lpush(name, b"a list")
+        one.speak_of(frozenset({REALM}))
+        await asyncio.sleep(1.0)  # two looks at the log
+        order = purge_of([ALICE])
+        assert await one.publish_purge(order)
+        await until(lambda: order in told)
+        assert one.healthy
+        one._moments._not_before.move(REALM, 1000.0)
+        await one._agree()
+        await Moments(one._link.client, one._prefix, KEYS, known).agree([REALM])
+        assert known.of(REALM) == 1000.0

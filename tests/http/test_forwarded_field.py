@@ -39,6 +39,20 @@ def test_a_broken_field_hides_those_before_it_and_none_behind_it() -> None:
     assert read_forwarded(["for=b", 'for="'], 32) == []
 
 
+@pytest.mark.parametrize(
+    "written", ['for="', 'for=b, for="c, d', 'for="b, for=c', "for=b for=c", ";" * 300, ",;" * 16_000, "for=b," * 300 + "x"]
+)
+def test_what_a_client_wrote_does_not_hide_what_a_proxy_appended_to_it(written: str) -> None:
+    appended = "for=192.0.2.1;proto=https, for=10.0.0.2"
+    ours = [{"for": "192.0.2.1", "proto": "https"}, {"for": "10.0.0.2"}]
+    assert read_forwarded(["for=a", f"{written}, {appended}"], 32)[-2:] == ours
+
+
+def test_a_field_of_nothing_but_separators_is_not_read_to_its_end() -> None:
+    assert read_forwarded(["for=a" + ";" * 200], 32) == [{"for": "a"}]
+    assert read_forwarded(["for=a" + ";" * 300], 32) == []
+
+
 @given(st.text(st.sampled_from('for=;," \\a:[]'), max_size=40))
 def test_whatever_comes_is_read_or_not(value: str) -> None:
     for element in read_forwarded([value], 3):
@@ -47,5 +61,5 @@ def test_whatever_comes_is_read_or_not(value: str) -> None:
 
 def test_a_long_one_costs_no_more_than_its_length() -> None:
     assert len(read_forwarded(['for="' + "\\a" * 16_000 + '"'], 32)) == 1
-    assert len(read_forwarded(["for=a," * 8_000], 32)) == 32
+    assert len(read_forwarded(["for=a," * 8_000 + "for=a"], 32)) == 32
     assert read_forwarded([" " * 32_000 + "x"], 32) == []

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import aiohttp
@@ -17,6 +18,7 @@ from gateway.events.inbox import NotEverywhereError
 from gateway.provider import signing_keys
 from gateway.server import receiving
 from gateway.server.evicting import Evicting
+from gateway.server.reclaiming import Reclaimable
 
 LOGOUT = "/.gateway/events/backchannel-logout"
 EVENTS = "/.gateway/events/security-events"
@@ -465,3 +467,28 @@ async def test_an_event_whose_key_is_published_after_the_answer_is_acted_on(gate
     provider.keys = {"keys": [jwk(rsa_key()), jwk(newer, "k2")]}
     provider.answers["good"] = {"active": False}
     await until_refused(gateway)
+
+
+async def test_a_body_whose_time_is_over_gives_way_without_harm_to_the_one_that_comes(monkeypatch):
+    class Silent:
+        received_bytes, fault = 0, None
+
+        def __init__(self, *_):
+            pass
+
+        def whole(self):
+            return None
+
+        async def chunks(self):
+            yield await asyncio.sleep(10, b"")
+
+    monkeypatch.setattr(receiving, "RequestBody", Silent)
+    monkeypatch.setattr(receiving, "_BODY_S", 0.05)
+    loop, bodies, taken = asyncio.get_running_loop(), Reclaimable(10, 1), []
+    request, exchange = SimpleNamespace(content_length=None), SimpleNamespace()
+    reading = loop.create_task(receiving.whole_body(request, 100, exchange, bodies, "192.0.2.1"))
+    await asyncio.sleep(0.01)
+    loop.call_later(0.05, lambda: taken.append(bodies.take("192.0.2.1", list)))
+    time.sleep(0.1)  # noqa: ASYNC251 - both fall due in one turn of the loop, as on a busy one
+    assert (await reading).code == "request_timeout"
+    assert len(taken) == len(bodies) == 1
