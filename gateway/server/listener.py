@@ -41,7 +41,8 @@ class Listener:
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
-        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, HeadBudget())
+        heads: HeadBudget[Connection] = HeadBudget(_network_of)
+        self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: TlsDoor | None = None
 
@@ -113,6 +114,11 @@ class Listener:
             heads=house.heads,
             refused=self._turns.refused,
         )
+
+
+def _network_of(connection: Connection) -> str:
+    """The widest network that its client counts for; those without one are counted together."""
+    return next(reversed(connection.client.networks), "")
 
 
 class _OneRoute(web.UrlDispatcher):

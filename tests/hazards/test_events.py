@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 import pytest_asyncio
+from support.attack_length import attack_s
 from support.running_gateway import RunningGateway, configuration, eventually, provider_settings
 from support.signing import Issuer, forged_by_mac, jwk, rsa_key, signed, unsigned
 from support.wire import BrokenOffError, Client, request
@@ -322,7 +323,7 @@ async def test_unfinished_bodies_keep_no_genuine_logout_from_arriving(gateway, i
     try:
         async with Attack(gateway.address, source) as attack:
             await eventually(lambda: len(receiving._bodies) >= (room or 512) // 2)
-            while time.monotonic() - began_s < 5:
+            while time.monotonic() - began_s < attack_s(5.0):
                 body = urlencode({"logout_token": issuer.logout()}).encode()
                 statuses.append(await deliver(gateway, body))
                 await asyncio.sleep(0.05)

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 import trustme
+from support.attack_length import attack_s
 from support.backend import Backend
 from support.keycloak import free_ports
 from support.lanes import FAST, GENERAL, lane_keys
@@ -31,7 +32,7 @@ SHARE = 20
 DESCRIPTORS = 2 * CONNECTIONS + 256
 ATTACKERS = 3 * SHARE
 REQUESTS = 50
-ATTACK_S = 1.0
+ATTACK_S = attack_s(1.0)
 HEAD = b"POST /open/x HTTP/1.1\r\nHost: a\r\n"
 
 # What an attacker sends once it is connected; then a byte of what follows, again and again.

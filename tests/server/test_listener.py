@@ -257,6 +257,22 @@ class TestUnfinishedHeads:
         await small.send(b"\r\n")
         assert (await small.answer()).status == 200
 
+    async def test_where_one_network_fills_the_budget_another_keeps_its_large_head(self, serve, backend):
+        gateway = await serve(server={"header_timeout": "1h"})
+        heads = gateway.service._serving._serving._engine._listener._house.heads
+        heads.bytes_max = 100_000
+        victim = await Client.of(gateway.address, source="127.0.0.3")
+        await victim.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 15_000)
+        attackers = [await Client.of(gateway.address, source="127.0.0.2") for _ in range(60)]
+        for client in attackers:
+            await client.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 2_000)
+        await asyncio.sleep(0.3)
+        assert heads.held_bytes <= 100_000
+        await victim.send(b"\r\n\r\n")
+        assert (await victim.answer()).status == 200
+        for client in (victim, *attackers):
+            client.writer.close()
+
 
 class TestUnixSocket:
     async def test_it_serves_and_is_removed(self, serve, backend, tmp_path):

@@ -36,6 +36,7 @@ class Backends:
         self._pools: dict[_Place, Pool] = {}
         self._empty: set[_Place] = set()  # the pools that were, at the last sweep
         self._addresses: dict[_Place, tuple[float, Sequence[AddrInfoType]]] = {}
+        self._looking_up: dict[_Place, asyncio.Task[Sequence[AddrInfoType]]] = {}
         self._max_age_s: dict[_Place, float] = {}
         self._tls: ssl.SSLContext | None = None
 
@@ -69,6 +70,8 @@ class Backends:
         for pool in self._pools.values():
             pool.close()
         self._pools.clear()
+        for looking_up in self._looking_up.values():
+            looking_up.cancel()
 
     async def _open(self, place: _Place, keeper: Pool) -> BackendConnection:
         """Raises `NotConnectedError` and `TimeoutError`; the caller has the deadline."""
@@ -104,11 +107,24 @@ class Backends:
         known = self._addresses.get(place)
         if known is not None and known[0] > now_s:
             return known[1]
+        looking_up = self._looking_up.get(place)
+        if looking_up is None:
+            looking_up = self._looking_up[place] = self._loop.create_task(self._look_up(place))
+            looking_up.add_done_callback(_noted)
+        # `wait`: one who has no patience left does not end it for the others.
+        await asyncio.wait({looking_up})
+        return looking_up.result()
+
+    async def _look_up(self, place: _Place) -> Sequence[AddrInfoType]:
+        """One for each place at a time. It has a thread, of which there are few, for as long as the resolver likes."""
         _, host, port = place
-        found = cast("Sequence[AddrInfoType]", await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        try:
+            found = cast("Sequence[AddrInfoType]", await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        finally:
+            del self._looking_up[place]
         if not found:
             raise OSError(f"{host} has no address")
-        self._addresses[place] = now_s + _ADDRESSES_KEPT_S, found
+        self._addresses[place] = self._loop.time() + _ADDRESSES_KEPT_S, found
         return found
 
     def _context(self) -> ssl.SSLContext:
@@ -116,6 +132,12 @@ class Backends:
             self._tls = ssl.create_default_context()  # verifies, and checks the name
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
+
+
+def _noted(looking_up: asyncio.Task[Sequence[AddrInfoType]]) -> None:
+    """Its failure is told to those who wait, and there may be nobody left."""
+    if not looking_up.cancelled():
+        looking_up.exception()
 
 
 def _where(place: _Place) -> str:

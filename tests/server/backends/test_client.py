@@ -128,6 +128,31 @@ async def test_a_name_without_an_address_is_a_502(serve, monkeypatch):
         assert (await gateway.get("/open/x")).status == 502
 
 
+async def test_a_resolver_that_hangs_has_one_thread_of_each_backend_and_not_one_of_each_request(
+    serve, backend, monkeypatch
+):
+    """There are few threads, and all other backends need them, too."""
+    gateway = await serve(backend=f"http://{NAME}", retries=0, connect_timeout="200ms")
+    with resolving(monkeypatch, backend.port) as looked_up:
+        loop, may_answer = asyncio.get_running_loop(), asyncio.Event()
+        answer = loop.getaddrinfo
+
+        async def hang(*args: Any, **keys: Any) -> Any:
+            found = await answer(*args, **keys)
+            await may_answer.wait()
+            return found
+
+        monkeypatch.setattr(loop, "getaddrinfo", hang)
+        given_up = await asyncio.gather(*(gateway.get("/open/x") for _ in range(20)))
+        assert {one.status for one in given_up} == {504}
+        waiting = [asyncio.create_task(gateway.get("/open/x")) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        assert len(looked_up) == 1
+        may_answer.set()
+        assert {(await one).status for one in waiting} == {200}
+        assert len(looked_up) == 1
+
+
 # Pools.
 
 
