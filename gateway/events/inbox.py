@@ -19,7 +19,7 @@ from gateway.events.push import EXPIRATION_MAX_S, read_admin_logout, read_not_be
 from gateway.events.replay import Replays, SharedSeen
 from gateway.events.security_event import read_security_event
 from gateway.events.sender import Sender
-from gateway.events.verdict import EventKind, Outcome, Reply, Verdict, answer, log, refused
+from gateway.events.verdict import EventKind, Log, Outcome, Reply, Verdict, answer, refused
 from gateway.events.verify import named_by, verified_sender
 from gateway.http.form import FORM, FormError, media_type, read_form
 from gateway.http.refusal import Refusal
@@ -111,6 +111,7 @@ class Inbox:
         self._meter = meter
         self._clock = clock
         self._tell = tell
+        self._log = Log()
 
     def refused_by_head(self, kind: EventKind, head: Delivery) -> Reply | Refusal | None:
         """Why the body need not be read; counted and logged."""
@@ -148,7 +149,7 @@ class Inbox:
     def _told(self, kind: EventKind, verdict: Verdict) -> Reply | Refusal:
         for event in verdict.events:
             self._meter.event_received(verdict.provider, event, verdict.outcome)
-        log(kind, verdict)
+        self._log.tell(kind, verdict)
         return answer(kind, verdict)
 
     def remember(self, seen: Seen) -> None:

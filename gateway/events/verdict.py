@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ _STATUS_OF_KIND: dict[EventKind, int] = {
     "k_logout": 204,
 }
 _WORTH_A_WARNING = frozenset({"unclear", "unmatched", "turned_away"})
+_LINES_AT_ONCE, _LINES_PER_S = 100, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +81,57 @@ def answer(kind: EventKind, verdict: Verdict) -> Reply | Refusal:
     return Reply(_STATUS_OF_KIND[kind], headers)
 
 
-def log(kind: EventKind, verdict: Verdict) -> None:
-    """One line for each delivery; nothing of a token but the id of one that is who it says.
+class Log:
+    """Writes one line for each delivery; nothing of a token but the id of one that is who it says.
 
-    What is genuine and was refused for the configuration's sake is a warning: its hint says what to write.
+    What is genuine and was refused for the configuration's sake is a warning: its hint says what to write. Anybody can
+    send what nobody is known to have sent: of that only so many lines are written, and the next one says how many
+    were left out. `monotonic` measures, in seconds.
     """
-    why = verdict.why.description if isinstance(verdict.why, Wrong) else verdict.why
-    hint = verdict.why.hint if isinstance(verdict.why, Wrong) else None
-    fields = {
-        "kind": kind,
-        "provider": verdict.provider,
-        "events": ",".join(verdict.events),
-        "outcome": verdict.outcome,
-        "event_id": verdict.event_id,
-        "reason": hint or why,
-    }
-    is_worth_it = verdict.outcome in _WORTH_A_WARNING or hint is not None
-    level = logging.WARNING if is_worth_it else logging.INFO
-    _log.log(level, "security event %s", verdict.outcome, extra={"event": "security_event", "fields": fields})
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lines: dict[tuple[Outcome, bool], _Lines] = {}
+
+    def tell(self, kind: EventKind, verdict: Verdict) -> None:
+        why = verdict.why.description if isinstance(verdict.why, Wrong) else verdict.why
+        hint = verdict.why.hint if isinstance(verdict.why, Wrong) else None
+        left_out = 0
+        if verdict.provider == NOBODY:
+            now_s = self._monotonic()
+            # What is genuine but for the configuration is told of even while others flood.
+            lines = self._lines.setdefault((verdict.outcome, hint is not None), _Lines(now_s))
+            if not lines.admit(now_s):
+                return
+            left_out, lines.left_out = lines.left_out, 0
+        fields: dict[str, Any] = {
+            "kind": kind,
+            "provider": verdict.provider,
+            "events": ",".join(verdict.events),
+            "outcome": verdict.outcome,
+            "event_id": verdict.event_id,
+            "reason": hint or why,
+        }
+        if left_out:
+            fields["left_out"] = left_out
+        is_worth_it = verdict.outcome in _WORTH_A_WARNING or hint is not None
+        level = logging.WARNING if is_worth_it else logging.INFO
+        _log.log(level, "security event %s", verdict.outcome, extra={"event": "security_event", "fields": fields})
+
+
+class _Lines:
+    """How many lines may be written now: `_LINES_AT_ONCE`, and then `_LINES_PER_S`."""
+
+    def __init__(self, now_s: float) -> None:
+        self.left_out = 0
+        self._level = float(_LINES_AT_ONCE)
+        self._at_s = now_s
+
+    def admit(self, now_s: float) -> bool:
+        self._level = min(_LINES_AT_ONCE, self._level + (now_s - self._at_s) * _LINES_PER_S)
+        self._at_s = now_s
+        if self._level < 1:
+            self.left_out += 1
+            return False
+        self._level -= 1
+        return True

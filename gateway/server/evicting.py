@@ -46,6 +46,7 @@ class Evicting:
         self._spread = spread
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gathered: dict[str, Token] = {}
+        self._has_left_out = False
         self._telling: asyncio.Task[None] | None = None
 
     async def evict(self, eviction: Eviction) -> None:
@@ -68,7 +69,11 @@ class Evicting:
         if self._spread is None:
             return
         if len(self._gathered) >= _GATHERED_MAX:
-            _logger.warning("an eviction has not reached everybody: too many wait", extra={"event": "eviction_failed"})
+            if not self._has_left_out:  # once for all that come while they wait
+                _logger.warning(
+                    "evictions have not reached everybody: too many wait", extra={"event": "eviction_failed"}
+                )
+            self._has_left_out = True
             return
         self._gathered[token.value] = token
         if self._telling is None or self._telling.done():
@@ -118,6 +123,7 @@ class Evicting:
             await asyncio.sleep(_GATHERING_S)
             tokens = [self._gathered.pop(value) for value in list(self._gathered)[:_ORDER_MAX]]
             await self._tell_workers_or_say(said_no(tokens))
+        self._has_left_out = False
 
     async def _tell_workers_or_say(self, eviction: Eviction) -> None:
         if (failure := await self._tell_workers(eviction)) is not None:

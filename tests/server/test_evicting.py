@@ -133,12 +133,13 @@ async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_
     assert here.forgotten == here.running.told == []  # who found it out knows better than nothing
 
 
-async def test_workers_that_do_not_answer_change_nothing_and_fill_no_memory(here, monkeypatch):
+async def test_workers_that_do_not_answer_change_nothing_and_fill_no_memory(here, monkeypatch, caplog):
     monkeypatch.setattr(evicting, "_GATHERED_MAX", 10)
     here.failure = UnansweredError("no answer")
     for number in range(100):
         here.evicting.tell_workers_of(Token(f"alice.{number}"))
     assert len(here.evicting._gathered) == 10
+    assert len([line for line in caplog.records if "too many wait" in line.message]) == 1
     await eventually(lambda: here.spread_to and not here.evicting._gathered)
     here.evicting.tell_workers_of(Token("bob"))
     await eventually(lambda: here.spread_to[-1]["tokens"] == ["bob"])
