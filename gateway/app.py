@@ -1,6 +1,7 @@
 """What the commands run: a service under signals, a worker of one, the demo with all its parts.
 
-Signals reach only the first process: SIGHUP reloads, SIGTERM and SIGINT drain, a second one drains no longer.
+Signals reach only the first process: SIGHUP reloads, SIGTERM and SIGINT drain, a second one drains no longer, whether
+it comes within `drain_delay` or later.
 """
 
 from __future__ import annotations

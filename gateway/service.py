@@ -66,6 +66,9 @@ class Worker:
     def forget(self, eviction: Mapping[str, Any]) -> None:
         self._engine.forget(eviction_from_json(eviction))
 
+    def lame_duck(self) -> None:
+        self._engine.lame_duck()
+
     async def drain(self, timeout_s: float | None) -> None:
         await self._engine.drain(timeout_s)
 
@@ -82,6 +85,8 @@ class _Serving(Instance, Protocol):
     async def start(self) -> None: ...
 
     async def reload(self, source: Source) -> None: ...
+
+    async def lame_duck(self, delay_s: float) -> None: ...
 
     async def drain(self, timeout_s: float) -> None: ...
 
@@ -105,6 +110,10 @@ class SingleProcess(InProcess):
             await self._serving.reload(source)
         except ValueError as error:
             raise ReloadRefusedError(str(error)) from None
+
+    async def lame_duck(self, delay_s: float) -> None:
+        self._serving.lame_duck()
+        await asyncio.sleep(delay_s)
 
     async def drain(self, timeout_s: float) -> None:
         await self._serving.drain(timeout_s)
@@ -164,11 +173,17 @@ class Service:
             return True
 
     async def drain(self, timeout_s: float | None = None) -> None:
-        """Let exchanges under way end, at most for `shutdown_timeout`; the admin listener stays until then."""
+        """Be not ready, go on accepting for `drain_delay`, then let exchanges end within `shutdown_timeout`.
+
+        With `timeout_s`: without the delay, and within that time. The admin listener answers until the end.
+        """
+        server = self.config.server
         _logger.info("draining", extra={"event": "draining"})
+        if self._serving is not None and timeout_s is None:
+            await self._serving.lame_duck(server.drain_delay)
         unbind(self._sockets)  # else new connections would wait where nobody takes them
         if self._serving is not None:
-            await self._serving.drain(self.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+            await self._serving.drain(server.shutdown_timeout if timeout_s is None else timeout_s)
         await self._close()
         _logger.info("stopped", extra={"event": "stopped"})
 

@@ -24,7 +24,9 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "none. Danger: a proxy must overwrite each of them in every request, or its clients write them.",
         "header_timeout": "First byte to the end of the headers. Default 10s; more than 0.",
         "idle_timeout": "How long a connection may wait for its next request. Default 75s; more than 0.",
-        "shutdown_timeout": "How long requests may go on after SIGTERM. Default 30s; 0s cuts them off.",
+        "drain_delay": "How long the gateway goes on accepting after SIGTERM, while it is not ready and each response "
+        "closes its connection; longer than balancers take to notice. Default 0s: new connections are refused at once.",
+        "shutdown_timeout": "How long requests may go on after SIGTERM and drain_delay. Default 30s; 0s cuts them off.",
         "max_header_bytes": "The longest target, and all headers together. Default 32KiB; 1KiB to 16MiB.",
         "max_headers": "The most header lines. Default 100; 1 to 10000.",
         "max_body": "The largest request body, for routes that do not say their own. Default 10MiB; 0 allows none, "

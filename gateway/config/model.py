@@ -100,6 +100,7 @@ class Server(Model):
     trusted_headers: tuple[TrustedName, ...] = ()
     header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
+    drain_delay: Seconds = 0.0
     shutdown_timeout: Seconds = 30.0
     max_header_bytes: Annotated[Bytes, Field(ge=1024, le=2**24)] = 32 * 2**10
     max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100

@@ -15,6 +15,7 @@ import struct
 from typing import cast
 
 from gateway.server.connection import Connection
+from gateway.server.draining import LINGER_S, Leaving
 from gateway.server.house import FastExchange, House
 from gateway.server.relay import Relay
 from gateway.server.shares import is_exempt, networks_of
@@ -73,13 +74,6 @@ class ClientConnection:
     def is_draining(self) -> bool:
         return self._house.is_draining
 
-    @property
-    def is_active(self) -> bool:
-        """Whether a request is under way, or has begun to arrive."""
-        if self._handshake is not None or self.transport.is_closing():
-            return False
-        return self.fast_exchange is not None or (self._general is not None and self._general.is_active)
-
     def write(self, data: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(data)
@@ -107,21 +101,33 @@ class ClientConnection:
         self.fast_exchange = None
         self._has_asked = True
         self._silent_since_s = self._house.loop.time()
-        if not keeps_alive or self._house.is_draining:
+        if not keeps_alive:
             self.transport.close()
         elif self._ahead:
             self._house.loop.call_soon(self._go_on)
 
     # What the listener does with it.
 
-    def drain(self) -> None:
-        """Take no request that has not begun; end when there is none."""
-        if self._handshake is not None:
-            return  # as one that waits in the socket: it is told once it is there
-        if self._general is not None and self.fast_exchange is None:
-            self._general.drain()
-        elif not self.is_active:
-            self.transport.close()
+    @property
+    def descriptor(self) -> int:
+        """Of its socket; -1 where it is closed."""
+        sock = self.transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
+    def is_quiet(self, now_s: float, quiet_s: float) -> bool:
+        """Whether it had a response, and then nothing came for `quiet_s`."""
+        return self._has_asked and now_s - self._silent_since_s >= quiet_s and self._is_idle
+
+    def take_leave(self) -> None:
+        """Send no more, and read on for a moment: a reset would be the answer to a request that crosses this end
+        (RFC 9112 §9.6).
+        """
+        if self.transport.can_write_eof():
+            self.fast_exchange = Leaving()  # what comes is held, and never looked at
+            self.transport.write_eof()
+            self._house.loop.call_later(LINGER_S, self.transport.close)
+        else:
+            self.transport.close()  # TLS says goodbye on its own
 
     def cut(self) -> None:
         """End it, whatever is under way."""
@@ -168,8 +174,15 @@ class ClientConnection:
             if unread >= self._unread_bytes:
                 self.transport.abort()
             self._unread_bytes, self._silent_since_s = unread, now_s
-        elif self.fast_exchange is None and (self._general is None or self._general.is_idle):
+        elif self._is_idle:
             self.transport.close()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do on it before the next byte comes."""
+        if self._ahead or self.fast_exchange is not None or self.transport.is_closing():
+            return False
+        return self._general is None or self._general.is_idle
 
     # What the event loop does with it.
 
@@ -266,8 +279,6 @@ class ClientConnection:
         if self._general is None:
             self._general = self._house.general(self)
             self._general.connection_made(self.transport)
-            if self._house.is_draining:
-                self._general.drain()
         self._general.data_received(data)
 
     def _hold(self, data: bytes) -> None:

@@ -80,14 +80,8 @@ class Connection(web.RequestHandler):
         self._body: StreamReader | None = None  # of the request under way
         self._settling: asyncio.Future[None] | None = None
         self._ahead_bytes = 0  # what came behind that request before it was answered
-        self._is_draining = False
         self._is_answered = False  # nobody but aiohttp reads what is left of that body, to drop it
         self._has_broken_body = False  # nothing behind it is a request
-
-    @property
-    def is_active(self) -> bool:
-        """Whether a request is under way, or has begun to arrive."""
-        return self.transport is not None and (not self._expects_head or self._head_bytes > 0)
 
     @property
     def is_idle(self) -> bool:
@@ -163,12 +157,6 @@ class Connection(web.RequestHandler):
         self._is_answered = True
         if self._body is not None:
             self._body.on_eof(self._await_head)
-
-    def drain(self) -> None:
-        """Take no request that has not begun; end when there is none."""
-        self._is_draining = True
-        if not self.is_active:
-            self.force_close()
 
     def handle_error(
         self,
@@ -264,8 +252,6 @@ class Connection(web.RequestHandler):
         if self._ahead_bytes > self._ahead_max and not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
         self._ahead_bytes = 0
-        if self._is_draining:
-            self.close()
 
     @property
     def _ahead_max(self) -> int:

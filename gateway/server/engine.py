@@ -159,6 +159,12 @@ class Engine:
             reasons += [f"provider {name}: discovery has not succeeded yet" for name in waiting]
         return Readiness(not reasons, tuple(reasons), checks)
 
+    def lame_duck(self) -> None:
+        """No longer ready, and each response is the last on its connection; requests are served as before."""
+        self._is_draining = True
+        if self._listener is not None:
+            self._listener.lame_duck()
+
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop accepting, let exchanges end for `timeout_s` (else as configured), release everything."""
         self._is_draining = True

@@ -34,7 +34,8 @@ class Keeper:
     """`worker` is the present one, which may only be starting; `departed` is what those before it counted.
 
     `first` is settled when the first worker serves (None) or has failed (why). `source` gives the configuration of
-    the moment. `run` ends when `draining` is set and the worker has gone.
+    the moment. `run` ends when `draining` is set and the worker has gone; a worker that comes after `leaving` is set
+    begins as a lame duck.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Keeper:
         source: Callable[[], Source],
         *,
         counting: Counting,
+        leaving: asyncio.Event,
         draining: asyncio.Event,
         spread: Spread,
     ) -> None:
@@ -54,6 +56,7 @@ class Keeper:
         self._listener = listener
         self._source = source
         self._counting = counting
+        self._leaving = leaving
         self._draining = draining
         self._spread = spread
 
@@ -90,6 +93,8 @@ class Keeper:
             return "stopped before it served"
         try:
             await worker.configure(self._source())
+            if self._leaving.is_set():
+                await worker.lame_duck()
         except ChannelClosedError:
             return f"{_exit_words(await worker.gone())} before it served"
         except ControlError as error:

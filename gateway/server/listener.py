@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -15,6 +14,7 @@ from gateway.server.accepting import TlsDoor
 from gateway.server.backends.client import Backends
 from gateway.server.client import ClientConnection
 from gateway.server.connection import Connection
+from gateway.server.draining import drain_connections, empty_accept_queue
 from gateway.server.forwarding import Forwarder
 from gateway.server.head_budget import HeadBudget
 from gateway.server.house import FastLane, Gauge, House
@@ -25,13 +25,12 @@ from gateway.server.shares import Shares
 from gateway.server.turn import Turns
 
 _BACKLOG = 2048
-_DRAIN_POLL_S = 0.05
 # For an exchange that is cut to end; aiohttp takes 0 for no limit at all.
 _CUT_S = 0.1
 
 
 class Listener:
-    """Serves on one socket. `start`, then `drain`; not to be started again."""
+    """Serves on one socket. `start`, then `drain`, before which may come `lame_duck`; not to be started again."""
 
     def __init__(self, turns: Turns, backends: Backends, gauge: Gauge, limits: Limits, fast: FastLane | None) -> None:
         app = web.Application()
@@ -45,9 +44,11 @@ class Listener:
         self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: TlsDoor | None = None
+        self._sock: socket.socket | None = None
 
     async def start(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         await self._runner.setup()
+        self._sock = sock
         if tls is not None:
             self._door = TlsDoor(sock, tls, lambda: ClientConnection(self._house), self._house.limits.header_timeout_s)
             self._door.open()
@@ -78,29 +79,31 @@ class Listener:
         for client in list(self._house.shares.holders):
             client.sweep(now_s)
 
+    def lame_duck(self) -> None:
+        """Say in each response from now on that it is the last on its connection; go on accepting."""
+        self._house.is_draining = True
+
     async def drain(self, timeout_s: float) -> None:
-        """Accept nothing more, let exchanges end for `timeout_s`, then cut what is left."""
-        house = self._house
-        house.is_draining = True
-        if self._server is not None:
-            for _ in range(2):  # a turn to accept what waits in the socket, which closing would reset
-                await asyncio.sleep(0)
-            self._server.close()
-        if self._door is not None:
-            self._door.close()
+        """Accept nothing more, let connections end for `timeout_s` (`draining`), then cut what is left."""
+        self.lame_duck()
+        await self._stop_accepting()
         # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
-        for client in list(house.shares.holders):
-            client.drain()
-        deadline = time.monotonic() + timeout_s
-        while any(one.is_active for one in house.shares.holders) and time.monotonic() < deadline:  # noqa: ASYNC110 - rare
-            await asyncio.sleep(_DRAIN_POLL_S)
+        await drain_connections(self._house.shares.holders, timeout_s)
         if self._runner.server is not None:
             await self._runner.server.shutdown(_CUT_S)
-        for client in list(house.shares.holders):
+        for client in list(self._house.shares.holders):
             client.cut()
         if self._door is not None:
             await self._door.wait_closed()
         await self._runner.cleanup()
+
+    async def _stop_accepting(self) -> None:
+        if self._sock is not None:
+            await empty_accept_queue(self._sock.fileno())
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            self._door.close()
 
     def _general(self, client: ClientConnection) -> Connection:
         manager = self._runner.server

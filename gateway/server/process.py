@@ -27,6 +27,7 @@ _FORGET_S = 4.0  # less than the worker that asks for it waits
 _EXPLAIN_S = 10.0
 _SNAPSHOT_S = 2.0
 _READY_S = 5.0
+_LAME_DUCK_S = 5.0
 # Between the end of the channel, the last thing a worker lets go, and the end of its process.
 _EXIT_S = 5.0
 # How old `readiness` may be, and how much of its counting a worker takes with it when it is killed.
@@ -124,6 +125,10 @@ class WorkerProcess:
             except ControlError as error:
                 _logger.warning("worker %d: %s", self.pid, error, extra={"event": "worker_unwell"})
             await asyncio.sleep(_TURN_S)
+
+    async def lame_duck(self) -> None:
+        """Have it say in each response that it is the last on its connection. Raises `ControlError`."""
+        await self._channel.ask("lame_duck", None, timeout_s=_LAME_DUCK_S)
 
     async def drain(self, timeout_s: float) -> None:
         """Have it answer what it has, and leave; it tells its last snapshot. Raises `ControlError`."""

@@ -11,6 +11,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from gateway.server.control import ChannelClosedError, ControlError, FailedError, RefusedError
@@ -59,6 +60,7 @@ class Supervisor:
         self._keepers: list[Keeper] = []
         self._running: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
+        self._leaving = asyncio.Event()  # not ready any more, and about to drain
         self._draining = asyncio.Event()
         self._all_were_ready = False
 
@@ -70,6 +72,7 @@ class Supervisor:
                 listener,
                 lambda: self._source,
                 counting=self._counting,
+                leaving=self._leaving,
                 draining=self._draining,
                 spread=self._spread,
             )
@@ -81,11 +84,28 @@ class Supervisor:
             await self.drain(0)
             raise StartError(failures[0])
 
+    async def lame_duck(self, delay_s: float) -> None:
+        """Have the workers serve for `delay_s` more, while each response is the last on its connection.
+
+        A worker that dies meanwhile is still replaced, since connections go on coming.
+        """
+        self._leaving.set()
+        if not delay_s:
+            return
+        telling = [asyncio.create_task(_lame_duck(worker), name="lame duck") for worker in self._serving()]
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            for task in telling:
+                task.cancel()
+            await asyncio.gather(*telling, return_exceptions=True)
+
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting and let the workers finish for at most `timeout_s`, then kill what is left.
 
         May be called again with a shorter time, while it runs or after it was cancelled.
         """
+        self._leaving.set()
         self._draining.set()
         unbind(self._sockets)
         # A little earlier than ours: workers that reach their deadline close their connections in order.
@@ -162,9 +182,9 @@ class Supervisor:
             checks |= one.checks
         if breakers := worst_breakers(told):
             checks["breakers"] = breakers
-        if able and self._all_were_ready and not self._draining.is_set():
+        if able and self._all_were_ready and not self._leaving.is_set():
             return Readiness(ready=True, checks=checks)
-        reasons = ["draining"] if self._draining.is_set() else []
+        reasons = ["draining"] if self._leaving.is_set() else []
         reasons += [reason for one in told for reason in one.reasons]
         return Readiness(ready=False, reasons=tuple(dict.fromkeys(reasons or ["starting"])), checks=checks)
 
@@ -183,6 +203,11 @@ class Supervisor:
 
     def _serving(self) -> list[WorkerProcess]:
         return [worker for worker in self._workers() if worker.serving]
+
+
+async def _lame_duck(worker: WorkerProcess) -> None:
+    with suppress(ControlError):  # one that does not hear it is drained like the others, or killed
+        await worker.lame_duck()
 
 
 async def _drain(worker: WorkerProcess, timeout_s: float) -> None:

@@ -49,6 +49,9 @@ class WorkerHandler(Protocol):
     def forget(self, eviction: Mapping[str, Any]) -> None:
         """Forget what another worker was told of."""
 
+    def lame_duck(self) -> None:
+        """Go on serving, and say in each response that it is the last on its connection. `drain` comes next."""
+
     async def drain(self, timeout_s: float | None) -> None:
         """Accept what waits in the socket, then no more; return when all is answered, or at the deadline.
 
@@ -127,6 +130,8 @@ class _WorkerSide:
                 return self._handler.snapshot()
             case "ready":
                 return self._handler.ready().as_json()
+            case "lame_duck":
+                self._handler.lame_duck()
             case "drain":
                 await self.drain(body)
                 return self._handler.snapshot()

@@ -5,7 +5,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from support.deployed import DEPLOY, document, documents, text_with_secrets_in
+from support.deployed import DEPLOY, SPARE_S, document, documents, stopping_s, text_with_secrets_in
 
 from gateway.config.load import load_text
 
@@ -135,8 +135,13 @@ def test_the_pod_meets_the_restricted_profile_on_a_read_only_root():
 
 
 def test_a_pod_has_time_to_drain(gateway):
-    waits_s = CONTAINER["lifecycle"]["preStop"]["sleep"]["seconds"] + gateway.server.shutdown_timeout
-    assert POD["spec"]["terminationGracePeriodSeconds"] > waits_s
+    assert POD["spec"]["terminationGracePeriodSeconds"] >= stopping_s(gateway.server) + SPARE_S
+
+
+def test_a_pod_accepts_until_everybody_knows_that_it_ends(gateway):
+    probe = CONTAINER["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < gateway.server.drain_delay
+    assert "lifecycle" not in CONTAINER  # a preStop sleep would come on top, and needs Kubernetes 1.30
 
 
 def test_the_policy_lets_the_gateway_reach_its_redis_and_its_backends(gateway):

@@ -27,6 +27,7 @@ OVER_BOTH_LANES = {
     "test_backend_failures",
     "test_bodies",
     "test_cors",
+    "test_draining",
     "test_large_identity",
     "test_receiving",
     "test_redirects",

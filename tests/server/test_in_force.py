@@ -30,6 +30,7 @@ ANOTHER = {
     "server.trusted_headers": ["X-Real-IP"],
     "server.header_timeout": "11s",
     "server.idle_timeout": "76s",
+    "server.drain_delay": "1s",
     "server.shutdown_timeout": "31s",
     "server.max_header_bytes": "33KiB",
     "server.max_headers": 101,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.backend import HANG, Wait, ok, script
+from support.busy_clients import BusyClients
 from support.keycloak import free_ports
 from support.running_gateway import configuration, eventually, provider_settings
 from support.served import served
@@ -126,6 +127,28 @@ async def test_two_workers_through_reloads_a_death_and_the_end(start, backend):
         assert not running(workers)
         assert f"Bearer {TOKEN}" not in serving.output()
         assert len(serving.events("request")) >= 60
+
+
+@pytest.mark.parametrize(
+    ("workers", "drain_delay", "is_unix"), [(1, "0s", False), (2, "1s", False), (2, "1s", True)], ids=str
+)
+async def test_busy_clients_lose_no_request_when_it_stops(start, backend, tmp_path, workers, drain_delay, is_unix):
+    path = tmp_path / "gateway.sock"
+    listen = {"listen": f"unix:{path}"} if is_unix else {}
+    async with start(workers=workers, drain_delay=drain_delay, shutdown_timeout="20s", **listen) as serving:
+        address = str(path) if is_unix else serving.address
+        groups = [BusyClients(address, 12, think_s, TOKEN) for think_s in (0, 0.05)]
+        await asyncio.sleep(0.5)
+        serving.process.send_signal(signal.SIGTERM)
+        for clients in groups:
+            clients.stopping()
+        all_met = [await clients.ended() for clients in groups]
+        assert await asyncio.to_thread(serving.process.wait, 20) == 0
+    for met in all_met:
+        assert (met.lost, met.others, len(met.refused)) == ([], [], 12)
+        # From the end of the delay on they are refused; before it nobody is.
+        assert min(met.refused) >= float(drain_delay.removesuffix("s"))
+        assert met.answered_while_stopping >= 12
 
 
 async def test_one_process_drains_on_sigterm(start, backend):

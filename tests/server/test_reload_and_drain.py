@@ -121,11 +121,11 @@ class TestDrain:
         go_on = asyncio.Event()
         backend.answers.append(script(Wait(go_on), ok(b"in time")))
         gateway = await serve()
-        busy, idle = await gateway.client(), await gateway.client()
+        busy = await gateway.client()
         await busy.send(request("GET", "/open/x"))
         await backend.seen()
         draining = asyncio.create_task(gateway.drain(10))
-        assert await idle.rest() == b""
+        await asyncio.sleep(0.05)
         with pytest.raises((ConnectionError, BrokenOffError)):
             await gateway.get("/open/x")
         status, document = await readiness(gateway)
@@ -199,11 +199,8 @@ class TestDrain:
         async def one_after_the_other():
             async with await Client.of(gateway.address) as client:
                 while True:
-                    try:
-                        await client.send(request("GET", "/open/x"))
-                        answer = await client.answer()
-                    except (BrokenOffError, ConnectionError):
-                        return  # an idle connection was closed as its next request was on its way: nobody saw that one
+                    await client.send(request("GET", "/open/x"))
+                    answer = await client.answer()
                     answered.append(answer.status)
                     if answer.value("Connection") == "close":
                         return

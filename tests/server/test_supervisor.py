@@ -278,6 +278,28 @@ async def test_draining_answers_what_was_begun_and_accepts_no_more():
         assert (await supervisor.snapshot())["gauges"] == {}
 
 
+async def test_lame_ducks_serve_on_and_one_that_dies_is_replaced_by_one():
+    async with supervised(2) as (supervisor, address):
+        await until(lambda: supervisor.readiness().ready)
+        going = asyncio.create_task(supervisor.lame_duck(SOON_S))
+        await asyncio.sleep(0)
+        assert supervisor.readiness().reasons == ("draining",)
+        killed = supervisor._serving()[0].pid
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: killed not in [worker.pid for worker in supervisor._serving()])
+        await until(lambda: len(supervisor._serving()) == 2)
+        await until(lambda: told(address, "first at last"))
+        assert not supervisor.readiness().ready
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+
+async def told(address, text):
+    """Whether both workers say so."""
+    return set((await call_all(address, 2)).values()) == {text}
+
+
 async def test_draining_ends_at_its_deadline_by_killing():
     async with supervised(1, "slow: 600") as (supervisor, address):
         reader, writer = await asyncio.open_connection(*address[:2])

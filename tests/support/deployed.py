@@ -5,7 +5,16 @@ from typing import Any
 
 import yaml
 
+from gateway.config.model import Server
+
 DEPLOY = Path(__file__).parents[2] / "deploy"
+# Beyond its own two times: workers that are killed at the deadline have five seconds, connections to Redis one.
+SPARE_S = 8
+
+
+def stopping_s(server: Server) -> float:
+    """How long the gateway may take to stop, as configured."""
+    return server.drain_delay + server.shutdown_timeout
 
 
 def document(path: str) -> Any:

@@ -64,6 +64,9 @@ class FakeWorker:
             raise RuntimeError("with a secret in it")
         return {"decision": "allow", "asked": question}
 
+    def lame_duck(self) -> None:
+        self.text += " at last"
+
     async def drain(self, timeout_s: float | None) -> None:
         assert self.server is not None
         self.server.close()

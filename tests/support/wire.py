@@ -216,6 +216,11 @@ class Client:
         async with asyncio.timeout(SOON_S):
             return await self._reader.readexactly(size)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server was seen to end the connection, with all that came before read."""
+        return self._reader.at_eof() or self._reader.exception() is not None
+
     async def rest(self) -> bytes:
         """What still comes until the connection ends, by FIN or by RST."""
         data = b""
