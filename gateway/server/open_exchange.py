@@ -27,8 +27,9 @@ UNTOLD = "the provider could not tell whether the token is still good"
 
 @dataclass(slots=True, eq=False)
 class OpenExchange:
-    """`known_at_s` is when its facts were introspected, `ask_at_s` when they are asked for again, both on the monotonic
-    clock. Of a caller without a token there are neither question nor facts.
+    """`known_at_s` is when its facts were introspected, `ask_at_s` when they are asked for again, `end_at_s` until when
+    they do where nobody can tell, all on the monotonic clock. Of a caller without a token there are neither question
+    nor facts.
     """
 
     relay: Relay
@@ -39,13 +40,14 @@ class OpenExchange:
     known_at_s: float
     keyed_by: Authenticator | None = None  # whose marks it is found by
     ask_at_s: float = inf
+    end_at_s: float = inf
     tries: int = 0  # in a row, that nobody could tell
     is_asking: bool = False
     is_kept: bool = False  # whatever becomes of its token or its route
 
     @property
     def exp(self) -> float:
-        return inf if self.is_kept or self.facts is None or self.facts.exp is None else self.facts.exp
+        return inf if self.facts is None or self.facts.exp is None else self.facts.exp
 
 
 def opened(relay: Relay, turn: Turn, route: GatedRoute, now_s: float) -> OpenExchange:

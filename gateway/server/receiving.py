@@ -214,7 +214,6 @@ async def whole_body(
             return there
         async with asyncio.timeout(_BODY_S) as bound:
 
-
             def give_up() -> None:
                 if not bound.expired():  # else it goes in this turn of the loop anyway
                     bound.reschedule(loop.time())

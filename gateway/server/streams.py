@@ -7,6 +7,8 @@ forget everything, or the end of the facts' window, has its token asked about, t
 question goes through. What a reload leaves open is judged by the new configuration.
 
 Nothing here may hold up the loop: what concerns many is done in slices, and few questions are under way at a time.
+Client networks take turns with them, and an exchange whose turn has not come in time ends: whoever has thousands of
+tokens delays neither the end of his own exchanges nor the questions about those of others.
 """
 
 from __future__ import annotations
@@ -14,13 +16,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from math import inf
 
-from gateway.authn.facts import Answer, Facts, Inactive, TooMany
+from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.purge import Purge
 from gateway.authn.question import Question
 from gateway.authn.refresh import AHEAD
@@ -28,6 +29,7 @@ from gateway.gate import GatedRoute
 from gateway.server.open_exchange import EXPIRED, GONE, REVOKED, UNTOLD, OpenExchange, opened, refused_by
 from gateway.server.open_exchanges import Fate, OpenExchanges, Window, window_of
 from gateway.server.relay import Relay
+from gateway.server.rounds import Rounds
 from gateway.server.running import Running
 from gateway.server.slices import Slices
 from gateway.server.turn import Turn
@@ -39,6 +41,8 @@ _PURGES_KEPT_S = 120.0
 _SPREAD_S = 10.0
 _AGAIN_S = 1.0
 _AGAIN_MAX_S = 10.0
+# How long after its time a question may still be waited for: in the queues before a provider, and for its answer.
+_LATE_S = 10.0
 # Whoever waits for an answer comes before what is open anyway.
 _ASKING_SHARE = 4
 
@@ -51,7 +55,7 @@ class Streams:
         self._relays = relays
         self._open: OpenExchanges[OpenExchange] = OpenExchanges()
         self._slices = Slices()
-        self._waiting: OrderedDict[bytes, list[OpenExchange]] = OrderedDict()  # for their turn to be asked about
+        self._waiting: Rounds[OpenExchange] = Rounds()  # for their turn to be asked about
         self._asking: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -103,11 +107,15 @@ class Streams:
             if not one.relay.is_open:
                 self._open.discard(one)
                 one.relay.is_watched = False  # it may be sent again
+            elif one.is_kept:
+                pass  # whatever becomes of its token
             elif one.exp <= now:
                 self._end(one, EXPIRED)
-            elif one.ask_at_s <= now_s and not one.is_asking and not one.is_kept:
+            elif one.end_at_s + _LATE_S <= now_s:
+                self._end(one, UNTOLD)
+            elif one.ask_at_s <= now_s and not one.is_asking:
                 one.is_asking = True
-                self._waiting.setdefault(self._open.marks(one)[0], []).append(one)
+                self._waiting.put(one.turn.client, self._open.marks(one)[0], one)
         self._open.forget_purges(now_s - _PURGES_KEPT_S)
         self._ask_more()
 
@@ -142,12 +150,13 @@ class Streams:
             return
         if one.keyed_by is not running.authenticator:
             self._key(one, one.question, one.facts, running, since_s)
+        self._has_window(one, one.question, running)
         if was_kept and not one.is_kept:
-            one.ask_at_s = now_s  # nobody has asked meanwhile
+            one.ask_at_s, one.end_at_s = now_s, max(now_s, one.end_at_s)  # nobody has asked meanwhile
 
     def _hold(self, one: OpenExchange, now_s: float) -> None:
         """It has no token that could end, or none that matters any more."""
-        one.keyed_by, one.ask_at_s = None, inf
+        one.keyed_by, one.ask_at_s, one.end_at_s = None, inf, inf
         self._open.put(one, (), now_s)
 
     def _key(self, one: OpenExchange, question: Question, facts: Facts, running: Running, since_s: float) -> None:
@@ -157,8 +166,9 @@ class Streams:
         if is_rekeyed:
             # Another cache or another provider: what is known there of the token has to be seen.
             fate = Fate.IS_ASKED if fate is Fate.GOES_ON else fate
-        elif one.turn.stale_s is not None:
-            one.known_at_s, one.ask_at_s = one.turn.started_s - one.turn.stale_s, now_s
+        elif one.turn.stale_s is not None or authenticator.introspected_at_s(question) is None:
+            # Its facts only stood in, or are forgotten already: perhaps somebody else has had a no since.
+            one.known_at_s, one.ask_at_s = one.turn.started_s - (one.turn.stale_s or 0.0), now_s
         else:
             self._is_known(one, question, running, instead_s=one.turn.started_s)
         self._befall(one, fate, now_s)
@@ -168,8 +178,14 @@ class Streams:
     def _is_known(self, one: OpenExchange, question: Question, running: Running, *, instead_s: float) -> None:
         """Its facts are as old as the caches say, else as of `instead_s`."""
         at_s = running.authenticator.introspected_at_s(question)
-        one.known_at_s, one.tries = instead_s if at_s is None else at_s, 0
-        one.ask_at_s = one.known_at_s + self._window(question, running).ask_after_s
+        one.known_at_s, one.tries, one.ask_at_s = instead_s if at_s is None else at_s, 0, inf
+        self._has_window(one, question, running)
+
+    def _has_window(self, one: OpenExchange, question: Question, running: Running) -> None:
+        """By the configuration in force, and since its facts are known."""
+        window = self._window(question, running)
+        one.ask_at_s = min(one.ask_at_s, one.known_at_s + window.ask_after_s)
+        one.end_at_s = one.known_at_s + window.end_after_s
 
     def _window(self, question: Question, running: Running) -> Window:
         return window_of(running.config.cache.ttl, question.max_age_s, question.stale_s)
@@ -177,8 +193,8 @@ class Streams:
     def _ask_more(self) -> None:
         limit = self._asking_max()
         while self._waiting and len(self._asking) < limit:
-            _, those = self._waiting.popitem(last=False)
-            task = asyncio.get_running_loop().create_task(self._ask(those), name="asking about an open exchange")
+            work = self._ask(self._waiting.take())
+            task = asyncio.get_running_loop().create_task(work, name="asking about an open exchange")
             self._asking.add(task)
             task.add_done_callback(self._asked)
 
@@ -219,7 +235,9 @@ class Streams:
             self._end(one, EXPIRED if one.exp <= time.time() else REVOKED)
             return
         if not isinstance(answer, Facts):
-            self._is_untold(one, question, running, now_s)
+            # A queue of the gateway's own is no outage: who can fill it must not keep a revoked token alive.
+            is_crowded = isinstance(answer, TooMany) or (isinstance(answer, Unclear) and answer.is_crowded)
+            self._is_untold(one, now_s, 0.0 if question.stale_s is None or not is_crowded else question.stale_s)
             return
         one.facts = answer
         if answer is not known and (marks := running.authenticator.marks(question, answer)) != self._open.marks(one):
@@ -229,9 +247,9 @@ class Streams:
             return
         self._is_known(one, question, running, instead_s=now_s)
 
-    def _is_untold(self, one: OpenExchange, question: Question, running: Running, now_s: float) -> None:
-        """Nobody could tell: it has what is left of its time, and is asked about again within that."""
-        until_s = one.known_at_s + self._window(question, running).end_after_s
+    def _is_untold(self, one: OpenExchange, now_s: float, less_s: float) -> None:
+        """Nobody could tell: it has what is left of its time, or so much less, and is asked about again within that."""
+        until_s = one.end_at_s - less_s
         if until_s <= now_s:
             self._end(one, UNTOLD)
             return

@@ -40,7 +40,8 @@ def test_a_broken_field_hides_those_before_it_and_none_behind_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ['for="', 'for=b, for="c, d', 'for="b, for=c', "for=b for=c", ";" * 300, ",;" * 16_000, "for=b," * 300 + "x"]
+    "written",
+    ['for="', 'for=b, for="c, d', 'for="b, for=c', "for=b for=c", ";" * 300, ",;" * 16_000, "for=b," * 300 + "x"],
 )
 def test_what_a_client_wrote_does_not_hide_what_a_proxy_appended_to_it(written: str) -> None:
     appended = "for=192.0.2.1;proto=https, for=10.0.0.2"

@@ -15,7 +15,11 @@ from support.running_gateway import ADMIN_TOKEN, eventually
 from support.scripted_provider import Fault
 from support.wire import request
 
+from gateway.authn.authenticate import Authenticator
+from gateway.authn.facts import Unclear
+from gateway.authn.question import Found
 from gateway.http.frames import Frames, close_frame
+from gateway.server.streams import Streams
 
 ASK = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -23,6 +27,7 @@ EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodi
 DOWNLOAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome of it"
 TEXT = b"\x81\x02hi"
 REVOKED, EXPIRED, GONE = "the token was revoked", "the token expired", "the route is gone"
+UNTOLD = "the provider could not tell whether the token is still good"
 OPEN_S = 0.9  # by then it is known as one that stays open
 
 
@@ -241,6 +246,17 @@ class TestAskedAgain:
         await eventually(lambda: len(stream.gateway.lines.requests) == 2, within_s=1)
         assert {one["reason"] for one in stream.gateway.lines.requests} >= {REVOKED}
 
+    async def test_also_a_no_that_came_before_it_was_known_as_one_that_stays_open(self, streams, provider):
+        stream = await streams("events", {"max_age": "1h"})
+        document = json.loads(stream.gateway.text)
+        document["routes"][0] |= {"auth": {"max_age": "0s"}}
+        await stream.gateway.reload(json.dumps(document))
+        await asyncio.sleep(1)
+        later = await Stream("events", stream.gateway, stream.backend).open()
+        provider.answers["good"] = {"active": False}
+        assert (await stream.gateway.get("/open/x", token="good")).status == 401
+        await later.ended(within_s=1.5)
+
     async def test_facts_that_are_not_enough_any_more_end_it(self, streams, provider):
         stream = await streams("websocket", {"scopes": ["orders:write"]}, cache={"ttl": "1s"})
         provider.answers["good"] = provider.answers["good"] | {"scope": "orders:read"}
@@ -267,15 +283,50 @@ class TestAskedAgain:
     async def test_where_nobody_can_tell_it_ends_after_its_window(self, streams, provider):
         stream = await streams("websocket", cache={"ttl": "1s"})
         provider.fault = Fault.RESET
-        reason = "the provider could not tell whether the token is still good"
-        await stream.ended(within_s=2.5, reason=reason)
+        await stream.ended(within_s=2.5, reason=UNTOLD)
 
     async def test_and_later_where_stale_facts_will_do(self, streams, provider):
         stream = await streams("events", {"stale_if_error": "3s"}, cache={"ttl": "1s"})
         provider.fault = Fault.RESET
         await stream.goes_on(2.5)
-        reason = "the provider could not tell whether the token is still good"
-        await stream.ended(within_s=2.5, reason=reason)
+        await stream.ended(within_s=2.5, reason=UNTOLD)
+
+    async def test_a_queue_of_the_gateways_own_keeps_nobody_beyond_the_window(self, streams, monkeypatch):
+        stream = await streams("events", {"stale_if_error": "1h"}, cache={"ttl": "1s"})
+
+        async def crowded_out(_self, _question):
+            return Found(Unclear("too many wait", was_asked=False, is_crowded=True), None)
+
+        monkeypatch.setattr(Authenticator, "ask", crowded_out)
+        await stream.ended(within_s=2.5, reason=UNTOLD)
+
+    async def test_nor_does_a_turn_to_ask_that_never_comes(self, streams, monkeypatch):
+        monkeypatch.setattr("gateway.server.streams._LATE_S", 0.3)
+        monkeypatch.setattr(Streams, "_asking_max", lambda _: 0)
+        stream = await streams("websocket", cache={"ttl": "1s"})
+        await stream.goes_on(0.8)
+        await stream.ended(within_s=2, reason=UNTOLD)
+
+    async def test_a_client_with_many_tokens_does_not_delay_the_questions_of_others(
+        self, streams, provider, backend, monkeypatch
+    ):
+        monkeypatch.setattr("gateway.server.streams._SPREAD_S", 0)
+        only_one = {"max_concurrency": 1}
+        stream = await streams("events", server={"trusted_proxies": ["127.0.0.1/32"]}, provider_keys=only_one)
+        for number in range(6):
+            provider.answers[f"t{number}"] = {"active": True, "sub": "bob"}
+            await Stream("events", stream.gateway, backend).open(token=f"t{number}")
+        provider.answers["other"] = {"active": True, "sub": "carol"}
+        backend.answers.append(script(EVENTS, HANG))
+        client = await stream.gateway.client()
+        await client.send(request("GET", "/api/x", "X-Forwarded-For: 198.51.100.7", token="other"))
+        assert (await client.head()).status == 200
+        await asyncio.sleep(OPEN_S)
+        count = len(provider.introspections)
+        provider.delay_s = 0.05
+        await purge(stream.gateway)
+        await eventually(lambda: len(provider.introspections) == count + 8)
+        assert "other" in [call.token for call in provider.introspections[count : count + 3]]
 
 
 class TestExpired:
@@ -318,6 +369,13 @@ class TestReloaded:
         stream = await streams(kind)
         assert await stream.gateway.reload(changed(stream.gateway, name="another"))
         await stream.ended(within_s=1.5, reason=GONE)
+
+    async def test_a_shorter_window_holds_for_what_is_open(self, streams, provider):
+        stream = await streams("events")
+        await asyncio.sleep(OPEN_S)
+        provider.answers["good"] = {"active": False}
+        assert await stream.gateway.reload(changed(stream.gateway, auth={"max_age": "1s"}))
+        await stream.ended(within_s=1.5)
 
     async def test_where_it_is_still_let_in_it_goes_on_and_ends_with_its_token(self, streams, kind):
         stream = await streams(kind)
