@@ -14,6 +14,7 @@ from gateway.config.percent import canonical_percent
 from gateway.http.answer_head import FieldsToClient
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules
+from gateway.http.location import OwnUrls
 from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, Speaker, compile_policy
@@ -36,8 +37,10 @@ class GatedRoute:
     providers: tuple[str, ...]
     request_rules: RequestRules
     fields_to_client: FieldsToClient
+    own_urls: OwnUrls
     max_body_bytes: int | None  # None: unlimited
     moves_path: bool  # the backend gets another path than the client asked for
+    stripped: str | None  # what is taken off each path, where it is always the same
     is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS, and waits for nothing
 
     @property
@@ -123,9 +126,11 @@ def _gated(
             trusted=frozenset(config.server.trusted_headers),
         ),
         fields_to_client=to_client.setdefault(response_rules, FieldsToClient(response_rules)),
+        own_urls=OwnUrls(route.backend),
         max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
         is_plain=route.cors is None and route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
+        stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
     )
 
 

@@ -103,7 +103,7 @@ class Allow:
     @property
     def stripped(self) -> str:
         """What the route takes off the path, of which the backend is told."""
-        return stripped(self.target, self.route.config.strip_prefix) if self.route.moves_path else ""
+        return stripped(self.target, self.route) if self.route.moves_path else ""
 
     @property
     def outside(self) -> Outside:

@@ -5,7 +5,7 @@ Pure. Routes are matched by the segments of a path without their parameters; see
 
 from __future__ import annotations
 
-from gateway.config.pattern import Kind, PathPattern
+from gateway.config.pattern import Kind
 from gateway.gate import GatedRoute
 from gateway.http.refusal import Refusal
 from gateway.http.target import Target
@@ -39,20 +39,20 @@ def unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) ->
 
 
 def moved(target: Target, matched: Matched[GatedRoute]) -> str:
-    config = matched.value.config
+    route = matched.value
+    config = route.config
     if config.rewrite is not None:
         return rewritten(config.rewrite, matched.captures, matched.rest)
-    if config.strip_prefix is not None:  # of the path without parameters, as a rewrite is
-        return "/" + "/".join(target.segments[_depth(config.strip_prefix) :])
+    if route.stripped is not None:  # of the path without parameters, as a rewrite is
+        return target.bare_path[len(route.stripped) :] or "/"
+    if config.strip_prefix is not None:
+        return "/" + "/".join(target.segments[len(config.strip_prefix.segments) :])
     return target.path
 
 
-def stripped(target: Target, prefix: PathPattern | None) -> str:
+def stripped(target: Target, route: GatedRoute) -> str:
     """What is taken off the path: the segments that stand in the place of the pattern."""
-    depth = 0 if prefix is None else _depth(prefix)
-    return "".join(f"/{segment}" for segment in target.segments[:depth]) if depth else ""
-
-
-def _depth(prefix: PathPattern) -> int:
-    """How many segments to strip; a trailing slash in the prefix strips no more than the prefix without it."""
-    return len(prefix.segments) - (prefix.segments[-1].text == "" and not prefix.has_rest)
+    if route.stripped is not None:
+        return route.stripped
+    prefix = route.config.strip_prefix
+    return "" if prefix is None else "".join(f"/{segment}" for segment in target.segments[: len(prefix.segments)])

@@ -59,6 +59,13 @@ class PathPattern:
         marks = {Kind.CAPTURE: "{}", Kind.REST: _REST}
         return tuple(marks.get(s.kind, "=" + s.text) for s in self.segments)
 
+    @property
+    def only_path(self) -> str | None:
+        """The path that it matches, where it matches no other."""
+        if any(s.kind is not Kind.LITERAL for s in self.segments):
+            return None
+        return "".join(f"/{s.text}" for s in self.segments)
+
     def __str__(self) -> str:
         return self.text
 

@@ -7,12 +7,14 @@ every answer, so what was found out about a line is remembered, for a few hundre
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
 from gateway.config.header_names import fold_header_name as fold
 from gateway.config.header_names import folded
+from gateway.http.fates import ByName
 from gateway.http.headers import ResponseRules, answer_field_passes, nominated
 from gateway.http.location import leads_somewhere
 
@@ -33,16 +35,16 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = b" \t"
 # What a server says of its own connection; they name no field.
 _USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
+_NOBODY_GONE: Final[frozenset[str]] = frozenset()
 
 
 class _Role(Enum):
-    """What a field does to the framing of its answer, or that it leads somewhere."""
+    """What a field does to the framing of its answer."""
 
     LENGTH = "content-length"
     ENCODING = "transfer-encoding"
     CONNECTION = "connection"
     UPGRADE = "upgrade"
-    PLACE = "location"
 
 
 class _Special(NamedTuple):
@@ -73,7 +75,7 @@ class AnswerHead:
     ends_connection: bool = False
     nominated: frozenset[str] = frozenset()  # folded
     upgrades_to: tuple[str, ...] = ()
-    leads: bool = False  # has a field for `gateway.http.location`
+    leads: Sequence[int] = ()  # which of the lines are for `gateway.http.location`
     is_usual: bool = False  # final, and its length is all it says of framing and connection
     begun: tuple[FieldsToClient, bytes, bool] | None = None
 
@@ -96,6 +98,7 @@ def read_answer_head(raw: bytes) -> AnswerHead | str:
     # Only where each line of it may be remembered.
     if (
         isinstance(head, AnswerHead)
+        and not head.leads
         and len(raw) <= _REMEMBERED_HEAD_BYTES
         and all(map(_FIELDS.__contains__, head.lines))
     ):
@@ -116,30 +119,34 @@ def _read_head(raw: bytes) -> AnswerHead | str:
     if len(lines) > FIELDS_MAX:
         return "the head has too many fields"
     version, status, status_line = started
-    special = _special(lines, version)
+    leads: list[int] = []
+    special = _special(lines, version, leads)
     if special is None:
         unfolded = _FOLD.sub(rb"\1 ", raw)
         if unfolded == raw:
             return "a header field has a name or a character that none may have"
         return _read_head(unfolded)
     if version == 1 and not special:
-        return AnswerHead(status, status_line, lines)
+        return AnswerHead(status, status_line, lines, leads=leads)
     if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1] != _NONE:
         # By far the most common.
-        return AnswerHead(status, status_line, lines, int(special[0][1]), is_usual=may_have_body("GET", status))
-    return _framed(AnswerHead(status, status_line, lines, ends_connection=version == 0), version, special)
+        is_usual = may_have_body("GET", status)
+        return AnswerHead(status, status_line, lines, int(special[0][1]), leads=leads, is_usual=is_usual)
+    return _framed(AnswerHead(status, status_line, lines, ends_connection=version == 0, leads=leads), version, special)
 
 
-def _special(lines: list[bytes], version: int) -> list[_Special] | None:
-    """What the fields say of the framing; `None` where one of them is no field."""
+def _special(lines: list[bytes], version: int, leads: list[int]) -> list[_Special] | None:
+    """What the fields say of the framing; `None` where one of them is no field. `leads` gets those that lead away."""
     special: list[_Special] = []
-    for line in lines:
+    for place, line in enumerate(lines):
         found = _FIELDS.get(line, _UNKNOWN)
         if found is _UNKNOWN:
             found = _read_field(line)
             if found is _UNKNOWN:
                 return None
-        if found is not None and (found is not _KEEPS_ALIVE or version != 1):
+        if found is _LEADS:
+            leads.append(place)
+        elif found is not None and (found is not _KEEPS_ALIVE or version != 1):
             special.append(found)  # the others say nothing of the framing
     return special
 
@@ -162,6 +169,7 @@ class FieldsToClient:
         self._replaced = folded(name for name, _ in rules.set)
         self._set = b"".join(field_line(name, value) for name, value in rules.set)
         self._kept: dict[bytes, bytes] = {}
+        self._spelled = ByName(self._spelled_to_client)
 
     def begin(self, head: AnswerHead) -> tuple[FieldsToClient, bytes, bool]:
         """These rules; the status line, the fields, the length where there is one; whether `Date` is among them."""
@@ -175,29 +183,34 @@ class FieldsToClient:
 
     def of(self, head: AnswerHead) -> bytes:
         """The fields that the client gets, each with its end; but for the framing and `X-Request-Id`."""
+        lines, gone = head.lines, head.nominated
+        if gone:
+            return b"".join([self._passed(line, gone) for line in lines]) + self._set
         kept = self._kept
-        gone = head.nominated
         try:
-            if not gone:
-                return b"".join([kept[line] for line in head.lines]) + self._set
-        except KeyError:
-            pass  # a line that is seen for the first time
-        return b"".join([self._passed(line, gone) for line in head.lines]) + self._set
+            return b"".join([kept[line] for line in lines]) + self._set
+        except KeyError:  # a line that is seen for the first time
+            return b"".join([kept[line] if line in kept else self._seen(line) for line in lines]) + self._set
 
-    def _passed(self, line: bytes, gone: frozenset[str]) -> bytes:
-        found = None if gone else self._kept.get(line)
-        if found is not None:
-            return found
-        name, _, value = line.partition(b":")
-        text = name.decode("ascii")
-        passed = b""
-        folded_name = fold(text)
-        if folded_name not in gone and folded_name not in self._replaced and answer_field_passes(text, self._rules):
-            spelled = b"Date" if text.lower() == "date" else name  # one spelling, by which it is found again
-            passed = b"%b: %b\r\n" % (spelled, value.strip(_BLANKS))
-        if not gone and _is_worth_remembering(name.lower(), line):
+    def _seen(self, line: bytes) -> bytes:
+        passed = self._passed(line, _NOBODY_GONE)
+        if line in _FIELDS:  # it may be remembered
             _remember(self._kept, line, passed)
         return passed
+
+    def _passed(self, line: bytes, gone: frozenset[str]) -> bytes:
+        name, _, value = line.partition(b":")
+        text = name.decode("ascii")
+        spelled = self._spelled[text]
+        if not spelled or (gone and fold(text) in gone):
+            return b""
+        return b"%b: %b\r\n" % (spelled, value.strip(_BLANKS))
+
+    def _spelled_to_client(self, name: str) -> bytes:
+        """A name as it goes out; nothing where its field stays behind."""
+        if fold(name) in self._replaced or not answer_field_passes(name, self._rules):
+            return b""
+        return b"Date" if name.lower() == "date" else name.encode()  # one spelling, by which it is found again
 
 
 def field_line(name: str, value: str) -> bytes:
@@ -216,7 +229,6 @@ def _framed(head: AnswerHead, version: int, special: list[_Special]) -> AnswerHe
         return "Transfer-Encoding is not exactly chunked"
     head.length = int(lengths[0]) if lengths else None
     head.is_chunked = bool(encodings)
-    head.leads = any(role is _Role.PLACE for role, _ in special)
     connection = ",".join(value for role, value in special if role is _Role.CONNECTION)
     if connection:
         options = frozenset(option.strip() for option in connection.split(","))
@@ -234,6 +246,7 @@ _HEADS: dict[bytes, AnswerHead] = {}
 # The head of an answer that is like one before it, from the same bytes; `None` where none is known.
 known_answer_head = _HEADS.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
+_LEADS = _Special(_Role.UPGRADE, "")
 _KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")
 _NONE = "none"
 _T = TypeVar("_T")
@@ -256,7 +269,9 @@ def _read_field(line: bytes) -> _Special | None:
     if found is None:
         return _UNKNOWN
     name = found[1].lower()
-    role = _Role.PLACE if leads_somewhere(name) else _ROLE_OF_NAME.get(name)
+    if leads_somewhere(name):
+        return _LEADS
+    role = _ROLE_OF_NAME.get(name)
     special = None if role is None else _Special(role, found[2].strip(_BLANKS).decode("latin-1").lower())
     if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
         special = _Special(_Role.LENGTH, _NONE)

@@ -14,18 +14,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from gateway.config.host import canonical_host
 from gateway.config.upstream import Backend
 
 # RFC 3986 §4.2: with the scheme or without. With a user, or with what a browser may read as another authority than we
 # do (a backslash), it is nobody's own.
-_URL = re.compile(r"(?:(https?):)?//(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?(?=[/?#]|$)", re.IGNORECASE)
+_URL = re.compile(r"(?:([Hh][Tt][Tt][Pp][Ss]?):)?//(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?(?=[/?#]|$)")
 # HTML, "shared declarative refresh": the seconds, and behind them the URL, with or without a name and quotes.
 _REFRESH = re.compile(r"""([0-9.]*[ \t]*[;,][ \t]*(?:url[ \t]*=[ \t]*)?["']?)(.*)""", re.IGNORECASE)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _UNIX = "unix"
 _LEADING_NAMES = frozenset({b"location", b"content-location", b"refresh"})
+# Scheme, host and port. What is longer names no host (RFC 1035 §2.3.4), and is not worth being remembered.
+_AUTHORITY_MAX_CHARS = 280
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,73 +50,102 @@ def leads_somewhere(lower_name: bytes) -> bool:
     return lower_name in _LEADING_NAMES
 
 
-def led_outside(line: bytes, backends: Sequence[Backend], outside: Outside) -> bytes:
-    """A field of an answer, with the URL in it that the client is to have."""
-    name, _, value = line.partition(b":")
-    lower = name.lower()
-    if lower not in _LEADING_NAMES:
-        return line
-    text, before = value.strip(b" \t").decode("latin-1"), ""
-    if lower == b"refresh":
-        found = _REFRESH.fullmatch(text)
-        if found is None:
+class OwnUrls:
+    """The URLs that the backends of a route call their own, compiled from where those are reached."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        own: dict[str, list[_Own]] = {}
+        # The longest path first, because it is the one that was meant.
+        for backend in sorted(backends, key=lambda one: -len(one.path)):
+            host, one = _own(backend)
+            own.setdefault(host, []).append(one)
+        self._own = {host: tuple(ones) for host, ones in own.items()}
+        self._paths = tuple(sorted((backend.path for backend in backends), key=lambda path: -len(path)))
+        self._ports = frozenset(backend.port for backend in backends)
+
+    def led_outside(self, line: bytes, outside: Outside) -> bytes:
+        """A field of an answer, with the URL in it that the client is to have."""
+        name, _, value = line.partition(b":")
+        lower = name.lower()
+        if lower not in _LEADING_NAMES:
             return line
-        before, text = found[1], found[2]
-    return name + b": " + (before + url_outside(text, backends, outside)).encode("latin-1")
+        text, before = value.strip(b" \t").decode("latin-1"), ""
+        if lower == b"refresh":
+            found = _REFRESH.fullmatch(text)
+            if found is None:
+                return line
+            before, text = found[1], found[2]
+        led = self.url_outside(text, outside)
+        return line if led is text else name + b": " + (before + led).encode("latin-1")
+
+    def url_outside(self, url: str, outside: Outside) -> str:
+        """`url` as the client is to have it; as it came where it is not a backend's own."""
+        found = _URL.match(url)
+        if found is None or (end := found.end()) > _AUTHORITY_MAX_CHARS or (at := _read_authority(url[:end])) is None:
+            return url
+        path = None
+        for own in self._own.get(at.host, ()):
+            # A backend that believes X-Forwarded-Proto takes its scheme from there, and the authority from Host.
+            if at.scheme in {"", own.scheme, outside.scheme} and (at.port or own.default_port) == own.port:
+                behind = url[end:]
+                path = _without(behind, own.path) if own.path else behind
+                if path is not None:
+                    break
+        if path is not None:
+            path = outside.prefix + path
+        elif outside.host and self._is_host(at, outside.host):
+            path = self._path_at_host(url[end:], outside.prefix)
+        if path is None:
+            return url
+        return f"{outside.scheme}://{outside.authority}{path}" if outside.authority else _without_authority(path) or url
+
+    def _is_host(self, at: _At, host: str) -> bool:
+        """Whether this is the `Host` that the backend was sent; nginx and Apache put their own port in its place."""
+        sent = _read_authority(f"//{host}") if _URL.fullmatch(f"//{host}") else None
+        if sent is None or sent.host != at.host:
+            return False
+        default = _DEFAULT_PORT.get(at.scheme, 0)
+        return (at.port or default) == (sent.port or default) or at.port in self._ports
+
+    def _path_at_host(self, behind: str, prefix: str) -> str | None:
+        """The same for a backend that goes by the client's `Host`, and so may go by the client's path as well."""
+        if prefix and _without(behind, prefix) is not None:
+            return behind
+        path = next((path for own in self._paths if (path := _without(behind, own)) is not None), None)
+        return None if path is None else prefix + path
 
 
-def url_outside(url: str, backends: Sequence[Backend], outside: Outside) -> str:
-    """`url` as the client is to have it; as it came where it is not a backend's own."""
-    found = _URL.match(url)
+class _At(NamedTuple):
+    """Where a URL leads. `scheme` is lower case, or empty; `port` is 0 where there is none."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class _Own(NamedTuple):
+    scheme: str
+    port: int
+    default_port: int
+    path: str
+
+
+def _own(backend: Backend) -> tuple[str, _Own]:
+    """By its host in canonical form."""
+    if backend.scheme == _UNIX:
+        return "localhost", _Own("http", _DEFAULT_PORT["http"], _DEFAULT_PORT["http"], backend.path)
+    host = canonical_host(f"[{backend.host}]" if ":" in backend.host else backend.host) or backend.host
+    return host, _Own(backend.scheme, backend.port, _DEFAULT_PORT[backend.scheme], backend.path)
+
+
+@lru_cache(maxsize=256)
+def _read_authority(text: str) -> _At | None:
+    """Of a URL up to its path; `None` where the host is none."""
+    found = _URL.fullmatch(text)
     host = None if found is None else canonical_host(found[2])
     if found is None or host is None:
-        return url
-    scheme, port, behind = (found[1] or "").lower(), int(found[3] or 0), url[found.end() :]
-    path = _path_at_backend(scheme, host, port, behind, backends, outside)
-    if path is None and _is_host(scheme, host, port, backends, outside):
-        path = _path_at_host(behind, backends, outside.prefix)
-    return url if path is None else _joined(path, outside) or url
-
-
-def _path_at_backend(
-    scheme: str, host: str, port: int, behind: str, backends: Sequence[Backend], outside: Outside
-) -> str | None:
-    """What stands behind the path of the backend whose authority this is, the longest such path first."""
-    own = [backend for backend in backends if _is_backend(scheme, host, port, backend, outside.scheme)]
-    for backend in sorted(own, key=lambda one: -len(one.path)):
-        path = _without(behind, backend.path)
-        if path is not None:
-            return outside.prefix + path
-    return None
-
-
-def _is_backend(scheme: str, host: str, port: int, backend: Backend, client_scheme: str) -> bool:
-    own_scheme = "http" if backend.scheme == _UNIX else backend.scheme
-    own_host, own_port = ("localhost", 80) if backend.scheme == _UNIX else (backend.host, backend.port)
-    if canonical_host(f"[{own_host}]" if ":" in own_host else own_host) != host:
-        return False
-    if scheme in {own_scheme, ""}:
-        return (port or _DEFAULT_PORT[own_scheme]) == own_port
-    # A backend that believes X-Forwarded-Proto takes its scheme from there, and the authority from Host.
-    return scheme == client_scheme and (port or _DEFAULT_PORT[own_scheme]) == own_port
-
-
-def _is_host(scheme: str, host: str, port: int, backends: Sequence[Backend], outside: Outside) -> bool:
-    """Whether this is the `Host` that the backend was sent; nginx and Apache put their own port in the place of its."""
-    sent = _URL.fullmatch(f"//{outside.host}") if outside.host else None
-    if sent is None or canonical_host(sent[2]) != host:
-        return False
-    default = _DEFAULT_PORT.get(scheme, 0)
-    return (port or default) == (int(sent[3] or 0) or default) or port in {backend.port for backend in backends}
-
-
-def _path_at_host(behind: str, backends: Sequence[Backend], prefix: str) -> str | None:
-    """The same for a backend that goes by the client's `Host`, and so may go by the client's path as well."""
-    if prefix and _without(behind, prefix) is not None:
-        return behind
-    paths = (_without(behind, backend.path) for backend in sorted(backends, key=lambda one: -len(one.path)))
-    path = next((path for path in paths if path is not None), None)
-    return None if path is None else prefix + path
+        return None
+    return _At((found[1] or "").lower(), host, int(found[3] or 0))
 
 
 def _without(behind: str, path: str) -> str | None:
@@ -123,9 +156,7 @@ def _without(behind: str, path: str) -> str | None:
     return rest if not rest or rest[0] in "/?#" else None
 
 
-def _joined(path: str, outside: Outside) -> str | None:
-    if outside.authority:
-        return f"{outside.scheme}://{outside.authority}{path}"
+def _without_authority(path: str) -> str | None:
     path = path if path.startswith("/") else f"/{path}"
     # Two slashes, or what browsers take for them, would begin another authority.
     return None if path[1:2] in {"/", "\\"} else path

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import SWITCHING_PROTOCOLS, AnswerHead, may_have_body
 from gateway.http.frames import Frames
-from gateway.http.location import Outside, led_outside
+from gateway.http.location import Outside
 from gateway.server.backends.errors import BackendError
 from gateway.server.date import date_line
 from gateway.server.ends import BackendEnd, TunnelEnds
@@ -266,8 +266,9 @@ class Relay:
     def _lead(self, head: AnswerHead) -> None:
         """Have the client led through the gateway, where the answer leads to the backend."""
         if head.leads:
-            backends, outside = self._route.config.backend, self._outside()
-            head.lines = [led_outside(line, backends, outside) for line in head.lines]
+            own_urls, outside = self._route.own_urls, self._outside()
+            for place in head.leads:
+                head.lines[place] = own_urls.led_outside(head.lines[place], outside)
 
     def _framing(self, head: AnswerHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.upstream import parse_backend
-from gateway.http.location import Outside, led_outside, url_outside
+from gateway.http.location import Outside, OwnUrls
 
 CLIENT = Outside("https", "api.example.com")
 STRIPPED = Outside("https", "api.example.com", "/tenants")
 
 
 def outside(url, *backends, at=CLIENT):
-    return url_outside(url, [parse_backend(one) for one in backends or ("http://orders:8000",)], at)
+    return OwnUrls([parse_backend(one) for one in backends or ("http://orders:8000",)]).url_outside(url, at)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_where_the_client_named_no_host_a_path_is_left_that_names_none():
     ],
 )
 def test_a_field_is_passed_on_with_it(line, wanted):
-    assert led_outside(line, [parse_backend("http://orders:8000")], CLIENT) == wanted
+    assert OwnUrls([parse_backend("http://orders:8000")]).led_outside(line, CLIENT) == wanted
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f")), st.booleans())

@@ -257,14 +257,19 @@ class BackendConnection:
             return
         if state == _HEAD and not self._held and (end := data.find(b"\r\n\r\n")) > 0:
             # By far the most common, by the shortest way; what is not that goes the long one.
-            known, body = known_answer_head(data[:end]), data[end + 4 :]
+            raw, body = data[:end], data[end + 4 :]
+            known = known_answer_head(raw)
             if known is not None and known.is_usual and known.length == len(body) and self._method != "HEAD":
                 self._release(b"")
                 sink.whole(known, body)
                 return
-        self._has_answered = True
-        if state == _HEAD:
-            data = self._heads(data)
+            self._has_answered = True
+            data = self._heads(raw, body)
+        else:
+            self._has_answered = True
+            if state == _HEAD:
+                found = self._next_head(data)
+                data = b"" if found is None else self._heads(found[0], found[1])
         if data:
             self._body(data)
         # The exchange may have ended, and another one begun.
@@ -275,10 +280,9 @@ class BackendConnection:
 
     # -- the answer
 
-    def _heads(self, data: bytes) -> bytes:
-        """Read heads until the final one; what stands behind that."""
-        while (raw_and_rest := self._next_head(data)) is not None:
-            raw, data = raw_and_rest
+    def _heads(self, raw: bytes, data: bytes) -> bytes:
+        """Read heads, of which the first is whole, until the final one; what stands behind that."""
+        while True:
             head = read_answer_head(raw)
             if not isinstance(head, AnswerHead):
                 self._break(BackendBrokenError(foreign_words(raw) or head))
@@ -291,8 +295,9 @@ class BackendConnection:
                 break
             sink = cast("Sink", self._sink)  # somebody awaits an answer
             sink.informed(head)
-            if not data or self._sink is not sink:
+            if not data or self._sink is not sink or (found := self._next_head(data)) is None:
                 break
+            raw, data = found
         return b""
 
     def _next_head(self, data: bytes) -> tuple[bytes, bytes] | None:
