@@ -103,7 +103,8 @@ class Flood:
         for task in self._tasks:
             task.cancel()
         outcomes = await asyncio.gather(*self._tasks, return_exceptions=True)
-        assert {type(outcome) for outcome in outcomes} == {asyncio.CancelledError}
+        # Whoever floods waits at the end of its own queue, and may lose patience there.
+        assert {type(outcome) for outcome in outcomes} <= {asyncio.CancelledError, TimeoutError}
 
     async def _one(self, address: str) -> None:
         async with await Client.of(self.gateway.address) as client:
