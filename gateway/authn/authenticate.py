@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import KINDS, Eviction, Named
 from gateway.authn.facts import Facts, Inactive
+from gateway.authn.fallback import Fallback
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
@@ -80,6 +81,7 @@ class Authenticator:
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
         self._flights: dict[bytes, Flight] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._fallback = Fallback(self._last_known, self._find, self._own)
         self._purges = 0
         self._known_purges = KnownPurges()
 
@@ -120,7 +122,7 @@ class Authenticator:
         self._meter.looked_up("local", "miss" if entry is None else "hit")
         if entry is not None:
             return Found(entry.answer, "local")
-        return self._last_known.instead_of(await self._find(key, question), key, question)
+        return await self._fallback.ask(key, question)
 
     def knows(self, question: Question) -> bool:
         """Whether the provider has called the token active not long ago, and not taken it back since."""
@@ -230,8 +232,11 @@ class Authenticator:
         return flight, flight.task
 
     async def _fly(self, flight: Flight, question: Question) -> Landed:
+        was_active = self._last_known.facts(flight.key) is not None
         try:
             landed = await self._source.fetch(flight.key, question)
+            if was_active:
+                self._fallback.heard(question, landed.found)
             if flight.purged_at(landed.tags) is None:
                 await self._settle(flight, question, landed)
             else:

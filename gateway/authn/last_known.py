@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gateway.authn.facts import Facts, Inactive, Unclear
+from gateway.authn.facts import Facts, Inactive
 from gateway.authn.flight import Flight, Landed
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.question import Found, Question
@@ -40,18 +40,13 @@ class LastKnown:
             return None
         return entry
 
-    def instead_of(self, found: Found, key: bytes, question: Question) -> Found:
-        """`found`, or where that is unclear and the question tolerates it, the last known facts.
-
-        A queue of the gateway's own is no outage: whoever can fill it must not keep a revoked token alive.
-        """
-        if question.stale_s is None or not isinstance(found.answer, Unclear) or found.answer.is_crowded:
-            return found
-        entry = self.facts(key)
+    def tolerable(self, key: bytes, question: Question) -> Found | None:
+        """The last known facts, where the question tolerates them."""
+        entry = None if question.stale_s is None else self.facts(key)
         if entry is None:
-            return found
+            return None
         age_s = self.monotonic() - entry.introspected_at_s
-        return Found(entry.answer, "local", stale_s=age_s) if is_tolerable(question, age_s, self.lifetimes) else found
+        return Found(entry.answer, "local", stale_s=age_s) if is_tolerable(question, age_s, self.lifetimes) else None
 
     def keep(self, flight: Flight, provider: str, recalled: Recalled | None) -> None:
         """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""

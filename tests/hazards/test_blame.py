@@ -286,3 +286,52 @@ async def test_a_queue_of_our_own_is_no_reason_for_an_old_answer(provider, backe
         assert await status(gateway, "good", BOB) == 503
         assert await first == 401
         assert await status(gateway, "good", BOB) == 200
+
+
+@lanes(FAST)
+async def test_a_provider_that_fails_for_real_tokens_alone_keeps_nobody_waiting_who_has_facts(provider, backend, lane):
+    """It has lost its sessions, and still knows that a random token is nobody's: its breaker stays closed."""
+    keys = {"max_concurrency": 4, "timeout": "500ms"}
+    more = {"auth": {"stale_if_error": "5m"}, "cache": {"ttl": "500ms", "inactive_ttl": "0s"}, "provider_keys": keys}
+    async with serving(provider, backend, lane, **more) as gateway:
+
+        async def everybody() -> Counter[int]:
+            return Counter(
+                await asyncio.gather(
+                    *(status(gateway, f"good-{number}", f"198.51.100.{number}") for number in range(1, 101))
+                )
+            )
+
+        assert await everybody() == {200: 100}
+        provider.takes_s = lambda call: 60.0 if str(call.token).startswith("good") else 0.0
+        await asyncio.sleep(0.5)
+        for _ in range(2):  # as it is noticed, and then
+            began_s = time.monotonic()
+            assert await everybody() == {200: 100}
+            assert time.monotonic() - began_s < 5  # in the queue it would be a hundred times half a second, by four
+        assert "open" not in breaker_states(gateway)
+        provider.takes_s = lambda _: 0.0
+        provider.default = {"active": False}
+        # Soon nobody is good any more whom it calls revoked.
+        async with asyncio.timeout(10):
+            while await status(gateway, "good-1", "198.51.100.1") != 401:
+                await asyncio.sleep(0.1)
+        assert await everybody() == {401: 100}
+
+
+@lanes(FAST)
+async def test_one_network_whose_own_tokens_fail_keeps_no_revoked_token_alive(provider, backend, lane):
+    """However many it has that were good once, and however full the queue is of its junk."""
+    slow = {f"good-eve-{number}" for number in range(20)}
+    keys = {"max_concurrency": 4, "timeout": "1s"}
+    more = {"auth": {"stale_if_error": "5m"}, "cache": {"ttl": "500ms"}, "provider_keys": keys}
+    async with serving(provider, backend, lane, **more) as gateway:
+        for token in [*slow, "good-mallory"]:
+            assert await status(gateway, token, EVE[0]) == 200
+        provider.takes_s = lambda call: 60.0 if call.token in slow else 0.3
+        provider.default = {"active": False}
+        await asyncio.sleep(0.5)
+        theirs = [asyncio.create_task(status(gateway, token, EVE[0])) for token in slow]
+        async with Flood(gateway, 40, junk(), EVE[:1]):
+            assert await status(gateway, "good-mallory", MALLORY) == 401
+        await asyncio.gather(*theirs, return_exceptions=True)
