@@ -1,0 +1,95 @@
+// oidc-provider (npm): every login is that of `login_hint`, every consent is given. What its library leaves to the
+// program that embeds it, such as ending a grant or removing a client, is done by `POST /act/<name>`.
+//
+// node oidc_provider.mjs PORT LOGOUT_URL, with NODE_MODULES naming the folder that has oidc-provider.
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import { join } from "node:path";
+
+const [port, logoutUrl] = process.argv.slice(2);
+const entry = createRequire(join(process.env.NODE_MODULES, "x.js")).resolve("oidc-provider");
+const { Provider } = await import(pathToFileURL(entry));
+
+const gone = new Set();
+const app = (id, more = {}) => ({
+  client_id: id,
+  client_secret: `secret-of-${id}`,
+  redirect_uris: ["https://app.example/back"],
+  grant_types: ["authorization_code", "refresh_token", "client_credentials"],
+  backchannel_logout_uri: logoutUrl,
+  backchannel_logout_session_required: true,
+  ...more,
+});
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [app("app"), app("app-without-sid", { backchannel_logout_session_required: false }),
+    { client_id: "gateway", client_secret: "secret-of-gateway", redirect_uris: [], response_types: [], grant_types: [] }],
+  cookies: { keys: ["k"] },
+  features: {
+    devInteractions: { enabled: false },
+    backchannelLogout: { enabled: true },
+    clientCredentials: { enabled: true },
+    dPoP: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+    rpInitiatedLogout: {
+      logoutSource: (ctx, form) => { ctx.body = form; },
+      postLogoutSuccessSource: (ctx) => { ctx.body = "out"; },
+    },
+    resourceIndicators: {
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({ scope: "orders:read", audience: "orders-api", accessTokenFormat: "jwt" }),
+    },
+  },
+  scopes: ["openid", "offline_access", "orders:read"],
+  // As it comes, it sends nothing to private networks and loopback.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  pkce: { required: () => false },
+  issueRefreshToken: () => true,
+  findAccount: (_, id) => (gone.has(id) ? undefined : { accountId: id, claims: () => ({ sub: id }) }),
+  interactions: { url: (_, { uid }) => `/interaction/${uid}` },
+});
+
+async function interact(ctx) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(ctx.req, ctx.res);
+  if (prompt.name === "login") {
+    return provider.interactionFinished(ctx.req, ctx.res, { login: { accountId: params.login_hint } });
+  }
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  if (params.resource) grant.addResourceScope(params.resource, "orders:read");
+  const consent = { grantId: await grant.save() };
+  return provider.interactionFinished(ctx.req, ctx.res, { consent }, { mergeWithLastSubmission: true });
+}
+
+const acts = {
+  "end-grant": async (token) => {
+    const { grantId } = await provider.AccessToken.find(token);
+    await (await provider.Grant.find(grantId)).destroy();
+  },
+  "end-session": async (token) => {
+    const { sessionUid } = await provider.AccessToken.find(token);
+    await (await provider.Session.findByUid(sessionUid)).destroy();
+  },
+  "remove-client": async (token) => provider.Client.adapter.destroy((await provider.AccessToken.find(token)).clientId),
+  "remove-user": async (token) => gone.add((await provider.AccessToken.find(token)).accountId),
+};
+
+provider.use(async (ctx, next) => {
+  if (ctx.path.startsWith("/interaction/")) {
+    ctx.respond = false;
+    return interact(ctx);
+  }
+  if (ctx.path.startsWith("/act/")) {
+    await acts[ctx.path.slice(5)](ctx.query.token);
+    ctx.status = 204;
+    return undefined;
+  }
+  return next();
+});
+await provider.Client.adapter.upsert("doomed", app("doomed"));
+provider.on("backchannel.error", (_, error) => console.error(String(error), error.cause));
+provider.on("server_error", (_, error) => console.error(error));
+provider.listen(Number(port), "127.0.0.1");
