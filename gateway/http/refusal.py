@@ -34,6 +34,7 @@ STATUS_OF_CODE = {
     "internal_error": 500,
     "event_unavailable": 503,
     "eviction_unavailable": 503,
+    "http_version_not_supported": 505,
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }

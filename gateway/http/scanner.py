@@ -6,6 +6,9 @@ forgives what another parser may read differently (two blanks in a request line,
 and trailers of any length), and smuggling lives in the difference (CVE-2023-39326, CVE-2025-55315). Stricter than the
 parser behind it at every byte, so that the two can not disagree on where a request ends: RFC 9112 §2.2, §3, §5, §7.1.
 What a head *means* is decided elsewhere.
+
+How it works: `take` goes as far as the end of one request. What stands behind it is looked at when its turn comes: what
+came first is answered first, whatever follows it. Behind the last request of a connection nothing is looked at.
 """
 
 from __future__ import annotations
@@ -13,25 +16,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from gateway.http.chunks import behind_whole_chunks
 from gateway.http.framing import request_problem
 from gateway.http.headers import values_of
-from gateway.http.unfinished import Excess, HeadLimits, UnfinishedHead
+from gateway.http.refusal import Refusal
+from gateway.http.request_line import (
+    EMPTY_LINES,
+    REQUEST_LINE,
+    RequestLine,
+    is_last_request,
+    read_request_line,
+    request_line_of,
+    speaks_of_websocket,
+)
+from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TEXT = rb"[\t -~\x80-\xff]*+"
-# One empty line before a request is passed over (RFC 9112 §2.2). Of values it says only where they end, and the rest
-# is for `_TEXT_BYTES`: to look for one byte, and to strike many out, is far quicker than to match a class.
-_HEAD = re.compile(
-    rb"(?:\r\n)?+%b [^\x00-\x20\x7f]++ HTTP/([0-9]\.[0-9])\r\n(?:%b:[^\r]*+\r\n)*+\r\n" % (_TOKEN, _TOKEN)
-)
+# Of values it says only where they end, and the rest is for `_TEXT_BYTES`: to look for one byte, and to strike many
+# out, is far quicker than to match a class.
+_HEAD = re.compile(rb"%b(?:%b:[^\r]*+\r\n)*+\r\n" % (REQUEST_LINE, _TOKEN))
 _TEXT_BYTES = bytes(byte for byte in range(256) if re.fullmatch(_TEXT, bytes([byte])))
 _FIELD = re.compile(rb"%b:%b\r\n" % (_TOKEN, _TEXT))
 # Fifteen digits are beyond any body and below what overflows. BWS before an extension is refused, as llhttp does.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
-_PLAIN_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 # Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_FRAMING = re.compile(rb"\r\n((?i:content-length|transfer-encoding|upgrade)):[ \t]*+([^\r]*+)")
+_FRAMING = re.compile(rb"\r\n((?i:connection|content-length|transfer-encoding|upgrade)):[ \t]*+([^\r]*+)")
 _SIZE_MAX_BYTES = len(b"fffffffffffffff\r\n")
 
 
@@ -57,6 +68,7 @@ class Scanner:
         "_step",
         "excess",
         "limits",
+        "line",
     )
 
     def __init__(self, limits: HeadLimits) -> None:
@@ -66,6 +78,7 @@ class Scanner:
         self._after_body: _Step = Scanner._head
         self.limits = limits
         self.excess: Excess | None = None  # of the head that was found unsound
+        self.line: RequestLine | None = None  # of the latest head
         self._head_held = UnfinishedHead()
         self._before = b""  # of a head that has become whole: what came with earlier calls
         self._held = bytearray()  # of a line of a chunked body that is not whole yet
@@ -83,19 +96,49 @@ class Scanner:
         """How much there is of a head that is not whole yet."""
         return len(self._head_held.held)
 
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """What is for the parser now, and whether all bytes were sound; after a `False` nothing may be fed.
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte is the first of a request."""
+        return self._step is Scanner._head and not self._head_held.held
 
-        Of a head that is unsound nothing is for the parser. One with too much of something is unsound, and `excess`
-        says of what.
+    @property
+    def is_behind_the_last(self) -> bool:
+        """Whether nothing that follows is a request."""
+        return self._step is Scanner._anything or (self.is_between and self.line is not None and self.line.is_last)
+
+    @property
+    def refusal(self) -> Refusal:
+        """What to say of what was found unsound."""
+        if self.excess is not None:
+            return REFUSALS[self.excess]
+        problem = None if self.line is None else self.line.problem
+        return problem or Refusal("invalid_request", "this is not a valid HTTP/1.1 request")
+
+    def take(self, data: bytes) -> tuple[bytes, int, bool]:
+        """What is for the parser now, how far in `data` that goes, and whether it was sound: up to one request's end.
+
+        After a `False` nothing may be fed. Of a head that is unsound nothing is for the parser. One with too much of
+        something is unsound, and `excess` says of what.
         """
         position, is_sound = 0, True
         try:
             while position < len(data):
+                before = self._step
                 position = self._step(self, data, position)
+                if self.is_between or (self._step is Scanner._anything and before is not Scanner._anything):
+                    break
         except _UnsoundError:
             is_sound = False
-        return self._for_the_parser(data if is_sound else data[:position]), is_sound
+        return self._for_the_parser(data if position == len(data) else data[:position]), position, is_sound
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """As `take`, for all requests in `data`: what is for the parser, and whether all bytes were sound."""
+        passed, position, is_sound = self.take(data)
+        while is_sound and position < len(data):
+            data = data[position:]
+            piece, position, is_sound = self.take(data)
+            passed += piece
+        return passed, is_sound
 
     def _for_the_parser(self, data: bytes) -> bytes:
         if not self._cuts and not self._before:
@@ -114,8 +157,9 @@ class Scanner:
             found = _HEAD.match(data, start)
             if found is not None:
                 return self._begin_body(found, found.end())
-            if data.find(b"\r\n\r\n", start) >= 0:
-                raise _UnsoundError
+            lines_end = EMPTY_LINES.match(data, start)
+            if data.find(b"\r\n\r\n", start if lines_end is None else lines_end.end()) >= 0:
+                raise self._unsound()
         return self._more_of_head(data, start)
 
     def _more_of_head(self, data: bytes, start: int) -> int:
@@ -124,33 +168,41 @@ class Scanner:
         end = unfinished.add(data[start:])
         if not end:
             if _STRAY.search(unfinished.held, max(0, seen - 1)):
-                raise _UnsoundError
+                raise self._unsound()
             self.excess = unfinished.excess(self.limits)
             if self.excess is not None:
-                raise _UnsoundError
+                raise self._unsound(request_line_of(unfinished.held))
             self._cuts.append((start, len(data)))
             return len(data)
         head = bytes(unfinished.held[:end])
         unfinished.clear()
         found = _HEAD.fullmatch(head)
         if found is None:
-            raise _UnsoundError
+            raise self._unsound()
         position = self._begin_body(found, start + len(head) - seen)
         self._before = head[:seen]
         return position
 
+    def _unsound(self, line: RequestLine | None = None) -> _UnsoundError:
+        """Of a head. `line` is kept, for the record; of what is no head nothing is believed."""
+        self.line = line
+        return _UnsoundError()
+
     def _begin_body(self, found: re.Match[bytes], position: int) -> int:
         head = found[0]
+        line = read_request_line(found)
         if not _is_text(head):
-            raise _UnsoundError
+            raise self._unsound()
+        if not line.is_served:
+            raise self._unsound(line)
+        self.line = line
         fields = [(name.decode().lower(), value.decode("latin-1").rstrip()) for name, value in _FRAMING.findall(head)]
-        if not fields:
-            return position
-        if request_problem((1, int(found[1] > b"1.0")), fields):
+        if is_last_request(line.version, fields):
+            self.line = line._replace(is_last=True)
+        if request_problem(line.version, fields):
             self._step = Scanner._anything  # it is refused, and its connection ends
             return position
-        # An upgrade that is declined ends the connection too: nothing behind it is ever taken for a request.
-        self._step = self._after_body = Scanner._anything if values_of(fields, "upgrade") else Scanner._head
+        self._step = self._after_body = Scanner._anything if speaks_of_websocket(fields) else Scanner._head
         if values_of(fields, "transfer-encoding"):
             self._spare_bytes = self.limits.bytes_max
             self._step = Scanner._chunk
@@ -173,7 +225,7 @@ class Scanner:
         return start + taken
 
     def _chunk(self, data: bytes, start: int) -> int:
-        if not self._held and (behind := _behind_whole_chunks(data, start)) > start:
+        if not self._held and (behind := behind_whole_chunks(data, start)) > start:
             return behind
         line, position = self._line(data, start)
         if line is not None:
@@ -237,16 +289,6 @@ def _is_text(head: bytes) -> bool:
     """Whether all control bytes in `head` but tabs are CR and LF in turn."""
     line_ends = head.translate(None, _TEXT_BYTES)
     return line_ends == b"\r\n" * (len(line_ends) // 2)
-
-
-def _behind_whole_chunks(data: bytes, start: int) -> int:
-    """The position behind as many plain chunks as lie there whole: a body may be of nothing but one-byte chunks."""
-    while found := _PLAIN_CHUNK.match(data, start):
-        end = found.end() + int(found[1], 16)
-        if not data.startswith(b"\r\n", end) or end == found.end():
-            break
-        start = end + 2
-    return start
 
 
 _Step = Callable[[Scanner, bytes, int], int]

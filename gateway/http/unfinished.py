@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.http.refusal import Refusal
+from gateway.http.request_line import EMPTY_LINES
+
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 
@@ -29,6 +32,12 @@ class Excess(Enum):
     FIELDS = "fields"
 
 
+REFUSALS = {
+    Excess.TARGET: Refusal("uri_too_long", "the request target is too long"),
+    Excess.FIELDS: Refusal("headers_too_large", "the header fields are too large or too many"),
+}
+
+
 class UnfinishedHead:
     """Of one connection; `held` is empty between two heads."""
 
@@ -44,12 +53,14 @@ class UnfinishedHead:
         held = self.held
         seen = len(held)
         held += data
-        end = held.find(_HEAD_END, max(0, seen - 3)) + len(_HEAD_END)
+        lines_end = self._behind_empty_lines()
+        end = held.find(_HEAD_END, max(lines_end, seen - 3)) + len(_HEAD_END)
         if end >= len(_HEAD_END):
             return end
         start = max(0, seen - 1)
         if not self._fields_start:
-            start = self._fields_start = self._behind_the_request_line(start)
+            line_end = held.find(_LINE_END, max(lines_end, start))
+            start = self._fields_start = 0 if line_end < 0 else line_end + len(_LINE_END)
         if self._fields_start:
             self._fields += held.count(_LINE_END, start)
         return 0
@@ -69,8 +80,7 @@ class UnfinishedHead:
         self.held.clear()
         self._fields = self._fields_start = 0
 
-    def _behind_the_request_line(self, start: int) -> int:
-        """0 while it is not whole. One empty line before it is passed over (RFC 9112 §2.2)."""
-        if start == 0 and self.held.startswith(_LINE_END):
-            start = len(_LINE_END)
-        return self.held.find(_LINE_END, start) + len(_LINE_END) if self.held.find(_LINE_END, start) >= 0 else 0
+    def _behind_empty_lines(self) -> int:
+        """Where the request line begins: what stands before it ends no head (RFC 9112 §2.2)."""
+        found = EMPTY_LINES.match(self.held)
+        return 0 if found is None else found.end()

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from typing import assert_never
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion10, web
 
 from gateway.http.refusal import Refusal
 from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide
@@ -27,7 +27,6 @@ _logger = logging.getLogger(__name__)
 
 # A refused body up to this size is read and dropped so that the connection can be kept; a larger one costs it.
 _DRAINED_BYTES_MAX = 2**16
-_VERSIONS = (HttpVersion10, HttpVersion11)
 # After these, what follows on the connection may not be what it seems.
 UNTRUSTED_FRAMING = frozenset(
     {
@@ -160,18 +159,11 @@ class _Answering:
 
     @property
     def may_keep_alive(self) -> bool:
-        # Bytes behind an upgrade that is declined may have been meant for another protocol, and aiohttp's parser
-        # loses what came with the request where that is none it knows.
-        is_last = self._connection.client.is_draining or "Upgrade" in self.request.headers
-        return self.request.keep_alive and not is_last
+        return self.request.keep_alive and not self._connection.client.is_draining
 
     def refuse(self, refusal: Refusal) -> bool:
         exchange = self.turn
         exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
-        if self.request.version not in _VERSIONS:
-            # There is no answer in that version; and no telling what else it means.
-            self._connection.answer_last(refusal_answer(refusal, exchange.request_id, connection="close")[0])
-            return False
         keeps_alive = self.may_keep_alive and not (refusal.code in UNTRUSTED_FRAMING or _has_costly_body(self.request))
         answer, exchange.bytes_sent = refusal_answer(
             refusal,

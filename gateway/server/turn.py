@@ -10,6 +10,7 @@ from gateway.authn.facts import Facts
 from gateway.authn.question import Found, Question
 from gateway.gate import GatedRoute
 from gateway.http.refusal import Refusal
+from gateway.http.request_line import RequestLine
 from gateway.pipeline import Case, Decision, NeedsFacts, resume
 from gateway.routing import Matched
 from gateway.server.exchange import Exchange
@@ -32,9 +33,10 @@ class Turns:
         self.recorder = recorder
         self.new_request_id = new_request_id
 
-    def refused(self, refusal: Refusal, client: str) -> str:
-        """Record the refusal of what never became a request; returns the id it is known by."""
-        exchange = Exchange(self.new_request_id(), "", "", client, time())
+    def refused(self, refusal: Refusal, client: str, line: RequestLine | None) -> str:
+        """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""
+        method, path = ("", "") if line is None else (line.method, line.target.partition("?")[0])
+        exchange = Exchange(self.new_request_id(), method, path, client, time())
         exchange.status, exchange.code = refusal.status, refusal.code
         self.recorder.finished(exchange)
         return exchange.request_id

@@ -277,8 +277,6 @@ BAD_STARTS = {
     "empty method": b" /any/x HTTP/1.1\r\n",
     "HTTP/0.9": b"GET /any/x HTTP/0.9\r\n",
     "HTTP/1.2": b"GET /any/x HTTP/1.2\r\n",
-    "HTTP/2.0": b"GET /any/x HTTP/2.0\r\n",
-    "HTTP/3.0": b"GET /any/x HTTP/3.0\r\n",
     "HTTP/01.1": b"GET /any/x HTTP/01.1\r\n",
     "HTTP/1.01": b"GET /any/x HTTP/1.01\r\n",
     "HTTP/1.10": b"GET /any/x HTTP/1.10\r\n",
@@ -298,7 +296,8 @@ BAD_STARTS = {
     "answer": b"HTTP/1.1 200 OK\r\n",
     "quoted method": b'"GET" /any/x HTTP/1.1\r\n',
     "fragment": b"GET /any/x#y HTTP/1.1\r\n",
-    "two empty lines before": b"\r\n\r\nGET /any/x HTTP/1.1\r\n",
+    "three empty lines before": b"\r\n\r\n\r\nGET /any/x HTTP/1.1\r\n",
+    "a method of 129 letters": b"A" * 129 + b" /any/x HTTP/1.1\r\n",
     "bare LF before": b"\nGET /any/x HTTP/1.1\r\n",
     "bare CR before": b"\rGET /any/x HTTP/1.1\r\n",
     "LF and CR before": b"\n\rGET /any/x HTTP/1.1\r\n",
@@ -315,9 +314,48 @@ async def test_the_request_line_is_strict(stage, case, run):
     await stage.play(case, run)
 
 
-@played(passed("one", b"\r\n" + head(GET), forwarded(GET)))
-async def test_one_empty_line_before_a_request_is_passed_over(stage, case, run):
+@played(
+    refused("HTTP/2.0", first(b"GET /any/x HTTP/2.0\r\n"), 505, code="http_version_not_supported", main=True),
+    refused("HTTP/3.0", first(b"GET /any/x HTTP/3.0\r\n"), 505, code="http_version_not_supported"),
+    refused("HTTP/9.9", first(b"BREW /any/x HTTP/9.9\r\n"), 505, code="http_version_not_supported"),
+    refused("without Host", b"GET /any/x HTTP/2.0\r\n\r\n", 505),
+    refused("and a request", b"GET /any/x HTTP/2.0\r\n\r\n" + SMUGGLED, 505),
+)
+async def test_another_major_version_is_not_served(stage, case, run):
+    """RFC 9110 §15.6.6. `PRI` is no request of it, but the beginning of its connection."""
+    await stage.play(case, run)
+
+
+@played(
+    passed("one", b"\r\n" + head(GET), forwarded(GET), main=True),
+    passed("two", b"\r\n\r\n" + head(GET), forwarded(GET), main=True),
+    passed("two between two", head(GET) + b"\r\n\r\n" + head(b"GET /open/next").replace(TOKEN, b""),
+           forwarded(GET), forwarded(b"GET /open/next", anonymous=True)),
+    refused("two and a bad start", b"\r\n\r\n" + first(b"GET  /any/x HTTP/1.1\r\n"), 400),
+)  # fmt: skip
+async def test_an_empty_line_or_two_before_a_request_are_passed_over(stage, case, run):
     """RFC 9112 §2.2: old clients send one behind a body."""
+    await stage.play(case, run)
+
+
+METHODS = ("BREW", "LIST", "VERSION-CONTROL", "BASELINE-CONTROL", "LABEL", "ORDERPATCH", "BAN", "GETT", "M-SEARCH", "x",
+           "SOURCE", "QUERY", "PURGE", "!#$%&'*+-.^_`|~0aZ", "A" * 128)  # fmt: skip
+
+
+@played(
+    *(
+        passed(name[:20], head(f"{name} /any/x".encode()), forwarded(f"{name} /any/x".encode()), main=name == "LIST")
+        for name in METHODS
+    ),
+    passed("with a body", head(b"LIST /any/x", b"Content-Length: 5") + b"hello",
+           forwarded(b"LIST /any/x", b"Content-Length: 5", body=b"hello")),
+    passed("with chunks", head(b"BREW /any/x", CHUNKED) + b"5\r\nhello\r\n0\r\n\r\n",
+           forwarded(b"BREW /any/x", CHUNKED, body=b"hello")),
+    passed("two of them", head(b"BREW /any/x") + head(b"LIST /open/next").replace(TOKEN, b""),
+           forwarded(b"BREW /any/x"), forwarded(b"LIST /open/next", anonymous=True)),
+)  # fmt: skip
+async def test_a_method_is_any_token(stage, case, run):
+    """RFC 9110 §9.1."""
     await stage.play(case, run)
 
 
@@ -348,12 +386,13 @@ async def test_no_asterisk_connect_trace_or_pri(stage, case, run):
 @played(
     refused("get", head(b"get /any/x"), 400, 405, 501, main=True),
     refused("Get", head(b"Get /any/x"), 400, 405, 501),
-    refused("GETT", head(b"GETT /any/x"), 400, 405, 501),
+    refused("post", head(b"post /any/x", b"Content-Length: 5") + b"hello", 400, 405, 501),
+    refused("Propfind", head(b"Propfind /any/x"), 400, 405, 501),
     refused("connect", head(b"connect gw.example:80"), 400, 405, 501),
     refused("trace", head(b"trace /any/x"), 400, 405, 501),
 )
 async def test_methods_are_told_apart_by_case(stage, case, run):
-    """None of these is `GET`, `CONNECT` or `TRACE` to anybody."""
+    """None of these is `GET`, `CONNECT` or `TRACE` to us; some backends take them for just that, so they are none."""
     await stage.play(case, run)
 
 
@@ -708,6 +747,64 @@ async def test_pipelined_requests_are_each_answered_in_order(stage, case, run):
          (forwarded(b"GET /open/sound", anonymous=True),), methods=("GET", "GET")),
 )  # fmt: skip
 async def test_a_sound_request_before_a_refused_one_is_answered(stage, case, run):
+    await stage.play(case, run)
+
+
+def behind(name: str, sound: int, broken: bytes, *, status: int = 400, main: bool = False) -> Case:
+    """So many sound requests, and then one that is refused."""
+    paths = [b"GET /open/%d" % number for number in range(sound)]
+    wire = b"".join(head(path).replace(TOKEN, b"") for path in paths)
+    gets = Gets((frozenset({200}),) * sound + (frozenset({status}),), is_closed=True)
+    seen = tuple(forwarded(path, anonymous=True) for path in paths)
+    return Case(name, wire + broken, gets, seen, methods=("GET",) * (sound + 1), is_main=main)
+
+
+@played(
+    behind("no Host behind one", 1, head(GET, host=None), main=True),
+    behind("no Host behind two, and a request", 2, head(GET, host=None) + SMUGGLED, main=True),
+    behind("two Hosts", 3, head(GET, b"Host: gw.example") + SMUGGLED),
+    behind("two content types", 2, head(GET, b"Content-Type: a/b", b"Content-Type: c/d") + SMUGGLED),
+    behind("two lengths", 2, head(POST, b"Content-Length: 5", b"Content-Length: 5") + b"hello" + SMUGGLED),
+    behind("both framings", 2, head(POST, b"Content-Length: 5", CHUNKED) + b"0\r\n\r\n" + SMUGGLED),
+    behind("an encoding in HTTP/1.0", 2, head(POST, CHUNKED, version=b"HTTP/1.0") + b"0\r\n\r\n" + SMUGGLED),
+    behind("an old WebSocket", 2, head(GET, b"Sec-WebSocket-Key1: x") + SMUGGLED),
+    behind("CONNECT", 2, head(b"CONNECT gw.example:80") + SMUGGLED),
+    behind("PRI", 2, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    behind("HTTP/2.0", 2, head(GET, version=b"HTTP/2.0") + SMUGGLED, status=505),
+    behind("a bad target", 2, head(b"GET /any/%zz") + SMUGGLED),
+    behind("another scheme", 2, head(b"GET ftp://gw.example/any/x") + SMUGGLED),
+    behind("a bad authority", 2, head(b"GET http://[::1/any/x") + SMUGGLED),
+    behind("junk", 2, b"\0" + SMUGGLED),
+    behind("a bare LF", 40, line(b"X-A: b\nX-B: c\r\n") + SMUGGLED),
+    behind("a long target", 2, head(b"GET /any/" + b"a" * 70_000), status=414),
+)
+async def test_what_came_first_is_answered_first(stage, case, run):
+    """Whatever finds the fault: the sound requests before it are served, and nothing behind it is."""
+    await stage.play(case, run)
+
+
+@played(
+    passed("close", head(GET, b"Connection: close") + SMUGGLED, forwarded(GET), closed=True, main=True),
+    passed("close in a list", head(GET, b"Connection: x, CLOSE") + SMUGGLED * 40, forwarded(GET), closed=True),
+    passed("close and a body", head(POST, b"Connection: close", b"Content-Length: 5") + b"hello" + SMUGGLED,
+           ordinary(b"hello", b"Content-Length: 5"), closed=True),
+    passed("close and chunks", head(POST, b"Connection: close", CHUNKED) + b"5\r\nhello\r\n0\r\n\r\n" + SMUGGLED,
+           ordinary(b"hello", CHUNKED), closed=True),
+    passed("close and junk", head(GET, b"Connection: close") + b"\0\n \r" * 99, forwarded(GET), closed=True),
+    passed("close behind another", head(GET) + NEXT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + SMUGGLED,
+           forwarded(GET), forwarded(b"GET /open/next", anonymous=True), closed=True, main=True),
+    passed("HTTP/1.0", head(GET, version=b"HTTP/1.0") + SMUGGLED, forwarded(GET, via=b"1.0 gateway"), closed=True,
+           main=True),
+    passed("HTTP/1.0 and a body", head(POST, b"Content-Length: 5", version=b"HTTP/1.0") + b"hello" + SMUGGLED,
+           forwarded(POST, b"Content-Length: 5", body=b"hello", via=b"1.0 gateway"), closed=True),
+    passed("HTTP/1.0, close and keep-alive",
+           head(GET, b"Connection: keep-alive, close", version=b"HTTP/1.0") + SMUGGLED,
+           forwarded(GET, via=b"1.0 gateway"), closed=True),
+    passed("HTTP/1.0, kept alive", head(GET, b"Connection: keep-alive", version=b"HTTP/1.0") + NEXT,
+           forwarded(GET, via=b"1.0 gateway"), *BOTH),
+)  # fmt: skip
+async def test_nothing_behind_the_last_request_is_read(stage, case, run):
+    """RFC 9112 §9.6. It is served, all the same."""
     await stage.play(case, run)
 
 

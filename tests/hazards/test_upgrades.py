@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from support.backend import RAW, Wait, ok, script
 from support.running_gateway import eventually
-from support.transcript import Case, Line, Run, forwarded, head, in_runs, passed, played, refused
+from support.transcript import Case, Gets, Line, Run, forwarded, head, in_runs, passed, played, refused
 from support.wire import request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -106,8 +106,11 @@ SETTINGS = b"HTTP2-Settings: AAMAAABkAAQAAP__"
 H2C = head(GET, b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", SETTINGS)
 
 
+NEXT = b"GET /open/next HTTP/1.1\r\nHost: gw.example\r\n\r\n"
+
+
 def plain(name: str, sends: bytes, *, main: bool = False) -> Case:
-    return passed(name, sends, forwarded(GET), closed=True, main=main)
+    return passed(name, sends, forwarded(GET), main=main)
 
 
 @played(
@@ -115,8 +118,13 @@ def plain(name: str, sends: bytes, *, main: bool = False) -> Case:
     plain("h2c in capitals", head(GET, b"Connection: UPGRADE, HTTP2-SETTINGS", b"UPGRADE: H2C", SETTINGS)),
     plain("h2c without settings", head(GET, b"Connection: Upgrade", b"Upgrade: h2c")),
     plain("h2c not nominated", head(GET, b"Upgrade: h2c", SETTINGS)),
-    plain("h2c and its preface", H2C + PREFACE),
-    plain("h2c and a request", H2C + SMUGGLED),
+    Case("h2c and its preface", H2C + PREFACE, Gets((frozenset({200}), frozenset({400})), is_closed=True),
+         (forwarded(GET),), asks=True, methods=("GET", "GET"), is_main=True),
+    passed("h2c and a request", H2C + NEXT, forwarded(GET), forwarded(b"GET /open/next", anonymous=True), main=True),
+    passed("TLS, a body and a request", head(b"POST /any/x", b"Connection: Upgrade", b"Upgrade: TLS/1.2",
+                                             b"Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n" + NEXT,
+           forwarded(b"POST /any/x", b"Transfer-Encoding: chunked", body=b"hello"),
+           forwarded(b"GET /open/next", anonymous=True)),
     plain("h2", head(GET, b"Connection: Upgrade", b"Upgrade: h2")),
     plain("TLS", head(GET, b"Connection: Upgrade", b"Upgrade: TLS/1.2, HTTP/1.1")),
     plain("another", head(GET, b"Connection: Upgrade", b"Upgrade: x/1")),
@@ -124,12 +132,13 @@ def plain(name: str, sends: bytes, *, main: bool = False) -> Case:
     passed("none", head(GET, b"Connection: Upgrade"), forwarded(GET)),
     passed("h2c with a body", head(b"POST /any/x", b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 5")
            + b"hello",
-           forwarded(b"POST /any/x", b"Content-Length: 5", body=b"hello"), closed=True),
+           forwarded(b"POST /any/x", b"Content-Length: 5", body=b"hello")),
     refused("h2c with a bad chunk", head(b"POST /any/x", b"Connection: Upgrade", b"Upgrade: h2c",
                                          b"Transfer-Encoding: chunked") + b"5;" + b"a" * 70_000 + b"\r\n", 400,
             piece=997),
 )  # fmt: skip
 async def test_no_upgrade_but_to_websocket_is_offered(stage, case, run):
+    """It is ignored and costs nothing, the connection least of all (RFC 9110 §7.8): what follows is for HTTP."""
     await stage.play(case, run)
 
 

@@ -27,6 +27,9 @@ SOUND = {
     "a GET": NEXT,
     "two": NEXT + NEXT,
     "an empty line before": b"\r\n" + NEXT,
+    "two empty lines before": b"\r\n\r\n" + NEXT,
+    "any method": b"VERSION-CONTROL / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an upgrade that is ignored": b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
     "HTTP/1.0": b"GET / HTTP/1.0\r\n\r\n",
     "odd fields": b"GET / HTTP/1.1\r\na:\r\nb:\t c \r\nd: \xff\xe9\r\n!#$%&'*+-.^_`|~: x\r\n\r\n",
     "a length": START + b"Content-Length: 5\r\n\r\nhello",
@@ -65,7 +68,7 @@ UNSOUND = {
     "no version": b"GET /\r\n\r\n",
     "a long version": b"GET / HTTP/1.10\r\n\r\n",
     "no method": b"/ HTTP/1.1\r\n\r\n",
-    "two empty lines before": b"\r\n\r\n" + NEXT,
+    "three empty lines before": b"\r\n\r\n\r\n" + NEXT,
     "a bare LF before": b"\n" + NEXT,
     "a bare CR before": b"\r" + NEXT,
     "a bare LF": b"GET / HTTP/1.1\nHost: a\r\n\r\n",
@@ -123,7 +126,7 @@ def test_what_is_unsound_never_gets_whole_to_the_parser(name: str, size: int) ->
         b"Transfer-Encoding: gzip, chunked\r\n",
         b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
         b"Upgrade: websocket\r\n",
-        b"UPGRADE: h2c\r\n",
+        b"UPGRADE: x, WebSocket/13\r\n",
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
@@ -133,9 +136,9 @@ def test_behind_what_is_refused_or_becomes_another_protocol_nothing_is_looked_at
 
 
 def test_the_body_of_an_upgrade_request_is_looked_at_all_the_same() -> None:
-    wire = START + b"Upgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n\0anything"
+    wire = START + b"Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n\0anything"
     assert fed(wire, 1000) == (wire, True)
-    assert fed(START + b"Upgrade: x\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n", 1000)[1] is False
+    assert fed(START + b"Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\n", 1000)[1] is False
 
 
 PIECES = st.sampled_from(

@@ -317,10 +317,8 @@ class TestHandshake:
 
 
 OTHERS = {
-    "h2c": ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"],
     "a list": ["Connection: Upgrade", "Upgrade: websocket, h2c"],
     "two fields": ["Connection: Upgrade", "Upgrade: websocket", "Upgrade: h2c"],
-    "TLS": ["Connection: Upgrade", "Upgrade: TLS/1.0"],
     "not nominated": ["Upgrade: websocket"],
     "an option of a longer name": ["Connection: Upgrade-Insecure", "Upgrade: websocket"],
 }
@@ -336,6 +334,26 @@ async def test_other_upgrades_are_not_offered_to_the_backend_and_nothing_behind_
         assert await client.rest() == b""
     assert {"upgrade", "http2-settings", "connection"}.isdisjoint(backend.requests[0].names)
     assert len(backend.requests) == 1
+
+
+IGNORED = {
+    "h2c": ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"],
+    "TLS": ["Connection: Upgrade", "Upgrade: TLS/1.2"],
+}
+
+
+@pytest.mark.parametrize("lines", IGNORED.values(), ids=IGNORED)
+async def test_an_upgrade_to_anything_else_costs_nothing(serve, backend, lines):
+    """As Java's HttpClient and Apache's ask for, with each request (RFC 9110 §7.8)."""
+    gateway = await serve()
+    async with await gateway.client() as client:
+        for number in range(300):
+            await client.send(asking(f"/open/{number}", lines=lines) * 2)
+            for _ in range(2):
+                answer = await client.answer()
+                assert (answer.status, answer.value("Connection")) == (200, None)
+    assert len(backend.requests) == 600
+    assert all({"upgrade", "http2-settings", "connection"}.isdisjoint(one.names) for one in backend.requests)
 
 
 async def test_upgrade_on_http_1_0_is_ignored(serve, backend):
