@@ -22,6 +22,7 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend, values_of
 from gateway.http.location import Outside
+from gateway.http.method import is_look_alike
 from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
@@ -194,6 +195,9 @@ def decide(gate: Gate, request: Request) -> Decision:
         return Refuse(Case(request, caller), target)
     if (own := _own(gate, request, caller, target, body_bytes)) is not None:
         return own
+    if is_look_alike(request.method):
+        refusal = Refusal("invalid_request", "methods are case-sensitive, and this one is not in capitals")
+        return Refuse(Case(request, caller, target, body_bytes), refusal)
     found = gate.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or not takes(target, found):
         return Refuse(Case(request, caller, target, body_bytes), unrouted(target, found))
