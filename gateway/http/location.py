@@ -158,5 +158,5 @@ def _without(behind: str, path: str) -> str | None:
 
 def _without_authority(path: str) -> str | None:
     path = path if path.startswith("/") else f"/{path}"
-    # Two slashes, or what browsers take for them, would begin another authority.
-    return None if path[1:2] in {"/", "\\"} else path
+    # Two slashes, or what browsers take for them, would begin another authority. A tab between them they pass over.
+    return None if path[1:2] in {"/", "\\", "\t"} else path

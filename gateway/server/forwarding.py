@@ -135,6 +135,8 @@ class _Attempt:
     async def run(self, backends: Backends, backend: Backend, timeout_s: float) -> BackendError | None:
         """What kept the answer from being passed on, if anything did. Its head is due within `timeout_s`."""
         config = self._allow.route.config
+        # Before there is a connection: one that is taken and not used is nobody's to give back.
+        head = request_head(self._request.method, backend, self._allow, self._framing())
         try:
             connection = await backends.pool(backend).acquire(min(config.connect_timeout, timeout_s))
         except BackendError as error:
@@ -144,7 +146,6 @@ class _Attempt:
         if self._passing is not None:
             backend_end = self._withheld = WithheldAnswer(connection, self._passing.answered)
         sent = self._body.whole()
-        head = request_head(self._request.method, backend, self._allow, self._framing())
         if self._body.exists and self._request.method in WITHOUT_BODY:
             connection.retire()
         try:

@@ -117,7 +117,7 @@ def test_where_the_client_named_no_host_a_path_is_left_that_names_none():
     nowhere = Outside("http", "", "/tenants")
     assert outside("http://orders:8000/x", at=nowhere) == "/tenants/x"
     assert outside("http://orders:8000?x", at=Outside("http", "")) == "/?x"
-    for path in ("//evil.example/x", "/\\evil.example/x"):
+    for path in ("//evil.example/x", "/\\evil.example/x", "/\t/evil.example/x"):
         assert outside(f"http://orders:8000{path}", at=Outside("http", "")) == f"http://orders:8000{path}"
 
 

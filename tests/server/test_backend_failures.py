@@ -574,3 +574,15 @@ async def test_a_client_that_reads_nothing_is_given_up(serve, backend):
         await backend.connected()
         await backend.connections[0].wait_ended()
         client.reset()
+
+
+async def test_a_head_that_cannot_be_made_takes_no_connection(serve, backend, monkeypatch):
+    def fails(*_):
+        raise ValueError("a field of a request to a backend has a line end")
+
+    for module in ("fast_exchange", "forwarding"):
+        monkeypatch.setattr(f"gateway.server.{module}.request_head", fails)
+    gateway = await serve()
+    gateway.expects_errors = True
+    refused(await gateway.get("/open/x"), 500, "internal_error")
+    assert backend.connections == []
