@@ -12,14 +12,28 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.lanes import LANES, lane_keys
-from support.real_servers import ALL, TEXT, go, running, tomcat
+from support.real_servers import (
+    ALL,
+    CONFIGURED,
+    TEXT,
+    apache,
+    files_in,
+    go,
+    gunicorn_with_proxy_fix,
+    nginx,
+    running,
+    tomcat,
+    uvicorn,
+)
 from support.redis_server import free_port
-from support.running_gateway import RunningGateway, configuration
+from support.running_gateway import RunningGateway, configuration, gateways
 from support.wire import Answer, request
 
 HOST = "gw.example"
 # Their redirect to a folder is a path, which is theirs to build from X-Forwarded-Prefix.
 WITH_PATHS = {go, tomcat}
+# On loopback uvicorn believes its peer; nginx and Apache are told to in their files.
+KNOWING = (uvicorn, gunicorn_with_proxy_fix, nginx, apache, *CONFIGURED)
 
 
 @pytest.fixture(params=LANES)
@@ -80,10 +94,44 @@ async def test_so_they_do_where_a_prefix_is_stripped(gateway: RunningGateway, se
 async def test_it_is_told_who_asks(gateway: RunningGateway) -> None:
     for _ in range(3):
         answer = await gateway.get("/echo", "X-Forwarded-For: 192.0.2.1", "X-Request-Id: mine")
-        told = json.loads(answer.body)["headers"]
+        said = json.loads(answer.body)
+        told = said["headers"]
         assert told["x-request-id"] == answer.value("X-Request-Id") != "mine"
-        assert told["x-forwarded-for"] == "127.0.0.1"
+        # Apache's mod_remoteip takes it for the client, and away.
+        assert told.get("x-forwarded-for", said.get("client")) == "127.0.0.1"
         assert told["x-forwarded-host"] == HOST
+
+
+@pytest.mark.parametrize("one", KNOWING, ids=lambda one: one.__name__)
+async def test_configured_as_told_it_knows_the_client_and_the_url(one: Any, tmp_path: Path, lane: str) -> None:
+    """What `docs/neighbours.md` says to configure is in the commands and the files of these servers."""
+    port = free_port()
+    files_in(tmp_path)
+    client = "127.0.0.9"  # before the gateway, which calls from 127.0.0.1, and ends TLS
+    async with running(await one(port, tmp_path), port, tmp_path) as url, gateways() as start:
+        routes = [{"name": "kept", "backend": url, "auth": "none", "preserve_host": True}]
+        server = {**lane_keys(lane), "trusted_proxies": [f"{client}/32"]}
+        gateway = await start(configuration(providers={}, routes=routes, server=server))
+        for _ in range(3):
+            connection = await gateway.client(source=client)
+            await connection.send(request("GET", "/echo", "X-Forwarded-Proto: https", host=HOST))
+            told = json.loads((await connection.answer()).body)
+            assert told["client"] == client
+            assert told.get("url", f"https://{HOST}/echo") == f"https://{HOST}/echo"
+
+
+@pytest.mark.parametrize("server", [nginx], indirect=True)
+async def test_nginx_packs_nothing_where_it_sees_via(server: tuple[Any, str], lane: str) -> None:
+    """Its `gzip_proxied` is off; `any` there, or `remove: [Via]` here, and it packs."""
+    without = {"name": "all", "backend": server[1], "auth": "none", "request_headers": {"remove": ["Via"]}}
+    async with gateways() as start:
+        for route, encodings in (({**without, "request_headers": {}}, []), (without, ["gzip"])):
+            gateway = await start(configuration(providers={}, routes=[route], server=lane_keys(lane)))
+            for _ in range(3):
+                answer = await gateway.get("/plain.txt", "Accept-Encoding: gzip")
+                assert answer.values("Content-Encoding") == encodings
+                answer = await gateway.get("/file.txt", "Accept-Encoding: gzip")
+                assert answer.values("Content-Encoding") == ["gzip"]
 
 
 async def test_what_is_packed_arrives_packed(gateway: RunningGateway) -> None:

@@ -92,6 +92,11 @@ async def express(port: int, _: Path) -> Command:
     return [found("node"), str(SERVERS / "express_app.js"), str(port)], {"NODE_PATH": modules}
 
 
+async def express_that_trusts(port: int, folder: Path) -> Command:
+    command, environment = await express(port, folder)
+    return command, {**environment, "TRUST_PROXY": "1"}
+
+
 async def go(port: int, folder: Path) -> Command:
     built = folder / "server"
     process = await asyncio.create_subprocess_exec(found("go"), "build", "-o", str(built), str(SERVERS / "main.go"))
@@ -101,7 +106,7 @@ async def go(port: int, folder: Path) -> Command:
 
 async def nginx(port: int, folder: Path) -> Command:
     program = found("nginx")
-    _files(folder)
+    files_in(folder)
     file = folder / "nginx.conf"
     file.write_text((SERVERS / "nginx.conf").read_text().format(port=port, root=folder))
     return [program, "-c", str(file), "-p", str(folder)], {}
@@ -111,7 +116,7 @@ async def apache(port: int, folder: Path) -> Command:
     program = found("apache2")
     if not (APACHE_MODULES / "mod_lua.so").is_file():
         pytest.skip(f"there is no mod_lua in {APACHE_MODULES}")
-    _files(folder)
+    files_in(folder)
     file = folder / "apache.conf"
     values = {"port": port, "folder": folder, "modules": APACHE_MODULES, "servers": SERVERS}
     file.write_text(Template((SERVERS / "apache.conf").read_text()).substitute(values))
@@ -121,7 +126,7 @@ async def apache(port: int, folder: Path) -> Command:
 async def tomcat(port: int, folder: Path, *words: str) -> Command:
     jars = [_jar(name) for name in ("embed/tomcat-embed-core", "tomcat-annotations-api")]
     found("javac")
-    _files(folder)
+    files_in(folder)
     path = os.pathsep.join(jars)
     return [found("java"), "-cp", path, str(SERVERS / "TomcatApp.java"), str(port), str(folder), *words], {}
 
@@ -133,14 +138,14 @@ def _jar(artifact: str) -> str:
     return str(jars[-1])
 
 
-async def tomcat_with_remote_ip(port: int, folder: Path) -> Command:
+async def tomcat_with_remote_ip(port: int, folder: Path, host_header: str = "X-Forwarded-Host") -> Command:
     """It takes the client and the host from `X-Forwarded-*`, and keeps these from the servlets."""
-    return await tomcat(port, folder, "RemoteIpValve")
+    return await tomcat(port, folder, "RemoteIpValve", host_header)
 
 
-def _files(folder: Path) -> None:
+def files_in(folder: Path) -> None:
     """What the servers with files of their own serve."""
-    (folder / "files" / "slash").mkdir(parents=True)
+    (folder / "files" / "slash").mkdir(parents=True, exist_ok=True)
     (folder / "files" / "slash" / "index.html").write_text('{"path": "/slash/", "headers": {}}')
     (folder / "files" / "text").write_bytes(TEXT)
     (folder / "files" / "file.txt").write_bytes(TEXT)
@@ -158,14 +163,17 @@ ALL = (
     apache,
     tomcat,
 )
+# The same with the gateway among their trusted proxies, where they are not so by themselves on loopback.
+CONFIGURED = (express_that_trusts, tomcat_with_remote_ip)
 
 
 @asynccontextmanager
-async def running(command: Command, port: int) -> AsyncIterator[str]:
+async def running(command: Command, port: int, folder: Path = Path("/nowhere")) -> AsyncIterator[str]:
+    """Its URL. `folder` has the files that it serves, where it serves any; see `files_in`."""
     words, environment = command
     process = await asyncio.create_subprocess_exec(
         *words,
-        env={**os.environ, **environment},
+        env={**os.environ, "FILES": str(folder / "files"), **environment},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

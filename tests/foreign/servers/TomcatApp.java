@@ -1,4 +1,4 @@
-// Tomcat: what servlets answer behind the gateway. Arguments: the port, a folder with files, and RemoteIpValve or not.
+// Tomcat: what servlets answer behind the gateway. Arguments: the port, a folder with files, RemoteIpValve or not, and its hostHeader.
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
@@ -53,7 +53,9 @@ public class TomcatApp {
     tomcat.getConnector().setProperty("compressionMinSize", "1024");
     if (words.length > 2) {
       RemoteIpValve valve = new RemoteIpValve();
-      valve.setHostHeader("X-Forwarded-Host");
+      if (words.length > 3 && !words[3].isEmpty()) {
+        valve.setHostHeader(words[3]);
+      }
       tomcat.getHost().getPipeline().addValve(valve);
     }
     Context context = tomcat.addContext("", new File(words[1], "files").getAbsolutePath());

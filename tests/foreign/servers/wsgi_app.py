@@ -4,7 +4,7 @@ import gzip
 import os
 import sys
 
-from flask import Flask, Response, jsonify, redirect, request, url_for
+from flask import Flask, Response, jsonify, redirect, request, send_from_directory, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 app = Flask(__name__)
@@ -13,9 +13,11 @@ if os.environ.get("PROXY_FIX"):
 
 
 @app.route("/echo")
+@app.route("/upload", methods=["POST"])
 def echo() -> Response:
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return jsonify({"path": request.path, "headers": headers})
+    told = {"path": request.path, "client": request.remote_addr, "url": request.url}
+    return jsonify({**told, "bytes": len(request.get_data()), "headers": headers})
 
 
 @app.route("/slash/")
@@ -32,6 +34,26 @@ def away() -> object:
 def text() -> Response:
     body = gzip.compress(b"a line of text\n" * 200)
     return Response(body, headers={"Content-Encoding": "gzip", "Content-Type": "text/plain"})
+
+
+@app.route("/relative")
+def relative() -> object:
+    return redirect("/echo")
+
+
+@app.route("/file.txt")
+def file() -> Response:
+    return send_from_directory(os.environ["FILES"], "file.txt")
+
+
+@app.route("/cookie")
+def cookie() -> Response:
+    return Response("set", headers={"Set-Cookie": "seen=1; Path=/account"})
+
+
+@app.route("/reject", methods=["POST"])
+def reject() -> tuple[str, int]:
+    return "too large", 413
 
 
 if __name__ == "__main__":
