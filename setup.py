@@ -17,6 +17,7 @@ COMPILED = (
     "authn/tiers",
     "cache/key",
     "cache/local",
+    "decision",
     "gate",
     "http/answer_head",
     "http/ordinary",

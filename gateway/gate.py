@@ -9,8 +9,9 @@ from typing import Literal
 
 from gateway.authn.stale import tolerances_s
 from gateway.authn.token_type import TokenTypeRule
-from gateway.config.model import Config, Route, Server
+from gateway.config.model import Config, Server
 from gateway.config.percent import canonical_percent
+from gateway.config.route_model import Route
 from gateway.http.answer_head import FieldsToClient
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules

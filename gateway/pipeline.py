@@ -7,169 +7,35 @@ answer never becomes a yes: *denied*, *cannot tell* and *not found* leave here a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import field, replace
-from types import MappingProxyType
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Literal
 
-from gateway.authn.authenticate import Question
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import unverified_issuer
+from gateway.authn.question import Question
+from gateway.decision import NO_CAPTURES, Allow, Case, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
 from gateway.gate import Gate, GatedRoute
 from gateway.http.fields import Deciding, Fields, read_fields
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
-from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend, values_of
-from gateway.http.location import Outside
+from gateway.http.headers import Pairs, values_of
 from gateway.http.method import is_look_alike
-from gateway.http.record import record
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
-from gateway.route_path import moved, stripped, takes, unrouted
+from gateway.route_path import moved, takes, unrouted
 from gateway.routing import Matched
 
 _HTTP10 = (1, 0)
 _VERSIONS = frozenset({_HTTP10, (1, 1)})
-_NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 _RECEIVED: dict[str, Literal["logout", "security_event", "k_push_not_before", "k_logout"]] = {
     "/backchannel-logout": "logout",
     "/security-events": "security_event",
     "/keycloak/k_push_not_before": "k_push_not_before",  # a client's admin URL ends with …/keycloak
     "/keycloak/k_logout": "k_logout",
 }
-
-
-@record
-class Request:
-    """The head of a request as it came. `headers` are name and value in order, undecided and untrusted."""
-
-    method: str
-    target: str = field(repr=False)  # the query may hold secrets
-    headers: Pairs = field(repr=False)
-    peer: str  # the address of the connection's other end; empty for a Unix socket
-    scheme: str  # http or https, of the connection
-    version: tuple[int, int]
-    new_request_id: str  # used unless a trusted proxy has given one
-
-
-@record
-class Case:
-    """What is known about a request so far; every decision carries it, for the record."""
-
-    request: Request
-    caller: Caller
-    target: Target | None = None
-    body_bytes: int = 0  # as declared by Content-Length
-    matched: Matched[GatedRoute] | None = None
-    provider: str | None = None
-    facts: Facts | None = None
-
-    @property
-    def route(self) -> GatedRoute | None:
-        return None if self.matched is None else self.matched.value
-
-    @property
-    def captures(self) -> Mapping[str, str]:
-        return _NO_CAPTURES if self.matched is None else self.matched.captures
-
-    @property
-    def request_id(self) -> str:
-        return self.caller.request_id or self.request.new_request_id
-
-
-@record
-class Refuse:
-    case: Case
-    refusal: Refusal
-
-
-@record
-class Allow:
-    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
-
-    case: Case
-    route: GatedRoute
-    target: Target
-    path: str
-    identity: Identity
-
-    @property
-    def path_and_query(self) -> str:
-        query = self.target.query
-        return self.path if query is None else f"{self.path}?{query}"
-
-    @property
-    def stripped(self) -> str:
-        """What the route takes off the path, of which the backend is told."""
-        return stripped(self.target, self.route) if self.route.moves_path else ""
-
-    @property
-    def outside(self) -> Outside:
-        """Where the client sees what the backend serves."""
-        caller, authority = self.case.caller, self.target.authority
-        host = authority if self.route.config.preserve_host else ""
-        return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """All fields for the backend, but for `Host` and the framing; made anew each time."""
-        request = self.case.request
-        return request_to_backend(
-            request.headers,
-            self.route.request_rules,
-            self.case.caller,
-            authority=self.target.authority,
-            request_id=self.case.request_id,
-            version=request.version,
-            stripped=self.stripped,
-            identity=self.identity.pairs,
-        )
-
-    @property
-    def lines(self) -> Lines | None:
-        """The same as they go out, in parts; `None` where there is no such form."""
-        request = self.case.request
-        return lines_to_backend(
-            request.headers,
-            self.route.request_rules,
-            self.case.caller,
-            authority=self.target.authority,
-            version=request.version,
-            stripped=self.stripped,
-        )
-
-
-@record
-class Preflight:
-    """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
-
-    case: Case
-    route: GatedRoute
-
-
-@record
-class NeedsFacts:
-    """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one."""
-
-    case: Case
-    route: GatedRoute
-    question: Question
-    others: tuple[str, ...] = ()
-    unclear: Unclear | None = None  # what a provider before this one answered
-
-
-@record
-class Receive:
-    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
-
-    case: Case
-    kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
-
-
-Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
 
 
 def decide(gate: Gate, request: Request) -> Decision:
@@ -231,7 +97,7 @@ def admit(
     gate: Gate, route: GatedRoute, provider: str, facts: Facts, matched: Matched[GatedRoute] | None, now: float
 ) -> Identity | Refusal:
     """What the backend is told of a caller with these facts, where they are enough for the route."""
-    captures = _NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
+    captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
     return judge(route.policy, facts, gate.speakers[provider], captures, now) or render(route.identity, facts)
 
 

@@ -15,8 +15,8 @@ from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
 from gateway.authn.token_type import TokenTypeRule, is_untyped, not_understood, unproven
 from gateway.config.claims import ClaimRule, Scalar, Template
-from gateway.config.model import Auth
 from gateway.config.percent import percent_decoded
+from gateway.config.route_model import Auth
 from gateway.http.refusal import Refusal, challenge
 
 # How far apart a provider's clock and ours may be where it wrote `nbf` at the moment of issue, and what that moment is.

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from gateway.config.model import Match
 from gateway.config.pattern import Kind, PathPattern
+from gateway.config.route_model import Match
 from gateway.http.record import record
 
 T = TypeVar("T")

@@ -16,6 +16,7 @@ LAYERS = (
     {"policy", "identity"},
     {"gate"},
     {"route_path"},
+    {"decision"},
     {"pipeline"},
     {"provider"},
     {"cache"},
@@ -29,7 +30,7 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOWS_ALL = {"app", "cli", "__main__", "__init__"}
 # What deciding must not know of (it is pure): sockets, caches and clocks of its own.
-PURE = ("http", "routing", "policy", "identity", "gate", "route_path", "pipeline")
+PURE = ("http", "routing", "policy", "identity", "gate", "route_path", "decision", "pipeline")
 IMPURE = {"aiohttp", "redis", "asyncio", "time", "datetime", "socket", "os", "random", "secrets"}
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from gateway.authn.facts import Inactive, Unclear, read_answer
 from gateway.config.model import Config
+from gateway.decision import Allow, NeedsFacts, Preflight, Receive, Refuse, Request
 from gateway.gate import Gate, compile_gate
 from gateway.http.headers import values_of
-from gateway.pipeline import Allow, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
+from gateway.pipeline import decide, resume
 
 NOW = 1_700_000_000.0
 ONE = {"kc": {"issuer": "https://sso/realms/demo", "client_id": "gateway", "client_secret": "s"}}

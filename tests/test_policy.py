@@ -2,7 +2,7 @@ import pytest
 
 from gateway.authn.facts import Facts, read_answer
 from gateway.authn.token_type import TokenTypeRule
-from gateway.config.model import Auth
+from gateway.config.route_model import Auth
 from gateway.policy import Speaker, compile_policy, judge
 
 NOW = 1_700_000_000.0

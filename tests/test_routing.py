@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.model import Match
 from gateway.config.pattern import parse_path, parse_template
+from gateway.config.route_model import Match
 from gateway.routing import Matched, Table, WrongMethod, rewritten
 
 

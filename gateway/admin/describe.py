@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.config.model import Auth, Config, Route
+from gateway.config.model import Config
+from gateway.config.route_model import Auth, Route
 
 
 def describe(config: Config) -> list[dict[str, Any]]:

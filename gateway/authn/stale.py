@@ -13,7 +13,7 @@ from gateway.authn.facts import Facts
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.question import Question
 from gateway.authn.tiers import Memorable
-from gateway.config.model import Auth, Route
+from gateway.config.route_model import Auth, Route
 
 
 def tolerances_s(auth: Auth) -> dict[str, float]:

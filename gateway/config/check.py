@@ -11,9 +11,9 @@ from gateway.config.check_events import problems_of_events
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
 from gateway.config.header_names import fold_header_name, folded
-from gateway.config.model import Route
 from gateway.config.pieces import Piece, Pieces
 from gateway.config.problems import Problem
+from gateway.config.route_model import Route
 
 _UNMATCHED = "none"  # the label of requests that no route matched
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gateway.config.model import Events, Provider, Route
+from gateway.config.model import Events
 from gateway.config.pieces import Piece, Pieces
 from gateway.config.problems import Problem
+from gateway.config.provider_model import Provider
+from gateway.config.route_model import Route
 
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _REVOKED_BY = "POST"  # RFC 7009 §2.1

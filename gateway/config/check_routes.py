@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.config.model import Route
 from gateway.config.node import Origin, leaves
 from gateway.config.pattern import Kind, PathPattern
 from gateway.config.pieces import Piece
 from gateway.config.problems import Loc, Problem
+from gateway.config.route_model import Route
 from gateway.config.scalars import is_boolean_elsewhere
 from gateway.config.words import closest
 

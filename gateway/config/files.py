@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.config.model import Admin, Cache, Model, Provider, ProviderEvents, Tls
+from gateway.config.model import Admin, Cache, Tls
+from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, Entry, Node, Origin
 from gateway.config.problems import Problem
+from gateway.config.provider_model import Provider, ProviderEvents
 
 SECRETS: dict[type[Model], tuple[str, ...]] = {
     Admin: ("token",),

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from gateway.config.check import problems_across
 from gateway.config.environment import put_in
-from gateway.config.model import Config, Route
+from gateway.config.model import Config
 from gateway.config.pieces import Pieces, cut
 from gateway.config.problems import ConfigError, Problem
+from gateway.config.route_model import Route
 from gateway.config.source import SOURCE_LIMIT_BYTES, read_source
 
 

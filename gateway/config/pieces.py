@@ -16,21 +16,12 @@ from pydantic import ValidationError
 from gateway.config.fields import parse_name
 from gateway.config.files import with_paths, with_secrets
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.model import (
-    Admin,
-    Cache,
-    Config,
-    Events,
-    Log,
-    Model,
-    Provider,
-    ProviderEvents,
-    Route,
-    Server,
-    Tls,
-)
+from gateway.config.model import Admin, Cache, Config, Events, Log, Server, Tls
+from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, Entry, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
+from gateway.config.provider_model import Provider, ProviderEvents
+from gateway.config.route_model import Route
 from gateway.config.words import kind, model_of, problems_of, unknown_key
 
 _M = TypeVar("_M", bound=Model)

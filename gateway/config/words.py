@@ -10,9 +10,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from gateway.config.files import SECRETS, TWIN
-from gateway.config.model import Model, Route
+from gateway.config.model_base import Model
 from gateway.config.node import Found, Origin, leaves
 from gateway.config.problems import Loc, Problem, WrongAt, place_text
+from gateway.config.route_model import Route
 from gateway.config.values import quoted
 
 _EXAMPLES = {

@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from gateway.config.check_events import issuer_of_events
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient
 
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.call import Calls
 from gateway.provider.discovery import EndpointName, Metadata, discover
 from gateway.provider.errors import ProviderError, UnreachableError

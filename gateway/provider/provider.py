@@ -14,7 +14,7 @@ from typing import Any
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Unclear
 from gateway.authn.token_type import TokenTypeRule
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.asking import Asking
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls

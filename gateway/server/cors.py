@@ -13,7 +13,7 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp_cors.abc import AbstractRouterAdapter
 
-from gateway.config.model import Cors
+from gateway.config.route_model import Cors
 from gateway.gate import GatedRoute
 from gateway.http.refusal import Refusal, challenge
 

@@ -19,8 +19,8 @@ from gateway.authn.authenticate import Authenticator
 from gateway.authn.facts import Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import hopeless
 from gateway.authn.question import Found
+from gateway.decision import NeedsFacts
 from gateway.gate import Gate
-from gateway.pipeline import NeedsFacts
 
 # Of an unknown token that somebody has to be asked about. To look at it costs little, and so it is not free.
 _COST_OF_A_LOOK = 0.1

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from gateway.authn.authenticate import Authenticator
 from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
 from gateway.authn.question import Found
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
 from gateway.gate import Gate
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide, resume
+from gateway.pipeline import decide, resume
 from gateway.server.desk import Desk
 
 _LOCAL_HOST = "localhost"

@@ -11,12 +11,12 @@ from time import monotonic
 from typing import Any
 
 from gateway.config.upstream import Backend
+from gateway.decision import Allow, Decision, NeedsFacts, Refuse
 from gateway.gate import GatedRoute
 from gateway.http.answer_head import field_line
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.identity import Identity
-from gateway.pipeline import Allow, Decision, NeedsFacts, Refuse
 from gateway.server.attempts import Attempts
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from time import time
 
+from gateway.decision import Receive, Request
 from gateway.http.ordinary import parted, read_ordinary
 from gateway.http.refusal import Refusal
 from gateway.identity import NOBODY, Identity
-from gateway.pipeline import Receive, Request, admit, decide
+from gateway.pipeline import admit, decide
 from gateway.server.backends.client import Backends
 from gateway.server.client import ClientConnection
 from gateway.server.fast_exchange import DecidedExchange, RepeatedExchange

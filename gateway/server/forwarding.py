@@ -14,10 +14,10 @@ from typing import cast
 from aiohttp import web
 
 from gateway.config.upstream import Backend
+from gateway.decision import Allow
 from gateway.http.answer_head import field_line
 from gateway.http.headers import Pairs, connection_options, values_of
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow
 from gateway.server.attempts import Attempts
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection

@@ -12,8 +12,9 @@ from typing import assert_never
 
 from aiohttp import HttpVersion10, web
 
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request, decide
+from gateway.pipeline import decide
 from gateway.server.body import Pace, expects_continue
 from gateway.server.connection import Connection
 from gateway.server.cors import RouteCors

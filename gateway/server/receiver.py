@@ -7,9 +7,9 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.authn.eviction import Seen
+from gateway.decision import Allow, Receive
 from gateway.events.verdict import Reply
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Receive
 from gateway.server.exchange import Exchange
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, Seen, evict
+from gateway.decision import Allow, Receive
 from gateway.events.inbox import BODY_MAX_BYTES, Delivery, Inbox, Meter, NotEverywhereError
 from gateway.events.replay import Replays
 from gateway.events.revocation import BODY_MAX_BYTES as REVOCATION_MAX_BYTES
@@ -29,7 +30,6 @@ from gateway.http.client_network import client_network
 from gateway.http.forwarded import Network
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal
-from gateway.pipeline import Allow, Receive
 from gateway.server.body import BodyError, BodyFault, Pace, RequestBody
 from gateway.server.evicting import Evicting, Repeats
 from gateway.server.exchange import Exchange

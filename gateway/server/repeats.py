@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.authn.bearer import TOKEN_MAX_CHARS
+from gateway.decision import Allow
 from gateway.gate import Gate, GatedRoute
 from gateway.http.fields import Fields
 from gateway.http.location import Outside
 from gateway.http.ordinary import is_common
-from gateway.pipeline import Allow
 from gateway.routing import Matched
 from gateway.server.request_head import Form, form_of, framing_of
 

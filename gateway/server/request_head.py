@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.config.upstream import Backend
+from gateway.decision import Allow
 from gateway.http.headers import field_lines
 from gateway.identity import Identity
-from gateway.pipeline import Allow
 
 # Of a body on these many servers read nothing, and take it for the next request (RFC 9110 §9.3.1, §9.3.5).
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})

@@ -8,10 +8,11 @@ from typing import Protocol
 
 from gateway.authn.facts import Facts
 from gateway.authn.question import Found, Question
+from gateway.decision import Case, Decision, NeedsFacts
 from gateway.gate import GatedRoute
 from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
-from gateway.pipeline import Case, Decision, NeedsFacts, resume
+from gateway.pipeline import resume
 from gateway.routing import Matched
 from gateway.server.exchange import Exchange
 from gateway.server.running import Running

@@ -6,7 +6,7 @@ from gateway.authn.facts import Facts, Inactive
 from gateway.authn.lifetime import Lifetimes, left_s
 from gateway.authn.question import Question
 from gateway.authn.stale import is_tolerable, kept_s, longest_tolerated_s, tolerances_s
-from gateway.config.model import Auth, Route
+from gateway.config.route_model import Auth, Route
 
 HOUR = Lifetimes(3600, 10)
 MINUTE = Lifetimes(60, 10)

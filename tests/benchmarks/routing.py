@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from gateway.config.model import Match
+from gateway.config.route_model import Match
 from gateway.routing import Matched, Table
 
 ROUNDS = 30

@@ -14,7 +14,7 @@ from gateway.authn.lifetime import Lifetimes
 from gateway.cache.key import Keys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.config.redis_url import parse_redis_url
 from gateway.provider.provider import ProviderClient
 

@@ -7,7 +7,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jsonschema import Draft202012Validator
 
 from gateway.config.load import load_text
-from gateway.config.model import Auth, Config, Cors, Model, Route
+from gateway.config.model import Config
+from gateway.config.model_base import Model
+from gateway.config.route_model import Auth, Cors, Route
 from gateway.config.schema import json_schema
 from gateway.config.words import model_of
 

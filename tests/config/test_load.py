@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from support.configuration import PROVIDER, ROUTE, lines, loaded, with_route
 
 from gateway.config.load import describe_problems, load
-from gateway.config.model import Identity
 from gateway.config.problems import ConfigError, Problem
+from gateway.config.route_model import Identity
 from gateway.config.values import Address
 
 

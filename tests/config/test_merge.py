@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 from support.configuration import PROVIDER, loaded
 
 from gateway.config.merge import merged
-from gateway.config.model import Identity
+from gateway.config.route_model import Identity
 
 
 def route(defaults, own):

@@ -7,7 +7,8 @@ from jsonschema import Draft202012Validator
 from support.configuration import PROVIDER, ROUTE, loaded
 
 from gateway.config.descriptions import DESCRIPTIONS
-from gateway.config.model import Config, Model
+from gateway.config.model import Config
+from gateway.config.model_base import Model
 from gateway.config.schema import json_schema
 from gateway.config.words import model_of
 

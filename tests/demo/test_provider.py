@@ -7,7 +7,7 @@ import pytest
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.demo.provider import DemoProvider
 from gateway.demo.realm import USERS, stable_id
 from gateway.demo.tokens import new_key

@@ -26,6 +26,7 @@ from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
 from gateway.config.percent import canonical_percent
+from gateway.decision import Allow, NeedsFacts, Preflight, Refuse, Request
 from gateway.gate import compile_gate
 from gateway.http.answer_head import FieldsToClient, read_answer_head
 from gateway.http.forwarded import Caller, read_caller
@@ -38,7 +39,7 @@ from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
 from gateway.http.target import Target, path_problem, read_host, read_target
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import identity_headers
-from gateway.pipeline import Allow, NeedsFacts, Preflight, Refuse, Request, decide, resume
+from gateway.pipeline import decide, resume
 from gateway.policy import Policy, Speaker, judge
 from gateway.provider.retry_after import RETRY_AFTER_MAX_S, parse_retry_after_s
 

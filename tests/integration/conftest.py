@@ -7,7 +7,7 @@ import pytest
 from support import keycloak as keycloaks
 from support.keycloak import Keycloak
 
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient
 
 CLIENTS = {"gateway": "demo-gateway-secret", "demo-app": "demo-app-secret"}

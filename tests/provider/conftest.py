@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from support.scripted_provider import ScriptedProvider
 
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient
 
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 
 from gateway.authn.bearer import Token
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.client_auth import client_auth
 from gateway.provider.grants import ClientCredentials
 

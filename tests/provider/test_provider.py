@@ -10,7 +10,7 @@ from support.scripted_provider import Fault, ScriptedProvider
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Unclear
-from gateway.config.model import Provider
+from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient, identity
 
 TOKEN = Token("t")

@@ -15,7 +15,8 @@ import trustme
 from support.in_force import differences, values
 from support.running_gateway import ADMIN_TOKEN, RunningGateway
 
-from gateway.config.model import Config, Model
+from gateway.config.model import Config
+from gateway.config.model_base import Model
 from gateway.config.words import model_of
 
 FIXED = {"server.listen", "server.workers", "admin.listen"}

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from gateway.config.model import Route
+from gateway.config.route_model import Route
 from gateway.config.upstream import Backend
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import NotConnectedError

@@ -1,0 +1,153 @@
+"""What is decided about a request, and what is known of it by then: the values that `gateway.pipeline` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from types import MappingProxyType
+from typing import Final, Literal
+
+from gateway.authn.facts import Facts, Unclear
+from gateway.authn.question import Question
+from gateway.gate import GatedRoute
+from gateway.http.forwarded import Caller
+from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend
+from gateway.http.location import Outside
+from gateway.http.record import record
+from gateway.http.refusal import Refusal
+from gateway.http.target import Target
+from gateway.identity import Identity
+from gateway.route_path import stripped
+from gateway.routing import Matched
+
+NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@record
+class Request:
+    """The head of a request as it came. `headers` are name and value in order, undecided and untrusted."""
+
+    method: str
+    target: str = field(repr=False)  # the query may hold secrets
+    headers: Pairs = field(repr=False)
+    peer: str  # the address of the connection's other end; empty for a Unix socket
+    scheme: str  # http or https, of the connection
+    version: tuple[int, int]
+    new_request_id: str  # used unless a trusted proxy has given one
+
+
+@record
+class Case:
+    """What is known about a request so far; every decision carries it, for the record."""
+
+    request: Request
+    caller: Caller
+    target: Target | None = None
+    body_bytes: int = 0  # as declared by Content-Length
+    matched: Matched[GatedRoute] | None = None
+    provider: str | None = None
+    facts: Facts | None = None
+
+    @property
+    def route(self) -> GatedRoute | None:
+        return None if self.matched is None else self.matched.value
+
+    @property
+    def captures(self) -> Mapping[str, str]:
+        return NO_CAPTURES if self.matched is None else self.matched.captures
+
+    @property
+    def request_id(self) -> str:
+        return self.caller.request_id or self.request.new_request_id
+
+
+@record
+class Refuse:
+    case: Case
+    refusal: Refusal
+
+
+@record
+class Allow:
+    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
+
+    case: Case
+    route: GatedRoute
+    target: Target
+    path: str
+    identity: Identity
+
+    @property
+    def path_and_query(self) -> str:
+        query = self.target.query
+        return self.path if query is None else f"{self.path}?{query}"
+
+    @property
+    def stripped(self) -> str:
+        """What the route takes off the path, of which the backend is told."""
+        return stripped(self.target, self.route) if self.route.moves_path else ""
+
+    @property
+    def outside(self) -> Outside:
+        """Where the client sees what the backend serves."""
+        caller, authority = self.case.caller, self.target.authority
+        host = authority if self.route.config.preserve_host else ""
+        return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """All fields for the backend, but for `Host` and the framing; made anew each time."""
+        request = self.case.request
+        return request_to_backend(
+            request.headers,
+            self.route.request_rules,
+            self.case.caller,
+            authority=self.target.authority,
+            request_id=self.case.request_id,
+            version=request.version,
+            stripped=self.stripped,
+            identity=self.identity.pairs,
+        )
+
+    @property
+    def lines(self) -> Lines | None:
+        """The same as they go out, in parts; `None` where there is no such form."""
+        request = self.case.request
+        return lines_to_backend(
+            request.headers,
+            self.route.request_rules,
+            self.case.caller,
+            authority=self.target.authority,
+            version=request.version,
+            stripped=self.stripped,
+        )
+
+
+@record
+class Preflight:
+    """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
+
+    case: Case
+    route: GatedRoute
+
+
+@record
+class NeedsFacts:
+    """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one."""
+
+    case: Case
+    route: GatedRoute
+    question: Question
+    others: tuple[str, ...] = ()
+    unclear: Unclear | None = None  # what a provider before this one answered
+
+
+@record
+class Receive:
+    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+
+    case: Case
+    kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
+
+
+Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
