@@ -236,12 +236,16 @@ async def test_a_logout_at_spring_leaves_its_access_tokens_alone(behind: Try) ->
         await is_not_told(tried, tokens["access_token"], "logout", is_active=True)
 
 
-async def test_a_logout_at_hydra_arrives_and_ends_no_token(behind: Try) -> None:
+@pytest.mark.parametrize("who", ["user", "administrator"])
+async def test_a_logout_at_hydra_arrives_and_ends_no_token(behind: Try, who: str) -> None:
     """Hydra names a `sid` that its introspection answers do not have, and calls the tokens active all the same."""
     async with behind(Hydra) as tried, browser() as http:
         tokens = await tried.provider.log_in(http, "alice")
         assert await tried.status(tokens["access_token"]) == 200
-        await tried.provider.log_out(http, tokens["id_token"])
+        if who == "user":
+            await tried.provider.log_out(http, tokens["id_token"])
+        else:
+            await tried.provider.end_login(tokens["id_token"])
         await eventually(lambda: tried.told == [("logout", "evicted")])
         assert await tried.status(tokens["access_token"]) == 200
         assert tried.gateway.lines.requests[-1]["cache"] == "local"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import jwt
 import pytest
 from support.foreign_provider import REDIRECT, Command, Tokens, WithLoginPage, browser
 from support.redis_server import free_port
@@ -37,6 +38,11 @@ class Hydra(WithLoginPage):
     def admin_url(self) -> str:
         return f"http://127.0.0.1:{self.admin_port}"
 
+    @property
+    def issuer(self) -> str:
+        """With a slash at its end, as Hydra's own documents write it."""
+        return f"{self.url}/"
+
     def command(self) -> Command:
         program = os.environ.get("HYDRA", "")
         if not Path(program).is_file():
@@ -44,7 +50,7 @@ class Hydra(WithLoginPage):
         return [program, "serve", "all", "--dev"], {
             "DSN": "memory",
             "SECRETS_SYSTEM": "secret-of-the-system-of-hydra",
-            "URLS_SELF_ISSUER": self.url,
+            "URLS_SELF_ISSUER": self.issuer,
             **{f"URLS_{page.upper()}": f"{PAGES}/{page}" for page in ("login", "consent", "logout")},
             "URLS_POST_LOGOUT_REDIRECT": f"{PAGES}/out",
             "SERVE_PUBLIC_PORT": str(self.port),
@@ -56,7 +62,8 @@ class Hydra(WithLoginPage):
 
     def settings(self) -> dict[str, Any]:
         endpoint = f"{self.admin_url}{self.paths['introspection']}"
-        return {**super().settings(), "introspection_endpoint": endpoint, "events": {"audience": "app"}}
+        more = {"issuer": self.issuer, "introspection_endpoint": endpoint, "events": {"audience": "app"}}
+        return {**super().settings(), **more}
 
     def place(self, end: str) -> str:
         return f"{self.admin_url if end == 'introspection' else self.url}{self.paths[end]}"
@@ -99,6 +106,11 @@ class Hydra(WithLoginPage):
         ):
             assert response.ok or response.status == allowed, await response.text()
             return await response.json() if response.content_type == "application/json" else None
+
+    async def end_login(self, id_token: str) -> None:
+        """As an administrator ends one session of a user."""
+        sid = jwt.decode(id_token, options={"verify_signature": False})["sid"]
+        await self.ask("DELETE", "/admin/oauth2/auth/sessions/login", sid=sid)
 
     async def log_out(self, http: aiohttp.ClientSession, id_token: str) -> None:
         """As the application has its user log out."""
