@@ -52,7 +52,7 @@ class TestFirstRequest:
         client = await gateway.client()
         await asyncio.sleep(0.05)
         draining = asyncio.create_task(gateway.drain(10))
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(QUIET_S + 0.3)
         assert await is_refused(gateway)
         await client.send(ASK)
         await last_answer(client)
@@ -138,11 +138,16 @@ class TestKeptConnection:
 
     async def test_one_that_is_quiet_is_ended_without_a_reset(self, serve, backend):
         gateway = await serve()
-        client = await used(gateway)
-        draining = asyncio.create_task(gateway.drain(10))
-        assert await client.read(1) == b""
-        await client.send(ASK)  # it crosses the end: nobody answers, and it meets no reset
-        assert await client.read(1) == b""
+        loop = asyncio.get_running_loop()
+        with socket.create_connection(gateway.address) as sock:
+            sock.setblocking(False)
+            await loop.sock_sendall(sock, ASK)
+            assert (await loop.sock_recv(sock, 2**16)).startswith(b"HTTP/1.1 200 ")
+            draining = asyncio.create_task(gateway.drain(10))
+            assert await loop.sock_recv(sock, 1) == b""
+            await loop.sock_sendall(sock, ASK)  # it crosses the end: nobody answers, and it meets no reset
+            await asyncio.sleep(0.1)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         await asyncio.wait_for(draining, 2)
         assert len(backend.requests) == 1
 
