@@ -291,6 +291,6 @@ class ClientConnection:
         if self.transport.is_closing():
             return
         data, self._ahead = self._ahead, b""
-        if len(data) > self._house.limits.head.bytes_max:
+        if not self.transport.is_reading():  # whatever the limit was when it was paused
             self.transport.resume_reading()
         self.data_received(data)

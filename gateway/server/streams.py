@@ -36,8 +36,8 @@ from gateway.server.turn import Turn
 
 _PERIOD_S = 0.25
 _YOUNG_S = 0.5
-# From a request's first byte to its relay nothing takes longer than facts and a connection.
-_PURGES_KEPT_S = 120.0
+# How long facts may take at the most: their turn in the fleet, their place in a queue, their call.
+_FACTS_S = 60.0
 _SPREAD_S = 10.0
 _AGAIN_S = 1.0
 _AGAIN_MAX_S = 10.0
@@ -58,11 +58,13 @@ class Streams:
         self._waiting: Rounds[OpenExchange] = Rounds()  # for their turn to be asked about
         self._asking: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._purges_kept_s = inf
 
     def __len__(self) -> int:
         return len(self._open)
 
     def start(self) -> None:
+        self._keep_purges()
         self._timer = asyncio.get_running_loop().call_later(_PERIOD_S, self._look)
 
     async def close(self) -> None:
@@ -89,6 +91,7 @@ class Streams:
 
     def judge_all(self) -> None:
         """Another configuration is in force, or something was learned by which facts are judged."""
+        self._keep_purges()
         routes = {route.name: route for route in self._running().gate.routes}
         now_s = time.monotonic()
         for one in self._open:
@@ -116,8 +119,13 @@ class Streams:
             elif one.ask_at_s <= now_s and not one.is_asking:
                 one.is_asking = True
                 self._waiting.put(one.turn.client, self._open.marks(one)[0], one)
-        self._open.forget_purges(now_s - _PURGES_KEPT_S)
+        self._open.forget_purges(now_s - self._purges_kept_s)
         self._ask_more()
+
+    def _keep_purges(self) -> None:
+        """From a request's first byte until it is seen here nothing takes longer than facts and a connection."""
+        longest_s = max((route.config.timeout for route in self._running().gate.routes), default=0.0)
+        self._purges_kept_s = _FACTS_S + longest_s + _YOUNG_S + _PERIOD_S
 
     def _take_up(self, relay: Relay, now_s: float) -> None:
         turn = relay.exchange

@@ -51,6 +51,27 @@ class Load:
 
 
 class TestReload:
+    async def test_what_was_sent_ahead_under_a_lower_limit_is_read_on_under_a_higher_one(self, serve, backend):
+        go_on = asyncio.Event()
+        backend.answers.append(script(Wait(go_on), ok(b"first")))
+        gateway = await serve(server={"max_header_bytes": "1KiB"})
+        async with await gateway.client() as client:
+            await client.send(request("GET", "/open/first"))
+            await eventually(lambda: backend.requests)
+            for number in range(60):
+                await client.send(request("GET", f"/open/{number}"))
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.2)
+            document = json.loads(gateway.text)
+            document["server"]["max_header_bytes"] = "64KiB"
+            assert await gateway.reload(json.dumps(document))
+            go_on.set()
+            assert (await client.answer()).body == b"first"
+            for _ in range(60):
+                assert (await client.answer()).status == 200
+            await client.send(request("GET", "/open/last"))
+            assert (await client.answer()).status == 200
+
     async def test_no_request_fails_while_configurations_are_swapped(self, serve, backend, provider):
         gateway = await serve()
         document = json.loads(gateway.text)

@@ -370,6 +370,13 @@ class TestReloaded:
         assert await stream.gateway.reload(changed(stream.gateway, name="another"))
         await stream.ended(within_s=1.5, reason=GONE)
 
+    async def test_purges_are_remembered_for_as_long_as_a_request_may_take_to_be_open(self, streams):
+        stream = await streams("events")
+        watched = stream.gateway.service._serving._worker._engine._streams
+        assert watched._purges_kept_s > 60
+        assert await stream.gateway.reload(changed(stream.gateway, timeout="10m"))
+        assert watched._purges_kept_s > 600
+
     async def test_a_shorter_window_holds_for_what_is_open(self, streams, provider):
         stream = await streams("events")
         await asyncio.sleep(OPEN_S)
