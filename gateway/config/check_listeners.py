@@ -30,6 +30,11 @@ def problems_of_listeners(server: Piece[Server], admin: Piece[Admin]) -> Iterato
         yield _taken_twice(server, admin)
     if server.value.tls is not None and server.sound("tls"):
         yield from _tls(server.value.tls, server.origin)
+    if server.value.proxy_protocol and not server.value.trusted_proxies and server.sound("trusted_proxies"):
+        what = (
+            "only server.trusted_proxies may connect then, and there are none; name the balancers there, or write false"
+        )
+        yield server.origin.problem(("proxy_protocol",), what)
     token = admin.value.token
     if token is not None and admin.sound("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
         what = "this can not be sent in a header; write letters, digits and signs, without blanks"

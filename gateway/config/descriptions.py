@@ -22,6 +22,9 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "client.",
         "trusted_headers": "Further headers that trusted proxies may send and nobody else, such as X-Real-IP. Default "
         "none. Danger: a proxy must overwrite each of them in every request, or its clients write them.",
+        "proxy_protocol": "Whether each connection begins with a header of the PROXY protocol (version 1 or 2), which "
+        "tells the client's address; only from trusted_proxies, and all others are closed. Default false. Not changed "
+        "by a reload.",
         "header_timeout": "First byte to the end of the headers. Default 10s; more than 0.",
         "idle_timeout": "How long a connection may wait for its next request. Default 75s; more than 0.",
         "drain_delay": "How long the gateway goes on accepting after SIGTERM, while it is not ready and each response "

@@ -67,6 +67,7 @@ class Server(Model):
     tls: Tls | None = None
     trusted_proxies: tuple[TrustedPeer, ...] = ()
     trusted_headers: tuple[TrustedName, ...] = ()
+    proxy_protocol: bool = False
     header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
     drain_delay: Seconds = 0.0

@@ -6,7 +6,10 @@ accepted first and enters the shares of the listener; then it shakes hands, unde
 that moment. A reload hands over a new context: it holds for each handshake from then on, and no session ticket of the
 old one resumes past it, since each context has ticket keys of its own (RFC 8446 §4.6.1).
 
-Plain connections do not come this way: the event loop tells of them as soon as they are accepted.
+With the PROXY protocol a connection begins with the header of a balancer, before any TLS. Only trusted peers are asked
+for one; all others, and those whose header is missing, broken or late, are closed without a word.
+
+Other plain connections do not come this way: the event loop tells of them as soon as they are accepted.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, Protocol, cast
+
+from gateway.http.proxy_protocol import BrokenProxyHeaderError, more_bytes, read_proxy_header
 
 _logger = logging.getLogger(__name__)
 
@@ -36,15 +41,27 @@ class Arrival(Protocol):
     def arrived(self, sock: socket.socket, peer: str) -> bool:
         """It is accepted; whether there is room for it."""
 
+    def speaks_for(self, peer: str) -> bool:
+        """It was made by a balancer for this client; whether there is room for that."""
+
     def connection_lost(self, exc: BaseException | None) -> None: ...
 
 
-class TlsDoor:
-    """Accepts on a listening socket, which it owns. `context` is for the next handshake."""
+class Door:
+    """Accepts on a listening socket, which it owns. `context` is for the next handshake, `None` for plain connections.
+
+    `is_balancer` says which peers are asked for a header of the PROXY protocol; `None`: it is not spoken.
+    """
 
     def __init__(
-        self, sock: socket.socket, context: ssl.SSLContext, make: Callable[[], Arrival], header_timeout_s: float
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext | None,
+        make: Callable[[], Arrival],
+        header_timeout_s: float,
+        is_balancer: Callable[[str], bool] | None = None,
     ) -> None:
+        self._is_balancer = is_balancer
         self.context = context
         self.header_timeout_s = header_timeout_s
         self._sock = sock
@@ -85,6 +102,9 @@ class TlsDoor:
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._is_balancer is not None and not self._is_balancer(peer):
+            sock.close()
+            return
         client = self._make()
         if not client.arrived(sock, peer):
             sock.close()
@@ -95,14 +115,21 @@ class TlsDoor:
 
     async def _shake_hands(self, sock: socket.socket, client: Arrival) -> None:
         try:
+            if self._is_balancer is not None and not client.speaks_for(await self._told(sock)):
+                raise ConnectionAbortedError  # noqa: TRY301 - as for a handshake that fails
+            is_tls = self.context is not None
             await self._loop.connect_accepted_socket(
                 lambda: cast("Any", client),
                 sock,
                 ssl=self.context,
-                ssl_handshake_timeout=min(self.header_timeout_s, _HANDSHAKE_MAX_S),
-                ssl_shutdown_timeout=_GOODBYE_S,
+                ssl_handshake_timeout=min(self.header_timeout_s, _HANDSHAKE_MAX_S) if is_tls else None,
+                ssl_shutdown_timeout=_GOODBYE_S if is_tls else None,
             )
-        except OSError as error:  # ssl.SSLError and TimeoutError among them: the client's affair
+        except (
+            OSError,
+            BrokenProxyHeaderError,
+        ) as error:  # ssl.SSLError and TimeoutError among them: the client's affair
+            sock.close()
             client.connection_lost(error)
         except BaseException as error:
             client.connection_lost(None)
@@ -110,6 +137,17 @@ class TlsDoor:
                 _logger.exception("a TLS handshake failed on our side", extra={"event": "handshake_failed"})
             else:
                 raise
+
+    async def _told(self, sock: socket.socket) -> str:
+        """The address in the PROXY protocol's header; empty where it tells none."""
+        header = b""
+        async with asyncio.timeout(min(self.header_timeout_s, _HANDSHAKE_MAX_S)):
+            while wanted := more_bytes(header):
+                piece = await self._loop.sock_recv(sock, wanted)
+                if not piece:
+                    raise BrokenProxyHeaderError
+                header += piece
+        return read_proxy_header(header) or ""
 
     def _pause(self, error: OSError) -> None:
         _logger.warning("no connection can be accepted: %s", error, extra={"event": "accept_paused"})

@@ -191,11 +191,22 @@ class ClientConnection:
         self._handshake = sock
         return self._enter(peer, sock.fileno())
 
+    def speaks_for(self, peer: str) -> bool:
+        """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
+        if not self._is_counted:
+            return False  # it had to give way meanwhile
+        if not peer or self._handshake is None:
+            return True
+        self._leave()
+        self.networks = ()
+        return self._enter(peer, self._handshake.fileno())
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         if self._handshake is not None:
             self._handshake = None
-            self.scheme = "https"
+            if transport.get_extra_info("sslcontext") is not None:
+                self.scheme = "https"
             if not self._is_counted:
                 self.transport.abort()  # it had to give way meanwhile
             return

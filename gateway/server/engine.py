@@ -86,7 +86,7 @@ class Engine:
         self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
         self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
         self._streams.start()
-        await self._listener.start(self._sock, tls)
+        await self._listener.start(self._sock, tls, proxy_protocol=server.proxy_protocol)
 
     async def apply(self, config: Config) -> None:
         """Serve the next request under `config`; of those under way, what stays open is judged by it as well.
@@ -96,6 +96,10 @@ class Engine:
         before = self.running
         if (before.config.server.tls is None) != (config.server.tls is None):
             raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
+        if before.config.server.proxy_protocol != config.server.proxy_protocol:
+            raise ValueError(
+                "server.proxy_protocol can not be switched by a reload; restart to serve with or without it"
+            )
         tls = _context(config.server)  # fails before anything is changed
         new = await self._assembled(config, before)
         if self._listener is not None:

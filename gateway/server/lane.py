@@ -77,12 +77,12 @@ class Lane:
             connection.client.exchange_is_over()
 
     def _head(self, request: web.Request) -> Request:
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        assert isinstance(request.protocol, Connection)  # the listener makes no others
         return Request(
             method=request.method,
             target=request.raw_path,
             headers=pairs(request.raw_headers),
-            peer=peer[0] if isinstance(peer, tuple) else "",
+            peer=request.protocol.client.peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
             new_request_id=self._turns.new_request_id(),

@@ -10,7 +10,7 @@ from typing import cast
 
 from aiohttp import web
 
-from gateway.server.accepting import TlsDoor
+from gateway.server.accepting import Door
 from gateway.server.backends.client import Backends
 from gateway.server.client import ClientConnection
 from gateway.server.connection import Connection
@@ -43,14 +43,16 @@ class Listener:
         heads: HeadBudget[Connection] = HeadBudget(_network_of)
         self._house = House(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
-        self._door: TlsDoor | None = None
+        self._door: Door | None = None
         self._sock: socket.socket | None = None
 
-    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None, *, proxy_protocol: bool = False) -> None:
         await self._runner.setup()
         self._sock = sock
-        if tls is not None:
-            self._door = TlsDoor(sock, tls, lambda: ClientConnection(self._house), self._house.limits.header_timeout_s)
+        if tls is not None or proxy_protocol:
+            is_balancer = self._is_trusted if proxy_protocol else None
+            timeout_s = self._house.limits.header_timeout_s
+            self._door = Door(sock, tls, lambda: ClientConnection(self._house), timeout_s, is_balancer)
             self._door.open()
             return
         # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
@@ -61,14 +63,17 @@ class Listener:
     def adjust(self, limits: Limits, fast: FastLane | None, tls: ssl.SSLContext | None) -> None:
         """Hold connections to `limits` and `tls` from now on, and offer what they send to `fast` first.
 
-        Whether there is TLS at all stays as it was at `start`.
+        Whether there is TLS at all, and the PROXY protocol, stays as it was at `start`.
         """
         self._house.limits = limits
         self._house.shares.limits = limits.connections
         self._house.fast = fast
-        if self._door is not None and tls is not None:
+        if self._door is not None:
             self._door.context = tls
             self._door.header_timeout_s = limits.header_timeout_s
+
+    def _is_trusted(self, peer: str) -> bool:
+        return self._turns.current().gate.trusted_proxies.has_peer(peer)
 
     def relays(self) -> list[Relay]:
         """The answers under way."""

@@ -65,7 +65,18 @@ async def echo(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.fixture
-async def gateway():
+def server_keys():
+    return {}
+
+
+@pytest.fixture
+def send():
+    """How HAProxy tells whose connection it passes on."""
+    return ""
+
+
+@pytest.fixture
+async def gateway(server_keys):
     provider = ScriptedProvider()
     await provider.start()
     provider.answers[TOKEN] = {"active": True, "sub": "alice"}
@@ -80,7 +91,7 @@ async def gateway():
         text = configuration(
             providers={"p": provider_settings(provider)},
             routes=routes,
-            server={"trusted_proxies": ["127.0.0.1/32"]},
+            server={"trusted_proxies": ["127.0.0.1/32"], **server_keys},
         )
         running = RunningGateway(text)
         await running.start()
@@ -91,11 +102,11 @@ async def gateway():
 
 
 @pytest.fixture(params=list(FILES))
-async def proxy(request, gateway, tmp_path):
+async def proxy(request, gateway, tmp_path, send):
     """The port of the proxy."""
     port = free_port()
     config = tmp_path / FILES[request.param]
-    values = {"folder": tmp_path, "port": port, "gateway": gateway.address[1], "modules": APACHE_MODULES}
+    values = {"send": send, "folder": tmp_path, "port": port, "gateway": gateway.address[1], "modules": APACHE_MODULES}
     config.write_text(Template((CONFIGURATIONS / config.name).read_text()).substitute(values))
     command = command_of(request.param, config)
     if command[0] is None:
@@ -215,3 +226,17 @@ async def test_haproxys_default_check_finds_the_gateway_up(proxy, gateway, tmp_p
         while (seen := await asked())["check_status"] not in {"L7OK", "L7STS"}:
             pass
     assert (seen["status"], seen["check_status"], seen["check_code"]) == ("UP", "L7OK", "200")
+
+
+@pytest.mark.parametrize("proxy", ["haproxy"], indirect=True)
+@pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"])
+@pytest.mark.parametrize("server_keys", [{"proxy_protocol": True}])
+async def test_haproxy_tells_the_client_by_the_proxy_protocol(client, gateway):
+    """It believes the header then, and nothing that the client may have written into `X-Forwarded-For`."""
+    forged = {"X-Forwarded-For": "203.0.113.9"}
+    for _ in range(3):
+        async with client.get("/api/x", headers={**BEARER, **forged}) as answer:
+            assert answer.status == 200
+            fields = (await answer.json())["fields"]
+        assert fields["x-forwarded-for"] == CLIENT
+    assert (await log_line(gateway))["client"] == CLIENT

@@ -750,13 +750,14 @@ async def test_a_sound_request_before_a_refused_one_is_answered(stage, case, run
     await stage.play(case, run)
 
 
-def behind(name: str, sound: int, broken: bytes, *, status: int = 400, main: bool = False) -> Case:
+def behind(name: str, sound: int, broken: bytes, *, status: int = 400, main: bool = False, piece: int = 1) -> Case:
     """So many sound requests, and then one that is refused."""
     paths = [b"GET /open/%d" % number for number in range(sound)]
     wire = b"".join(head(path).replace(TOKEN, b"") for path in paths)
     gets = Gets((frozenset({200}),) * sound + (frozenset({status}),), is_closed=True)
     seen = tuple(forwarded(path, anonymous=True) for path in paths)
-    return Case(name, wire + broken, gets, seen, methods=("GET",) * (sound + 1), is_main=main)
+    methods = ("GET",) * (sound + 1)
+    return Case(name, wire + broken, gets, seen, methods=methods, is_main=main, piece_bytes=piece)
 
 
 @played(
@@ -776,7 +777,7 @@ def behind(name: str, sound: int, broken: bytes, *, status: int = 400, main: boo
     behind("a bad authority", 2, head(b"GET http://[::1/any/x") + SMUGGLED),
     behind("junk", 2, b"\0" + SMUGGLED),
     behind("a bare LF", 40, line(b"X-A: b\nX-B: c\r\n") + SMUGGLED),
-    behind("a long target", 2, head(b"GET /any/" + b"a" * 70_000), status=414),
+    behind("a long target", 2, head(b"GET /any/" + b"a" * 70_000), status=414, piece=997),
 )
 async def test_what_came_first_is_answered_first(stage, case, run):
     """Whatever finds the fault: the sound requests before it are served, and nothing behind it is."""

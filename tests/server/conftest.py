@@ -29,6 +29,7 @@ OVER_BOTH_LANES = {
     "test_cors",
     "test_draining",
     "test_large_identity",
+    "test_proxy_protocol",
     "test_receiving",
     "test_redirects",
     "test_refusals",

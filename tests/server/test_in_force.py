@@ -19,7 +19,7 @@ from gateway.config.model import Config
 from gateway.config.model_base import Model
 from gateway.config.words import model_of
 
-FIXED = {"server.listen", "server.workers", "admin.listen"}
+FIXED = {"server.listen", "server.workers", "server.proxy_protocol", "admin.listen"}
 # Another value for each key, for the file below; a mapping replaces what is there.
 ANOTHER = {
     "server.listen": "127.0.0.2:0",
@@ -29,6 +29,7 @@ ANOTHER = {
     "server.tls.client_ca": "other-ca.pem",
     "server.trusted_proxies": ["10.0.0.0/8"],
     "server.trusted_headers": ["X-Real-IP"],
+    "server.proxy_protocol": True,
     "server.header_timeout": "11s",
     "server.idle_timeout": "76s",
     "server.drain_delay": "1s",
