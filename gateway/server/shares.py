@@ -25,8 +25,9 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway.http.client_network import client_network
 
-# A cap as low as this is for few clients, who may well come from one address.
+# A cap as low as this is for few clients, who may well come from one address. It has most of the cap, and not all.
 _SHARED_FROM = 256
+_OTHERS_PART = 8
 # What one look at the connections of a network may give up before the next look.
 _BATCH_MIN = 16
 _BATCH_PART = 8
@@ -54,7 +55,12 @@ class ConnectionLimits:
 
 def default_share(connections_max: int) -> int:
     """What one network may hold where nothing is configured."""
-    return max(connections_max // 2, min(connections_max, _SHARED_FROM))
+    return max(1, connections_max // 2, min(_without_others(connections_max), _SHARED_FROM))
+
+
+def _without_others(connections_max: int) -> int:
+    """What is left of the cap when every other network has nothing but a small part of it."""
+    return connections_max - -(-connections_max // _OTHERS_PART)
 
 
 @lru_cache(maxsize=1024)
@@ -142,7 +148,7 @@ class Shares(Generic[_Holder]):
         for network in networks:
             if self.held_by(network) >= most:
                 return network
-            most += most // 2
+            most = max(most, min(most + most // 2, _without_others(self.limits.connections_max)))
         return None
 
     def _oldest_unproductive(self, network: str | None, now_s: float) -> _Holder | None:

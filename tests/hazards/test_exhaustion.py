@@ -308,7 +308,8 @@ class TestManyConnections:
         ]
 
     async def test_beyond_max_connections_the_oldest_that_are_idle_go(self, backend, provider, tmp_path):
-        gateway = ServedGateway("few", tmp_path, document(backend, provider, max_connections=50, idle_timeout="60s"))
+        few = document(backend, provider, max_connections=50, max_connections_per_network=50, idle_timeout="60s")
+        gateway = ServedGateway("few", tmp_path, few)
         await gateway.start()
         try:
             async with AsyncExitStack() as stack:

@@ -90,7 +90,7 @@ class TestDeadlines:
 class TestConnections:
     async def test_beyond_the_cap_the_oldest_that_is_idle_makes_room(self, serve, backend):
         go_on = asyncio.Event()
-        gateway = await serve(server={"max_connections": 3})
+        gateway = await serve(server={"max_connections": 3, "max_connections_per_network": 3})
         busy, idle, last = [await gateway.client() for _ in range(3)]
         backend.answers.append(script(Wait(go_on), ok(b"late")))
         await busy.send(request("GET", "/open/x"))
@@ -109,7 +109,7 @@ class TestConnections:
 
     async def test_where_all_are_at_work_the_new_one_is_closed(self, serve, backend):
         go_on = asyncio.Event()
-        gateway = await serve(server={"max_connections": 2})
+        gateway = await serve(server={"max_connections": 2, "max_connections_per_network": 2})
         clients = [await gateway.client() for _ in range(2)]
         for client in clients:
             backend.answers.append(script(Wait(go_on), ok(b"late")))
@@ -373,7 +373,7 @@ class TestTls:
             assert b"HTTP" not in await client.rest()
 
     async def test_handshakes_count_from_the_first_moment(self, serve, backend, files, trusting):
-        gateway = await serve(server={"tls": files.tls(), "max_connections": 3})
+        gateway = await serve(server={"tls": files.tls(), "max_connections": 3, "max_connections_per_network": 3})
         shares = gateway.service._serving._serving._engine._listener._house.shares
         silent = [await gateway.client() for _ in range(3)]
         await eventually(lambda: len(shares) == 3)

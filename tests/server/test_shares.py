@@ -56,9 +56,18 @@ def test_trusted_proxies_and_unix_sockets_have_no_share():
     assert not is_exempt("2001:db9::1", trusted)
 
 
-@pytest.mark.parametrize(("cap", "share"), [(3, 3), (256, 256), (400, 256), (10_000, 5_000)])
+@pytest.mark.parametrize(("cap", "share"), [(1, 1), (2, 1), (3, 2), (100, 87), (256, 224), (400, 256), (10_000, 5_000)])
 def test_the_share_that_is_not_configured(cap, share):
     assert default_share(cap) == share
+
+
+@pytest.mark.parametrize("cap", [16, 100, 256, 1000])
+@pytest.mark.parametrize("peers", [["192.0.2.1"], [f"2001:db8:1:{number:x}::1" for number in range(8)]])
+def test_one_network_at_work_leaves_room_for_another_whatever_the_cap(cap, peers):
+    table = Table(cap, default_share(cap))
+    for number in range(2 * cap):
+        table.enter(peers[number % len(peers)], busy=True)
+    assert table.enter("192.0.2.9", busy=True)[1] is None
 
 
 def test_beyond_the_cap_the_oldest_of_the_largest_network_goes():
