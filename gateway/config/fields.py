@@ -108,7 +108,9 @@ def parse_method(value: object) -> str:
         raise ValueError(f"{quoted(value)} is no method; write one such as GET")
     if value != value.upper():
         raise ValueError(f"methods are case-sensitive and {quoted(value)} is not in capitals; write {value.upper()}")
-    if value in {"CONNECT", "TRACE"}:
+    if value == "*":  # a token, and surely not meant as one
+        raise ValueError("'*' does not stand for any method; leave methods out for that")
+    if value in {"CONNECT", "TRACE", "PRI"}:
         raise ValueError(f"{value} is refused in every request; leave it out")
     return value
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import time
 
 import pytest
 from support.backend import CLOSE, HANG, Pause, Wait, chunked, ok, script
@@ -446,3 +447,18 @@ class TestRate:
             await client.send(OPEN + b"Content-Length: 5\r\n\r\n")
             await client.send(b"hello", piece=1, pause_s=0.2)
             assert (await client.answer()).status == 200
+
+
+async def test_a_chunked_upload_is_under_way_as_soon_as_it_pauses(serve, backend):
+    """It does not wait for its end, nor a quarter of a second; whoever sends slowly is not made slower."""
+    gateway = await serve()
+    async with await gateway.client() as client:
+        await client.send(request("GET", "/open/first"))  # so that a backend connection is there
+        assert (await client.answer()).status == 200
+        began_s = time.monotonic()
+        await client.send(OPEN + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        sent = await backend.seen(2)
+        await eventually(lambda: sent.body == b"hello")
+        assert time.monotonic() - began_s < 0.2
+        await client.send(b"0\r\n\r\n")
+        assert (await client.answer()).status == 200
