@@ -119,8 +119,8 @@ async def _round(case: Case, think_s: float, clients: int, backend: str, folder:
     try:
         busy = BusyClients(("127.0.0.1", port), clients, think_s, None)
         await asyncio.sleep(_WARM_S)
+        busy.stopping()  # before the signal: the server's delay may begin before the call returns
         process.send_signal(signal.SIGQUIT if case.server == "nginx" else signal.SIGTERM)
-        busy.stopping()
         began_s = time.monotonic()
         ending = asyncio.create_task(asyncio.to_thread(process.wait, _ENDS_WITHIN_S))
         tally.add(await busy.ended(), case.drain_delay_s)

@@ -139,9 +139,9 @@ async def test_busy_clients_lose_no_request_when_it_stops(start, backend, tmp_pa
         address = str(path) if is_unix else serving.address
         groups = [BusyClients(address, 12, think_s, TOKEN) for think_s in (0, 0.05)]
         await asyncio.sleep(0.5)
-        serving.process.send_signal(signal.SIGTERM)
         for clients in groups:
-            clients.stopping()
+            clients.stopping()  # before the signal: the delay may begin before the call returns
+        serving.process.send_signal(signal.SIGTERM)
         all_met = [await clients.ended() for clients in groups]
         assert await asyncio.to_thread(serving.process.wait, 20) == 0
     for met in all_met:
