@@ -26,6 +26,7 @@ COMPILED = (
     "observe/observation",
     "pipeline",
     "policy",
+    "server/awaited_relay",
     "server/backends/client",
     "server/backends/connection",
     "server/backends/pool",

@@ -17,14 +17,15 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Eviction, Named
+from gateway.authn.eviction import Eviction
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.fallback import Fallback
 from gateway.authn.flight import Claim, Flight, Landed
 from gateway.authn.last_known import LastKnown
 from gateway.authn.lifetime import Lifetimes, as_of
 from gateway.authn.not_before import NotBefore
-from gateway.authn.purge import KnownPurges, Purge, purge_everything, purge_of
+from gateway.authn.purge import KnownPurges, Purge, purge_of
+from gateway.authn.purge_order import purge_of_claims, purge_of_eviction, purge_of_token
 from gateway.authn.question import Found, Question
 from gateway.authn.refresh import Ahead, Refresher
 from gateway.authn.sharing import Sharing
@@ -140,22 +141,11 @@ class Authenticator:
 
     def purge_of(self, *, token: Token | None = None, **claim: str | None) -> Purge:
         """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
-        if token is not None:
-            return purge_of(self._source.marks_of(token))
-        named = [(kind, value) for kind in KINDS if (value := claim.get(kind)) is not None]
-        if not named:
-            return purge_everything()
-        realms = {each.realm for each in self._source.introspectors.values()}
-        marks = self._source.keys.marks
-        return purge_of(mark for realm in realms for one in named for mark in marks(Named(realm, *one)))
+        return purge_of_token(self._source, token) if token is not None else purge_of_claims(self._source, claim)
 
     def purge_for(self, eviction: Eviction) -> Purge:
         """The same order in marks, under the same id."""
-        marks = {mark for named in eviction.named for mark in self._source.keys.marks(named)}
-        for token in eviction.tokens:
-            marks.update(self._source.marks_of(token))
-        is_of_realms = any(named.kind == "realm" for named in eviction.named)
-        return Purge(eviction.id, frozenset(marks), eviction.is_no, eviction.not_before, is_of_realms)
+        return purge_of_eviction(self._source, eviction)
 
     def purge(self, purge: Purge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.

@@ -72,17 +72,7 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
             cluster = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **data)
             return Link(cluster, (cluster.aclose,))
         case "sentinel":
-            options = dict(address.options)
-            login = {
-                "username": options.get("sentinel_username"),
-                "password": options.get("sentinel_password"),
-            }
-            # The one class of the library without types.
-            sentinel: Any = cast("Any", Sentinel)(
-                address.hosts, sentinel_kwargs={**wire, **login}, db=address.db, **data
-            )
-            primary = sentinel.master_for(address.service)
-            return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
+            return _to_primary(address, wire, data)
         case "unix":
             local = Redis(unix_socket_path=address.path, db=address.db, **data)
             return Link(local, (local.aclose,))
@@ -90,6 +80,19 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
             [(host, port)] = address.hosts
             single = Redis(host=host, port=port, db=address.db, **data)
             return Link(single, (single.aclose,))
+
+
+def _to_primary(address: RedisAddress, wire: dict[str, Any], data: dict[str, Any]) -> Link:
+    """By asking the sentinels; `wire` and `data` are options of connections to them, and of those to Redis."""
+    options = dict(address.options)
+    login = {
+        "username": options.get("sentinel_username"),
+        "password": options.get("sentinel_password"),
+    }
+    # The one class of the library without types.
+    sentinel: Any = cast("Any", Sentinel)(address.hosts, sentinel_kwargs={**wire, **login}, db=address.db, **data)
+    primary = sentinel.master_for(address.service)
+    return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
 
 
 def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], *, connect_timeout_s: float) -> Link:

@@ -26,7 +26,7 @@ from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import Purge
 from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.clocks_apart import ClocksApart
-from gateway.cache.connect import FAILURES, connect, connect_subscriber, nodes_of
+from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
 from gateway.cache.deadline import within
 from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
 from gateway.cache.follow import Follower
@@ -97,11 +97,14 @@ class RedisTier:
         self._moments = Moments(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
-        self._wakeups = Wakeups(
-            lambda: connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S),
-            f"{self._prefix}settled",
-        )
-        self.leases = RedisLeases(
+        self._wakeups = Wakeups(lambda: self._subscriber(address), f"{self._prefix}settled")
+        self.leases = self._leases()
+
+    def _subscriber(self, address: RedisAddress) -> Link:
+        return connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S)
+
+    def _leases(self) -> RedisLeases:
+        return RedisLeases(
             self._link.client,
             self._wakeups,
             tried=self._tried,
@@ -109,7 +112,7 @@ class RedisTier:
             opened=self._opened,
             closed=self._closed,
             entry_limit_bytes=_ENTRY_LIMIT_BYTES,
-            monotonic=monotonic,
+            monotonic=self._monotonic,
         )
 
     @property

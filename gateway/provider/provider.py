@@ -82,15 +82,18 @@ class ProviderClient:
         self._on_breaker = on_breaker
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
-        self._asking = Asking(
+        self._asking = self._within(config, 0.0 if thresholds is None else thresholds.interval_s)
+        self._has_said_active = False
+
+    def _within(self, config: Provider, vouched_s: float) -> Asking:
+        return Asking(
             max_concurrency=config.max_concurrency,
             max_waiting=config.max_waiting,
             timeout_s=config.timeout,
             breaker=self._breaker,
             probe=self._probe,
-            vouched_s=0.0 if thresholds is None else thresholds.interval_s,
+            vouched_s=vouched_s,
         )
-        self._has_said_active = False
 
     @property
     def ready(self) -> bool:

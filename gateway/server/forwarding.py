@@ -19,6 +19,7 @@ from gateway.http.answer_head import field_line
 from gateway.http.headers import Pairs, connection_options, values_of
 from gateway.http.refusal import Refusal
 from gateway.server.attempts import Attempts
+from gateway.server.awaited_relay import AwaitedRelay
 from gateway.server.backends.client import Backends
 from gateway.server.backends.connection import BackendConnection
 from gateway.server.backends.errors import BackendError, BackendTimeoutError, NotConnectedError
@@ -28,7 +29,6 @@ from gateway.server.ends import BackendEnd
 from gateway.server.exchange import Exchange
 from gateway.server.fields import pairs
 from gateway.server.receiver import Passing
-from gateway.server.relay import AwaitedRelay
 from gateway.server.repeats import IDEMPOTENT
 from gateway.server.request_head import WITHOUT_BODY, framing_of, request_head
 from gateway.server.rotation import Rotation
@@ -84,11 +84,13 @@ class Forwarder:
             exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
             if passing is not None and not attempt.has_come:
                 passing.lost()
-        if error is None:
-            return attempt.relay.keeps_alive
-        if isinstance(error, WithheldError):
-            return error.refusal
-        return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
+        return attempt.relay.keeps_alive if error is None else _refusal(error, attempts, body)
+
+
+def _refusal(error: BackendError, attempts: Attempts, body: RequestBody) -> Refusal:
+    if isinstance(error, WithheldError):
+        return error.refusal
+    return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
 
 
 class _Attempt:

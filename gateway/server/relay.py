@@ -7,7 +7,6 @@ faster than the client reads.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -286,32 +285,3 @@ class Relay:
         elif self._is_http10:
             framing += b"Connection: keep-alive\r\n"
         return framing
-
-
-class AwaitedRelay(Relay):
-    """Says by a future when it is over."""
-
-    def __init__(
-        self,
-        future: asyncio.Future[BackendError | None],
-        client: ClientConnection,
-        exchange: Exchange,
-        *,
-        is_http10: bool,
-        keeps_alive: bool,
-        more_fields: bytes,
-        switch: Callable[[], None] | None,
-        outside: Callable[[], Outside],
-    ) -> None:
-        super().__init__(
-            client, exchange, is_http10=is_http10, keeps_alive=keeps_alive, more_fields=more_fields, switch=switch
-        )
-        self._future = future
-        self._from_outside = outside
-
-    def _outside(self) -> Outside:
-        return self._from_outside()
-
-    def over(self, error: BackendError | None) -> None:
-        if not self._future.done():
-            self._future.set_result(error)

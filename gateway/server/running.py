@@ -120,22 +120,7 @@ async def assemble(
     if before is not None and _remembers_alike(before, providers, cache, tolerated):
         authenticator = before.authenticator
     else:
-        authenticator = Authenticator(
-            providers,
-            keys=cache.keys,
-            local=cache.local,
-            shared=cache.shared,
-            meter=meter,
-            lifetimes=Lifetimes(config.cache.ttl, config.cache.inactive_ttl),
-            clock=time.time,
-            monotonic=time.monotonic,
-            leases=None if cache.shared is None else cache.shared.leases,
-            ahead=_ahead(config),
-            longest_tolerated_s=tolerated,
-            on_revoked=on_revoked,
-            on_no=on_no,
-            not_before=cache.not_before,
-        )
+        authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_no)
     await recall_token_types(providers.values(), cache.keys, cache.shared)
     gate = compile_gate(config, {name: provider.token_types for name, provider in providers.items()})
     allowance = _allowance(config, before)
@@ -160,6 +145,33 @@ async def release(old: Running, new: Running | None) -> None:
             await provider.close()
     if old.cache.shared is not None and (new is None or new.cache is not old.cache):
         await old.cache.shared.close()
+
+
+def _authenticator(
+    config: Config,
+    providers: Mapping[str, ProviderClient],
+    cache: CacheParts,
+    meter: Watch,
+    tolerated: Mapping[str, float],
+    on_revoked: Callable[[Token], object] | None,
+    on_no: Callable[[bytes], object] | None,
+) -> Authenticator:
+    return Authenticator(
+        providers,
+        keys=cache.keys,
+        local=cache.local,
+        shared=cache.shared,
+        meter=meter,
+        lifetimes=Lifetimes(config.cache.ttl, config.cache.inactive_ttl),
+        clock=time.time,
+        monotonic=time.monotonic,
+        leases=None if cache.shared is None else cache.shared.leases,
+        ahead=_ahead(config),
+        longest_tolerated_s=tolerated,
+        on_revoked=on_revoked,
+        on_no=on_no,
+        not_before=cache.not_before,
+    )
 
 
 def _remembers_alike(
