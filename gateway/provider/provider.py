@@ -121,11 +121,12 @@ class ProviderClient:
 
     async def close(self) -> None:
         """End what was started and release the connections. Calls that are under way become unclear."""
+        # First the probe: cut off by what is closed below, it would convict the provider, whose name is another's now.
+        await self._asking.close()
         await self.keys.close()
         await self.transmitter_keys.close()
         await self._endpoints.close()
         await self._calls.close()
-        await self._asking.close()
 
     async def introspect(self, token: Token, address: str = "") -> Answer:
         """What the provider says of the token that came from `address`. Raises nothing but `CancelledError`."""

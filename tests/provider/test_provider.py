@@ -190,3 +190,17 @@ async def test_the_identity_does_not_change_with_discovery(client, scripted):
     await provider.introspect(TOKEN)
     assert provider.ready
     assert provider.identity == before
+
+
+async def test_a_probe_that_is_under_way_at_its_close_convicts_nobody(scripted):
+    """After a reload another client has the name, and says by it what state its breaker is in."""
+    states = []
+    settings = {"introspection_endpoint": scripted.introspection_endpoint, "client_id": "g", "client_secret": "s"}
+    config = Provider(**settings, breaker={"failures": 1}, timeout="500ms")
+    provider = ProviderClient("p", config, on_breaker=states.append)
+    scripted.fault = Fault.SILENCE
+    asking = asyncio.create_task(provider.introspect(TOKEN))
+    await until(lambda: len(scripted.calls) == 2)  # the second is the probe
+    await provider.close()
+    assert isinstance(await asking, Unclear)
+    assert states == []
