@@ -23,6 +23,8 @@ _RECLAIMED_PER_PUT = 2
 # that is packed, and unpacking one takes about as long as the rest of deciding on a request.
 _IN_USE_SHARE = 32
 _IN_USE_MIN = 1024
+# With more keys than this a tag is not indexed: an order for it looks at every entry, some 20 ms for 100,000.
+_KEYS_PER_TAG_MAX = 2048
 
 
 class LocalCache:
@@ -127,9 +129,17 @@ class _Space:
         if purge.marks is None:
             doomed: list[bytes] = [*self._packed, *self._in_use]
         else:
-            doomed = [key for mark in purge.marks for key in (mark, *self._tagged.keys(mark))]
+            doomed = [key for mark in purge.marks for key in (mark, *self._bearers(mark))]
         dropped = [self.drop(key) for key in doomed]
         return sum(1 for entry in dropped if entry is not None and entry.good_until_s > now_s)
+
+    def _bearers(self, tag: bytes) -> list[bytes]:
+        """The keys of the entries that bear `tag`. Those of a tag that most bear are looked for one by one."""
+        keys = self._tagged.keys(tag)
+        if keys is not None:
+            return keys
+        found = [key for key, packed in self._packed.items() if tag in packed.tags]
+        return found + [key for key, held in self._in_use.items() if tag in held.entry.tags]
 
     def _unpacked(self, key: bytes, now_s: float) -> Entry | None:
         packed = self._packed.get(key)
@@ -166,31 +176,47 @@ def _gone_at_s(entry: Entry | Packed) -> float:
 class _Index:
     """Keys by tag. Most tags are of one token: a set is made for the second, for memory's sake.
 
-    Sets are kept apart: the collector need not look through a dict, however large, that holds nothing but bytes.
+    A tag that thousands bear, as that of a realm or of a busy client, is only counted: its set would take as much as
+    the rest of the index, for an order that hardly ever comes. Sets are kept apart: the collector need not look through
+    a dict, however large, that holds nothing but bytes.
     """
 
     def __init__(self) -> None:
         self._one: dict[bytes, bytes] = {}
         self._several: dict[bytes, set[bytes]] = {}
+        self._many: dict[bytes, int] = {}
 
     def __len__(self) -> int:
-        return len(self._one) + len(self._several)
+        return len(self._one) + len(self._several) + len(self._many)
 
-    def keys(self, tag: bytes) -> list[bytes]:
+    def keys(self, tag: bytes) -> list[bytes] | None:
+        """`None` where there are too many to be kept here."""
+        if tag in self._many:
+            return None
         one = self._one.get(tag)
         return list(self._several.get(tag, ())) if one is None else [one]
 
     def add(self, key: bytes, tags: Iterable[bytes]) -> None:
+        """The key must not be there yet under any of `tags`."""
         for tag in tags:
-            if (several := self._several.get(tag)) is not None:
+            if tag in self._many:
+                self._many[tag] += 1
+            elif (several := self._several.get(tag)) is not None:
                 several.add(key)
+                if len(several) > _KEYS_PER_TAG_MAX:
+                    self._many[tag] = len(self._several.pop(tag))
             elif (one := self._one.setdefault(tag, key)) != key:
                 del self._one[tag]
                 self._several[tag] = {one, key}
 
     def discard(self, key: bytes, tags: Iterable[bytes]) -> None:
+        """The key must have been added with these."""
         for tag in tags:
-            if self._one.get(tag) == key:
+            if tag in self._many:
+                self._many[tag] -= 1
+                if not self._many[tag]:
+                    del self._many[tag]
+            elif self._one.get(tag) == key:
                 del self._one[tag]
             elif (several := self._several.get(tag)) is not None:
                 several.discard(key)

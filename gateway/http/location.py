@@ -85,10 +85,8 @@ class OwnUrls:
             return url
         path = None
         for own in self._own.get(at.host, ()):
-            # A backend that believes X-Forwarded-Proto takes its scheme from there, and the authority from Host or only
-            # the host, with the default port of that scheme (Tomcat's RemoteIpValve).
-            is_port = (at.port or own.default_port) == own.port or (not at.port and at.scheme == outside.scheme)
-            if is_port and at.scheme in {"", own.scheme, outside.scheme}:
+            # A backend that believes X-Forwarded-Proto takes its scheme from there, and the authority from Host.
+            if at.scheme in {"", own.scheme, outside.scheme} and (at.port or own.default_port) == own.port:
                 behind = url[end:]
                 path = _without(behind, own.path) if own.path else behind
                 if path is not None:

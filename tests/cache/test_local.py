@@ -1,5 +1,6 @@
 import sys
 from collections import OrderedDict
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.purge import purge_everything, purge_of
 from gateway.authn.tiers import Entry
+from gateway.cache import local
 from gateway.cache.local import LocalCache
 
 
@@ -185,6 +187,11 @@ def test_packed_or_not_the_least_recently_used_goes_first(steps: list[tuple[str,
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.sampled_from([(), (b"x",), (b"y",), (b"x", b"y")]), st.booleans())))
 def test_a_purge_finds_all_and_only_what_is_tagged(steps: list[tuple[int, tuple[bytes, ...], bool]]) -> None:
+    with patch.object(local, "_KEYS_PER_TAG_MAX", 3):  # so that both ways are gone
+        purge_and_compare(steps)
+
+
+def purge_and_compare(steps: list[tuple[int, tuple[bytes, ...], bool]]) -> None:
     cache, expected = packing(100), {}
     for number, tags, drop in steps:
         if drop:
@@ -195,6 +202,19 @@ def test_a_purge_finds_all_and_only_what_is_tagged(steps: list[tuple[int, tuple[
             expected[number] = tags
     assert cache.purge(purge_of([b"x"]), 0) == sum(b"x" in tags for tags in expected.values())
     assert cache.purge(purge_everything(), 0) == sum(b"x" not in tags for tags in expected.values())
+    assert not cache._active._tagged
+
+
+def test_a_tag_that_thousands_bear_is_found_without_an_index() -> None:
+    cache = packing(10_000, in_use=10)
+    for number in range(3_000):
+        cache.put(key(number), good(60, b"realm", b"even" if number % 2 == 0 else b"odd"), 0)
+    cache.put(key(3_000), good(60, b"other"), 0)
+    assert not cache._active._tagged._several.keys() & {b"realm"}
+    assert cache.purge(purge_of([b"even"]), 0) == 1_500
+    assert cache.purge(purge_of([b"realm"]), 0) == 1_500
+    assert len(cache) == 1
+    assert cache.purge(purge_everything(), 0) == 1
     assert not cache._active._tagged
 
 

@@ -98,4 +98,4 @@ def test_a_made_up_one_of_any_form_costs_little():
             began = time.perf_counter()
             read_compact(text)
             took_s.append(time.perf_counter() - began)
-        assert min(took_s) < 0.0015
+        assert min(took_s) < 0.004  # without the bounds 8 ms and more

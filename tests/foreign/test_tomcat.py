@@ -90,14 +90,3 @@ async def test_its_valve_takes_the_client_and_the_host_from_what_the_gateway_say
         told = json.loads(answer.body)
         assert (told["client"], told["url"]) == ("192.0.2.1", "http://gw.example/echo")
         assert (await gateway.get("/away")).value("Location") == "http://gw.example/echo"
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_its_valve_without_a_host_names_the_port_of_the_scheme_and_is_led_through_as_well(
-    start: Start, tmp_path: Path, scheme: str
-) -> None:
-    port = free_port()
-    async with running(await tomcat_with_remote_ip(port, tmp_path, host_header=""), port) as url:
-        gateway = await start(url, server={"trusted_proxies": ["127.0.0.0/8"]})
-        answer = await gateway.get("/away", f"X-Forwarded-Proto: {scheme}")
-        assert answer.value("Location") == f"{scheme}://gw.example/echo"

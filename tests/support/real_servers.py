@@ -138,9 +138,9 @@ def _jar(artifact: str) -> str:
     return str(jars[-1])
 
 
-async def tomcat_with_remote_ip(port: int, folder: Path, host_header: str = "X-Forwarded-Host") -> Command:
+async def tomcat_with_remote_ip(port: int, folder: Path) -> Command:
     """It takes the client and the host from `X-Forwarded-*`, and keeps these from the servlets."""
-    return await tomcat(port, folder, "RemoteIpValve", host_header)
+    return await tomcat(port, folder, "RemoteIpValve", "X-Forwarded-Host")
 
 
 def files_in(folder: Path) -> None:

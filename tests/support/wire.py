@@ -106,12 +106,13 @@ class Client:
                 sock.bind((source, 0))
             try:
                 await asyncio.get_running_loop().sock_connect(sock, address)
-                name = {"server_hostname": server_hostname} if tls else {}
-                limit = receive_buffer or _BUFFER_BYTES
-                return cls(*await asyncio.open_connection(sock=sock, ssl=tls, limit=limit, **name))
             except BaseException:
                 sock.close()
                 raise
+            # From here on it is the transport's to close: a number that is closed behind its back is soon another's.
+            name = {"server_hostname": server_hostname} if tls else {}
+            limit = receive_buffer or _BUFFER_BYTES
+            return cls(*await asyncio.open_connection(sock=sock, ssl=tls, limit=limit, **name))
 
     async def __aenter__(self) -> Self:
         return self
