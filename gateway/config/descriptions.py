@@ -38,8 +38,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "backend reads; else 408. Default 240. Danger: 0 lets a body that drips hold a backend connection for ever.",
         "max_connections": "The most client connections of one worker, and the most to each backend. Default 10000.",
         "max_connections_per_network": "The most of them for one IPv4 address or IPv6 /64; a /48 may have half as many "
-        "again, trusted_proxies and Unix sockets as many as there are. Default half of them, and all "
-        "up to 256.",
+        "again, trusted_proxies and Unix sockets as many as there are. Default half of them, "
+        "but at least 256, or seven eighths where those are fewer.",
         "fast_path": "Whether plain requests are answered without entering aiohttp. Default true; false to compare.",
         "unknown_tokens": "How many tokens that nobody knows one client address may try, per worker; beyond, 429. "
         "null: as many as it likes. Danger: then whoever makes up tokens decides how often the provider is asked.",

@@ -22,7 +22,7 @@ from gateway.config.fields import (
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
 from gateway.config.secret import check_secret, check_secret_or_none
-from gateway.config.upstream import Backend, parse_backend, parse_endpoint
+from gateway.config.upstream import Backend, parse_backend, parse_endpoint, parse_issuer
 from gateway.config.values import (
     Address,
     parse_address,
@@ -108,6 +108,7 @@ BytesOrUnlimited = Annotated[
 ]
 Listen = Annotated[Address, BeforeValidator(parse_address), text(examples=["0.0.0.0:8080", "unix:/run/gateway.sock"])]
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint), text(examples=["https://sso.example.com/realms/demo"])]
+Issuer = Annotated[str, BeforeValidator(parse_issuer), text(examples=["https://sso.example.com/realms/demo"])]
 HeaderName = Annotated[str, BeforeValidator(parse_header_name), text()]
 TrustedName = Annotated[str, BeforeValidator(parse_trusted_name), text(examples=["X-Real-IP"])]
 CorsHeaderName = Annotated[str, BeforeValidator(parse_cors_header_name), text()]

@@ -67,7 +67,7 @@ class Server(Model):
     tls: Tls | None = None
     trusted_proxies: tuple[TrustedPeer, ...] = ()
     trusted_headers: tuple[TrustedName, ...] = ()
-    proxy_protocol: bool = False
+    proxy_protocol: Flag = False
     header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
     idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
     drain_delay: Seconds = 0.0
@@ -78,7 +78,7 @@ class Server(Model):
     min_body_rate: Bytes = 240
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     max_connections_per_network: Annotated[Count, Field(ge=1)] | None = None  # half of max_connections
-    fast_path: bool = True
+    fast_path: Flag = True
     unknown_tokens: UnknownTokens | None = UnknownTokens()
 
 

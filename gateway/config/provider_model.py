@@ -11,6 +11,7 @@ from gateway.config.kinds import (
     AutoOrFlag,
     Count,
     Endpoint,
+    Issuer,
     OneOrMany,
     Part,
     Seconds,
@@ -32,7 +33,7 @@ class Breaker(Model):
 class ProviderEvents(Model):
     """How events of one provider are known for its own. `issuer` may be a transmitter apart from the provider."""
 
-    issuer: Endpoint | None = None
+    issuer: Issuer | None = None
     jwks_uri: Endpoint | None = None
     audience: Annotated[tuple[str, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
     authorization: SecretStr | None = None  # the whole header value
@@ -41,7 +42,7 @@ class ProviderEvents(Model):
 class Provider(Model):
     """One identity provider. Naming `introspection_endpoint` skips discovery."""
 
-    issuer: Endpoint | None = None
+    issuer: Issuer | None = None
     introspection_endpoint: Endpoint | None = None
     token_endpoint: Endpoint | None = None
     jwks_uri: Endpoint | None = None

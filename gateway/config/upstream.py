@@ -68,6 +68,17 @@ def parse_endpoint(value: object) -> str:
     return str(value)
 
 
+def parse_issuer(value: object) -> str:
+    """An issuer (RFC 8414 §2). The address of its discovery document is not one, and no token carries it as `iss`."""
+    issuer = parse_endpoint(value)
+    before, found, document = issuer.partition("/.well-known/")
+    if found:
+        # RFC 8414 §3 puts the issuer's path behind the document's name, OpenID Connect puts it before.
+        meant = "/".join((before, *document.split("/")[1:]))
+        raise ValueError(f"{quoted(value)} is the address of a discovery document; write the issuer: {meant}")
+    return issuer
+
+
 def _split_unix(value: str) -> tuple[str, str, int, str]:
     found = _UNIX_BACKEND.fullmatch(value)
     if found is None or has_bad_triplet(found[2] or ""):

@@ -25,6 +25,7 @@ _EXAMPLES = {
     "key": "key: key.pem",
 }
 _LEAVE_OUT = "write a value, or leave the key out"
+_DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")
 _OPTION = re.compile(r"'([^']*)'")
 _NOT_A_MAPPING = "a mapping belongs; write key: value"
 _WHERE = {
@@ -39,7 +40,9 @@ _WORDS: dict[str, Callable[[dict[str, Any], Any], str]] = {
     "string_too_short": lambda *_: f"the text is empty; {_LEAVE_OUT}",
     "greater_than": lambda context, value: f"{quoted(value)} is too little; write more than {context['gt']:g}",
     "greater_than_equal": lambda context, value: f"{quoted(value)} is too little; write {context['ge']} or more",
-    "less_than_equal": lambda context, value: f"{quoted(value)} is too much; write {context['le']} or less",
+    "less_than_equal": lambda context, value: (
+        f"{quoted(value)} is too much; write {_most(context['le'], value)} or less"
+    ),
 }
 
 
@@ -144,6 +147,11 @@ def _not_an_option(options: list[str], value: Any) -> str:
         return f"{kind(value)} stands where a word belongs; write {' or '.join(options)}"
     meant = closest(value, options)
     return f"{quoted(value)} is none of {', '.join(options)}; write {meant or 'one of them'}"
+
+
+def _most(bound: float, value: Any) -> str:
+    """The bound as the file writes it: with a unit, where `value` is a duration."""
+    return f"{bound:g}s" if isinstance(value, str) and _DURATION.search(value) else str(bound)
 
 
 def _is_inside(loc: Loc, outer: Loc) -> bool:

@@ -122,6 +122,13 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
         ("log: {level: INFO}", ["1: log.level: 'INFO' is none of debug, info, warning, error; write info"]),
         ("log: {access: maybe}", ["1: log.access: 'maybe' is neither true nor false; write one of these"]),
         (
+            "server: {proxy_protocol: v2, fast_path: never}",
+            [
+                "1: server.fast_path: 'never' is neither true nor false; write one of these",
+                "1: server.proxy_protocol: 'v2' is neither true nor false; write one of these",
+            ],
+        ),
+        (
             "admin: {token: 12345}",
             ["1: admin.token: a number stands where a text belongs; write a text, in quotes if it looks like a number"],
         ),
@@ -227,8 +234,26 @@ def test_sections(text, expected):
         (
             "{issuer: https://i, client_id: gw, client_secret: s, leeway: 301s, require_token_type: Bearer}",
             [
-                "1: providers.p.leeway: '301s' is too much; write 300 or less",
+                "1: providers.p.leeway: '301s' is too much; write 300s or less",
                 "1: providers.p.require_token_type: 'Bearer' is none of these; write auto, true or false",
+            ],
+        ),
+        (
+            "{issuer: https://i/realms/demo/.well-known/openid-configuration, client_id: gw, client_secret: s}",
+            [
+                (
+                    "1: providers.p.issuer: 'https://i/realms/demo/.well-known/openid-configuration' is the address of "
+                    "a discovery document; write the issuer: https://i/realms/demo"
+                )
+            ],
+        ),
+        (
+            "{issuer: https://i/.well-known/oauth-authorization-server/demo, client_id: gw, client_secret: s}",
+            [
+                (
+                    "1: providers.p.issuer: 'https://i/.well-known/oauth-authorization-server/demo' is the address of "
+                    "a discovery document; write the issuer: https://i/demo"
+                )
             ],
         ),
         (

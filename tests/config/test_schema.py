@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 from support.configuration import PROVIDER, ROUTE, loaded
 
 from gateway.config.descriptions import DESCRIPTIONS
+from gateway.config.kinds import Flag
 from gateway.config.model import Config
 from gateway.config.model_base import Model
 from gateway.config.schema import json_schema
@@ -99,3 +100,14 @@ def test_it_speaks_of_no_class_and_no_default_in_other_units():
         return set().union(*(keys(v) for v in value)) if isinstance(value, list) else set()
 
     assert not keys(json_schema()["$defs"]) & {"default", "gt", "ge", "le", "writeOnly"}
+
+
+def test_a_flag_is_read_as_one_wherever_a_key_has_one():
+    """Without the parser of flags pydantic takes `yes` and 1 for true, and a message does not say what to write."""
+    flags = [
+        f"{name}.{key}"
+        for name, model in models(Config).items()
+        for key, field in model.model_fields.items()
+        if field.annotation is bool and Flag.__metadata__[0] not in field.metadata
+    ]
+    assert flags == []
