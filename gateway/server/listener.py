@@ -66,7 +66,7 @@ class Listener:
         Whether there is TLS at all, and the PROXY protocol, stays as it was at `start`.
         """
         self._house.limits = limits
-        self._house.shares.limits = limits.connections
+        self._house.shares.adjust(limits.connections)
         self._house.fast = fast
         if self._door is not None:
             self._door.context = tls

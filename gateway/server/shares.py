@@ -8,6 +8,10 @@ connection is at work is the newcomer turned away.
 One address is one client only where clients connect themselves. Peers in `trusted_proxies`, and those on a Unix
 socket, speak for many: they have no share of their own, and give up connections last.
 
+Networks are counted only when it matters. While fewer connections are open than one network may hold, no network can
+hold too many, and a connection costs next to nothing. The newcomer beyond that begins the count, which takes a look at
+every connection. The count ends when half of those connections are gone, so it cannot begin for each newcomer.
+
 To find the oldest takes a look at every connection of a network. One look gives the candidates for many newcomers, and
 a look that finds nobody is not repeated at once: a flood of connections must not cost more than a flood of requests.
 
@@ -101,19 +105,26 @@ _Holder = TypeVar("_Holder", bound=Holder)
 
 
 class Shares(Generic[_Holder]):
-    """Holds the connections of one listener. `limits` may be replaced; they are for newcomers."""
+    """Holds the connections of one listener. `adjust` replaces the limits; they are for newcomers."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
         self.holders: dict[_Holder, None] = {}
+        self._count_ends_at: int | None = None  # with so few connections; `None` while networks are not counted
         self._members: dict[str, dict[_Holder, None]] = {}
         self._candidates: dict[str | None, deque[tuple[_Holder, float]]] = {}
         self._look_again_at_s: dict[str | None, float] = {}  # where nobody was found
+        self.adjust(limits)
 
     def __len__(self) -> int:
         return len(self.holders)
 
+    def adjust(self, limits: ConnectionLimits) -> None:
+        """Hold newcomers to these limits from now on."""
+        self._limits = limits
+        self._uncounted_max = min(limits.connections_max, limits.per_network_max)
+
     def held_by(self, network: str) -> int:
+        """How many connections; 0 while networks are not counted, which they are when `enter` returns a connection."""
         return len(self._members.get(network, ()))
 
     def enter(self, newcomer: _Holder, now_s: float, *, is_scarce: bool = False) -> _Holder | None:
@@ -122,18 +133,46 @@ class Shares(Generic[_Holder]):
         `is_scarce`: there is no room for it, whatever `limits` say. The caller ends the other connection and tells
         `leave` of it.
         """
+        holders = self.holders
+        if self._count_ends_at is None:
+            if len(holders) < self._uncounted_max and not is_scarce:
+                holders[newcomer] = None
+                return None
+            self._begin_count()
         loser = None
         full = self._full_network(newcomer.networks)
-        if full is not None or is_scarce or len(self.holders) >= self.limits.connections_max:
+        if full is not None or is_scarce or len(holders) >= self._limits.connections_max:
             loser = self._oldest_unproductive(full, now_s) or newcomer
         if loser is not newcomer:
-            self.holders[newcomer] = None
-            for network in newcomer.networks or (_EXEMPT,):
-                self._members.setdefault(network, {})[newcomer] = None
+            holders[newcomer] = None
+            self._count(newcomer)
         return loser
 
     def leave(self, holder: _Holder) -> None:
         self.holders.pop(holder, None)
+        if self._count_ends_at is None:
+            return
+        if len(self.holders) > self._count_ends_at:
+            self._discount(holder)
+        else:
+            self._end_count()
+
+    def _begin_count(self) -> None:
+        self._count_ends_at = len(self.holders) // 2
+        for holder in self.holders:
+            self._count(holder)
+
+    def _end_count(self) -> None:
+        self._count_ends_at = None
+        self._members.clear()
+        self._candidates.clear()
+        self._look_again_at_s.clear()
+
+    def _count(self, holder: _Holder) -> None:
+        for network in holder.networks or (_EXEMPT,):
+            self._members.setdefault(network, {})[holder] = None
+
+    def _discount(self, holder: _Holder) -> None:
         for network in holder.networks or (_EXEMPT,):
             members = self._members.get(network)
             if members is not None:
@@ -144,11 +183,11 @@ class Shares(Generic[_Holder]):
                     self._look_again_at_s.pop(network, None)
 
     def _full_network(self, networks: Sequence[str]) -> str | None:
-        most = self.limits.per_network_max
+        most = self._limits.per_network_max
         for network in networks:
             if self.held_by(network) >= most:
                 return network
-            most = max(most, min(most + most // 2, _without_others(self.limits.connections_max)))
+            most = max(most, min(most + most // 2, _without_others(self._limits.connections_max)))
         return None
 
     def _oldest_unproductive(self, network: str | None, now_s: float) -> _Holder | None:

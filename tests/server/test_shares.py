@@ -183,6 +183,43 @@ def test_nor_does_one_that_finds_nobody(monkeypatch):
     assert len(looks) <= 1_000 / 10 + 1  # a thousand newcomers, a millisecond apart
 
 
+def test_networks_are_counted_only_where_one_could_hold_too_much():
+    table = Table(cap=40, share=20)
+    held = [table.enter("192.0.2.1")[0] for _ in range(20)]
+    assert table.shares._members == {}
+    newcomer, loser = table.enter("192.0.2.1")
+    assert loser is held[0]
+    assert table.shares.held_by("192.0.2.1") == 20
+    for holder in held[1:11]:
+        table.shares.leave(holder)
+    assert table.shares._members == {}
+    assert [table.enter("192.0.2.1")[1] for _ in range(10)] == [None] * 10
+    assert table.enter("192.0.2.1")[1] is held[11]
+    assert newcomer in table.shares.holders
+
+
+def test_a_smaller_share_is_for_all_that_come_after_it():
+    table = Table(cap=40, share=20)
+    first, _ = table.enter("192.0.2.1")
+    table.enter("192.0.2.1")
+    table.shares.adjust(ConnectionLimits(40, 2))
+    assert table.enter("192.0.2.1")[1] is first
+
+
+def test_the_count_does_not_begin_again_for_each_newcomer(monkeypatch):
+    """To begin it takes a look at every connection."""
+    begun = []
+    begin = Shares._begin_count
+    monkeypatch.setattr(Shares, "_begin_count", lambda table: begun.append(len(table)) or begin(table))
+    table = Table(cap=1_000, share=1_000)
+    for _ in range(100):
+        table.enter("192.0.2.1")
+    for _ in range(1_000):
+        table.enter("192.0.2.1", is_scarce=True)
+        table.enter("192.0.2.2", busy=True, is_scarce=True)
+    assert begun == [100]
+
+
 def test_nothing_is_left_of_those_that_have_gone():
     table = Table(cap=10, share=2)
     for number in range(100):
