@@ -12,13 +12,11 @@ import asyncio
 import contextlib
 import socket
 import struct
-from typing import cast
 
 from gateway.server.connection import Connection
 from gateway.server.draining import LINGER_S, Leaving
 from gateway.server.house import FastExchange, House
 from gateway.server.relay import Relay
-from gateway.server.shares import is_exempt, networks_of
 
 
 class ClientConnection:
@@ -33,18 +31,20 @@ class ClientConnection:
         "_handshake",
         "_has_asked",
         "_house",
-        "_is_counted",
-        "_silent_since_s",
         "_unread_bytes",
         "fast_exchange",
         "is_congested",
+        "is_counted",
         "is_tunnel",
         "networks",
         "peer",
         "relay",
         "scheme",
+        "silent_since_s",
         "transport",
     )
+
+    transport: asyncio.Transport  # from `connection_made` on
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -52,11 +52,10 @@ class ClientConnection:
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
         self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
         self._has_asked = False  # it had an answer, and now may be idle
-        self._is_counted = False
-        self._silent_since_s = 0.0
         self._unread_bytes = 0
+        self.is_counted = False  # among those that the house has let in
+        self.silent_since_s = 0.0
         self.networks: tuple[str, ...] = ()
-        self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.peer = ""  # empty for a Unix socket
         self.scheme = "http"
         self.relay: Relay | None = None
@@ -94,13 +93,13 @@ class ClientConnection:
     def exchange_is_over(self) -> None:
         """The connection is idle again, in either lane."""
         self._has_asked = True
-        self._silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._house.loop.time()
 
     def fast_exchange_is_over(self, *, keeps_alive: bool) -> None:
         """What came meanwhile is looked at next, in a turn of its own."""
         self.fast_exchange = None
         self._has_asked = True
-        self._silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._house.loop.time()
         if not keeps_alive:
             self.transport.close()
         elif self._ahead:
@@ -116,7 +115,7 @@ class ClientConnection:
 
     def is_quiet(self, now_s: float, quiet_s: float) -> bool:
         """Whether it had a response, and then nothing came for `quiet_s`."""
-        return self._has_asked and now_s - self._silent_since_s >= quiet_s and self._is_idle
+        return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
 
     def take_leave(self) -> None:
         """Send no more, and read on for a moment: a reset would be the answer to a request that crosses this end
@@ -143,16 +142,16 @@ class ClientConnection:
 
     def give_way(self) -> None:
         """End it for the sake of another one, which has its place at once."""
-        self._leave()
+        self._house.leave(self)
         self.cut()
 
     def unproductive_since_s(self) -> float | None:
         """Since when it has been open without a request under way; `None` where one is. An unfinished head is none."""
         if self._handshake is not None or self.transport.is_closing():
-            return self._silent_since_s
+            return self.silent_since_s
         if self.is_tunnel or self.fast_exchange is not None:
             return None
-        return self._silent_since_s if self._general is None or self._general.awaits_request else None
+        return self.silent_since_s if self._general is None or self._general.awaits_request else None
 
     def sweep(self, now_s: float) -> None:
         """End it where it is idle, or where the client takes nothing of its answer, for too long."""
@@ -165,7 +164,7 @@ class ClientConnection:
                 self.transport.abort()
             return
         patience_s = limits.idle_timeout_s if self._has_asked else min(limits.idle_timeout_s, limits.header_timeout_s)
-        if now_s - self._silent_since_s < patience_s:
+        if now_s - self.silent_since_s < patience_s:
             return
         if self.transport.is_closing():
             self.transport.abort()  # what was written last is not taken: it would wait for ever
@@ -173,7 +172,7 @@ class ClientConnection:
             unread = self.transport.get_write_buffer_size()
             if unread >= self._unread_bytes:
                 self.transport.abort()
-            self._unread_bytes, self._silent_since_s = unread, now_s
+            self._unread_bytes, self.silent_since_s = unread, now_s
         elif self._is_idle:
             self.transport.close()
 
@@ -189,57 +188,31 @@ class ClientConnection:
     def arrived(self, sock: socket.socket, peer: str) -> bool:
         """It is accepted and has yet to shake hands; whether there is room for it."""
         self._handshake = sock
-        return self._enter(peer, sock.fileno())
+        return self._house.enter(self, peer, sock.fileno())
 
     def speaks_for(self, peer: str) -> bool:
         """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
-        if not self._is_counted:
+        if not self.is_counted:
             return False  # it had to give way meanwhile
         if not peer or self._handshake is None:
             return True
-        self._leave()
-        self.networks = ()
-        return self._enter(peer, self._handshake.fileno())
+        self._house.leave(self)
+        return self._house.enter(self, peer, self._handshake.fileno())
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
         if self._handshake is not None:
             self._handshake = None
             if transport.get_extra_info("sslcontext") is not None:
                 self.scheme = "https"
-            if not self._is_counted:
+            if not self.is_counted:
                 self.transport.abort()  # it had to give way meanwhile
             return
         peer = transport.get_extra_info("peername")
         sock = transport.get_extra_info("socket")
-        if not self._enter(str(peer[0]) if isinstance(peer, tuple) else "", -1 if sock is None else sock.fileno()):
+        address = peer[0] if isinstance(peer, tuple) else ""
+        if not self._house.enter(self, address, -1 if sock is None else sock.fileno()):
             self.transport.abort()
-
-    def _enter(self, peer: str, descriptor: int) -> bool:
-        """Whether there is room, which may be another's who gives way."""
-        house = self._house
-        house.gauge.connections += 1
-        self._is_counted = True
-        self.peer = peer
-        limits = house.limits
-        if not is_exempt(peer, limits.trusted_proxies):
-            self.networks = networks_of(peer)
-        now_s = self._silent_since_s = house.loop.time()
-        loser = house.shares.enter(self, now_s, is_scarce=descriptor >= limits.clients_end)
-        if loser is None:
-            return True
-        house.tell_of_crowding(loser, now_s)
-        if loser is self:
-            self._leave()
-            return False
-        loser.give_way()
-        return True
-
-    def _leave(self) -> None:
-        if self._is_counted:
-            self._is_counted = False
-            self._house.gauge.connections -= 1
-            self._house.shares.leave(self)
 
     def data_received(self, data: bytes) -> None:
         general = self._general
@@ -264,7 +237,7 @@ class ClientConnection:
     def pause_writing(self) -> None:
         self.is_congested = True
         self._unread_bytes = self.transport.get_write_buffer_size()
-        self._silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._house.loop.time()
         if self.relay is not None:
             self.relay.client_is_slow()
         if self._general is not None:
@@ -278,7 +251,7 @@ class ClientConnection:
             self.relay.client_is_ready()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._leave()
+        self._house.leave(self)
         if self.fast_exchange is not None:
             self.fast_exchange.leave()
         if self._general is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.server.connection import Connection
 from gateway.server.head_budget import HeadBudget
 from gateway.server.limits import Limits
-from gateway.server.shares import Shares
+from gateway.server.shares import Shares, is_exempt, networks_of
 
 if TYPE_CHECKING:
     from gateway.server.client import ClientConnection
@@ -54,7 +54,32 @@ class House:
     is_draining: bool = False
     told_at_s: float = -_TOLD_EVERY_S
 
-    def tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:
+    def enter(self, client: ClientConnection, peer: str, descriptor: int) -> bool:
+        """Whether there is room, which may be another's who gives way."""
+        limits, trusted = self.limits, self.limits.trusted_proxies
+        self.gauge.connections += 1
+        client.is_counted = True
+        client.peer = peer
+        # Most configurations trust nobody, and then there is nothing to ask.
+        client.networks = () if trusted and is_exempt(peer, trusted) else networks_of(peer)
+        now_s = client.silent_since_s = self.loop.time()
+        loser = self.shares.enter(client, now_s, is_scarce=descriptor >= limits.clients_end)
+        if loser is None:
+            return True
+        self._tell_of_crowding(loser, now_s)
+        if loser is client:
+            self.leave(client)
+            return False
+        loser.give_way()
+        return True
+
+    def leave(self, client: ClientConnection) -> None:
+        if client.is_counted:
+            client.is_counted = False
+            self.gauge.connections -= 1
+            self.shares.leave(client)
+
+    def _tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:
         """Say in the log that connections are given up; once a minute, since it may be a flood."""
         if now_s - self.told_at_s < _TOLD_EVERY_S:
             return
