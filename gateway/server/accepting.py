@@ -33,6 +33,10 @@ _HANDSHAKE_MAX_S = 5.0
 _GOODBYE_S = 2.0
 # With no descriptor left, even though some are in reserve: other processes may hold them all.
 _PAUSE_S = 0.2
+# A balancer that is set up wrongly has every connection closed, and a scan of the port as well: one line is enough.
+_TOLD_EVERY_S = 60.0
+_NOT_A_BALANCER = "server.proxy_protocol serves server.trusted_proxies only; name it there if it is a balancer of yours"
+_NO_HEADER = "it sent no sound header of the PROXY protocol; have it send one, or write server.proxy_protocol: false"
 
 
 class Arrival(Protocol):
@@ -69,6 +73,7 @@ class Door:
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._resuming: asyncio.TimerHandle | None = None
+        self._told_at_s: dict[str, float] = {}
 
     def open(self) -> None:
         self._loop.add_reader(self._sock, self._accept)
@@ -104,18 +109,19 @@ class Door:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._is_balancer is not None and not self._is_balancer(peer):
             sock.close()
+            self._tell_of(peer, _NOT_A_BALANCER)
             return
         client = self._make()
         if not client.arrived(sock, peer):
             sock.close()
             return
-        task = self._loop.create_task(self._shake_hands(sock, client))
+        task = self._loop.create_task(self._shake_hands(sock, client, peer))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
 
-    async def _shake_hands(self, sock: socket.socket, client: Arrival) -> None:
+    async def _shake_hands(self, sock: socket.socket, client: Arrival, peer: str) -> None:
         try:
-            if self._is_balancer is not None and not client.speaks_for(await self._told(sock)):
+            if self._is_balancer is not None and not client.speaks_for(await self._told(sock, peer)):
                 raise ConnectionAbortedError  # noqa: TRY301 - as for a handshake that fails
             is_tls = self.context is not None
             await self._loop.connect_accepted_socket(
@@ -138,16 +144,34 @@ class Door:
             else:
                 raise
 
-    async def _told(self, sock: socket.socket) -> str:
+    async def _told(self, sock: socket.socket, peer: str) -> str:
         """The address in the PROXY protocol's header; empty where it tells none."""
+        try:
+            async with asyncio.timeout(min(self.header_timeout_s, _HANDSHAKE_MAX_S)):
+                return read_proxy_header(await self._proxy_header(sock)) or ""
+        except (BrokenProxyHeaderError, TimeoutError):
+            self._tell_of(peer, _NO_HEADER)
+            raise
+
+    async def _proxy_header(self, sock: socket.socket) -> bytes:
         header = b""
-        async with asyncio.timeout(min(self.header_timeout_s, _HANDSHAKE_MAX_S)):
-            while wanted := more_bytes(header):
-                piece = await self._loop.sock_recv(sock, wanted)
-                if not piece:
-                    raise BrokenProxyHeaderError
-                header += piece
-        return read_proxy_header(header) or ""
+        while wanted := more_bytes(header):
+            piece = await self._loop.sock_recv(sock, wanted)
+            if not piece and not header:
+                raise ConnectionAbortedError  # a balancer that looks whether the port is open
+            if not piece:
+                raise BrokenProxyHeaderError
+            header += piece
+        return header
+
+    def _tell_of(self, peer: str, why: str) -> None:
+        """Say in the log why a connection is closed without an answer; each reason once a minute."""
+        now_s = self._loop.time()
+        if now_s - self._told_at_s.get(why, -_TOLD_EVERY_S) < _TOLD_EVERY_S:
+            return
+        self._told_at_s[why] = now_s
+        whose = peer or "the Unix socket"
+        _logger.warning("a connection from %s was closed: %s", whose, why, extra={"event": "proxy_header_refused"})
 
     def _pause(self, error: OSError) -> None:
         _logger.warning("no connection can be accepted: %s", error, extra={"event": "accept_paused"})

@@ -75,6 +75,30 @@ async def test_from_others_nothing_is_believed_and_nothing_served(serve, backend
     assert backend.requests == []
 
 
+async def test_the_log_says_once_why_connections_are_closed(serve, caplog):
+    gateway = await serve(server=KEYS)
+    for source, wire in (("127.0.0.1", request("GET", "/open/a")), ("127.0.1.1", FOUR), ("127.0.0.1", b"")) * 3:
+        async with await gateway.client(source=source) as client:
+            if wire:
+                await client.send(wire)
+                assert await ended(client) == b""
+    told = [one.getMessage() for one in caplog.records if getattr(one, "event", None) == "proxy_header_refused"]
+    assert [line.partition("; ")[0] for line in told] == [
+        "a connection from 127.0.0.1 was closed: it sent no sound header of the PROXY protocol",
+        "a connection from 127.0.1.1 was closed: server.proxy_protocol serves server.trusted_proxies only",
+    ]
+
+
+async def test_a_look_whether_the_port_is_open_is_not_told(serve, caplog):
+    gateway = await serve(server=KEYS)
+    async with await gateway.client():
+        pass
+    async with await gateway.client() as client:
+        await client.send(FOUR + request("GET", "/open/a"))
+        assert (await client.answer()).status == 200
+    assert "was closed" not in caplog.text
+
+
 async def test_a_header_that_is_late_costs_the_connection(serve, backend):
     gateway = await serve(server={**KEYS, "header_timeout": "300ms"})
     for begun in (b"", b"PROXY TCP4 ", SIGNATURE):
