@@ -8,6 +8,7 @@ itself: its own callers share that call, and no request fails for want of a leas
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ _LOOK_AGAIN_S = 0.25
 _LATE_S = 0.5
 # Waiting for others ends after this many leases: one for a holder that died, one for the call of whoever took over.
 _LEASES_WAITED = 2
+# Two looks begin at least so far apart, whatever the shared tier says of the lease's end and however often it wakes us.
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Turns:
                 if landed is not None:
                     self.meter.leased("waited")
                     return landed
+                await asyncio.sleep(max(0.0, now_s + _PAUSE_S - self.monotonic()))
 
 
 def seen_under_way(recalled: Recalled, seen: Mapping[bytes, float]) -> float:

@@ -133,7 +133,7 @@ class RedisLeases:
         length_ms, asked_at_s = max(1, int(length_s * 1000)), self._monotonic()
         reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
         match reply:
-            case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)]:
+            case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)] if left_ms >= 0:
                 if holder == fence:
                     self._ends_s[fence] = asked_at_s + length_s
                 return Turn(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))

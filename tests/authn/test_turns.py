@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -163,3 +164,19 @@ async def test_what_was_cancelled_in_the_taking_is_given_back() -> None:
     with pytest.raises(asyncio.CancelledError):
         await turn(leases, CountingMeter())
     assert len(leases.given_back) == 1
+
+
+class Lying(ScriptedLeases):
+    """Wakes who waits at once, whatever for."""
+
+    async def wait(self, at_most_s: float) -> None:
+        self.waits.append(at_most_s)
+
+
+@pytest.mark.parametrize("left_s", [-1.0, 0.0, 10.0])
+async def test_whoever_waits_looks_now_and_then_whatever_the_shared_tier_says(left_s: float) -> None:
+    leases = Lying([taken_by(THEIRS, left_s=left_s)] * 20 + [taken_by(OURS)], Clock())
+    began_s = time.monotonic()
+    turns = Turns(leases, leases, CountingMeter(), time.monotonic)
+    assert isinstance(await turns.turn(KEY, ScriptedIntrospector(Clock(), answers_within_s=20.0), read), Claim)
+    assert time.monotonic() - began_s > 20 * 0.015

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from support.redis_server import RedisServer
@@ -22,6 +23,7 @@ KEY = KEYS.key(b"provider", Token("alice.1"))
 REALM = "https://sso.example.com"
 ONE, OTHER = b"1" * 16, b"2" * 16
 LONG_S = 30.0
+NOBODY: Any = None
 
 
 @asynccontextmanager
@@ -331,3 +333,22 @@ async def test_a_redis_that_refuses_scripts_cannot_say_either(own_redis: RedisSe
     async with tier(own_redis) as one:
         assert await one.leases.take(KEY, REALM, ONE, LONG_S) is None
         assert one.healthy
+
+
+async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
+    async def lies(_: object) -> list[object]:
+        return [OTHER, -1, -2, b""]
+
+    def opened(*_: object) -> Absent:
+        return Absent.MISS
+
+    leases = lease.RedisLeases(
+        NOBODY,
+        NOBODY,
+        tried=lies,
+        name=lambda _: "entry",
+        opened=opened,
+        closed=lambda *_: None,
+        entry_limit_bytes=100,
+    )
+    assert await leases.take(KEY, REALM, ONE, LONG_S) is None
