@@ -79,6 +79,7 @@ class Engine:
         server = config.server
         tls = _context(server)
         self._running = await self._assembled(config)
+        self._running.show_breakers(self._observer)
         self._backends = Backends(lambda: self.running.config.server.max_connections)
         self._backends.adjust(config.routes)
         turns = Turns(lambda: self.running, self._observer, RequestIds().new)
@@ -109,6 +110,7 @@ class Engine:
         if self._backends is not None:
             self._backends.adjust(config.routes)
         self._running = new
+        new.show_breakers(self._observer)
         self._streams.judge_all()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
@@ -197,7 +199,7 @@ class Engine:
 
     async def _assembled(self, config: Config, before: Running | None = None) -> Running:
         told = self._evicting.tell_workers_of, self._learned_token_type, self._streams.said_no
-        running = await assemble(config, self._observer, self._on_purge, before, *told)
+        running = await assemble(config, self._observer, self._on_purge, before, *told, lambda: self._running)
         running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
         return running
 

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -87,6 +86,24 @@ class Running:
             if provider.identity == identity:
                 provider.token_types.learn()
 
+    def show_breakers(self, watch: Watch) -> None:
+        """What the providers before were in says nothing of these; to be called once this is in force."""
+        for name, provider in self.providers.items():
+            watch.breaker_changed(name, provider.breaker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Breakers:
+    """Metrics know a provider by its name, which one that retires or never comes into force shares with another."""
+
+    watch: Watch
+    in_force: Callable[[], Running | None]
+
+    def changed(self, provider: ProviderClient, state: State) -> None:
+        running = self.in_force()
+        if running is not None and running.providers.get(provider.name) is provider:
+            self.watch.breaker_changed(provider.name, state)
+
 
 async def assemble(
     config: Config,
@@ -96,13 +113,15 @@ async def assemble(
     on_revoked: Callable[[Token], object] | None = None,
     on_token_type: Callable[[bytes], object] = lambda _: None,
     on_no: Callable[[bytes], object] | None = None,
+    in_force: Callable[[], Running | None] = lambda: None,
 ) -> Running:
     """A `Running` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
 
     `on_purge` is called with what the fleet purges, `on_revoked` and `on_no` with tokens as `Authenticator` says,
-    `on_token_type` as by `ProviderClient`.
+    `on_token_type` as by `ProviderClient`. The breakers of the configuration that is `in_force` are told to `meter`.
     """
-    providers = {name: _provider(name, config, meter, before, on_token_type) for name in config.providers}
+    breakers = _Breakers(meter, in_force)
+    providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
     if before is not None and before.config.cache == config.cache:
         cache = before.cache
     else:
@@ -189,13 +208,15 @@ def _allowance(config: Config, before: Running | None) -> Allowance | None:
 
 
 def _provider(
-    name: str, config: Config, meter: Watch, before: Running | None, on_token_type: Callable[[bytes], object]
+    name: str, config: Config, breakers: _Breakers, before: Running | None, on_token_type: Callable[[bytes], object]
 ) -> ProviderClient:
     settings = config.providers[name]
     if before is not None and before.config.providers.get(name) == settings:
         return before.providers[name]
-    meter.breaker_changed(name, "closed")  # what the one before it was in says nothing of this one
-    changed = partial(meter.breaker_changed, name)
+
+    def changed(state: State) -> None:
+        breakers.changed(provider, state)
+
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
     for other in () if before is None else before.providers.values():
         if other.identity == provider.identity and other.token_types.learned:

@@ -11,6 +11,8 @@ from support.running_gateway import ADMIN_TOKEN
 from support.scripted_provider import Fault, Reply
 from support.wire import request
 
+from gateway.server import engine
+
 PROBE = 1  # the gateway's own question, which alone opens the breaker
 DOWN = Reply(500, {"error": "out of order"})
 # Long enough that no busy machine gets past it by accident.
@@ -161,6 +163,35 @@ class TestBreaker:
             await unavailable(gateway)
         assert len(provider.introspections) == 15 + PROBE
         assert (await samples(gateway))["gateway_provider_breaker_state", "p"] == 0
+
+    async def test_a_reload_that_fails_leaves_its_state_shown_as_it_is(self, serve, provider, monkeypatch):
+        def fails(*_):
+            raise ValueError("not this one")
+
+        gateway = await serve(provider_keys=LONG)
+        gateway.expects_errors = True
+        provider.default = DOWN
+        for _ in range(5):
+            await unavailable(gateway)
+        document = json.loads(gateway.text)
+        document["providers"]["p"]["timeout"] = "3s"
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "receiver_of", fails)
+            assert not await gateway.reload(json.dumps(document))
+        assert (await samples(gateway))["gateway_provider_breaker_state", "p"] == 2
+        assert await gateway.reload(json.dumps(document))
+        assert (await samples(gateway))["gateway_provider_breaker_state", "p"] == 0
+
+    async def test_a_provider_that_retires_shows_nothing_under_the_name_of_another(self, serve, provider):
+        gateway = await serve(provider_keys=LONG)
+        old = gateway.service._serving._serving._engine.running.providers["p"]
+        document = json.loads(gateway.text)
+        document["providers"]["p"]["timeout"] = "3s"
+        assert await gateway.reload(json.dumps(document))
+        old._breaker_changed("open", "its last call failed")
+        found = await samples(gateway)
+        assert found["gateway_provider_breaker_state", "p"] == 0
+        assert found["gateway_provider_breaker_transitions_total", "p", "open"] == 0
 
     @pytest.mark.parametrize("status", [429, 503])
     async def test_what_the_provider_asks_for_is_honoured(self, serve, provider, status):
