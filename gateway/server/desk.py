@@ -12,13 +12,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from gateway.authn.allowance import Allowance, Bucket, Wait
 from gateway.authn.authenticate import Authenticator
+from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, TooMany, Unclear
 from gateway.authn.jwt_hint import hopeless
-from gateway.authn.question import Found
+from gateway.authn.question import Found, Question
 from gateway.decision import NeedsFacts
 from gateway.gate import Gate
 
@@ -70,6 +72,17 @@ class Desk:
         found = await self._authenticator.ask(needs.question)
         self._charge(taken, _cost(found))
         return found
+
+    def charge_revocation(self, token: Token, address: str) -> Wait | Callable[[], None]:
+        """Take what an unknown token costs: each one that is revoked is an order to the whole fleet.
+
+        A token that this process knows is free. The function gives the cost back, for a token that was not revoked.
+        """
+        questions = (Question(provider, token) for provider in self._gate.speakers)
+        if self._allowance is None or any(self._authenticator.knows(question) for question in questions):
+            return lambda: None
+        taken = self._allowance.take(address, self._monotonic())
+        return taken if isinstance(taken, Wait) else partial(self._allowance.give_back, taken)
 
     def _charge(self, taken: Bucket | None, cost: Literal[0, 1, 2]) -> None:
         if cost == 0:

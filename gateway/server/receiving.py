@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
 from aiohttp import web
 
+from gateway.authn.allowance import Wait
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named, Seen, evict
 from gateway.decision import Allow, Receive
@@ -29,8 +30,9 @@ from gateway.events.verdict import Reply
 from gateway.http.client_network import client_network
 from gateway.http.forwarded import Network
 from gateway.http.headers import values_of
-from gateway.http.refusal import Refusal
+from gateway.http.refusal import Refusal, too_many
 from gateway.server.body import BodyError, BodyFault, Pace, RequestBody
+from gateway.server.desk import Desk
 from gateway.server.evicting import Evicting, Repeats
 from gateway.server.exchange import Exchange
 from gateway.server.receiver import Passing, Receiver
@@ -57,12 +59,13 @@ _ELSEWHERE = Refusal("forbidden", "events do not come from this address", reason
 class Receiving:
     """A `Receiver` for one configuration; without an `inbox` nobody may send anything.
 
-    `sources` are the networks that events come from; empty for all.
+    `sources` are the networks that events come from; empty for all. `desk` charges for revocations.
     """
 
-    def __init__(self, inbox: Inbox | None, evicting: Evicting, sources: Sequence[Network] = ()) -> None:
+    def __init__(self, inbox: Inbox | None, evicting: Evicting, desk: Desk, sources: Sequence[Network] = ()) -> None:
         self._inbox = inbox
         self._evicting = evicting
+        self._desk = desk
         self._sources = sources
         self._bodies = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
         self._forms = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
@@ -148,17 +151,30 @@ class Receiving:
         if isinstance(body, Refusal):
             return body
         token = revoked_token(body)
-        return token if isinstance(token, Refusal) else _Revocation(token, body, self._evicting)
+        if isinstance(token, Refusal):
+            return token
+        charged = self._desk.charge_revocation(token, allow.case.caller.address)
+        if isinstance(charged, Wait):
+            return too_many("too many tokens that nobody knows were revoked from this address", charged.wait_s)
+        return _Revocation(token, body, self._evicting, charged)
 
 
 class _Revocation:
-    def __init__(self, token: Token, body: bytes, evicting: Evicting) -> None:
+    """The provider answers 200 to a token that it never issued as well (RFC 7009 §2.2).
+
+    Each such token becomes an order to the whole fleet, because another instance may know what this one does not. So
+    the order is made, and the network that sends many of them is charged for each. `not_revoked` gives that back.
+    """
+
+    def __init__(self, token: Token, body: bytes, evicting: Evicting, not_revoked: Callable[[], None]) -> None:
         self.body = body
         self._token = token
         self._evicting = evicting
+        self._not_revoked = not_revoked
 
     async def answered(self, status: int) -> Refusal | None:
         if status // 100 != 2:  # noqa: PLR2004 - RFC 9110 §15.3
+            self._not_revoked()
             return None
         try:
             await self._evicting.evict(evict(token=self._token))
@@ -178,7 +194,7 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
     config = running.config
     events = config.events
     if events is None:
-        return Receiving(None, evicting)
+        return Receiving(None, evicting, running.desk)
     logouts = (logout_sender(name, one, running.providers[name]) for name, one in config.providers.items())
     transmitters = (event_sender(name, one, running.providers[name]) for name, one in config.providers.items())
 
@@ -197,7 +213,7 @@ def receiver_of(running: Running, evicting: Evicting, repeats: Repeats, replays:
         clock=time.time,
         tell=evicting.tell_workers_seen,
     )
-    return Receiving(inbox, evicting, events.sources)
+    return Receiving(inbox, evicting, running.desk, events.sources)
 
 
 async def whole_body(

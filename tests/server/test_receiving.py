@@ -369,6 +369,35 @@ class TestRevocationThatPasses:
         with pytest.raises(BrokenOffError):
             await self.revoke(gateway)
 
+    async def test_a_network_that_revokes_what_nobody_knows_is_charged_for_each(
+        self, gateway, backend, provider, monkeypatch
+    ):
+        told = []
+        evict = Evicting.evict
+
+        async def count(evicting, eviction):
+            told.append(eviction)
+            await evict(evicting, eviction)
+
+        monkeypatch.setattr(Evicting, "evict", count)
+        await gateway.get("/api/x", token="good")
+        document = json.loads(gateway.text)
+        document["server"]["unknown_tokens"] = {"rate": 1, "burst": 3}
+        assert await gateway.reload(json.dumps(document))
+        backend.default = script(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
+        for number in range(10):  # what the provider refuses is no order, and costs nothing
+            assert (await self.revoke(gateway, b"token=refused-%d" % number)).status == 400
+        backend.default = script(ok())
+        before = len(backend.requests)
+        answers = [await self.revoke(gateway, b"token=junk-%d" % number) for number in range(30)]
+        statuses = [answer.status for answer in answers]
+        assert statuses[:3] == [200] * 3
+        assert {answer.code for answer in answers if answer.status == 429} == {"rate_limited"}
+        assert len(told) == len(backend.requests) - before == statuses.count(200) <= 3 + 10
+        provider.answers["good"] = {"active": False}
+        assert (await self.revoke(gateway)).status == 200  # this token is known
+        assert (await gateway.get("/api/x", token="good")).status in {401, 429}
+
     async def test_where_it_may_still_be_remembered_that_is_the_answer(self, gateway, backend, monkeypatch):
         async def fail(*_):
             raise NotEverywhereError("a worker is stuck")
