@@ -32,6 +32,7 @@ from gateway.authn.sharing import Sharing
 from gateway.authn.source import Source
 from gateway.authn.tiers import Entry, Introspector, Keys, Leases, LocalTier, Meter, Recalled, SharedTier
 from gateway.authn.turns import Turns
+from gateway.http.client_network import client_network
 
 __all__ = ["Authenticator", "Found", "Question"]
 
@@ -219,12 +220,14 @@ class Authenticator:
         if flight is None or flight.task is None or flight.purged_at(self._source.marks(key)) is not None:
             flight = self._flights[key] = Flight(key, question.address)
             flight.task = self._own(self._fly(flight, question))
+        else:
+            flight.joiners.join(client_network(question.address))
         return flight, flight.task
 
     async def _fly(self, flight: Flight, question: Question) -> Landed:
         was_active = self._last_known.facts(flight.key) is not None
         try:
-            landed = await self._source.fetch(flight.key, question)
+            landed = await self._source.fetch(flight.key, question, flight.joiners)
             if was_active:
                 self._fallback.heard(question, landed.found)
             if flight.purged_at(landed.tags) is None:

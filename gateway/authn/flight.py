@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gateway.authn.facts import Unclear
+from gateway.authn.joiners import Joiners
 from gateway.authn.purge import Purge
 from gateway.authn.question import Found
 from gateway.authn.tiers import Recalled
-from gateway.http.client_network import network_of
+from gateway.http.client_network import client_network, network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,12 @@ class Flight:
     key: bytes
     address: str = ""  # in whose name the provider is asked
     task: asyncio.Task[Landed] | None = None
+    joiners: Joiners = field(init=False)  # whose question it is
     _first: dict[bytes, int] = field(default_factory=dict)
     _everything: int | None = None
+
+    def __post_init__(self) -> None:
+        self.joiners = Joiners(client_network(self.address))
 
     def was_crowded_out(self, landed: Landed, address: str) -> bool:
         """Whether there is no answer for want of a place, which one at `address` has better hopes of."""

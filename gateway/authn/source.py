@@ -11,6 +11,7 @@ from gateway.authn.bearer import Token
 from gateway.authn.eviction import everything_of
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
 from gateway.authn.flight import Claim, Landed
+from gateway.authn.joiners import Joiners
 from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.authn.not_before import NotBefore
 from gateway.authn.purge import Purge
@@ -57,10 +58,13 @@ class Source:
             if purge.covers(self.keys.marks(everything_of(realm))):
                 self.not_before.move(realm, purge.not_before)
 
-    async def fetch(self, key: bytes, question: Question) -> Landed:
-        """The answer to `question`, whose cache key is `key`. Raises nothing but `CancelledError`."""
+    async def fetch(self, key: bytes, question: Question, joiners: Joiners | None = None) -> Landed:
+        """The answer to `question`, whose cache key is `key` and which `joiners` wait for.
+
+        Raises nothing but `CancelledError`.
+        """
         if self.shared is None:
-            return await self._introspect(key, question, None, 0.0)
+            return await self._introspect(key, question, joiners, None, 0.0)
         started_s = self.monotonic()
         landed, last_known = await self._recall(self.shared, key, question)
         if landed is not None:
@@ -81,7 +85,8 @@ class Source:
             claim = turn
         ahead_s = 0.0 if last_known is None else last_known.ahead_s
         try:
-            landed = await self._introspect(key, question, self.shared.standing(), max(0.0, patience_s), claim, ahead_s)
+            standing, patience_s = self.shared.standing(), max(0.0, patience_s)
+            landed = await self._introspect(key, question, joiners, standing, patience_s, claim, ahead_s)
         except BaseException:
             if self.turns is not None and claim is not None:
                 await self.turns.leases.give_back(key, claim.fence)
@@ -129,6 +134,7 @@ class Source:
         self,
         key: bytes,
         question: Question,
+        joiners: Joiners | None,
         standing: bytes | None,
         patience_s: float,
         claim: Claim | None = None,
@@ -137,7 +143,7 @@ class Source:
         """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
-        said = await introspector.introspect(question.token, question.address)
+        said = await introspector.introspect(question.token, question.address, joiners)
         over_s = self.monotonic()
         age_s = over_s - asked_at_s
         if not isinstance(said, Unclear) or said.was_asked:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 from gateway.authn.bearer import Token
 from gateway.authn.eviction import Named
 from gateway.authn.facts import Answer, Facts, Inactive
+from gateway.authn.joiners import Joiners
 from gateway.authn.purge import Purge
 
 # `Unclear` is no part of it: what cannot be relied on is not remembered.
@@ -46,8 +47,11 @@ class Introspector(Protocol):
         """Whether nothing would be asked of it just now, and the answer is `Unclear` at once."""
         ...
 
-    async def introspect(self, token: Token, address: str) -> Answer:
-        """Asks in the name of the client at `address`. Raises nothing but `CancelledError`."""
+    async def introspect(self, token: Token, address: str, joiners: Joiners | None = None) -> Answer:
+        """Asks in the name of the client at `address`, and waits in those of `joiners` as well, as they come.
+
+        Raises nothing but `CancelledError`.
+        """
         ...
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from gateway.authn.joiners import Joiners
 from gateway.http.client_network import client_network
 from gateway.provider.breaker import Breaker, LeaveAlone
 from gateway.provider.errors import (
@@ -81,13 +82,17 @@ class Asking:
         probe_s = 0.0 if self._breaker is None or self._breaker.state == "closed" else self._timeout_s
         return probe_s + self._slots.wait_s + self._timeout_s
 
-    async def ask(self, call: Callable[[], Awaitable[_T]], about: str = "", address: str = "") -> _T:
+    async def ask(
+        self, call: Callable[[], Awaitable[_T]], about: str = "", address: str = "", joiners: Joiners | None = None
+    ) -> _T:
         """What `call` returns; `about` is the token, `address` is the client's. Raises `ProviderError`.
+
+        The call takes the first slot that the client's network or one of `joiners` gets.
 
         That is `NotAskedError` where no call was made, and `CrowdedError` where that was our own doing.
         """
         await self._until_allowed()
-        async with self._slots.hold(client_network(address)):
+        async with self._slots.hold(client_network(address), joiners):
             return await self._try_twice(call, _who(about, address))
 
     def are_to_blame(self, about: str, address: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Unclear
+from gateway.authn.joiners import Joiners
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.provider_model import Provider
 from gateway.provider.asking import Asking
@@ -128,11 +129,14 @@ class ProviderClient:
         await self._endpoints.close()
         await self._calls.close()
 
-    async def introspect(self, token: Token, address: str = "") -> Answer:
-        """What the provider says of the token that came from `address`. Raises nothing but `CancelledError`."""
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
+        """What the provider says of the token that came from `address`, and from `joiners` as well.
+
+        Raises nothing but `CancelledError`.
+        """
         try:
             endpoint = await self._endpoint()
-            answer = await self._asking.ask(partial(endpoint.answer, token), token.value, address)
+            answer = await self._asking.ask(partial(endpoint.answer, token), token.value, address, joiners)
         except NotAskedError as error:
             is_crowded = isinstance(error, CrowdedError)
             return Unclear(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)

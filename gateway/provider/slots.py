@@ -3,6 +3,9 @@
 `FairQueue` decides who waits, who goes and who gives way; here that is waited for. Nobody waits for longer than
 `wait_s`, and whoever leaves while waiting, or with a slot, leaves nothing taken.
 
+One question may be asked by several networks. It then has a place in the queue of each, and takes the first slot that
+any of them gets. So whoever asks first, from a network that floods, does not make the others wait in its place.
+
 After an outage there is one slot, and one more for each call that is answered: 1, 2, 4, 8 … at a time, each round twice
 as many. Those who wait meanwhile come in as a growing stream and not as a herd.
 """
@@ -12,14 +15,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
 
+from gateway.authn.joiners import Joiners
 from gateway.http.client_network import ClientNetwork
 from gateway.provider.errors import CrowdedError
 from gateway.provider.fair_queue import FairQueue, Queued, SlotTaken, TurnedAway
 
 _RETRY_AFTER_S = 1.0  # what a caller is told who found too many before it
 
-Waiter = asyncio.Future[None]
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """One question; `granted` becomes the network in whose name it has a slot."""
+
+    granted: asyncio.Future[ClientNetwork]
+    places: set[_Place] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    network: ClientNetwork
+    waiter: _Waiter
 
 
 class Slots:
@@ -28,7 +46,7 @@ class Slots:
     def __init__(self, count: int, places: int, wait_s: float) -> None:
         self._count = count
         self._wait_s = wait_s
-        self._queue: FairQueue[Waiter] = FairQueue(count, places)
+        self._queue: FairQueue[_Place] = FairQueue(count, places)
 
     @property
     def wait_s(self) -> float:
@@ -40,13 +58,16 @@ class Slots:
         return self._queue.capacity < self._count
 
     @asynccontextmanager
-    async def hold(self, network: ClientNetwork) -> AsyncIterator[None]:
-        """A slot. Raises `CrowdedError` where none came free, or what `turn_away` was given."""
-        await self._wait(network)
+    async def hold(self, network: ClientNetwork, joiners: Joiners | None = None) -> AsyncIterator[None]:
+        """A slot, in the name of `network` or of one of `joiners`.
+
+        Raises `CrowdedError` where none came free, or what `turn_away` was given.
+        """
+        granted = await self._wait(network, joiners or Joiners(network))
         try:
             yield
         finally:
-            self._give_back(network)
+            self._give_back(granted)
 
     def restart(self) -> None:
         """From one slot on, as many as prove good."""
@@ -59,35 +80,59 @@ class Slots:
 
     def turn_away(self, why: Callable[[], Exception]) -> None:
         """Nobody need wait any longer."""
-        for waiter in self._queue.empty():
-            _fail(waiter, why())
+        for place in self._queue.empty():
+            place.waiter.places.clear()
+            _fail(place.waiter, why())
 
-    async def _wait(self, network: ClientNetwork) -> None:
+    async def _wait(self, network: ClientNetwork, joiners: Joiners) -> ClientNetwork:
         loop = asyncio.get_running_loop()
-        waiter: Waiter = loop.create_future()
-        match self._queue.enter(network, waiter):
-            case SlotTaken():
-                return
-            case TurnedAway():
-                raise CrowdedError("too many questions wait for it already", _RETRY_AFTER_S)
-            case Queued(gave_way):
-                if gave_way is not None:
-                    _fail(gave_way, CrowdedError("too many others of its network wait for it", _RETRY_AFTER_S))
-        timer = loop.call_later(self._wait_s, self._give_up, network, waiter)
+        waiter = _Waiter(loop.create_future())
+        for one in (network, *(joined for joined in joiners.networks if joined != network)):
+            self._enter(waiter, one)
+        granted = waiter.granted
+        if not granted.done() and not waiter.places:
+            raise CrowdedError("too many questions wait for it already", _RETRY_AFTER_S)
+        timer = loop.call_later(self._wait_s, self._give_up, waiter)
         try:
-            await waiter
+            with joiners.heard_by(partial(self._enter, waiter)):
+                return await granted
         except asyncio.CancelledError:
-            if waiter.cancelled() or waiter.exception() is not None:
-                self._queue.leave(network, waiter)
+            if granted.cancelled() or granted.exception() is not None:
+                self._leave(waiter)
             else:  # the slot was given at the same moment
-                self._give_back(network)
+                self._give_back(granted.result())
             raise
         finally:
             timer.cancel()
 
-    def _give_up(self, network: ClientNetwork, waiter: Waiter) -> None:
-        if self._queue.leave(network, waiter):
-            _fail(waiter, CrowdedError("no call to it came free in time", _RETRY_AFTER_S))
+    def _enter(self, waiter: _Waiter, network: ClientNetwork) -> None:
+        """Give the question a place in the queue of `network` too, where there is one to be had."""
+        if waiter.granted.done():
+            return
+        place = _Place(network, waiter)
+        match self._queue.enter(network, place):
+            case SlotTaken():
+                waiter.granted.set_result(network)
+            case Queued(gave_way):
+                waiter.places.add(place)
+                if gave_way is not None:
+                    self._gave_way(gave_way)
+            case TurnedAway():
+                pass  # whatever other places it has it keeps
+
+    def _gave_way(self, place: _Place) -> None:
+        place.waiter.places.discard(place)
+        if not place.waiter.places:
+            _fail(place.waiter, CrowdedError("too many others of its network wait for it", _RETRY_AFTER_S))
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        self._leave(waiter)
+        _fail(waiter, CrowdedError("no call to it came free in time", _RETRY_AFTER_S))
+
+    def _leave(self, waiter: _Waiter) -> None:
+        for place in waiter.places:
+            self._queue.leave(place.network, place)
+        waiter.places.clear()
 
     def _give_back(self, network: ClientNetwork) -> None:
         self._queue.give_back(network)
@@ -95,13 +140,15 @@ class Slots:
 
     def _let_go(self) -> None:
         while going := self._queue.next_waiters():
-            for network, waiter in going:
-                if waiter.done():  # it has just left and not been seen off yet
+            for network, place in going:
+                waiter = place.waiter
+                if waiter.granted.done():  # it has just left, or its other place came first
                     self._queue.give_back(network)
                 else:
-                    waiter.set_result(None)
+                    waiter.granted.set_result(network)
+                    self._leave(waiter)
 
 
-def _fail(waiter: Waiter, why: Exception) -> None:
-    if not waiter.done():
-        waiter.set_exception(why)
+def _fail(waiter: _Waiter, why: Exception) -> None:
+    if not waiter.granted.done():
+        waiter.granted.set_exception(why)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from gateway.authn.joiners import Joiners
 from gateway.http.client_network import ClientNetwork, client_network
 from gateway.provider.errors import CrowdedError, NotAskedError
 from gateway.provider.slots import Slots
@@ -182,4 +183,98 @@ async def test_whoever_leaves_and_whenever_no_slot_is_lost(seed):
                 await asyncio.sleep(dice.choice((0, 0, 0.005)))
     work.over.set()
     await asyncio.gather(*tasks, return_exceptions=True)
+    assert await work.all_free()
+
+
+class Asked(Work):
+    """Calls of Eve's that others may join; which slot was given to whom is told by `slots`."""
+
+    async def by(self, joiners: Joiners, network: ClientNetwork = EVE) -> str:
+        async with self.slots.hold(network, joiners):
+            return "done"
+
+
+async def test_a_question_that_another_network_joins_takes_the_first_slot_that_either_gets():
+    work = Asked(Slots(2, 50, wait_s=20))
+    eves = await work.begun(30)
+    joiners = Joiners(EVE)
+    shared = asyncio.create_task(work.by(joiners))
+    await asyncio.sleep(0)
+    joiners.join(BOB)
+    eves[0].cancel()  # one slot comes free; 28 of Eve's came before
+    assert await asyncio.wait_for(shared, 5) == "done"
+    assert sum(one.done() for one in eves) == 1
+    assert await work.all_free()
+
+
+async def test_also_one_that_was_joined_before_it_came_to_wait():
+    work = Asked(Slots(2, 50, wait_s=20))
+    eves = await work.begun(30)
+    joiners = Joiners(EVE)
+    joiners.join(BOB)
+    shared = asyncio.create_task(work.by(joiners))
+    await asyncio.sleep(0)
+    eves[0].cancel()
+    assert await asyncio.wait_for(shared, 5) == "done"
+    assert await work.all_free()
+
+
+async def test_one_that_loses_its_place_in_one_queue_keeps_the_other():
+    work = Asked(Slots(2, 3, wait_s=20))
+    eves = await work.begun(4)
+    joiners = Joiners(EVE)
+    shared = asyncio.create_task(work.by(joiners))
+    await asyncio.sleep(0)
+    joiners.join(BOB)  # all three places are taken: the newest of Eve's gives way, which is the question's own
+    assert not shared.done()
+    eves[0].cancel()
+    assert await asyncio.wait_for(shared, 5) == "done"
+    work.over.set()
+    assert await asyncio.gather(*eves[1:]) == ["done"] * 3
+    assert await work.all_free()
+
+
+async def test_whoever_asks_in_several_names_and_leaves_leaves_nothing_in_any():
+    work = Asked(Slots(1, 50, wait_s=0.05))
+    holding = await work.begun(1)
+    joiners = Joiners(EVE)
+    gone, late = asyncio.create_task(work.by(joiners)), asyncio.create_task(work.by(joiners_of_both()))
+    await asyncio.sleep(0)
+    joiners.join(BOB)
+    gone.cancel()
+    with pytest.raises(CrowdedError):
+        await late
+    await asyncio.gather(gone, return_exceptions=True)
+    assert work.slots._queue.waiting == 0
+    joiners.join(client_network("192.0.2.3"))  # nobody waits for it any more
+    assert work.slots._queue.waiting == 0
+    work.over.set()
+    assert await asyncio.gather(*holding) == ["done"]
+    assert await work.all_free()
+
+
+def joiners_of_both() -> Joiners:
+    joiners = Joiners(EVE)
+    joiners.join(BOB)
+    return joiners
+
+
+async def test_whatever_networks_join_and_leave_no_slot_is_lost():
+    generator = random.Random(7)
+    networks = [client_network(f"192.0.2.{number}") for number in range(5)]
+    work = Asked(Slots(3, 10, wait_s=0.02))
+    for _ in range(200):
+        asked = []
+        for _ in range(8):
+            joiners = Joiners(generator.choice(networks))
+            asked.append((joiners, asyncio.create_task(work.by(joiners, next(iter(joiners.networks))))))
+        held = await work.begun(generator.randrange(4), generator.choice(networks))
+        for joiners, task in asked:
+            joiners.join(generator.choice(networks))
+            if generator.random() < 0.3:
+                task.cancel()
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, *(task for _, task in asked), return_exceptions=True)
+        assert (work.slots._queue.waiting, work.slots._queue.taken) == (0, 0)
     assert await work.all_free()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Inactive, Unclear
+from gateway.authn.joiners import Joiners
 
 
 @dataclass
@@ -62,7 +63,7 @@ class ScriptedIntrospector:
     addresses: list[str] = field(default_factory=list)
     crowded_out: frozenset[str] = frozenset()  # addresses for which its queue has no place
 
-    async def introspect(self, token: Token, address: str = "") -> Answer:
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
         self.asked.append(token.value)
         self.addresses.append(address)
         asked_at = self.clock()
