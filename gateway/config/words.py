@@ -34,6 +34,11 @@ _WHERE = {
     "dict_type": _NOT_A_MAPPING,
     "model_type": _NOT_A_MAPPING,
 }
+# Keys that other gateways have as one word, and what this one has instead.
+_SHORTEST = {
+    "match": "write match: {path: /orders/**}",
+    "auth": "write auth: none for no tokens, or a mapping such as auth: {scopes: [orders:read]}",
+}
 _WORDS: dict[str, Callable[[dict[str, Any], Any], str]] = {
     "literal_error": lambda context, value: _not_an_option(_OPTION.findall(context["expected"]), value),
     "too_short": lambda *_: "the list is empty; write at least one, or leave the key out",
@@ -126,6 +131,8 @@ def _what(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], ori
         what = str(context["error"])
     elif type_ in _WHERE:
         what = f"{kind(value)} stands where {_WHERE[type_]}"
+        if _WHERE[type_] is _NOT_A_MAPPING and loc[-1] in _SHORTEST:
+            what = f"{what.partition('; ')[0]}; {_SHORTEST[str(loc[-1])]}"
     elif type_ in _WORDS:
         what = _WORDS[type_](context, value)
     else:

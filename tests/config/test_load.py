@@ -321,7 +321,12 @@ def test_providers(provider, expected):
         ),
         (
             "name: a\nbackend: http://a\nauth:",
-            ["5: routes[0].auth: this is empty; write key: value"],
+            [
+                (
+                    "5: routes[0].auth: this is empty; "
+                    "write auth: none for no tokens, or a mapping such as auth: {scopes: [orders:read]}"
+                )
+            ],
         ),
         (
             "name: a\nbackend: http://a\nauth: {scopes: orders:read}",
@@ -460,6 +465,16 @@ def test_providers(provider, expected):
                     "5: routes[0].auth.stale_if_error: with mode none no token is looked at; "
                     "take this out, or write mode: required"
                 )
+            ],
+        ),
+        (
+            "name: a\nbackend: http://a\nmatch: /orders/**\nauth: false",
+            [
+                "5: routes[0].match: a text stands where a mapping belongs; write match: {path: /orders/**}",
+                (
+                    "6: routes[0].auth: true or false stands where a mapping belongs; "
+                    "write auth: none for no tokens, or a mapping such as auth: {scopes: [orders:read]}"
+                ),
             ],
         ),
         ("- x", ["3: routes[0]: a list stands where a mapping belongs; write key: value"]),
