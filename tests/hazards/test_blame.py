@@ -335,3 +335,17 @@ async def test_one_network_whose_own_tokens_fail_keeps_no_revoked_token_alive(pr
         async with Flood(gateway, 40, junk(), EVE[:1]):
             assert await status(gateway, "good-mallory", MALLORY) == 401
         await asyncio.gather(*theirs, return_exceptions=True)
+
+
+@lanes(FAST)
+async def test_nobody_waits_in_the_place_of_a_network_that_asked_about_the_same_token_first(provider, backend, lane):
+    provider.takes_s = lambda _: 0.5
+    keys = {"max_concurrency": 4, "max_waiting": 64}
+    async with serving(provider, backend, lane, provider_keys=keys) as gateway, Flood(gateway, 60, junk(), EVE[:1]):
+        eves = asyncio.create_task(status(gateway, "good-shared", EVE[0]))
+        await asyncio.sleep(0.3)  # by now it waits behind 56 others, for 7 s
+        began_s = time.monotonic()
+        assert await status(gateway, "good-shared", BOB) == 200
+        assert time.monotonic() - began_s < 4
+        assert await eves == 200
+        assert [call.token for call in provider.introspections].count("good-shared") == 1
