@@ -153,6 +153,7 @@ def test_the_algorithm_follows_the_key(key, alg):
         (pem(x25519.X25519PrivateKey.generate()), "signs no JWT"),
         (pem(dsa.generate_private_key(1024)), "signs no JWT"),
     ],
+    ids=["nonsense", "no PEM", "encrypted", "short RSA", "another curve", "X25519", "DSA"],
 )
 def test_a_key_that_cannot_sign_is_found_when_the_client_is_made(client, private_key, message):
     with pytest.raises(ValueError, match=message) as caught:
