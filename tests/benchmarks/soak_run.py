@@ -137,12 +137,12 @@ def _verdict(
     stage: Stage, tally: Tally, troubles: Troubles, watch: Watch, calls: int, leaked: int, spent_s: float
 ) -> Verdict:
     unexcused = [one for one in tally.failed if not troubles.is_excused(one)]
-    fives = [one for one in unexcused if one.status is not None and one.status >= 500]
+    fives = [one for one in unexcused if one.status is not None and 500 <= one.status < 600]
     others = [one for one in unexcused if one not in fives]
     tracebacks = sum(gateway.output.read_bytes().count(b'"traceback"') for gateway in stage.gateways)
     statuses = [gateway.exit_status for gateway in stage.gateways]
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(tally.counts.items()))
-    faults = [window for window in troubles.windows if window.place not in {"kill", "stall"}]
+    faults = [window for window in troubles.windows if window.place not in {"kill", "stall", "purge"}]
     growths = watch.growths()
     rows = [
         Row("minutes", f"{spent_s / 60:.1f}"),

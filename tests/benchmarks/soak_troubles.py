@@ -31,8 +31,15 @@ RELOAD_EVERY_S, PURGE_EVERY_S = 9.0, 5.0
 KILL_EVERY_S, KILL_FIRST_S = 25.0, 12.0
 # A caller that waits between two requests learns late that its worker has gone.
 KILL_SETTLE_S = 3.0
+# What is open ends with its token, within a second of the purge anywhere in the fleet (docs/revocation.md).
+PURGED, PURGE_SETTLE_S = 1008, 1.5
 # Redis excuses nothing: it is there to be done without.
-EXCUSED = {"provider": {502, 503, 504, None}, "backend": {502, 503, 504, None}, "kill": {None}}
+EXCUSED = {
+    "provider": {502, 503, 504, PURGED, None},  # whoever cannot be asked about again is ended as well
+    "backend": {502, 503, 504, None},
+    "kill": {None},
+    "purge": {PURGED},
+}
 # Provider and backend live in this process. When the machine stops it for longer than this, they are slow.
 STALL_S = 0.5
 EXCUSED["stall"] = {503, 504}
@@ -138,12 +145,15 @@ class Troubles:
         while not await _passed(stopping, PURGE_EVERY_S):
             gateway = self.dice.choice(self.stage.gateways)
             selector = self.dice.choice([{}, {"sub": "u1"}, {"token": self.stage.tokens.kept("u2")}])
+            window = Window("purge", ", ".join(selector) or "everything", time.monotonic())
+            self.windows.append(window)
             try:
                 await gateway.forget(**selector)
             except (AssertionError, OSError, TimeoutError) as error:
                 # A worker that was shot in between is a reason to be told so.
                 if not any(one.place == "kill" and time.monotonic() < one.ended_s + 10 for one in self.windows):
                     self.problems.append(f"DELETE /cache: {type(error).__name__} {error}")
+            window.ended_s = time.monotonic() + PURGE_SETTLE_S
             self.purges += 1
 
     async def _notice_stalls(self, stopping: asyncio.Event) -> None:

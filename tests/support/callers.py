@@ -209,6 +209,9 @@ class Caller:
                 await client.send(b"\x81" + bytes([0x80 | len(text)]) + mask + masked)
                 async with asyncio.timeout(_FRAME_S):
                     start = await client.read_exactly(4)
+                    if start[:1] == b"\x88":  # RFC 6455 §5.5.1; 1008 is the gateway's own, when the token is purged
+                        code = int.from_bytes(start[2:4], "big")
+                        raise FailedError(f"closed with {code}", code)
                     if start[:2] != b"\x81\x7e":
                         raise FailedError("no text frame", None)
                     told = await client.read_exactly(int.from_bytes(start[2:], "big"))
