@@ -18,6 +18,7 @@ from support.introspecting import Clock, CountingMeter
 from gateway.authn.authenticate import Authenticator, Question
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Answer, Facts, Inactive
+from gateway.authn.joiners import Joiners
 from gateway.authn.lifetime import Lifetimes
 from gateway.authn.purge import Purge
 from gateway.authn.refresh import Ahead
@@ -61,7 +62,7 @@ class _Provider:
         self.asked = 0
         self.revoked: set[str] = set()
 
-    async def introspect(self, token: Token, address: str = "") -> Answer:
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
         self.asked += 1
         now = self._clock()
         return Inactive(now) if token.value in self.revoked else Facts({"sub": token.value}, now)
