@@ -25,7 +25,7 @@ _ASKED_AFTER = 0.75
 T = TypeVar("T")
 
 
-class Fate(Enum):
+class StreamFate(Enum):
     """What the purges since an exchange was let in mean for it."""
 
     GOES_ON = "goes on"
@@ -68,15 +68,15 @@ class OpenExchanges(Generic[T]):
     def __contains__(self, one: T) -> bool:
         return one in self._marks
 
-    def put(self, one: T, marks: tuple[bytes, ...], since_s: float) -> Fate:
+    def put(self, one: T, marks: tuple[bytes, ...], since_s: float) -> StreamFate:
         """Find `one` by `marks` from now on; what was purged since `since_s` may concern it already."""
         self.discard(one)
         self._marks[one] = marks
         for mark in marks:
             self._bearing.setdefault(mark, set()).add(one)
         if any(self._purged_at_s.get(mark, -math.inf) >= since_s for mark in marks):
-            return Fate.ENDS
-        return Fate.IS_ASKED if marks and self._all_purged_at_s >= since_s else Fate.GOES_ON
+            return StreamFate.ENDS
+        return StreamFate.IS_ASKED if marks and self._all_purged_at_s >= since_s else StreamFate.GOES_ON
 
     def discard(self, one: T) -> None:
         for mark in self._marks.pop(one, ()):
@@ -92,17 +92,17 @@ class OpenExchanges(Generic[T]):
         """Those that bear one of `marks`."""
         return {one for mark in marks for one in self._bearing.get(mark, ())}
 
-    def purge(self, purge: Purge, now_s: float) -> tuple[Fate, set[T]]:
+    def purge(self, purge: Purge, now_s: float) -> tuple[StreamFate, set[T]]:
         """What the order means, and for which; the same order a second time means nothing."""
         if not self._known.is_news(purge):
-            return Fate.GOES_ON, set()
+            return StreamFate.GOES_ON, set()
         if purge.marks is None:
             self._all_purged_at_s = now_s
-            return Fate.IS_ASKED, {one for one, marks in self._marks.items() if marks}
+            return StreamFate.IS_ASKED, {one for one, marks in self._marks.items() if marks}
         if purge.is_of_realms:
             # Whose marks come after this cannot be told by realm: they are all asked about, which harms nobody.
             self._all_purged_at_s = now_s
-            return Fate.IS_ASKED, self.bearing(purge.marks)
+            return StreamFate.IS_ASKED, self.bearing(purge.marks)
         for mark in purge.marks:
             self._purged_at_s[mark] = now_s
             self._purged_at_s.move_to_end(mark)
@@ -110,7 +110,7 @@ class OpenExchanges(Generic[T]):
             # Nobody can tell any more whom it named: whoever was open then is asked about.
             _, at_s = self._purged_at_s.popitem(last=False)
             self._all_purged_at_s = max(self._all_purged_at_s, at_s)
-        return Fate.ENDS, self.bearing(purge.marks)
+        return StreamFate.ENDS, self.bearing(purge.marks)
 
     def forget_purges(self, before_s: float) -> None:
         """Those that nobody can have missed who is still to be put here."""

@@ -27,7 +27,7 @@ from gateway.authn.question import Question
 from gateway.authn.refresh import AHEAD
 from gateway.gate import GatedRoute
 from gateway.server.open_exchange import EXPIRED, GONE, REVOKED, UNTOLD, OpenExchange, opened, refused_by
-from gateway.server.open_exchanges import Fate, OpenExchanges, Window, window_of
+from gateway.server.open_exchanges import OpenExchanges, StreamFate, Window, window_of
 from gateway.server.relay import Relay
 from gateway.server.rounds import Rounds
 from gateway.server.running import Running
@@ -173,7 +173,7 @@ class Streams:
         fate = self._open.put(one, authenticator.marks(question, facts), since_s)
         if is_rekeyed:
             # Another cache or another provider: what is known there of the token has to be seen.
-            fate = Fate.IS_ASKED if fate is Fate.GOES_ON else fate
+            fate = StreamFate.IS_ASKED if fate is StreamFate.GOES_ON else fate
         elif one.turn.stale_s is not None or authenticator.introspected_at_s(question) is None:
             # Its facts only stood in, or are forgotten already: perhaps somebody else has had a no since.
             one.known_at_s, one.ask_at_s = one.turn.started_s - (one.turn.stale_s or 0.0), now_s
@@ -267,14 +267,14 @@ class Streams:
 
     # The end.
 
-    def _befall(self, one: OpenExchange, fate: Fate, now_s: float) -> None:
+    def _befall(self, one: OpenExchange, fate: StreamFate, now_s: float) -> None:
         match fate:
-            case Fate.ENDS:
+            case StreamFate.ENDS:
                 self._end(one, REVOKED)
-            case Fate.IS_ASKED:
+            case StreamFate.IS_ASKED:
                 soon_s = now_s + random.uniform(0, _SPREAD_S)  # noqa: S311 - no secret
                 one.ask_at_s = min(one.ask_at_s, soon_s)
-            case Fate.GOES_ON:
+            case StreamFate.GOES_ON:
                 pass
 
     def _end(self, one: OpenExchange, reason: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.authn.purge import purge_everything, purge_of
-from gateway.server.open_exchanges import Fate, OpenExchanges, window_of
+from gateway.server.open_exchanges import OpenExchanges, StreamFate, window_of
 
 A, B, KEY_A, KEY_B, SHARED = b"sub a", b"sub b", b"key a", b"key b", b"client"
 
@@ -13,9 +13,9 @@ A, B, KEY_A, KEY_B, SHARED = b"sub a", b"sub b", b"key a", b"key b", b"client"
 @pytest.fixture
 def known():
     made = OpenExchanges()
-    assert made.put("a", (KEY_A, A, SHARED), 0.0) is Fate.GOES_ON
-    assert made.put("b", (KEY_B, B, SHARED), 0.0) is Fate.GOES_ON
-    assert made.put("nobody's", (), 0.0) is Fate.GOES_ON
+    assert made.put("a", (KEY_A, A, SHARED), 0.0) is StreamFate.GOES_ON
+    assert made.put("b", (KEY_B, B, SHARED), 0.0) is StreamFate.GOES_ON
+    assert made.put("nobody's", (), 0.0) is StreamFate.GOES_ON
     return made
 
 
@@ -24,47 +24,47 @@ def known():
     [([A], {"a"}), ([KEY_B], {"b"}), ([SHARED], {"a", "b"}), ([A, B], {"a", "b"}), ([b"another"], set()), ([], set())],
 )
 def test_a_purge_ends_those_that_bear_one_of_its_marks(known, marks, ended):
-    assert known.purge(purge_of(marks), 1.0) == (Fate.ENDS, ended)
+    assert known.purge(purge_of(marks), 1.0) == (StreamFate.ENDS, ended)
 
 
 def test_everything_has_those_asked_about_that_have_a_token(known):
-    assert known.purge(purge_everything(), 1.0) == (Fate.IS_ASKED, {"a", "b"})
+    assert known.purge(purge_everything(), 1.0) == (StreamFate.IS_ASKED, {"a", "b"})
 
 
 def test_an_order_about_a_realm_has_its_own_asked_about(known):
     known.put("c", (b"key c", b"another realm"), 0.0)
     order = replace(purge_of([SHARED]), is_of_realms=True)
-    assert known.purge(order, 1.0) == (Fate.IS_ASKED, {"a", "b"})
-    assert known.put("late", (b"key", SHARED), 0.5) is Fate.IS_ASKED
+    assert known.purge(order, 1.0) == (StreamFate.IS_ASKED, {"a", "b"})
+    assert known.put("late", (b"key", SHARED), 0.5) is StreamFate.IS_ASKED
 
 
 def test_the_same_order_by_another_way_means_nothing(known):
     order = purge_of([A])
-    assert known.purge(order, 1.0) == (Fate.ENDS, {"a"})
-    assert known.purge(order, 1.0) == (Fate.GOES_ON, set())
+    assert known.purge(order, 1.0) == (StreamFate.ENDS, {"a"})
+    assert known.purge(order, 1.0) == (StreamFate.GOES_ON, set())
 
 
 def test_what_has_ended_is_found_no_more(known):
     known.discard("a")
     known.discard("a")
-    assert known.purge(purge_of([A, SHARED]), 1.0) == (Fate.ENDS, {"b"})
+    assert known.purge(purge_of([A, SHARED]), 1.0) == (StreamFate.ENDS, {"b"})
     assert set(known) == {"b", "nobody's"}
 
 
 def test_what_has_new_marks_is_found_by_these_alone(known):
-    assert known.put("a", (KEY_A, b"new"), 0.0) is Fate.GOES_ON
-    assert known.purge(purge_of([A]), 1.0) == (Fate.ENDS, set())
-    assert known.purge(purge_of([b"new"]), 1.0) == (Fate.ENDS, {"a"})
+    assert known.put("a", (KEY_A, b"new"), 0.0) is StreamFate.GOES_ON
+    assert known.purge(purge_of([A]), 1.0) == (StreamFate.ENDS, set())
+    assert known.purge(purge_of([b"new"]), 1.0) == (StreamFate.ENDS, {"a"})
 
 
 @pytest.mark.parametrize(
     ("order", "since_s", "fate"),
     [
-        (purge_of([b"key c"]), 5.0, Fate.ENDS),
-        (purge_of([b"key c"]), 5.1, Fate.GOES_ON),
-        (purge_of([b"another"]), 0.0, Fate.GOES_ON),
-        (purge_everything(), 5.0, Fate.IS_ASKED),
-        (purge_everything(), 5.1, Fate.GOES_ON),
+        (purge_of([b"key c"]), 5.0, StreamFate.ENDS),
+        (purge_of([b"key c"]), 5.1, StreamFate.GOES_ON),
+        (purge_of([b"another"]), 0.0, StreamFate.GOES_ON),
+        (purge_everything(), 5.0, StreamFate.IS_ASKED),
+        (purge_everything(), 5.1, StreamFate.GOES_ON),
     ],
 )
 def test_a_purge_counts_for_what_was_let_in_before_it_and_is_known_only_later(known, order, since_s, fate):
@@ -76,8 +76,8 @@ def test_purges_are_forgotten_once_nobody_can_have_missed_them(known):
     known.purge(purge_of([b"old"]), 1.0)
     known.purge(purge_of([b"young"]), 9.0)
     known.forget_purges(5.0)
-    assert known.put("c", (b"old",), 0.0) is Fate.GOES_ON
-    assert known.put("c", (b"young",), 0.0) is Fate.ENDS
+    assert known.put("c", (b"old",), 0.0) is StreamFate.GOES_ON
+    assert known.put("c", (b"young",), 0.0) is StreamFate.ENDS
 
 
 def test_what_is_too_much_to_remember_is_not_forgotten_silently(known, monkeypatch):
@@ -85,9 +85,9 @@ def test_what_is_too_much_to_remember_is_not_forgotten_silently(known, monkeypat
     known.purge(purge_of([b"first"]), 1.0)
     for number in range(10):
         known.purge(purge_of([b"%d" % number]), 2.0)
-    assert known.put("c", (b"first",), 0.5) is Fate.IS_ASKED
-    assert known.put("c", (b"first",), 1.5) is Fate.GOES_ON
-    assert known.put("c", (b"9",), 1.5) is Fate.ENDS
+    assert known.put("c", (b"first",), 0.5) is StreamFate.IS_ASKED
+    assert known.put("c", (b"first",), 1.5) is StreamFate.GOES_ON
+    assert known.put("c", (b"9",), 1.5) is StreamFate.ENDS
 
 
 @pytest.mark.parametrize(
