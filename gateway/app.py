@@ -15,16 +15,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from gateway.demo import settings as demo_settings
-from gateway.demo.backend import EchoBackend
+from gateway.demo.demo_provider import DemoProvider
+from gateway.demo.echo_backend import EchoBackend
 from gateway.demo.places import Places, check_free, places_from
-from gateway.demo.provider import DemoProvider
 from gateway.demo.transcript import Transcript
 from gateway.demo.walkthrough import walk
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import standard_output
 from gateway.observe.observation import Observation
-from gateway.server.worker import Siblings, Source, serve_worker
 from gateway.service import Service, Worker, read_source
+from gateway.workers.worker import ConfigSource, Siblings, serve_worker
 
 # New objects that are not freed yet; 700 by default, which busy connections alone come to.
 _COLLECTED_AFTER = 20_000
@@ -113,7 +113,7 @@ async def _demonstrating(places: Places) -> AsyncIterator[DemoProvider]:
         # Standard output is the reader's: what goes wrong is logged beside it.
         writer = LineWriter(sys.stderr.fileno() if sys.stderr is not None else None)
         stack.callback(writer.close)
-        source = Source(demo_settings.text(places), demo_settings.NAME, ".")
+        source = ConfigSource(demo_settings.text(places), demo_settings.NAME, ".")
         service = Service(lambda: source, writer)
         stack.push_async_callback(service.drain, _DEMO_DRAIN_S)
         await service.start()

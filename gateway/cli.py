@@ -18,12 +18,12 @@ import click
 import gateway
 from gateway import app
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Inactive, Unclear, read_answer
-from gateway.authn.lifetime import as_of
+from gateway.authn.facts import Facts, Inactive, Indeterminate, read_introspection_result
 from gateway.config.load import describe_problems, load
 from gateway.config.model import Cache, Config
 from gateway.config.problems import ConfigError
 from gateway.config.schema import json_schema
+from gateway.introspection.lifetime import as_of
 from gateway.observe.metrics import Metrics
 from gateway.provider.errors import ProviderError, TokenRefused
 from gateway.provider.grants import (
@@ -35,10 +35,10 @@ from gateway.provider.grants import (
     TokenExchange,
 )
 from gateway.provider.provider import ProviderClient
-from gateway.server.explain import explain as explained
-from gateway.server.form import FORM
-from gateway.server.running import assemble, release
-from gateway.server.supervisor import StartError
+from gateway.runtime.build import FORM
+from gateway.runtime.explain import explain as explained
+from gateway.runtime.generation import assemble, release
+from gateway.workers.supervisor import StartError
 
 NO, UNUSABLE, CANNOT_TELL = 1, 2, 3
 T = TypeVar("T")
@@ -148,12 +148,12 @@ def introspect(path: str, provider: str | None, token: str) -> None:
         _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
     _print_json(document)
     now = time.time()
-    match as_of(read_answer(document, now), now):
+    match as_of(read_introspection_result(document, now), now):
         case Facts():
             return
         case Inactive():
             sys.exit(NO)
-        case Unclear(reason=reason):
+        case Indeterminate(reason=reason):
             _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {reason}")
 
 

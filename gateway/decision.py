@@ -7,13 +7,13 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
-from gateway.authn.facts import Facts, Unclear
+from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question
-from gateway.gate import GatedRoute
+from gateway.compiled import CompiledRoute
 from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend
+from gateway.http.immutable import immutable
 from gateway.http.location import Outside
-from gateway.http.record import record
 from gateway.http.refusal import Refusal
 from gateway.http.target import Target
 from gateway.identity import Identity
@@ -23,7 +23,7 @@ from gateway.routing import Matched
 NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-@record
+@immutable
 class Request:
     """The head of a request as it came. `headers` are name and value in order, undecided and untrusted."""
 
@@ -36,20 +36,20 @@ class Request:
     new_request_id: str  # used unless a trusted proxy has given one
 
 
-@record
-class Case:
+@immutable
+class DecisionContext:
     """What is known about a request so far; every decision carries it, for the record."""
 
     request: Request
     caller: Caller
     target: Target | None = None
     body_bytes: int = 0  # as declared by Content-Length
-    matched: Matched[GatedRoute] | None = None
+    matched: Matched[CompiledRoute] | None = None
     provider: str | None = None
     facts: Facts | None = None
 
     @property
-    def route(self) -> GatedRoute | None:
+    def route(self) -> CompiledRoute | None:
         return None if self.matched is None else self.matched.value
 
     @property
@@ -61,18 +61,18 @@ class Case:
         return self.caller.request_id or self.request.new_request_id
 
 
-@record
+@immutable
 class Refuse:
-    case: Case
+    case: DecisionContext
     refusal: Refusal
 
 
-@record
+@immutable
 class Allow:
     """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
 
-    case: Case
-    route: GatedRoute
+    case: DecisionContext
+    route: CompiledRoute
     target: Target
     path: str
     identity: Identity
@@ -123,30 +123,30 @@ class Allow:
         )
 
 
-@record
+@immutable
 class Preflight:
     """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
 
-    case: Case
-    route: GatedRoute
+    case: DecisionContext
+    route: CompiledRoute
 
 
-@record
+@immutable
 class NeedsFacts:
     """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one."""
 
-    case: Case
-    route: GatedRoute
+    case: DecisionContext
+    route: CompiledRoute
     question: Question
     others: tuple[str, ...] = ()
-    unclear: Unclear | None = None  # what a provider before this one answered
+    unclear: Indeterminate | None = None  # what a provider before this one answered
 
 
-@record
+@immutable
 class Receive:
     """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
 
-    case: Case
+    case: DecisionContext
     kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
 
 

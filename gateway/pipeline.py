@@ -11,17 +11,27 @@ from dataclasses import replace
 from typing import Literal
 
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
-from gateway.authn.facts import Answer, Facts, Inactive, TooMany, Unclear
+from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.authn.question import Question
-from gateway.decision import NO_CAPTURES, Allow, Case, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
-from gateway.gate import Gate, GatedRoute
-from gateway.http.fields import Deciding, Fields, read_fields
+from gateway.compiled import CompiledConfig, CompiledRoute
+from gateway.decision import (
+    NO_CAPTURES,
+    Allow,
+    Decision,
+    DecisionContext,
+    NeedsFacts,
+    Preflight,
+    Receive,
+    Refuse,
+    Request,
+)
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import Pairs, values_of
 from gateway.http.method import is_look_alike
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
+from gateway.http.request_fields import Deciding, Fields, read_fields
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
@@ -38,51 +48,55 @@ _RECEIVED: dict[str, Literal["logout", "security_event", "k_push_not_before", "k
 }
 
 
-def decide(gate: Gate, request: Request) -> Decision:
+def decide(gate: CompiledConfig, request: Request) -> Decision:
     """The decision on a request, as far as it goes without the facts of its token."""
     caller = read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies)
     headers = request.headers
     size, fields = (headers.size, headers.deciding) if isinstance(headers, Fields) else read_fields(headers)
     limit = gate.max_header_bytes
     if size > limit or len(request.target) > limit or len(request.headers) > gate.max_headers:
-        return Refuse(Case(request, caller), _too_large(gate, request))
+        return Refuse(DecisionContext(request, caller), _too_large(gate, request))
     if request.version not in _VERSIONS:
-        return Refuse(Case(request, caller), Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
+        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
     lengths, encodings = fields.get("content-length", ()), fields.get("transfer-encoding", ())
     if (lengths or encodings) and (problem := framing_problem(request.version, lengths, encodings)):
-        return Refuse(Case(request, caller), Refusal("invalid_request", problem))
+        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", problem))
     body_bytes = int(lengths[0]) if lengths else 0
     asked = (request.method, request.target, *fields.get("host", ()))
     if (known := gate.known.get(asked)) is not None:
-        return _authenticate(gate, Case(request, caller, known[0], body_bytes, known[1]), known[1].value, fields)
+        return _authenticate(
+            gate, DecisionContext(request, caller, known[0], body_bytes, known[1]), known[1].value, fields
+        )
     needs_host = request.version != _HTTP10
     target = read_target(request.method, request.target, fields.get("host", ()), needs_host=needs_host)
     if isinstance(target, Refusal):
-        return Refuse(Case(request, caller), target)
+        return Refuse(DecisionContext(request, caller), target)
     if (own := _own(gate, request, caller, target, body_bytes)) is not None:
         return own
     if is_look_alike(request.method):
         refusal = Refusal("invalid_request", "methods are case-sensitive, and this one is not in capitals")
-        return Refuse(Case(request, caller, target, body_bytes), refusal)
+        return Refuse(DecisionContext(request, caller, target, body_bytes), refusal)
     found = gate.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or not takes(target, found):
-        return Refuse(Case(request, caller, target, body_bytes), unrouted(target, found))
+        return Refuse(DecisionContext(request, caller, target, body_bytes), unrouted(target, found))
     if request.method != "OPTIONS":  # which may be a preflight the next time
         gate.remember(asked, target, found)
-    return _authenticate(gate, Case(request, caller, target, body_bytes, found), found.value, fields)
+    return _authenticate(gate, DecisionContext(request, caller, target, body_bytes, found), found.value, fields)
 
 
-def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) -> Decision:
+def resume(gate: CompiledConfig, needs: NeedsFacts, answer: IntrospectionResult | TooMany, now: float) -> Decision:
     """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
     if isinstance(answer, TooMany):
         detail = "too many unknown tokens came from this address; try again later"
         return Refuse(needs.case, too_many(detail, answer.retry_after_s))
     known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
-        case = Case(known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer)
+        case = DecisionContext(
+            known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer
+        )
         identity = admit(gate, needs.route, provider, answer, case.matched, now)
         return Refuse(case, identity) if isinstance(identity, Refusal) else _forward(case, needs.route, identity)
-    unclear = needs.unclear or (answer if isinstance(answer, Unclear) else None)
+    unclear = needs.unclear or (answer if isinstance(answer, Indeterminate) else None)
     if needs.others:
         question = replace(needs.question, provider=needs.others[0])
         return replace(needs, question=question, others=needs.others[1:], unclear=unclear)
@@ -94,32 +108,37 @@ def resume(gate: Gate, needs: NeedsFacts, answer: Answer | TooMany, now: float) 
 
 
 def admit(
-    gate: Gate, route: GatedRoute, provider: str, facts: Facts, matched: Matched[GatedRoute] | None, now: float
+    gate: CompiledConfig,
+    route: CompiledRoute,
+    provider: str,
+    facts: Facts,
+    matched: Matched[CompiledRoute] | None,
+    now: float,
 ) -> Identity | Refusal:
     """What the backend is told of a caller with these facts, where they are enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
     return judge(route.policy, facts, gate.speakers[provider], captures, now) or render(route.identity, facts)
 
 
-def _too_large(gate: Gate, request: Request) -> Refusal:
+def _too_large(gate: CompiledConfig, request: Request) -> Refusal:
     if len(request.target) > gate.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
 
 
-def _own(gate: Gate, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
+def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
     """What the gateway answers itself, whatever a route says."""
     if gate.events_prefix is not None and (target.bare_path + "/").startswith(gate.events_prefix + "/"):
-        case = Case(request, caller, target, body_bytes)
+        case = DecisionContext(request, caller, target, body_bytes)
         if target.has_parameters:
             return Refuse(case, unrouted(target, None))
         return _received(case, target.path.removeprefix(gate.events_prefix))
     if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
-        return Preflight(Case(request, caller, target, body_bytes, preflighted), preflighted.value)
+        return Preflight(DecisionContext(request, caller, target, body_bytes, preflighted), preflighted.value)
     return None
 
 
-def _received(case: Case, rest: str) -> Decision:
+def _received(case: DecisionContext, rest: str) -> Decision:
     """What lies under the events' prefix is the gateway's own, on every host."""
     kind = _RECEIVED.get(rest)
     if kind is None:
@@ -129,7 +148,7 @@ def _received(case: Case, rest: str) -> Decision:
     return Receive(case, kind)
 
 
-def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedRoute] | None:
+def _preflighted(gate: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
     """The route with `cors` that an `OPTIONS` request asks about; `None` where it is no preflight."""
     origins = values_of(request.headers, "origin")
     methods = values_of(request.headers, "access-control-request-method")
@@ -139,7 +158,7 @@ def _preflighted(gate: Gate, request: Request, target: Target) -> Matched[GatedR
     return found if isinstance(found, Matched) and found.value.config.cors is not None else None
 
 
-def _authenticate(gate: Gate, case: Case, route: GatedRoute, fields: Deciding) -> Decision:
+def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRoute, fields: Deciding) -> Decision:
     if route.mode == "none":
         return _forward(case, route, NOBODY)
     token = _token(case.request.headers, fields)
@@ -163,7 +182,7 @@ def _token(headers: Pairs, fields: Deciding) -> Token | NoToken | Malformed:
     return bearer_token(fields.get("authorization", ()))
 
 
-def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ...]:
+def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
     """Who is asked. Among several, the issuer that a JWT names, unverified, picks; nothing is accepted by it."""
     issuer = unverified_issuer(token)
     if issuer is None:
@@ -171,7 +190,7 @@ def _providers_for(gate: Gate, route: GatedRoute, token: Token) -> tuple[str, ..
     return tuple(name for name in route.providers if gate.speakers[name].issuer == issuer)[:1]
 
 
-def _forward(case: Case, route: GatedRoute, identity: Identity) -> Decision:
+def _forward(case: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:
     target, matched = case.target, case.matched
     assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
     path = target.path

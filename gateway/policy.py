@@ -14,9 +14,9 @@ from typing import Any
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
 from gateway.authn.token_type import TokenTypeRule, is_untyped, not_understood, unproven
-from gateway.config.claims import ClaimRule, Scalar, Template
-from gateway.config.percent import percent_decoded
+from gateway.config.claim_paths import ClaimRule, Scalar, Template
 from gateway.config.route_model import Auth
+from gateway.http.percent import percent_decoded
 from gateway.http.refusal import Refusal, challenge
 
 # How far apart a provider's clock and ours may be where it wrote `nbf` at the moment of issue, and what that moment is.
@@ -40,7 +40,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Speaker:
+class TrustedIssuer:
     """The provider whose facts are judged: the issuer it should name, and the client whose roles count as ours.
 
     `leeway_s` is how far its clock may be ahead of ours, `None` where that is not written out.
@@ -65,7 +65,9 @@ def compile_policy(auth: Auth) -> Policy:
     )
 
 
-def judge(policy: Policy, facts: Facts, speaker: Speaker, captures: Mapping[str, str], now: float) -> Refusal | None:
+def judge(
+    policy: Policy, facts: Facts, speaker: TrustedIssuer, captures: Mapping[str, str], now: float
+) -> Refusal | None:
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
     # No leeway for `exp`: the provider has just said what it thinks of the token. It is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
@@ -90,7 +92,7 @@ def judge(policy: Policy, facts: Facts, speaker: Speaker, captures: Mapping[str,
     return None
 
 
-def _leeway_s(speaker: Speaker, facts: Facts) -> float:
+def _leeway_s(speaker: TrustedIssuer, facts: Facts) -> float:
     """For `nbf`. Who sets it to the moment of issue, as Spring and Hydra do, means no delay by it."""
     if speaker.leeway_s is not None:
         return speaker.leeway_s
@@ -100,7 +102,7 @@ def _leeway_s(speaker: Speaker, facts: Facts) -> float:
     return _CLOCKS_APART_S if nbf - _AT_ONCE_S <= issued_at <= nbf + _AT_ONCE_S else 0.0
 
 
-def _kind_problem(policy: Policy, facts: Facts, speaker: Speaker) -> Refusal | None:
+def _kind_problem(policy: Policy, facts: Facts, speaker: TrustedIssuer) -> Refusal | None:
     """The refusal of a token that is no access token, or not one that is good in anybody's hand."""
     claims, wanted = facts.claims, None
     if policy.demands_proof:

@@ -5,14 +5,14 @@ Pure. Routes are matched by the segments of a path without their parameters; see
 
 from __future__ import annotations
 
-from gateway.config.pattern import Kind
-from gateway.gate import GatedRoute
+from gateway.compiled import CompiledRoute
+from gateway.config.pattern import SegmentKind
 from gateway.http.refusal import Refusal
 from gateway.http.target import Target
 from gateway.routing import Matched, WrongMethod, rewritten
 
 
-def takes(target: Target, found: Matched[GatedRoute]) -> bool:
+def takes(target: Target, found: Matched[CompiledRoute]) -> bool:
     """Whether the route takes what only some routes do: encoded slashes, path parameters."""
     route = found.value.config
     if target.has_encoded_slash and not route.allow_encoded_slash:
@@ -20,13 +20,13 @@ def takes(target: Target, found: Matched[GatedRoute]) -> bool:
     return not target.has_parameters or (route.allow_path_parameters and not _has_captured_parameters(target, found))
 
 
-def _has_captured_parameters(target: Target, found: Matched[GatedRoute]) -> bool:
+def _has_captured_parameters(target: Target, found: Matched[CompiledRoute]) -> bool:
     """Whether the backend would read more in a captured segment than the policy did."""
     segments = found.value.config.match.path.segments
-    return any(s.kind is Kind.CAPTURE and target.has_parameters_at(index) for index, s in enumerate(segments))
+    return any(s.kind is SegmentKind.CAPTURE and target.has_parameters_at(index) for index, s in enumerate(segments))
 
 
-def unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) -> Refusal:
+def unrouted(target: Target, found: Matched[CompiledRoute] | WrongMethod | None) -> Refusal:
     # Told before anything about routes: where these are not taken, they are no part of any path.
     if target.has_encoded_slash and not (isinstance(found, Matched) and found.value.config.allow_encoded_slash):
         return Refusal("invalid_target", "the path has an encoded slash")
@@ -38,7 +38,7 @@ def unrouted(target: Target, found: Matched[GatedRoute] | WrongMethod | None) ->
     return Refusal("no_route", "there is no such resource here")
 
 
-def moved(target: Target, matched: Matched[GatedRoute]) -> str:
+def moved(target: Target, matched: Matched[CompiledRoute]) -> str:
     route = matched.value
     config = route.config
     if config.rewrite is not None:
@@ -50,7 +50,7 @@ def moved(target: Target, matched: Matched[GatedRoute]) -> str:
     return target.path
 
 
-def stripped(target: Target, route: GatedRoute) -> str:
+def stripped(target: Target, route: CompiledRoute) -> str:
     """What is taken off the path: the segments that stand in the place of the pattern."""
     if route.stripped is not None:
         return route.stripped

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from gateway.config.pattern import Kind, PathPattern
+from gateway.config.pattern import PathPattern, SegmentKind
 from gateway.config.route_model import Match
-from gateway.http.record import record
+from gateway.http.immutable import immutable
 
 T = TypeVar("T")
 
 
-@record
+@immutable
 class Matched(Generic[T]):
     """`value` is what the route was compiled to."""
 
@@ -140,9 +140,9 @@ def _taking(entries: list[_Entry[T]], method: str, allowed: set[str]) -> _Entry[
 def _insert(root: _Node[T], match: Match, value: T) -> None:
     node, names = root, []
     for segment in match.path.segments:
-        if segment.kind is Kind.LITERAL:
+        if segment.kind is SegmentKind.LITERAL:
             node = node.literals.setdefault(segment.text, _Node())
-        elif segment.kind is Kind.CAPTURE:
+        elif segment.kind is SegmentKind.CAPTURE:
             names.append(segment.text)
             node.capture = node.capture or _Node()
             node = node.capture
@@ -167,10 +167,10 @@ def rewritten(pattern: PathPattern, captures: Mapping[str, str], rest: tuple[str
     parts: list[str] = []
     for segment in pattern.segments:
         match segment.kind:
-            case Kind.LITERAL:
+            case SegmentKind.LITERAL:
                 parts.append(segment.text)
-            case Kind.CAPTURE:
+            case SegmentKind.CAPTURE:
                 parts.append(captures[segment.text])
-            case Kind.REST:
+            case SegmentKind.REST:
                 parts.extend(rest or ())
     return "/" + "/".join(parts)

@@ -14,24 +14,24 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from gateway.admin.app import admin_app
+from gateway.admin.admin_listener import AdminListener
+from gateway.admin.application import admin_app
 from gateway.admin.describe import describe
-from gateway.admin.listener import AdminListener
-from gateway.authn.eviction import eviction_from_json
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config, Server
 from gateway.config.problems import ConfigError
+from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter
 from gateway.observe.observation import Observation
-from gateway.server.engine import Engine
-from gateway.server.evicting import Spread
-from gateway.server.form import FORM
-from gateway.server.instance import Instance, Readiness
-from gateway.server.single import InProcess
-from gateway.server.sockets import bind, unbind
-from gateway.server.supervisor import ReloadRefusedError, StartError, Supervisor
-from gateway.server.worker import Source
+from gateway.runtime.build import FORM
+from gateway.runtime.invalidation_broadcaster import Spread
+from gateway.runtime.worker_server import WorkerServer
+from gateway.workers.instance import Instance, Readiness
+from gateway.workers.single import InProcess
+from gateway.workers.sockets import bind, unbind
+from gateway.workers.supervisor import ReloadRefusedError, StartError, Supervisor
+from gateway.workers.worker import ConfigSource
 
 _logger = logging.getLogger(__name__)
 
@@ -44,15 +44,15 @@ class Worker:
     """A `WorkerHandler`: the engine under the texts that the supervisor sends."""
 
     def __init__(self, sock: socket.socket, observation: Observation, spread: Spread | None = None) -> None:
-        self._engine = Engine(sock, observation, spread)
+        self._engine = WorkerServer(sock, observation, spread)
         self._observation = observation
 
-    async def configure(self, source: Source) -> None:
+    async def configure(self, source: ConfigSource) -> None:
         config = await _load(source)
         self._observation.configure(config)
         await self._engine.start(config)
 
-    async def reload(self, source: Source) -> None:
+    async def reload(self, source: ConfigSource) -> None:
         config = await _load(source)
         await self._engine.apply(config)
         self._observation.configure(config)
@@ -64,7 +64,7 @@ class Worker:
         return await self._engine.explain(question)
 
     def forget(self, eviction: Mapping[str, Any]) -> None:
-        self._engine.forget(eviction_from_json(eviction))
+        self._engine.forget(invalidation_from_json(eviction))
 
     def lame_duck(self) -> None:
         self._engine.lame_duck()
@@ -84,7 +84,7 @@ class _Serving(Instance, Protocol):
 
     async def start(self) -> None: ...
 
-    async def reload(self, source: Source) -> None: ...
+    async def reload(self, source: ConfigSource) -> None: ...
 
     async def lame_duck(self, delay_s: float) -> None: ...
 
@@ -94,7 +94,7 @@ class _Serving(Instance, Protocol):
 class SingleProcess(InProcess):
     """The worker within this very process."""
 
-    def __init__(self, worker: Worker, source: Source, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+    def __init__(self, worker: Worker, source: ConfigSource, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
         super().__init__(worker, routes)
         self._serving = worker
         self._source = source
@@ -105,7 +105,7 @@ class SingleProcess(InProcess):
         except ValueError as error:
             raise StartError(str(error)) from None
 
-    async def reload(self, source: Source) -> None:
+    async def reload(self, source: ConfigSource) -> None:
         try:
             await self._serving.reload(source)
         except ValueError as error:
@@ -125,7 +125,7 @@ class Service:
     Raises `ConfigError` for the configuration, `OSError` (`BindError`) for an address and `StartError` for the rest.
     """
 
-    def __init__(self, read: Callable[[], Source], writer: LineWriter) -> None:
+    def __init__(self, read: Callable[[], ConfigSource], writer: LineWriter) -> None:
         self._read = read
         self._observation = Observation(writer)
         self._source = read()
@@ -230,16 +230,16 @@ def worker_count(server: Server) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_source(path: str) -> Source:
+def read_source(path: str) -> ConfigSource:
     """The file's text, with what it takes to read it the same way elsewhere. Raises `ConfigError`."""
-    return Source(read_text(path), path, str(Path(path).absolute().parent))
+    return ConfigSource(read_text(path), path, str(Path(path).absolute().parent))
 
 
-def load_source(source: Source) -> Config:
+def load_source(source: ConfigSource) -> Config:
     return load_text(source.text, source.name, environ=os.environ, directory=Path(source.directory))
 
 
-async def _load(source: Source) -> Config:
+async def _load(source: ConfigSource) -> Config:
     try:
         return await asyncio.to_thread(load_source, source)
     except ConfigError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.scripted_provider import ScriptedProvider
 
-from gateway.demo.provider import DemoProvider
+from gateway.demo.demo_provider import DemoProvider
 
 MINIMAL = """
 providers:

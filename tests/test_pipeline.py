@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.authn.facts import Inactive, Unclear, read_answer
+from gateway.authn.facts import Inactive, Indeterminate, read_introspection_result
+from gateway.compiled import CompiledConfig, compile_config
 from gateway.config.model import Config
 from gateway.decision import Allow, NeedsFacts, Preflight, Receive, Refuse, Request
-from gateway.gate import Gate, compile_gate
 from gateway.http.headers import values_of
 from gateway.pipeline import decide, resume
 
@@ -19,9 +19,9 @@ TWO = {
 }
 
 
-def gate(*routes: dict, providers: dict = ONE, **server) -> Gate:
+def gate(*routes: dict, providers: dict = ONE, **server) -> CompiledConfig:
     complete = [{"name": f"r{i}", "backend": "http://backend:1", **route} for i, route in enumerate(routes)]
-    return compile_gate(Config.model_validate({"providers": providers, "routes": complete, "server": server}))
+    return compile_config(Config.model_validate({"providers": providers, "routes": complete, "server": server}))
 
 
 def request(target: str = "/a", method: str = "GET", token: str | None = "abc", headers=(), **more) -> Request:
@@ -33,10 +33,10 @@ def request(target: str = "/a", method: str = "GET", token: str | None = "abc", 
 
 
 def active(**claims):
-    return read_answer({"active": True, **claims}, NOW)
+    return read_introspection_result({"active": True, **claims}, NOW)
 
 
-def decided(gate: Gate, request: Request, *answers):
+def decided(gate: CompiledConfig, request: Request, *answers):
     """The whole way, with the providers' answers in the order they are asked."""
     decision, left = decide(gate, request), list(answers)
     while isinstance(decision, NeedsFacts):
@@ -85,7 +85,7 @@ def test_no_auth_key_means_required() -> None:
     ("answer", "expected"),
     [
         (Inactive(NOW), "invalid_token"),
-        (Unclear("down"), "introspection_unavailable"),
+        (Indeterminate("down"), "introspection_unavailable"),
         (active(exp=NOW - 1), "invalid_token"),
         (active(sub="a\nb"), "unsafe_claim"),
     ],
@@ -210,10 +210,10 @@ def test_among_several_providers_the_issuer_of_a_jwt_picks() -> None:
     [
         ((active(),), None),
         ((Inactive(NOW), active()), None),
-        ((Unclear("down"), active()), None),
+        ((Indeterminate("down"), active()), None),
         ((Inactive(NOW), Inactive(NOW)), "invalid_token"),
-        ((Unclear("down"), Inactive(NOW)), "introspection_unavailable"),
-        ((Inactive(NOW), Unclear("down")), "introspection_unavailable"),
+        ((Indeterminate("down"), Inactive(NOW)), "introspection_unavailable"),
+        ((Inactive(NOW), Indeterminate("down")), "introspection_unavailable"),
     ],
 )
 def test_an_opaque_token_is_asked_of_each_in_turn(answers, expected) -> None:
@@ -248,7 +248,7 @@ def test_nothing_secret_shows_in_a_repr() -> None:
 class TestEvents:
     """What lies under the prefix is the gateway's own, before any route is looked for."""
 
-    EVENTS = compile_gate(
+    EVENTS = compile_config(
         Config.model_validate(
             {
                 "providers": ONE,

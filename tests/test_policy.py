@@ -1,21 +1,23 @@
 import pytest
 
-from gateway.authn.facts import Facts, read_answer
+from gateway.authn.facts import Facts, read_introspection_result
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.route_model import Auth
-from gateway.policy import Speaker, compile_policy, judge
+from gateway.policy import TrustedIssuer, compile_policy, judge
 
 NOW = 1_700_000_000.0
-SPEAKER = Speaker("https://sso/realms/demo", "gateway")
+SPEAKER = TrustedIssuer("https://sso/realms/demo", "gateway")
 
 
 def facts(**claims) -> Facts:
-    answer = read_answer({"active": True, **claims}, NOW)
+    answer = read_introspection_result({"active": True, **claims}, NOW)
     assert isinstance(answer, Facts)
     return answer
 
 
-def code(auth: dict, captures: dict[str, str] | None = None, speaker: Speaker = SPEAKER, now: float = NOW, **claims):
+def code(
+    auth: dict, captures: dict[str, str] | None = None, speaker: TrustedIssuer = SPEAKER, now: float = NOW, **claims
+):
     policy = compile_policy(Auth.model_validate(auth))
     refusal = judge(policy, facts(**claims), speaker, captures or {}, now)
     return refusal and refusal.code
@@ -58,7 +60,7 @@ def test_the_issuer_must_be_the_expected_one(auth, iss, expected) -> None:
 
 
 def test_a_provider_without_an_issuer_expects_none_but_a_text() -> None:
-    anonymous = Speaker(None, "gateway")
+    anonymous = TrustedIssuer(None, "gateway")
     assert code({}, speaker=anonymous, iss="https://anyone") is None
     assert code({}, speaker=anonymous, iss=5) == "invalid_token"
 
@@ -258,7 +260,7 @@ def test_facts_that_passed_on_one_route_are_judged_anew_on_another() -> None:
 
 def test_facts_without_a_token_type_pass_until_the_rule_has_turned() -> None:
     rule = TokenTypeRule("auto")
-    speaker = Speaker(None, "gateway", token_types=rule)
+    speaker = TrustedIssuer(None, "gateway", token_types=rule)
     policy, untyped, typed = compile_policy(Auth.model_validate({})), facts(sub="u"), facts(token_type="Bearer")
     for each in (untyped, typed, untyped, typed):
         assert judge(policy, each, speaker, {}, NOW) is None
@@ -287,4 +289,4 @@ def test_facts_without_a_token_type_pass_until_the_rule_has_turned() -> None:
     ],
 )
 def test_the_leeway_is_of_nbf_and_never_of_exp(leeway_s, claims, expected) -> None:
-    assert code({}, speaker=Speaker(None, "gateway", leeway_s), **claims) == expected
+    assert code({}, speaker=TrustedIssuer(None, "gateway", leeway_s), **claims) == expected

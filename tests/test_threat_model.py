@@ -9,7 +9,9 @@ import pytest
 TESTS = Path(__file__).parent
 DOCUMENT = (TESTS.parent / "docs" / "threat-model.md").read_text()
 NAMED = sorted(set(re.findall(r"`(tests/[\w/.-]+\.py(?:::[^`]+)?)`", DOCUMENT)))
-MODULE = re.compile(r"`((?:config|http|authn|provider|cache|events|server|observe|admin|demo)/[a-z_]+\.py|[a-z]+\.py)`")
+MODULE = re.compile(
+    r"`((?:config|http|authn|introspection|provider|cache|events|proxy|workers|runtime|observe|admin|demo)/[a-z_/]+\.py|[a-z]+\.py)`"
+)
 
 
 def names_in(file: Path) -> set[str]:

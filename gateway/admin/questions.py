@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.authn.eviction import KINDS
 from gateway.http.strict_json import JSONError, loads
+from gateway.introspection.invalidation import KINDS
 
 
 class BadQuestionError(ValueError):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import field
 
-from gateway.http.record import record
+from gateway.http.immutable import immutable
 
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +(.*))?")
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -20,7 +20,7 @@ _USUAL_START = "Bearer "
 TOKEN_MAX_CHARS = 32 * 2**10
 
 
-@record
+@immutable
 class Token:
     """A secret: `value` is sent to the provider and keyed into the cache, and shown nowhere."""
 

@@ -1,7 +1,7 @@
 """What a provider said about a token: facts, or that it is not active, or nothing that can be relied on.
 
 Reads introspection answers (RFC 7662 §2.2). Never turns an unclear answer into a yes or a no: what is malformed
-is `Unclear`, which no cache keeps and no policy sees.
+is `Indeterminate`, which no cache keeps and no policy sees.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Inactive:
 
 
 @dataclass(frozen=True, slots=True)
-class Unclear:
+class Indeterminate:
     """No answer that can be relied on. `reason` is for the operator; it quotes nothing of the token or answer."""
 
     reason: str
@@ -78,28 +78,28 @@ class TooMany:
     retry_after_s: float
 
 
-Answer = Facts | Inactive | Unclear
+IntrospectionResult = Facts | Inactive | Indeterminate
 
 
-def read_answer(document: object, now: float, header_type: str | None = None) -> Answer:
+def read_introspection_result(document: object, now: float, header_type: str | None = None) -> IntrospectionResult:
     """The meaning of an introspection answer's JSON value, asked for at `now`; `header_type` is the token's own `typ`.
 
     RFC 7662 §2.2 fixes the types: `active` a boolean, `scope` a string, `exp` and `nbf` numbers. Another type is
-    `Unclear`. Wrong types of `aud`, `iss` and roles are left to the policy, which refuses them.
+    `Indeterminate`. Wrong types of `aud`, `iss` and roles are left to the policy, which refuses them.
     """
     if not isinstance(document, Mapping):
-        return Unclear("the introspection answer is not an object")
+        return Indeterminate("the introspection answer is not an object")
     active = document.get("active")
     if active is False:
         return Inactive(now)
     if active is not True:
-        return Unclear("`active` is not a boolean")
+        return Indeterminate("`active` is not a boolean")
     for name in ("exp", "nbf"):
         if name in document and not _is_time(document[name]):
-            return Unclear(f"`{name}` is not a time in seconds")
+            return Indeterminate(f"`{name}` is not a time in seconds")
     scope = document.get("scope", "")
     if not isinstance(scope, str):
-        return Unclear("`scope` is not a string")
+        return Indeterminate("`scope` is not a string")
     if kind := other_kind(document, header_type):
         return Inactive(now, kind)
     scopes = scope_set(tuple(filter(None, scope.split(" "))))

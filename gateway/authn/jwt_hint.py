@@ -40,7 +40,7 @@ def unverified_issuer(token: Token) -> str | None:
     return issuer if isinstance(issuer, str) else None
 
 
-def hopeless(token: Token, issuer: str | None, now: float) -> str | None:
+def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
     """Why no answer could make `token` good at `now` (wall clock), in words; `None` where it must be asked about.
 
     `issuer` is the one whose tokens count, `None` where any does.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, TooMany
-from gateway.http.record import record
+from gateway.authn.facts import IntrospectionResult, TooMany
+from gateway.http.immutable import immutable
 
 Tier = Literal["local", "redis", "provider"]
 
 
-@record
+@immutable
 class Question:
     """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them.
 
@@ -26,10 +26,10 @@ class Question:
     address: str = ""
 
 
-@record
-class Found:
+@immutable
+class FactsLookup:
     """`stale_s` is the age of facts that only stand in, since they were introspected; of all others it is `None`."""
 
-    answer: Answer | TooMany
+    answer: IntrospectionResult | TooMany
     tier: Tier | None  # None: nobody was asked
     stale_s: float | None = None

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive
-from gateway.authn.tiers import Memorable, Recalled
 from gateway.http.strict_json import DEPTH_MAX, loads
+from gateway.introspection.ports import Memorable, Recalled
 
 # The claims lie one level deeper than in the provider's answer.
 _DEPTH_MAX = DEPTH_MAX + 1

@@ -13,10 +13,10 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
-from gateway.authn.purge import Purge, purge_everything
 from gateway.cache.connect import FAILURES
 from gateway.cache.deadline import within
 from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
+from gateway.introspection.tag_purge import TagPurge, purge_everything
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Follower:
         self._monotonic = monotonic
         self._seen_at_s: float | None = None  # None: out of step by what we know
         self._renew_at_s = 0.0
-        self._outbox: dict[bytes, tuple[Purge, float]] = {}
-        self._unread: dict[bytes, tuple[Purge, float]] = {}  # told, and not yet read back from the log
+        self._outbox: dict[bytes, tuple[TagPurge, float]] = {}
+        self._unread: dict[bytes, tuple[TagPurge, float]] = {}  # told, and not yet read back from the log
         self._first_step = asyncio.Event()
         self._next_step = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +56,7 @@ class Follower:
     def in_step(self) -> bool:
         return self._seen_at_s is not None and self._monotonic() - self._seen_at_s <= _IN_STEP_S
 
-    async def start(self, on_purge: Callable[[Purge], object], wait_s: float) -> None:
+    async def start(self, on_purge: Callable[[TagPurge], object], wait_s: float) -> None:
         """Begins, and returns when in step, at the latest after `wait_s`. Raises nothing when Redis is down."""
         self._task = asyncio.get_running_loop().create_task(self._follow(on_purge))
         with suppress(TimeoutError):
@@ -72,7 +72,7 @@ class Follower:
     def renew_soon(self) -> None:
         self._renew_at_s = 0.0
 
-    async def publish(self, purge: Purge, until_s: float) -> bool:
+    async def publish(self, purge: TagPurge, until_s: float) -> bool:
         """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
         if self.in_step:
             with suppress(LogGoneError, *FAILURES):
@@ -94,7 +94,7 @@ class Follower:
                     await self._next_step.wait()
         return self._purge_log.has_read(purge_id)
 
-    async def _follow(self, on_purge: Callable[[Purge], object]) -> None:
+    async def _follow(self, on_purge: Callable[[TagPurge], object]) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -109,7 +109,7 @@ class Follower:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    async def _step(self, on_purge: Callable[[Purge], object]) -> None:
+    async def _step(self, on_purge: Callable[[TagPurge], object]) -> None:
         if not self.in_step:
             await self._warm_up()
         looked_at_s = self._monotonic()
@@ -136,7 +136,7 @@ class Follower:
                 await self._tell(purge, until_s)
             self._outbox.pop(purge.id, None)
 
-    async def _tell(self, purge: Purge, until_s: float) -> None:
+    async def _tell(self, purge: TagPurge, until_s: float) -> None:
         await self._purge_log.append(purge)
         self._unread[purge.id] = purge, until_s
 

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, everything_of, named_by
 from gateway.authn.facts import Facts, Inactive
+from gateway.introspection.invalidation import ClaimSelector, everything_of, named_by
 
 KEY_BYTES = _KEY_BYTES = 32
 _LENGTH_BYTES = 8
@@ -34,7 +34,7 @@ _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
-class Keys:
+class HmacKeys:
     """What one `cache.secret` gives. Without one it is random: of use within this process alone.
 
     `sealing` encrypts what leaves the process. `fleet` names those who share the secret, in the open. `members` is for
@@ -42,7 +42,7 @@ class Keys:
     """
 
     @property
-    def members(self) -> tuple[Keys, ...]:
+    def members(self) -> tuple[HmacKeys, ...]:
         return (self,)
 
     def __init__(self, secret: bytes | None) -> None:
@@ -50,7 +50,7 @@ class Keys:
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
-        self._client_tags: dict[Named, bytes] = {}  # those of realms too
+        self._client_tags: dict[ClaimSelector, bytes] = {}  # those of realms too
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -69,11 +69,11 @@ class Keys:
         """Nothing: an entry is purged by its key."""
         return ()
 
-    def marks(self, named: Named) -> tuple[bytes, ...]:
+    def marks(self, named: ClaimSelector) -> tuple[bytes, ...]:
         """What an order to purge the answers that are named has to say."""
         return (self.tag(named),)
 
-    def tag(self, named: Named) -> bytes:
+    def tag(self, named: ClaimSelector) -> bytes:
         if named.kind not in ("client_id", "realm"):
             return self._made_tag(named)
         # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
@@ -84,7 +84,7 @@ class Keys:
             tag = self._client_tags[named] = self._made_tag(named)
         return tag
 
-    def _made_tag(self, named: Named) -> bytes:
+    def _made_tag(self, named: ClaimSelector) -> bytes:
         # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
         value = named.value.casefold() if named.kind == "email" else named.value
         of_kind = (named.kind, named.realm)

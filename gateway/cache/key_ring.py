@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts, Inactive
-from gateway.cache.key import KEY_BYTES, Keys
+from gateway.cache.key import KEY_BYTES, HmacKeys
+from gateway.introspection.invalidation import ClaimSelector
 
 
 class KeyRing:
-    """Satisfies `gateway.authn.tiers.Keys`, as one `Keys` does, for two or more."""
+    """Satisfies `gateway.introspection.ports.CacheKeys`, as one `HmacKeys` does, for two or more."""
 
-    def __init__(self, members: Sequence[Keys]) -> None:
+    def __init__(self, members: Sequence[HmacKeys]) -> None:
         self.members = tuple(members)
 
     def key(self, identity: bytes, token: Token) -> bytes:
@@ -30,7 +30,7 @@ class KeyRing:
     def aliases(self, key: bytes) -> tuple[bytes, ...]:
         return tuple(key[start : start + KEY_BYTES] for start in range(0, len(key), KEY_BYTES))
 
-    def marks(self, named: Named) -> tuple[bytes, ...]:
+    def marks(self, named: ClaimSelector) -> tuple[bytes, ...]:
         return tuple(each.tag(named) for each in self.members)
 
     def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
@@ -40,8 +40,8 @@ class KeyRing:
         return b"".join(each.event_mark(realm, event_id) for each in self.members)
 
 
-def keys_of(secrets: Sequence[bytes]) -> Keys | KeyRing:
+def keys_of(secrets: Sequence[bytes]) -> HmacKeys | KeyRing:
     """The keys of all of `secrets`, the first of which seals; of none, keys of this process alone."""
     if len(secrets) > 1:
-        return KeyRing([Keys(secret) for secret in secrets])
-    return Keys(secrets[0] if secrets else None)
+        return KeyRing([HmacKeys(secret) for secret in secrets])
+    return HmacKeys(secrets[0] if secrets else None)

@@ -22,9 +22,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-from gateway.authn.tiers import Absent, Bell, Recalled, Turn
 from gateway.cache.connect import Client
-from gateway.cache.wakeups import Wakeups
+from gateway.cache.notifier import Notifier
+from gateway.introspection.ports import Absent, LeaseSignal, LeaseState, Recalled
 
 Tried = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
@@ -94,7 +94,7 @@ def lease_name(entry_name: str) -> str:
 
 
 class RedisLeases:
-    """Satisfies `gateway.authn.tiers.Leases`.
+    """Satisfies `gateway.introspection.ports.Leases`.
 
     `tried` is the tier's: it bounds an operation and gives `None` for one that failed. `name` names an entry, `opened`
     and `closed` read and make what lies there.
@@ -103,7 +103,7 @@ class RedisLeases:
     def __init__(
         self,
         client: Client,
-        wakeups: Wakeups,
+        wakeups: Notifier,
         *,
         tried: Tried,
         name: Callable[[bytes], str],
@@ -129,14 +129,14 @@ class RedisLeases:
             self._paying.cancel()
             await asyncio.wait([self._paying])
 
-    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn | None:
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
         length_ms, asked_at_s = max(1, int(length_s * 1000)), self._monotonic()
         reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
         match reply:
             case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)] if left_ms >= 0:
                 if holder == fence:
                     self._ends_s[fence] = asked_at_s + length_s
-                return Turn(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
+                return LeaseState(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
         return None
 
     async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
@@ -153,7 +153,7 @@ class RedisLeases:
         if await self._settle(key, fence) is None:
             self._owe(key, fence)
 
-    def bell(self, key: bytes) -> AbstractContextManager[Bell]:
+    def bell(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
         return self._wakeups.bell(digest(key))
 
     async def _settle(self, key: bytes, fence: bytes, sealed: bytes = b"", left_ms: int = 0) -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.authn.facts import Facts
-from gateway.authn.purge import Purge
-from gateway.authn.tiers import Entry
 from gateway.cache.packed import Packed, Packer
+from gateway.introspection.ports import CacheEntry
+from gateway.introspection.tag_purge import TagPurge
 
 # Of `max_entries`, on top of it: junk lives for seconds and is worth little.
 _INACTIVE_SHARE = 10
@@ -38,16 +38,16 @@ class LocalCache:
     def __len__(self) -> int:
         return len(self._active) + len(self._inactive)
 
-    def get(self, key: bytes, now_s: float) -> Entry | None:
+    def get(self, key: bytes, now_s: float) -> CacheEntry | None:
         return self._active.get(key, now_s) or self._inactive.get(key, now_s)
 
-    def facts(self, key: bytes, now_s: float) -> Entry | None:
+    def facts(self, key: bytes, now_s: float) -> CacheEntry | None:
         return self._active.get(key, now_s)
 
-    def last_known(self, key: bytes, now_s: float) -> Entry | None:
+    def last_known(self, key: bytes, now_s: float) -> CacheEntry | None:
         return self._active.kept(key, now_s)
 
-    def put(self, key: bytes, entry: Entry, now_s: float) -> None:
+    def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None:
         """Remembers `entry` in place of what there was under `key`."""
         into, other = self._active, self._inactive
         if not isinstance(entry.answer, Facts):
@@ -55,7 +55,7 @@ class LocalCache:
         other.drop(key)
         into.put(key, entry, now_s)
 
-    def purge(self, purge: Purge, now_s: float) -> int:
+    def purge(self, purge: TagPurge, now_s: float) -> int:
         dropped = self._active.purge(purge, now_s)
         return dropped if purge.is_no else dropped + self._inactive.purge(purge, now_s)
 
@@ -64,7 +64,7 @@ class LocalCache:
 class _Held:
     """An entry in use. `packed` is there once it was out of use before: it need not be packed again."""
 
-    entry: Entry
+    entry: CacheEntry
     packed: Packed | None
 
 
@@ -85,7 +85,7 @@ class _Space:
     def __len__(self) -> int:
         return len(self._in_use) + len(self._packed)
 
-    def get(self, key: bytes, now_s: float) -> Entry | None:
+    def get(self, key: bytes, now_s: float) -> CacheEntry | None:
         held = self._in_use.get(key)
         if held is None:
             unpacked = self._unpacked(key, now_s)
@@ -98,7 +98,7 @@ class _Space:
             self.drop(key)
         return None
 
-    def kept(self, key: bytes, now_s: float) -> Entry | None:
+    def kept(self, key: bytes, now_s: float) -> CacheEntry | None:
         """What is there, good or not."""
         held = self._in_use.get(key)
         if held is None:
@@ -110,7 +110,7 @@ class _Space:
         self._in_use.move_to_end(key)
         return entry
 
-    def put(self, key: bytes, entry: Entry, now_s: float) -> None:
+    def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None:
         self.drop(key)
         self._reclaim(now_s)
         if len(self) >= self._max_entries:
@@ -118,14 +118,14 @@ class _Space:
         self._use(key, _Held(entry, None))
         self._tagged.add(key, entry.tags)
 
-    def drop(self, key: bytes) -> Entry | Packed | None:
+    def drop(self, key: bytes) -> CacheEntry | Packed | None:
         held = self._in_use.pop(key, None)
         entry = self._packed.pop(key, None) if held is None else held.entry
         if entry is not None:
             self._tagged.discard(key, entry.tags)
         return entry
 
-    def purge(self, purge: Purge, now_s: float) -> int:
+    def purge(self, purge: TagPurge, now_s: float) -> int:
         if purge.marks is None:
             doomed: list[bytes] = [*self._packed, *self._in_use]
         else:
@@ -141,7 +141,7 @@ class _Space:
         found = [key for key, packed in self._packed.items() if tag in packed.tags]
         return found + [key for key, held in self._in_use.items() if tag in held.entry.tags]
 
-    def _unpacked(self, key: bytes, now_s: float) -> Entry | None:
+    def _unpacked(self, key: bytes, now_s: float) -> CacheEntry | None:
         packed = self._packed.get(key)
         if packed is None:
             return None
@@ -169,7 +169,7 @@ class _Space:
             self.drop(oldest)
 
 
-def _gone_at_s(entry: Entry | Packed) -> float:
+def _gone_at_s(entry: CacheEntry | Packed) -> float:
     return max(entry.good_until_s, entry.kept_until_s)
 
 

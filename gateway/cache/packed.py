@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from gateway.authn.facts import CLAIM_NAMES, Facts, scope_set
-from gateway.authn.tiers import Entry
+from gateway.introspection.ports import CacheEntry
 
 _WINDOW_BITS = -14  # raw deflate: what is in our own memory needs no checksum
 _MEMORY_LEVEL = 6
@@ -27,7 +27,7 @@ _PACKED_PER_SAMPLE = 500
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An `Entry` about an active token, packed."""
+    """An `CacheEntry` about an active token, packed."""
 
     text: bytes
     dictionary: bytes
@@ -37,14 +37,14 @@ class Packed:
     refresh_at_s: float
     kept_until_s: float
 
-    def entry(self) -> Entry:
+    def entry(self) -> CacheEntry:
         """Equal to the entry that was packed."""
         text = zlib.decompressobj(_WINDOW_BITS, self.dictionary).decompress(self.text)
         claims, at, exp, nbf, scopes = json.loads(text)
         claims = {CLAIM_NAMES.pooled(name): value for name, value in claims.items()}
         facts = Facts(claims, at, exp, nbf, scope_set(tuple(scopes)))
         times_s = (self.introspected_at_s, self.good_until_s, self.refresh_at_s, self.kept_until_s)
-        return Entry(facts, self.tags, *times_s)
+        return CacheEntry(facts, self.tags, *times_s)
 
 
 class Packer:
@@ -55,7 +55,7 @@ class Packer:
         self._dictionary = b""
         self._packed = 0
 
-    def pack(self, entry: Entry) -> Packed:
+    def pack(self, entry: CacheEntry) -> Packed:
         """`entry`, whose answer must be facts: of an inactive token there is nothing to pack."""
         facts = entry.answer
         assert isinstance(facts, Facts)  # the caller keeps the others apart

@@ -20,10 +20,10 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from gateway.authn.purge import Purge
 from gateway.cache.connect import Client
-from gateway.cache.ledger import Ledger, Message, position
+from gateway.cache.purge_index import Message, PurgeIndex, position
 from gateway.cache.seal import Seal
+from gateway.introspection.tag_purge import TagPurge
 
 _FIELD = b"m"
 _PAGE_MESSAGES = 500
@@ -41,7 +41,7 @@ class PurgeLog:
     """What is raised beyond the errors of the client is `LogGoneError`, by `append`."""
 
     def __init__(
-        self, client: Client, name: str, seal: Seal, ledger: Ledger, clock: Callable[[], float] = time.time
+        self, client: Client, name: str, seal: Seal, ledger: PurgeIndex, clock: Callable[[], float] = time.time
     ) -> None:
         self._client = client
         self._name = name
@@ -49,15 +49,15 @@ class PurgeLog:
         self._seal = seal
         self._ledger = ledger
         self._clock = clock
-        self.on_order: Callable[[Purge], object] = lambda _: None  # called with each order that is read
+        self.on_order: Callable[[TagPurge], object] = lambda _: None  # called with each order that is read
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
-    async def append(self, purge: Purge) -> None:
+    async def append(self, purge: TagPurge) -> None:
         """Tells the fleet. The log must have been read before."""
         if self._ledger.log_id is None or not await self._add(Message(self._ledger.log_id, purge), must_exist=True):
             raise LogGoneError
 
-    async def catch_up(self, on_purge: Callable[[Purge], object]) -> None:
+    async def catch_up(self, on_purge: Callable[[TagPurge], object]) -> None:
         """Reads what is new into the ledger; `on_purge` is called with what is to be purged locally for it.
 
         At once with each: what the ledger has taken in is not read again, should the next page fail.
@@ -80,7 +80,7 @@ class PurgeLog:
     async def renew(self) -> None:
         await self._client.expire(self._name, LOG_TTL_S)
 
-    async def _read_on(self, on_purge: Callable[[Purge], object]) -> None:
+    async def _read_on(self, on_purge: Callable[[TagPurge], object]) -> None:
         if self._last is None:
             on_purge(self._restart())
         while True:
@@ -101,7 +101,7 @@ class PurgeLog:
         """Whether an order was in the log as it is now."""
         return self._ledger.has_read(purge_id)
 
-    def _restart(self) -> Purge:
+    def _restart(self) -> TagPurge:
         self._last = None
         return self._ledger.restart()
 
@@ -110,7 +110,7 @@ class PurgeLog:
         reply: Any = await self._client.xrange(self._name, min=first, count=_PAGE_MESSAGES)
         return [(bytes(stream_id), (fields or {}).get(_FIELD)) for stream_id, fields in reply]
 
-    def _read(self, stream_id: bytes, sealed: bytes | None) -> Purge:
+    def _read(self, stream_id: bytes, sealed: bytes | None) -> TagPurge:
         text = None if sealed is None else self._seal.open(self._place, sealed)
         message = None if text is None else Message.decode(text)
         if message is not None and message.purge is not None:

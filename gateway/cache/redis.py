@@ -22,24 +22,24 @@ from typing import TypeVar
 
 from redis.exceptions import ClusterError, ResponseError
 
-from gateway.authn.not_before import NotBefore
-from gateway.authn.purge import Purge
-from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.clocks_apart import ClocksApart
 from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
 from gateway.cache.deadline import within
 from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
 from gateway.cache.follow import Follower
-from gateway.cache.key import KEY_BYTES, Keys
+from gateway.cache.key import KEY_BYTES, HmacKeys
 from gateway.cache.key_ring import KeyRing
 from gateway.cache.lease import RedisLeases, lease_name
-from gateway.cache.ledger import Ledger
-from gateway.cache.moments import Moments
+from gateway.cache.not_before_store import NotBeforeStore
+from gateway.cache.notifier import Notifier
+from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.purge_log import PurgeLog
-from gateway.cache.rest import Rest
+from gateway.cache.redis_backoff import RedisBackoff
 from gateway.cache.seal import Seal
-from gateway.cache.wakeups import Wakeups
 from gateway.config.redis_url import RedisAddress
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import Absent, Recalled
+from gateway.introspection.tag_purge import TagPurge
 
 # Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
 _ENTRY_LIMIT_BYTES = 256 * 2**10
@@ -64,7 +64,7 @@ class RedisTier:
     def __init__(
         self,
         address: RedisAddress,
-        keys: Keys | KeyRing,
+        keys: HmacKeys | KeyRing,
         *,
         timeout_s: float,
         life_max_s: float,
@@ -86,18 +86,18 @@ class RedisTier:
         self._is_first = which == 0
         self._prefix = f"gateway:{own.fleet}:"
         self._seal = Seal(own.sealing, _ENTRY_LIMIT_BYTES)
-        self._ledger = Ledger()
-        self._rest = Rest()
+        self._ledger = PurgeIndex()
+        self._rest = RedisBackoff()
         self._slots = asyncio.Semaphore(_CONNECTIONS_MAX)
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
         self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger, clock)
-        self._moments = Moments(self._log_link.client, self._prefix, own, not_before or NotBefore())
+        self._moments = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
-        self._wakeups = Wakeups(lambda: self._subscriber(address), f"{self._prefix}settled")
+        self._wakeups = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
 
     def _subscriber(self, address: RedisAddress) -> Link:
@@ -120,7 +120,7 @@ class RedisTier:
         """Whether answers are shared at present."""
         return self._follower.in_step and not self._rest.resting(self._monotonic())
 
-    async def start(self, on_purge: Callable[[Purge], object]) -> None:
+    async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
         """Begins to follow the fleet; `on_purge` is called with what other instances purge.
 
         Returns when Redis can be used, or after a second without: it will be used when it comes.
@@ -129,7 +129,7 @@ class RedisTier:
             self._wakeups.start()  # turns are taken under the first secret alone
         await self._follower.start(on_purge, _FIRST_STEP_S)
 
-    def on_order(self, heard: Callable[[Purge], object]) -> None:
+    def on_order(self, heard: Callable[[TagPurge], object]) -> None:
         """From here on `heard` is called with each order that the fleet's log holds."""
         self._log.on_order = heard
 
@@ -195,10 +195,10 @@ class RedisTier:
         sealed = self._seal.close(key[self._part], encode(entry))
         return None if sealed is None else (sealed, kept_ms)
 
-    def forget(self, purge: Purge) -> None:
+    def forget(self, purge: TagPurge) -> None:
         self._ledger.forget(purge, self._monotonic(), self._life_max_s)
 
-    async def publish_purge(self, purge: Purge) -> bool:
+    async def publish_purge(self, purge: TagPurge) -> bool:
         """Tells the fleet; it follows within a second. Returns False when Redis could not be told yet.
 
         It is then tried again for as long as anything lives that was to be forgotten.
@@ -211,14 +211,14 @@ class RedisTier:
         await self._unlink(purge)
         return told
 
-    async def publish_no(self, purge: Purge) -> bytes | None:
+    async def publish_no(self, purge: TagPurge) -> bytes | None:
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
         if told and await self._follower.reads_back(purge.id):
             return self.standing()
         await self._unlink(purge)
         return b"" if told else None
 
-    async def _unlink(self, purge: Purge) -> None:
+    async def _unlink(self, purge: TagPurge) -> None:
         """Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it."""
         for mark in purge.marks or ():
             name = self._named(mark)

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from gateway.authn.purge import Purge
-from gateway.authn.tiers import Absent, Recalled
 from gateway.cache.redis import RedisTier
+from gateway.introspection.ports import Absent, Recalled
+from gateway.introspection.tag_purge import TagPurge
 
 
 class TierPerSecret:
@@ -32,8 +32,8 @@ class TierPerSecret:
     def healthy(self) -> bool:
         return all(tier.healthy for tier in self._tiers)
 
-    async def start(self, on_purge: Callable[[Purge], object]) -> None:
-        def heard(purge: Purge) -> None:
+    async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
+        def heard(purge: TagPurge) -> None:
             self._hearing = purge.id
             try:
                 on_purge(purge)
@@ -65,16 +65,16 @@ class TierPerSecret:
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
         await self._first.put(key, recalled, standing)
 
-    def forget(self, purge: Purge) -> None:
+    def forget(self, purge: TagPurge) -> None:
         if purge.id == self._hearing:
             return  # a tier's own log brought it: an order is forwarded, and a log that is lost voids its own tier
         for tier in self._tiers:
             tier.forget(purge)
 
-    async def publish_purge(self, purge: Purge) -> bool:
+    async def publish_purge(self, purge: TagPurge) -> bool:
         return all(await asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers)))
 
-    async def publish_no(self, purge: Purge) -> bytes | None:
+    async def publish_no(self, purge: TagPurge) -> bytes | None:
         others = asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers[1:]))
         standing = await self._first.publish_no(purge)
         return standing if all(await others) else None
@@ -85,7 +85,7 @@ class TierPerSecret:
     async def remember_seen(self, mark: bytes, life_s: float) -> None:
         await asyncio.gather(*(tier.remember_seen(mark, life_s) for tier in self._tiers))
 
-    def _ordered(self, by: RedisTier, purge: Purge) -> None:
+    def _ordered(self, by: RedisTier, purge: TagPurge) -> None:
         for tier in self._tiers:
             if tier is not by:
                 tier.forget(purge)

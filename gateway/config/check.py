@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
-from gateway.config.header_names import fold_header_name, folded
-from gateway.config.pieces import Piece, Pieces
 from gateway.config.problems import Problem
 from gateway.config.route_model import Route
+from gateway.config.sections import Section, Sections
+from gateway.http.header_names import fold_header_name, folded
 
 _UNMATCHED = "none"  # the label of requests that no route matched
 
 
-def problems_across(pieces: Pieces) -> Iterator[Problem]:
+def problems_across(pieces: Sections) -> Iterator[Problem]:
     """Every problem between the pieces of a file."""
     yield from problems_of_listeners(pieces.sections["server"], pieces.sections["admin"])
     for provider in pieces.providers.values():
@@ -34,8 +34,8 @@ def problems_across(pieces: Pieces) -> Iterator[Problem]:
         yield from problems_of_route(route, pieces.provider_names)
 
 
-def _names(routes: list[Piece[Route]]) -> Iterator[Problem]:
-    first: dict[str, Piece[Route]] = {}
+def _names(routes: list[Section[Route]]) -> Iterator[Problem]:
+    first: dict[str, Section[Route]] = {}
     for route in routes:
         if not route.sound("name"):
             continue
@@ -48,9 +48,9 @@ def _names(routes: list[Piece[Route]]) -> Iterator[Problem]:
             yield route.origin.problem(("name",), f"the route in line {line} is called {name} as well; write another")
 
 
-def _ties(routes: list[Piece[Route]]) -> Iterator[Problem]:
+def _ties(routes: list[Section[Route]]) -> Iterator[Problem]:
     """Routes that match the same requests, so that none of them is the more specific."""
-    first: dict[object, Piece[Route]] = {}
+    first: dict[object, Section[Route]] = {}
     for route in routes:
         if not route.sound("match"):
             continue
@@ -64,14 +64,14 @@ def _ties(routes: list[Piece[Route]]) -> Iterator[Problem]:
             yield route.origin.problem(("match", "path"), _tie(others[0]))
 
 
-def _tie(other: Piece[Route]) -> str:
+def _tie(other: Section[Route]) -> str:
     where = f"line {other.origin.find(('match', 'path')).line}"
     name = other.value.name if other.sound("name") else "the route"
     same = f"{name} in {where} matches the same requests ({other.value.match.path})"
     return f"{same}; write another host, path or methods in one of them"
 
 
-def _trusted_headers(pieces: Pieces) -> Iterator[Problem]:
+def _trusted_headers(pieces: Sections) -> Iterator[Problem]:
     """Names that are removed from everybody, so that to trust them says nothing."""
     server = pieces.sections["server"]
     if not server.sound("trusted_headers"):
@@ -84,7 +84,7 @@ def _trusted_headers(pieces: Pieces) -> Iterator[Problem]:
             yield server.origin.problem(("trusted_headers", index), what)
 
 
-def _without_provider(pieces: Pieces) -> Iterator[Problem]:
+def _without_provider(pieces: Sections) -> Iterator[Problem]:
     """Told once: the first step is the same for all routes."""
     if pieces.provider_names is None or pieces.provider_names:
         return

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 
 from gateway.config.model import Events
-from gateway.config.pieces import Piece, Pieces
 from gateway.config.problems import Problem
 from gateway.config.provider_model import Provider
 from gateway.config.route_model import Route
+from gateway.config.sections import Section, Sections
 
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _REVOKED_BY = "POST"  # RFC 7009 §2.1
 
 
-def problems_of_events(pieces: Pieces) -> Iterator[Problem]:
+def problems_of_events(pieces: Sections) -> Iterator[Problem]:
     """Every problem between `events`, the providers' own `events` and the routes."""
     is_written = "events" in pieces.root.node.entries
     for provider in pieces.providers.values():
@@ -29,7 +29,7 @@ def problems_of_events(pieces: Pieces) -> Iterator[Problem]:
         yield from _acting(route)
 
 
-def _sender(provider: Piece[Provider], *, is_received: bool) -> Iterator[Problem]:
+def _sender(provider: Section[Provider], *, is_received: bool) -> Iterator[Problem]:
     events = provider.value.events
     if events is None or not provider.sound("events"):
         return
@@ -41,7 +41,7 @@ def _sender(provider: Piece[Provider], *, is_received: bool) -> Iterator[Problem
         yield provider.origin.problem(("events", "authorization"), what)
 
 
-def _nobody_sends(pieces: Pieces, events: Piece[Events]) -> Iterator[Problem]:
+def _nobody_sends(pieces: Sections, events: Section[Events]) -> Iterator[Problem]:
     providers = pieces.providers.values()
     if providers and all(one.sound("issuer", "events") and issuer_of_events(one.value) is None for one in providers):
         what = "no provider has an issuer, so nobody can send any; write issuer: under a provider, or take this out"
@@ -54,7 +54,7 @@ def issuer_of_events(provider: Provider) -> str | None:
     return own or provider.issuer
 
 
-def _under_prefix(route: Piece[Route], events: Piece[Events]) -> Iterator[Problem]:
+def _under_prefix(route: Section[Route], events: Section[Events]) -> Iterator[Problem]:
     if not route.sound("match"):
         return
     path, prefix = route.value.match.path, events.value.prefix
@@ -63,7 +63,7 @@ def _under_prefix(route: Piece[Route], events: Piece[Events]) -> Iterator[Proble
         yield route.origin.problem(("match", "path"), what)
 
 
-def _acting(route: Piece[Route]) -> Iterator[Problem]:
+def _acting(route: Section[Route]) -> Iterator[Problem]:
     if route.value.on_success is None or not route.sound("on_success", "match"):
         return
     methods = route.value.match.methods

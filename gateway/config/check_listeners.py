@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from gateway.config.files import read_limited, shown_path
 from gateway.config.model import Admin, Server, Tls
 from gateway.config.node import Origin
-from gateway.config.pieces import Piece
 from gateway.config.problems import Problem
 from gateway.config.provider_model import Provider
+from gateway.config.sections import Section
 from gateway.config.values import Address
 
 _PEM_LIMIT_BYTES = 2**20
@@ -24,7 +24,7 @@ _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
 _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 
 
-def problems_of_listeners(server: Piece[Server], admin: Piece[Admin]) -> Iterator[Problem]:
+def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Iterator[Problem]:
     """Ports that are taken twice, certificates that can not be loaded, a token that can not be sent."""
     if server.sound("listen") and admin.sound("listen") and _overlap(server.value.listen, admin.value.listen):
         yield _taken_twice(server, admin)
@@ -41,7 +41,7 @@ def problems_of_listeners(server: Piece[Server], admin: Piece[Admin]) -> Iterato
         yield admin.origin.problem(("token",), what)
 
 
-def problems_of_key(provider: Piece[Provider]) -> Iterator[Problem]:
+def problems_of_key(provider: Section[Provider]) -> Iterator[Problem]:
     """A private key that can not be read."""
     key = provider.value.private_key
     if key is not None and provider.sound("private_key") and not _is_private_key(key):
@@ -49,7 +49,7 @@ def problems_of_key(provider: Piece[Provider]) -> Iterator[Problem]:
         yield provider.origin.problem(("private_key",), what)
 
 
-def _taken_twice(server: Piece[Server], admin: Piece[Admin]) -> Problem:
+def _taken_twice(server: Section[Server], admin: Section[Admin]) -> Problem:
     if admin.origin.find(("listen",)).rest:
         what = f"the admin listener has this port ({admin.value.listen}); write another, or admin.listen"
         return server.origin.problem(("listen",), what)

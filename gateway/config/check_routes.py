@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.messages import closest
 from gateway.config.node import Origin, leaves
-from gateway.config.pattern import Kind, PathPattern
-from gateway.config.pieces import Piece
+from gateway.config.pattern import PathPattern, SegmentKind
 from gateway.config.problems import Loc, Problem
 from gateway.config.route_model import Route
 from gateway.config.scalars import is_boolean_elsewhere
-from gateway.config.words import closest
+from gateway.config.sections import Section
 
 _DEMANDS = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims")
 _ASKED_OF_A_TOKEN = (*_DEMANDS, "proof", "max_age", "stale_if_error")
 _ENCODED_SLASH = "%2F"
 
 
-def problems_of_route(route: Piece[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
+def problems_of_route(route: Section[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
     """Every problem between the keys of one route. `provider_names` is `None` where they can not be told."""
     yield from _boolean_words(route.origin)
     if route.sound_within("auth", "mode"):
@@ -48,7 +48,7 @@ def _boolean_words(origin: Origin) -> Iterator[Problem]:
             yield origin.problem(loc, what)
 
 
-def _useless_demands(route: Piece[Route]) -> Iterator[Problem]:
+def _useless_demands(route: Section[Route]) -> Iterator[Problem]:
     """What the route itself asks of tokens that its mode never looks at; what it inherits is meant for others."""
     own = route.origin.node.child("auth")
     if route.value.auth.mode != "none" or own is None:
@@ -59,7 +59,7 @@ def _useless_demands(route: Piece[Route]) -> Iterator[Problem]:
             yield route.origin.problem(("auth", key), what)
 
 
-def _providers(route: Piece[Route], names: frozenset[str]) -> Iterator[Problem]:
+def _providers(route: Section[Route], names: frozenset[str]) -> Iterator[Problem]:
     auth = route.value.auth
     for index, name in enumerate(auth.provider):
         if name not in names:
@@ -73,14 +73,14 @@ def _providers(route: Piece[Route], names: frozenset[str]) -> Iterator[Problem]:
         yield route.origin.problem(_own(route, "auth"), what)
 
 
-def _encoded_slash(route: Piece[Route]) -> Iterator[Problem]:
-    literals = [s.text for s in route.value.match.path.segments if s.kind is Kind.LITERAL]
+def _encoded_slash(route: Section[Route]) -> Iterator[Problem]:
+    literals = [s.text for s in route.value.match.path.segments if s.kind is SegmentKind.LITERAL]
     if not route.value.allow_encoded_slash and any(_ENCODED_SLASH in text for text in literals):
         what = "%2F is refused in requests, so the path never matches; write allow_encoded_slash: true as well"
         yield route.origin.problem(("match", "path"), what)
 
 
-def _claims(route: Piece[Route]) -> Iterator[Problem]:
+def _claims(route: Section[Route]) -> Iterator[Problem]:
     if route.value.auth.mode == "none":
         return
     for rule in route.value.auth.claims:
@@ -88,7 +88,7 @@ def _claims(route: Piece[Route]) -> Iterator[Problem]:
             yield route.origin.problem(("auth", "claims", ".".join(rule.path)), _no_capture(name, route))
 
 
-def _rewriting(route: Piece[Route]) -> Iterator[Problem]:
+def _rewriting(route: Section[Route]) -> Iterator[Problem]:
     strip_prefix, rewrite = route.value.strip_prefix, route.value.rewrite
     if strip_prefix is not None and rewrite is not None:
         yield route.origin.problem(("rewrite",), "strip_prefix is given as well; keep one of the two")
@@ -99,7 +99,7 @@ def _rewriting(route: Piece[Route]) -> Iterator[Problem]:
         yield from _strip_prefix(route, strip_prefix)
 
 
-def _rewrite(route: Piece[Route], rewrite: PathPattern) -> Iterator[Problem]:
+def _rewrite(route: Section[Route], rewrite: PathPattern) -> Iterator[Problem]:
     path = route.value.match.path
     for name in sorted(rewrite.captures - path.captures):
         yield route.origin.problem(("rewrite",), _no_capture(name, route))
@@ -108,9 +108,9 @@ def _rewrite(route: Piece[Route], rewrite: PathPattern) -> Iterator[Problem]:
         yield route.origin.problem(("rewrite",), what)
 
 
-def _strip_prefix(route: Piece[Route], prefix: PathPattern) -> Iterator[Problem]:
+def _strip_prefix(route: Section[Route], prefix: PathPattern) -> Iterator[Problem]:
     path = route.value.match.path
-    if prefix.has_rest or (prefix.segments[-1].text == "" and prefix.segments[-1].kind is Kind.LITERAL):
+    if prefix.has_rest or (prefix.segments[-1].text == "" and prefix.segments[-1].kind is SegmentKind.LITERAL):
         what = f"a prefix ends in a name, and this is {prefix}; write it without the slash or ** at its end"
         yield route.origin.problem(("strip_prefix",), what)
     elif path.segments[: len(prefix.segments)] != prefix.segments:
@@ -118,15 +118,15 @@ def _strip_prefix(route: Piece[Route], prefix: PathPattern) -> Iterator[Problem]
         yield route.origin.problem(("strip_prefix",), what)
 
 
-def _no_capture(name: str, route: Piece[Route]) -> str:
+def _no_capture(name: str, route: Section[Route]) -> str:
     known = ", ".join(f"{{{known}}}" for known in sorted(route.value.match.path.captures)) or "nothing"
     return f"there is no {{{name}}} in {_whose(route)}, {route.value.match.path}; write one of its own ({known})"
 
 
-def _whose(route: Piece[Route]) -> str:
+def _whose(route: Section[Route]) -> str:
     return f"the path of {route.value.name}" if route.sound("name") else "the route's path"
 
 
-def _own(route: Piece[Route], key: str) -> Loc:
+def _own(route: Section[Route], key: str) -> Loc:
     """The key where the route itself has it, else the route."""
     return (key,) if key in route.origin.node.entries else ()

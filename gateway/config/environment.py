@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.config.node import BROKEN, Entry, Node
+from gateway.config.node import BROKEN, KeyValue, Node
 from gateway.config.problems import Loc, Problem, place_text
 
 _PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)[^}])*))?\})?")
@@ -34,7 +34,7 @@ class Expansion:
         return what
 
 
-def put_in(root: Node, environ: Mapping[str, str]) -> Expansion:
+def expand(root: Node, environ: Mapping[str, str]) -> Expansion:
     """The tree with the environment put in. A value that can not be made is `BROKEN`, and its problem is told."""
     work = _Work(environ)
     root = work.expanded(root, ())
@@ -66,7 +66,7 @@ class _Work:
         new = {key: self.expanded(entry.node, (*path, key)) for key, entry in node.value.items()}
         if all(new[key] is entry.node for key, entry in node.value.items()):
             return node
-        return replace(node, value={k: Entry(e.name, e.line, new[k]) for k, e in node.value.items()})
+        return replace(node, value={k: KeyValue(e.name, e.line, new[k]) for k, e in node.value.items()})
 
     def _text(self, node: Node, path: Loc) -> Node:
         wrongs: list[str] = []

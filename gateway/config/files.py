@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.config.model import Admin, Cache, Tls
 from gateway.config.model_base import Model
-from gateway.config.node import BROKEN, Entry, Node, Origin
+from gateway.config.node import BROKEN, KeyValue, Node, Origin
 from gateway.config.problems import Problem
 from gateway.config.provider_model import Provider, ProviderEvents
 
@@ -53,7 +53,7 @@ def with_paths(model: type[Model], node: Node, directory: Path) -> Node:
         entry = entries.get(key)
         if entry is not None and isinstance(entry.node.value, str) and entry.node.value:
             absolute = replace(entry.node, value=str(directory / entry.node.value))
-            entries[key] = Entry(entry.name, entry.line, absolute)
+            entries[key] = KeyValue(entry.name, entry.line, absolute)
     return node.with_entries(entries)
 
 
@@ -79,22 +79,22 @@ def shown_path(path: str | Path) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _settle_empty(key: str, entries: dict[str, Entry], origin: Origin, problems: list[Problem]) -> None:
+def _settle_empty(key: str, entries: dict[str, KeyValue], origin: Origin, problems: list[Problem]) -> None:
     entry = entries[key]
     if key in _MAY_BE_EMPTY:
         del entries[key]
         return
     source = "what the environment gives here" if "${" in entry.node.written else "this"
     problems.append(origin.problem((key,), f"{source} is empty; set it, or leave the key out"))
-    entries[key] = Entry(key, entry.line, replace(entry.node, value=BROKEN))
+    entries[key] = KeyValue(key, entry.line, replace(entry.node, value=BROKEN))
 
 
-def _read_twin(key: str, twin: Entry, origin: Origin, directory: Path, problems: list[Problem]) -> Entry:
+def _read_twin(key: str, twin: KeyValue, origin: Origin, directory: Path, problems: list[Problem]) -> KeyValue:
     """The entry of `key`; it keeps the name of its twin, by which the file's reader knows it."""
     name = key + TWIN
     node = twin.node
     if node.value is BROKEN:
-        return Entry(name, twin.line, node)
+        return KeyValue(name, twin.line, node)
     try:
         secret: object = _secret(node.value, directory)
     except ValueError as error:
@@ -103,7 +103,7 @@ def _read_twin(key: str, twin: Entry, origin: Origin, directory: Path, problems:
     if key in _LISTS and isinstance(secret, str):
         lines = [line for each in secret.split("\n") if (line := each.removesuffix("\r"))]
         secret = lines[0] if len(lines) == 1 else tuple(Node(line, node.line) for line in lines)
-    return Entry(name, twin.line, Node(secret, node.line))
+    return KeyValue(name, twin.line, Node(secret, node.line))
 
 
 def _secret(path: object, directory: Path) -> str:

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.config.check import problems_across
-from gateway.config.environment import put_in
+from gateway.config.environment import expand
 from gateway.config.model import Config
-from gateway.config.pieces import Pieces, cut
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.route_model import Route
-from gateway.config.source import SOURCE_LIMIT_BYTES, read_source
+from gateway.config.sections import Sections, split
+from gateway.config.yaml_reader import SOURCE_LIMIT_BYTES, read_yaml
 
 
 def load(path: str | os.PathLike[str]) -> Config:
@@ -35,11 +35,11 @@ def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Pa
 
     Raises `ConfigError` with every problem.
     """
-    root, problems = read_source(text)
+    root, problems = read_yaml(text)
     if root is None:
         raise ConfigError(name, problems)
-    expansion = put_in(root, environ)
-    pieces = cut(expansion.root, directory)
+    expansion = expand(root, environ)
+    pieces = split(expansion.root, directory)
     problems += [*expansion.problems, *pieces.problems, *problems_across(pieces)]
     if problems:
         raise ConfigError(name, [Problem(p.place, expansion.masked(p.what), p.line) for p in problems])
@@ -51,7 +51,7 @@ def describe_problems(error: ConfigError) -> str:
     return "\n".join(problem.render(error.file) for problem in error.problems)
 
 
-def _joined(pieces: Pieces) -> Config:
+def _joined(pieces: Sections) -> Config:
     return Config(
         server=pieces.section("server"),
         admin=pieces.section("admin"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.config.node import Entry, Node
+from gateway.config.node import KeyValue, Node
 
 # A route's own way of making the backend's path takes the place of the other way in the defaults.
 _RIVALS = {"rewrite": "strip_prefix", "strip_prefix": "rewrite"}
@@ -16,8 +16,8 @@ def with_auth_spelled_out(node: Node) -> Node:
     auth = node.entries.get("auth")
     if auth is None or not isinstance(auth.node.value, str):
         return node
-    mode = Node({"mode": Entry(None, auth.line, auth.node)}, auth.line)
-    return node.with_entries({**node.entries, "auth": Entry("auth", auth.line, mode)})
+    mode = Node({"mode": KeyValue(None, auth.line, auth.node)}, auth.line)
+    return node.with_entries({**node.entries, "auth": KeyValue("auth", auth.line, mode)})
 
 
 def without_rivals(defaults: Node, route: Node) -> Node:

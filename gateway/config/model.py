@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, model_validator
 
-from gateway.config.kinds import (
+from gateway.config.model_base import Model
+from gateway.config.pattern import parse_prefix
+from gateway.config.problems import WrongAt
+from gateway.config.provider_model import Provider
+from gateway.config.route_model import Route
+from gateway.config.value_types import (
     ONE_OR_MANY,
     Bytes,
     BytesOrUnlimited,
@@ -33,11 +38,6 @@ from gateway.config.kinds import (
     TrustedPeer,
     Workers,
 )
-from gateway.config.model_base import Model
-from gateway.config.pattern import parse_prefix
-from gateway.config.problems import WrongAt
-from gateway.config.provider_model import Provider
-from gateway.config.route_model import Route
 from gateway.config.values import Address
 
 _REPEATS_MAX = 5
@@ -150,7 +150,7 @@ class Events(_EventSources):
         return self
 
 
-class Log(Model):
+class LogSettings(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
     access: Flag = True
 
@@ -163,5 +163,5 @@ class Config(Model):
     providers: dict[Name, Provider] = Field(default_factory=dict)
     cache: Cache = Cache()
     events: Events | None = None
-    log: Log = Log()
+    log: LogSettings = LogSettings()
     routes: tuple[Route, ...] = ()

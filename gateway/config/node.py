@@ -23,7 +23,7 @@ BROKEN: Final = _Broken()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class KeyValue:
     """A key with its value. `name` is the key as written, or `None` where a shorthand leaves it out."""
 
     name: str | None
@@ -47,18 +47,18 @@ class Node:
     height: int = 0
 
     @property
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, KeyValue]:
         return self.value if isinstance(self.value, dict) else {}
 
-    def child(self, step: str | int) -> Entry | None:
+    def child(self, step: str | int) -> KeyValue | None:
         if isinstance(self.value, dict):
             return self.value.get(step)
         if isinstance(self.value, tuple) and isinstance(step, int) and 0 <= step < len(self.value):
             item: Node = self.value[step]
-            return Entry(None, item.line, item)
+            return KeyValue(None, item.line, item)
         return None
 
-    def with_entries(self, entries: dict[str, Entry]) -> Node:
+    def with_entries(self, entries: dict[str, KeyValue]) -> Node:
         return replace(self, value=entries)
 
 
@@ -85,7 +85,7 @@ def leaves(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Located:
     """Where a place in a piece stands: as deep as the file has it. `rest` is what the file does not have."""
 
     path: Loc
@@ -108,7 +108,7 @@ class Origin:
     node: Node
     defaults: Node | None = None
 
-    def find(self, loc: Loc) -> Found:
+    def find(self, loc: Loc) -> Located:
         """The deepest part of `loc` that the file has, in the piece itself or else in the defaults under it."""
         path, line, node, under, inherited = self.path, self.line, self.node, self.defaults, False
         for depth, step in enumerate(loc):
@@ -118,11 +118,11 @@ class Origin:
                 entry, below = below, None
                 path, inherited = ("defaults", *loc[:depth]), True
             if entry is None:
-                return Found(path, line, node, loc[depth:], inherited)
+                return Located(path, line, node, loc[depth:], inherited)
             name: Loc = (step,) if isinstance(step, int) else (entry.name,) if entry.name is not None else ()
             path, line, node = (*path, *name), entry.line, entry.node
             under = below.node if below is not None and isinstance(node.value, dict) else None
-        return Found(path, line, node, (), inherited)
+        return Located(path, line, node, (), inherited)
 
     def problem(self, loc: Loc, what: str) -> Problem:
         """A problem with what stands at `loc`."""

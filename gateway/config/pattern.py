@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from gateway.config.host import canonical_host
-from gateway.config.percent import canonical_percent, has_bad_triplet
 from gateway.config.values import quoted
+from gateway.http.host import canonical_host
+from gateway.http.percent import canonical_percent, has_bad_triplet
 
 _CAPTURE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
 _REST = "**"
@@ -24,7 +24,7 @@ _HOST_MAX = 253
 _WILDCARD = "*."
 
 
-class Kind(Enum):
+class SegmentKind(Enum):
     LITERAL = "literal"
     CAPTURE = "capture"
     REST = "rest"
@@ -34,7 +34,7 @@ class Kind(Enum):
 class Segment:
     """One segment of a pattern. `text` is the literal, or the capture's name; empty for `**`."""
 
-    kind: Kind
+    kind: SegmentKind
     text: str = ""
 
 
@@ -47,22 +47,22 @@ class PathPattern:
 
     @property
     def captures(self) -> frozenset[str]:
-        return frozenset(s.text for s in self.segments if s.kind is Kind.CAPTURE)
+        return frozenset(s.text for s in self.segments if s.kind is SegmentKind.CAPTURE)
 
     @property
     def has_rest(self) -> bool:
-        return bool(self.segments) and self.segments[-1].kind is Kind.REST
+        return bool(self.segments) and self.segments[-1].kind is SegmentKind.REST
 
     @property
     def shape(self) -> tuple[str, ...]:
         """Equal for two patterns exactly when they match the same paths: literals as `=text`, then `{}`, `**`."""
-        marks = {Kind.CAPTURE: "{}", Kind.REST: _REST}
+        marks = {SegmentKind.CAPTURE: "{}", SegmentKind.REST: _REST}
         return tuple(marks.get(s.kind, "=" + s.text) for s in self.segments)
 
     @property
     def only_path(self) -> str | None:
         """The path that it matches, where it matches no other."""
-        if any(s.kind is not Kind.LITERAL for s in self.segments):
+        if any(s.kind is not SegmentKind.LITERAL for s in self.segments):
             return None
         return "".join(f"/{s.text}" for s in self.segments)
 
@@ -84,7 +84,7 @@ class HostPattern:
 def parse_path(value: object) -> PathPattern:
     """A pattern from its text; `ValueError` says what to write instead."""
     pattern = _pattern(value)
-    for text in (segment.text for segment in pattern.segments if segment.kind is Kind.LITERAL):
+    for text in (segment.text for segment in pattern.segments if segment.kind is SegmentKind.LITERAL):
         bare = _PARAMETERS.sub("", text)
         if bare != text:
             raise ValueError(
@@ -101,7 +101,7 @@ def _pattern(value: object) -> PathPattern:
         raise ValueError(f"{quoted(value)} is no path; write one that starts with a slash, such as /orders/**")
     texts = value[1:].split("/")
     segments = tuple(_segment(text, last=i == len(texts) - 1, whole=value) for i, text in enumerate(texts))
-    names = [s.text for s in segments if s.kind is Kind.CAPTURE]
+    names = [s.text for s in segments if s.kind is SegmentKind.CAPTURE]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{{{name}}} stands twice in {quoted(value)}; give each segment a name of its own")
@@ -111,7 +111,7 @@ def _pattern(value: object) -> PathPattern:
 def parse_prefix(value: object) -> PathPattern:
     """A path of literals, under which the gateway answers itself."""
     pattern = parse_path(value)
-    if any(s.kind is not Kind.LITERAL for s in pattern.segments) or pattern.segments[-1].text == "":
+    if any(s.kind is not SegmentKind.LITERAL for s in pattern.segments) or pattern.segments[-1].text == "":
         raise ValueError(
             f"{quoted(pattern.text)} is no prefix; write literal segments without a slash at the end, "
             "such as /.gateway/events"
@@ -171,9 +171,9 @@ def _segment(text: str, *, last: bool, whole: str) -> Segment:
     if text == _REST:
         if not last:
             raise ValueError(f"** stands inside {quoted(whole)}; write it as the last segment only")
-        return Segment(Kind.REST)
+        return Segment(SegmentKind.REST)
     if match := _CAPTURE.fullmatch(text):
-        return Segment(Kind.CAPTURE, match[1])
+        return Segment(SegmentKind.CAPTURE, match[1])
     if text == "" and not last:
         raise ValueError(f"{quoted(whole)} has an empty segment, which no request can have; write single slashes")
     if has_bad_triplet(text) or not _LITERAL.fullmatch(text):
@@ -187,4 +187,4 @@ def _segment(text: str, *, last: bool, whole: str) -> Segment:
         raise ValueError(
             f"segment {quoted(text)} of {quoted(whole)} is refused in every request; write the path without it"
         )
-    return Segment(Kind.LITERAL, literal)
+    return Segment(SegmentKind.LITERAL, literal)

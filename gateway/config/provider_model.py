@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from gateway.config.kinds import (
+from gateway.config.model_base import Model
+from gateway.config.problems import Loc, WrongAt
+from gateway.config.value_types import (
     ONE_OR_MANY,
     AutoOrFlag,
     Count,
@@ -16,11 +18,9 @@ from gateway.config.kinds import (
     Part,
     Seconds,
 )
-from gateway.config.model_base import Model
-from gateway.config.problems import Loc, WrongAt
 
 
-class Breaker(Model):
+class BreakerSettings(Model):
     """When a provider that fails is left alone, and for how long."""
 
     failures: Annotated[Count, Field(ge=1)] = 5
@@ -56,7 +56,7 @@ class Provider(Model):
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
     max_concurrency: Annotated[Count, Field(ge=1)] = 64
     max_waiting: Annotated[Count, Field(ge=0)] = 1_024
-    breaker: Breaker | None = Breaker()
+    breaker: BreakerSettings | None = BreakerSettings()
     events: ProviderEvents | None = None
     leeway: Annotated[Seconds, Field(le=300)] | None = None
     require_token_type: AutoOrFlag = "auto"  # noqa: S105 - it is a word, not a secret

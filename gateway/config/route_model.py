@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.config.header_names import fold_header_name
-from gateway.config.kinds import (
+from gateway.config.model_base import Model
+from gateway.config.pattern import parse_path
+from gateway.config.problems import WrongAt
+from gateway.config.value_types import (
     ONE_OR_MANY,
     BackendUrl,
     BytesOrUnlimited,
@@ -30,9 +32,7 @@ from gateway.config.kinds import (
     Scope,
     Seconds,
 )
-from gateway.config.model_base import Model
-from gateway.config.pattern import parse_path
-from gateway.config.problems import WrongAt
+from gateway.http.header_names import fold_header_name
 
 
 def _refuse_twins(key: str, names: Iterable[str]) -> None:
@@ -69,7 +69,7 @@ class Auth(Model):
     streams: Literal["end", "keep"] = "end"
 
 
-class Identity(Model):
+class IdentitySettings(Model):
     """Header name -> the claim paths of which the first present one is sent."""
 
     headers: dict[IdentityName, Annotated[tuple[ClaimPath, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]] = Field(
@@ -83,7 +83,7 @@ class Identity(Model):
     )
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Identity:
+    def _names_differ(self) -> IdentitySettings:
         _refuse_twins("headers", self.headers)
         return self
 
@@ -114,7 +114,7 @@ class Cors(Model):
 
 
 # Shared by all routes that say nothing: pydantic would copy them for each, for they can not be hashed.
-_IDENTITY = Identity()
+_IDENTITY = IdentitySettings()
 _NO_HEADERS = Headers()
 
 
@@ -128,7 +128,7 @@ class Route(Model):
     allow_encoded_slash: Flag = False
     allow_path_parameters: Flag = False
     auth: Annotated[Auth, BeforeValidator(lambda value: {"mode": value} if isinstance(value, str) else value)] = Auth()
-    identity: Identity = Field(default_factory=lambda: _IDENTITY)
+    identity: IdentitySettings = Field(default_factory=lambda: _IDENTITY)
     authorization: Literal["strip", "keep"] = "strip"
     request_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
     response_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)

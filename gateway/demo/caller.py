@@ -24,7 +24,7 @@ class UnexpectedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DemoResponse:
     status: int
     headers: Mapping[str, str]
     text: str
@@ -43,7 +43,7 @@ class Reply:
         return f"{self.status} {' '.join(self.text.split())[:_SHOWN_MAX]}".rstrip()
 
 
-class Caller:
+class DemoClient:
     """An asynchronous context. Takes no proxy from the environment and keeps no cookie, as the gateway itself."""
 
     def __init__(self) -> None:
@@ -63,11 +63,13 @@ class Caller:
         if self._session is not None:
             await self._session.close()
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str] | None = None, **body: Any) -> Reply:
+    async def request(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **body: Any
+    ) -> DemoResponse:
         """Send it and read the answer; `body` is aiohttp's `data` or `json`. Raises `UnexpectedError`."""
         assert self._session is not None  # within the context
         try:
             async with self._session.request(method, url, headers=headers, allow_redirects=False, **body) as response:
-                return Reply(response.status, response.headers, await response.text())
+                return DemoResponse(response.status, response.headers, await response.text())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UnexpectedError(f"an answer to {method} {url}", f"{type(error).__name__}: {error}") from error

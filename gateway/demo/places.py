@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 
 from gateway.config.values import Address
-from gateway.server.sockets import BindError, bind, unbind
+from gateway.workers.sockets import BindError, bind, unbind
 
 HOST = "127.0.0.1"
 

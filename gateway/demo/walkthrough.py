@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from gateway.demo.caller import Caller, Reply, UnexpectedError
+from gateway.demo.caller import DemoClient, DemoResponse, UnexpectedError
 from gateway.demo.guide import PROTOCOL
 from gateway.demo.places import Places
 from gateway.demo.settings import ADMIN_TOKEN, TTL_S
@@ -27,7 +27,7 @@ _SHOWN_METRICS = ("gateway_requests_total", "gateway_cache_lookups_total", "gate
 async def walk(places: Places, introspections: Callable[[], int], transcript: Transcript) -> bool:
     """Go through all steps; whether all went as they should. `introspections` is the provider's own count."""
     transcript.opening(places)
-    async with Caller() as caller:
+    async with DemoClient() as caller:
         walker = _Walker(places, introspections, transcript, caller)
         for number, (title, step) in enumerate(walker.steps(), 1):
             transcript.step(number, title)
@@ -45,7 +45,7 @@ async def walk(places: Places, introspections: Callable[[], int], transcript: Tr
 
 class _Walker:
     def __init__(
-        self, places: Places, introspections: Callable[[], int], transcript: Transcript, caller: Caller
+        self, places: Places, introspections: Callable[[], int], transcript: Transcript, caller: DemoClient
     ) -> None:
         self._places = places
         self._introspections = introspections
@@ -174,7 +174,7 @@ class _Walker:
         self._say.came(f"{reply.status}", f"scope: {answer.get('scope')}", f"expires_in: {answer.get('expires_in')}")
         return str(token)
 
-    async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> DemoResponse:
         """Call the gateway, and say so. A token is shown by its first letters alone."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         shown = {**sent, "Authorization": f"Bearer {token[:6]}..."} if token else sent
@@ -208,11 +208,11 @@ def _expect(is_so: bool, expected: str, came: str) -> None:
         raise UnexpectedError(expected, came)
 
 
-def _expect_refusal(reply: Reply, status: int, code: str) -> None:
+def _expect_refusal(reply: DemoResponse, status: int, code: str) -> None:
     _expect(reply.status == status and reply.document().get("code") == code, f"{status} {code}", reply.words())
 
 
-def _seen_by_backend(reply: Reply) -> dict[str, str]:
+def _seen_by_backend(reply: DemoResponse) -> dict[str, str]:
     """The header fields that the echo backend read."""
     _expect(reply.status == 200, "200 from the backend", reply.words())  # noqa: PLR2004 - RFC 9110 §15.3.1
     headers = reply.document().get("headers")

@@ -34,7 +34,7 @@ _EVENTS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class EventError:
     """Why what was sent is refused, in words that quote nothing of it.
 
     `hint` is for the operator alone: what to write in the configuration for what a provider has really sent.
@@ -67,48 +67,48 @@ class Envelope:
     events: Mapping[str, Mapping[str, Any] | bool]
 
 
-def read_compact(text: str) -> Unverified | Wrong:
+def read_compact(text: str) -> Unverified | EventError:
     """The parts of a compact JWS whose payload is an object of claims."""
     if len(text) > _COMPACT_MAX_CHARS:
-        return Wrong("invalid_request", "the token is too long")
+        return EventError("invalid_request", "the token is too long")
     if text.count(".") == _ENCRYPTED_PARTS - 1:
-        return Wrong("invalid_request", "the token is encrypted, which is not supported")
+        return EventError("invalid_request", "the token is encrypted, which is not supported")
     if _UNSIGNED.fullmatch(text):
-        return Wrong("invalid_key", "the token is not signed")
+        return EventError("invalid_key", "the token is not signed")
     if not _COMPACT.fullmatch(text):
-        return Wrong("invalid_request", "this is no token in compact form")
+        return EventError("invalid_request", "this is no token in compact form")
     try:
         header, claims = (loads(_decoded(part), containers_max=_CONTAINERS_MAX) for part in text.split(".")[:2])
     except (JSONError, binascii.Error, ValueError):
-        return Wrong("invalid_request", "the token's header or claims are no JSON with one meaning")
+        return EventError("invalid_request", "the token's header or claims are no JSON with one meaning")
     if not isinstance(header, dict) or not isinstance(claims, dict):
-        return Wrong("invalid_request", "the token's header or claims are no object")
+        return EventError("invalid_request", "the token's header or claims are no object")
     algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not isinstance(typ, str | None):
-        return Wrong("invalid_request", "the token's header has a member of the wrong type")
+        return EventError("invalid_request", "the token's header has a member of the wrong type")
     if "crit" in header or "b64" in header:
-        return Wrong("invalid_request", "the token's header asks for an extension that is not supported")
+        return EventError("invalid_request", "the token's header asks for an extension that is not supported")
     kind = None if typ is None else typ.lower().removeprefix("application/")
     return Unverified(text, algorithm, kid, kind, claims)
 
 
-def read_envelope(claims: Mapping[str, Any]) -> Envelope | Wrong:
+def read_envelope(claims: Mapping[str, Any]) -> Envelope | EventError:
     """`iss`, `aud`, `iat`, `jti` and `events`, each of which has to be there."""
     issuer, issued_at, event_id, events = (claims.get(name) for name in ("iss", "iat", "jti", "events"))
     if not is_text(issuer):
-        return Wrong("invalid_issuer", "iss is missing or no text")
+        return EventError("invalid_issuer", "iss is missing or no text")
     audience = _audience(claims.get("aud"))
     if audience is None:
-        return Wrong("invalid_audience", "aud is missing, or neither a text nor a list of texts")
+        return EventError("invalid_audience", "aud is missing, or neither a text nor a list of texts")
     if not is_time(issued_at):
-        return Wrong("invalid_request", "iat is missing or no time in seconds")
+        return EventError("invalid_request", "iat is missing or no time in seconds")
     if not is_text(event_id):
-        return Wrong("invalid_request", "jti is missing or no text")
+        return EventError("invalid_request", "jti is missing or no text")
     if not isinstance(events, dict) or not 0 < len(events) <= _EVENTS_MAX:
-        return Wrong("invalid_request", "events is missing, empty or no object")
+        return EventError("invalid_request", "events is missing, empty or no object")
     # Keycloak puts `revoke_offline_access: true` beside a logout.
     if not all(isinstance(payload, dict | bool) for payload in events.values()):
-        return Wrong("invalid_request", "an event is no object")
+        return EventError("invalid_request", "an event is no object")
     return Envelope(issuer, audience, float(issued_at), event_id, events)
 
 

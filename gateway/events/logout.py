@@ -6,8 +6,8 @@ other tokens are asked about anew as well: an introspection answer need not name
 
 from __future__ import annotations
 
-from gateway.events.jws import Unverified, Wrong, is_text, is_time, read_envelope
-from gateway.events.notice import Aim, Notice
+from gateway.events.jws import EventError, Unverified, is_text, is_time, read_envelope
+from gateway.events.security_event import SecurityEvent, SubjectSelector
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # §4.1 recommends the type; providers that are older than that send the general one. Any other is another kind of JWT.
@@ -17,40 +17,40 @@ LEEWAY_S = 60.0
 AGE_MAX_S = 300.0
 
 
-def read_logout(token: Unverified, now: float) -> Notice | Wrong:
+def read_logout(token: Unverified, now: float) -> SecurityEvent | EventError:
     """What a logout token says at `now` (wall clock)."""
     if token.typ not in _TYPES:
-        return Wrong("invalid_request", "the token's typ is that of another kind of token")
+        return EventError("invalid_request", "the token's typ is that of another kind of token")
     envelope = read_envelope(token.claims)
-    if isinstance(envelope, Wrong):
+    if isinstance(envelope, EventError):
         return envelope
     if not isinstance(envelope.events.get(LOGOUT_EVENT), dict):
-        return Wrong("invalid_request", "the token's events hold no back-channel logout")
+        return EventError("invalid_request", "the token's events hold no back-channel logout")
     if "nonce" in token.claims:
-        return Wrong("invalid_request", "a logout token has no nonce")
+        return EventError("invalid_request", "a logout token has no nonce")
     if wrong := _times(token, envelope.issued_at, now):
         return wrong
     aims = []
     for name in ("sub", "sid"):
         if name in token.claims:
             if not is_text(value := token.claims[name]):
-                return Wrong("invalid_request", f"{name} is no text")
-            aims.append(Aim(name, value))
+                return EventError("invalid_request", f"{name} is no text")
+            aims.append(SubjectSelector(name, value))
     if not aims:
-        return Wrong("invalid_request", "the token has neither sub nor sid")
-    return Notice(envelope.issuer, envelope.audience, envelope.id, ("logout",), tuple(aims))
+        return EventError("invalid_request", "the token has neither sub nor sid")
+    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, ("logout",), tuple(aims))
 
 
-def _times(token: Unverified, issued_at: float, now: float) -> Wrong | None:
+def _times(token: Unverified, issued_at: float, now: float) -> EventError | None:
     if issued_at > now + LEEWAY_S:
-        return Wrong("invalid_request", "the token was issued in the future")
+        return EventError("invalid_request", "the token was issued in the future")
     if issued_at < now - AGE_MAX_S:
-        return Wrong("invalid_request", "the token was issued too long ago")
+        return EventError("invalid_request", "the token was issued too long ago")
     for name in ("exp", "nbf"):
         if name in token.claims and not is_time(token.claims[name]):
-            return Wrong("invalid_request", f"{name} is no time in seconds")
+            return EventError("invalid_request", f"{name} is no time in seconds")
     if token.claims.get("exp", now) <= now - LEEWAY_S:
-        return Wrong("invalid_request", "the token has expired")
+        return EventError("invalid_request", "the token has expired")
     if token.claims.get("nbf", now) > now + LEEWAY_S:
-        return Wrong("invalid_request", "the token is not valid yet")
+        return EventError("invalid_request", "the token is not valid yet")
     return None

@@ -1,49 +1,54 @@
-"""Security event tokens: RFC 8417 as Shared Signals 1.0 §4 profiles it, all but issuer, audience and signature.
-
-An event that is not known is acknowledged (RFC 8417 §2: what is not understood is ignored), however old: a revocation
-that was held up on its way is one all the same.
-"""
+"""What an event says, whichever protocol brought it: who sent it, what happened, and whose tokens it is about."""
 
 from __future__ import annotations
 
-from gateway.events.jws import Unverified, Wrong, read_envelope
-from gateway.events.logout import LEEWAY_S
-from gateway.events.notice import EventName, Notice
-from gateway.events.subject import read_subject
+from dataclasses import dataclass
+from typing import Literal
 
-_TYPE = "secevent+jwt"
-_BASE = "https://schemas.openid.net/secevent/"
-EVENTS: dict[str, EventName] = {
-    f"{_BASE}caep/event-type/session-revoked": "session-revoked",
-    f"{_BASE}caep/event-type/token-claims-change": "token-claims-change",
-    f"{_BASE}caep/event-type/credential-change": "credential-change",
-    f"{_BASE}risc/event-type/account-disabled": "account-disabled",
-    f"{_BASE}ssf/event-type/verification": "verification",
-    f"{_BASE}ssf/event-type/stream-updated": "stream-updated",
-}
-# Against a SET being taken for another JWT, or another JWT for a SET.
-_FORBIDDEN = ("sub", "exp")
+from gateway.introspection.invalidation import ClaimName
+
+# The words that metrics and logs have for events; `other` is one that the gateway does not know.
+EventName = Literal[
+    "logout",
+    "session-revoked",
+    "token-claims-change",
+    "credential-change",
+    "account-disabled",
+    "not-before",
+    "verification",
+    "stream-updated",
+    "other",
+]
+# After these the provider's answer about a token may be another one.
+EVICTING: frozenset[EventName] = frozenset(
+    {"logout", "session-revoked", "token-claims-change", "credential-change", "account-disabled", "not-before"}
+)
 
 
-def read_security_event(token: Unverified, now: float) -> Notice | Wrong:
-    """What a security event token says at `now` (wall clock)."""
-    if token.typ != _TYPE:
-        return Wrong("invalid_request", "the token's typ is not secevent+jwt")
-    for name in _FORBIDDEN:
-        if name in token.claims:
-            return Wrong("invalid_request", f"a security event token has no {name}")
-    envelope = read_envelope(token.claims)
-    if isinstance(envelope, Wrong):
-        return envelope
-    if not all(isinstance(payload, dict) for payload in envelope.events.values()):
-        return Wrong("invalid_request", "an event is no object")
-    if envelope.issued_at > now + LEEWAY_S:
-        return Wrong("invalid_request", "the token was issued in the future")
-    events = tuple(dict.fromkeys(EVENTS.get(uri, "other") for uri in envelope.events))
-    notice = Notice(envelope.issuer, envelope.audience, envelope.id, events, ())
-    if not notice.evicts:
-        return notice
-    aims = read_subject(token.claims.get("sub_id"))
-    if isinstance(aims, Wrong):
-        return aims
-    return Notice(envelope.issuer, envelope.audience, envelope.id, events, aims)
+@dataclass(frozen=True, slots=True)
+class SubjectSelector:
+    """Tokens whose claim `kind` is `value`, of the issuer that is named, or else of the sender's own."""
+
+    kind: ClaimName
+    value: str
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """Nothing of it is to be believed before the signature was verified.
+
+    `issuer` is `None` where only the signature says who sent it. `not_before`, on the wall clock: what the aims name
+    and was issued earlier is revoked, also when it is seen for the first time later.
+    """
+
+    issuer: str | None
+    audience: frozenset[str]
+    id: str
+    events: tuple[EventName, ...]
+    aims: tuple[SubjectSelector, ...]
+    not_before: float | None = None
+
+    @property
+    def evicts(self) -> bool:
+        return not EVICTING.isdisjoint(self.events)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.events.jws import Wrong, is_text
-from gateway.events.notice import Aim
+from gateway.events.jws import EventError, is_text
+from gateway.events.security_event import SubjectSelector
 
 _ALIASES_MAX = 20
 _ACCOUNT = "acct:"
-_NO_SUBJECT = Wrong("invalid_request", "sub_id is missing or no subject identifier")
+_NO_SUBJECT = EventError("invalid_request", "sub_id is missing or no subject identifier")
 
 
-def read_subject(sub_id: object) -> tuple[Aim, ...] | Wrong:
+def read_subject(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
     """The aims of a `sub_id`, simple or complex; none when its tokens cannot be told from others."""
     if not isinstance(sub_id, Mapping) or not isinstance(sub_id.get("format"), str):
         return _NO_SUBJECT
@@ -26,50 +26,53 @@ def read_subject(sub_id: object) -> tuple[Aim, ...] | Wrong:
     return _simple(sub_id)
 
 
-def _complex(sub_id: Mapping[str, Any]) -> tuple[Aim, ...] | Wrong:
+def _complex(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
     """Its members narrow each other down; they are added up instead, except for what would be far too much.
 
     A session's id may be the transmitter's own, which no token names, so its user counts beside it. The clients of a
     user are not told apart; an application counts where nothing else does.
     """
-    found: dict[str, tuple[Aim, ...]] = {}
+    found: dict[str, tuple[SubjectSelector, ...]] = {}
     for member in ("user", "session", "application"):
         if member in sub_id:
             aims = read_subject(sub_id[member]) if member == "user" else _identifier(sub_id[member])
-            if isinstance(aims, Wrong):
+            if isinstance(aims, EventError):
                 return aims
             found[member] = aims
-    session = tuple(Aim("sid", aim.value, aim.issuer) for aim in found.get("session", ()))
-    application = tuple(Aim("client_id", aim.value, aim.issuer) for aim in found.get("application", ()))
+    session = tuple(SubjectSelector("sid", aim.value, aim.issuer) for aim in found.get("session", ()))
+    application = tuple(SubjectSelector("client_id", aim.value, aim.issuer) for aim in found.get("application", ()))
     return (*found.get("user", ()), *session) or application
 
 
-def _identifier(sub_id: object) -> tuple[Aim, ...] | Wrong:
+def _identifier(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
     """One identifier of something that is no user: its value alone counts."""
     if not isinstance(sub_id, Mapping) or not isinstance(sub_id.get("format"), str):
         return _NO_SUBJECT
     match sub_id:
         case {"format": "opaque", "id": str(value)} if is_text(value):
-            return (Aim("sub", value),)
+            return (SubjectSelector("sub", value),)
         case {"format": "iss_sub", "iss": str(issuer), "sub": str(value)} if is_text(issuer) and is_text(value):
-            return (Aim("sub", value, issuer),)
+            return (SubjectSelector("sub", value, issuer),)
         case {"format": "opaque" | "iss_sub"}:
             return _NO_SUBJECT
     return ()
 
 
-def _simple(sub_id: Mapping[str, Any]) -> tuple[Aim, ...] | Wrong:
+def _simple(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
     match sub_id:
         case {"format": "iss_sub", "iss": str(issuer), "sub": str(sub)} if is_text(issuer) and is_text(sub):
-            return (Aim("sub", sub, issuer),)
+            return (SubjectSelector("sub", sub, issuer),)
         case {"format": "opaque", "id": str(value)} if is_text(value):
-            return (Aim("sub", value), Aim("sid", value))  # CAEP names sessions by it, and others users
+            return (
+                SubjectSelector("sub", value),
+                SubjectSelector("sid", value),
+            )  # CAEP names sessions by it, and others users
         case {"format": "email", "email": str(email)} if is_text(email):
-            return (Aim("email", email),)
+            return (SubjectSelector("email", email),)
         case {"format": "account", "uri": str(uri)} if is_text(uri) and uri.startswith(_ACCOUNT):
-            return (Aim("email", uri.removeprefix(_ACCOUNT)),)
+            return (SubjectSelector("email", uri.removeprefix(_ACCOUNT)),)
         case {"format": "jwt_id", "iss": str(issuer), "jti": str(jti)} if is_text(issuer) and is_text(jti):
-            return (Aim("jti", jti, issuer),)
+            return (SubjectSelector("jti", jti, issuer),)
         case {"format": "aliases", "identifiers": [*identifiers]} if 0 < len(identifiers) <= _ALIASES_MAX:
             return _aliases(identifiers)
         case {"format": "iss_sub" | "opaque" | "email" | "account" | "jwt_id" | "aliases"}:
@@ -77,14 +80,14 @@ def _simple(sub_id: Mapping[str, Any]) -> tuple[Aim, ...] | Wrong:
     return ()
 
 
-def _aliases(identifiers: list[Any]) -> tuple[Aim, ...] | Wrong:
-    aims: list[Aim] = []
+def _aliases(identifiers: list[Any]) -> tuple[SubjectSelector, ...] | EventError:
+    aims: list[SubjectSelector] = []
     for identifier in identifiers:
         # RFC 9493 §3.2.8: aliases are not nested.
         if not isinstance(identifier, Mapping) or identifier.get("format") in {"aliases", "complex"}:
             return _NO_SUBJECT
         found = read_subject(identifier)
-        if isinstance(found, Wrong):
+        if isinstance(found, EventError):
             return found
         aims += found
     return tuple(aims)

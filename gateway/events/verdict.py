@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.events.jws import Wrong
-from gateway.events.notice import EventName
+from gateway.events.jws import EventError
+from gateway.events.security_event import EventName
 from gateway.http.refusal import Fields, Refusal
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _LINES_AT_ONCE, _LINES_PER_S = 100, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class DeliveryReply:
     """What the sender is answered. `reason` is set where it was refused."""
 
     status: int
@@ -53,23 +53,25 @@ class Verdict:
     events: tuple[EventName, ...] = ("other",)
     provider: str = NOBODY
     event_id: str | None = None
-    why: Wrong | str | None = None
+    why: EventError | str | None = None
     retry_after_s: float | None = None
 
 
-def refused(wrong: Wrong) -> Verdict:
+def refused(wrong: EventError) -> Verdict:
     return Verdict("refused", why=wrong)
 
 
-def answer(kind: EventKind, verdict: Verdict) -> Reply | Refusal:
+def answer(kind: EventKind, verdict: Verdict) -> DeliveryReply | Refusal:
     """What the sender is told."""
     headers: Fields = (("Cache-Control", "no-store"),)
-    if isinstance(verdict.why, Wrong):
+    if isinstance(verdict.why, EventError):
         document: dict[str, Any] = {"error": "invalid_request", "error_description": verdict.why.description}
         if kind == "security_event":
             document = {"err": verdict.why.code, "description": verdict.why.description}
         headers += (("Content-Type", "application/json"), ("Content-Language", "en"))
-        return Reply(400, headers, json.dumps(document).encode() + b"\n", verdict.why.hint or verdict.why.description)
+        return DeliveryReply(
+            400, headers, json.dumps(document).encode() + b"\n", verdict.why.hint or verdict.why.description
+        )
     if verdict.outcome in {"unclear", "turned_away"}:
         wait_s = max(1, math.ceil(verdict.retry_after_s or 0))
         return Refusal(
@@ -78,10 +80,10 @@ def answer(kind: EventKind, verdict: Verdict) -> Reply | Refusal:
             (("Retry-After", str(wait_s)),),
             verdict.why,
         )
-    return Reply(_STATUS_OF_KIND[kind], headers)
+    return DeliveryReply(_STATUS_OF_KIND[kind], headers)
 
 
-class Log:
+class EventLog:
     """Writes one line for each delivery; nothing of a token but the id of one that is who it says.
 
     What is genuine and was refused for the configuration's sake is a warning: its hint says what to write. Anybody can
@@ -94,8 +96,8 @@ class Log:
         self._lines: dict[tuple[Outcome, bool], _Lines] = {}
 
     def tell(self, kind: EventKind, verdict: Verdict) -> None:
-        why = verdict.why.description if isinstance(verdict.why, Wrong) else verdict.why
-        hint = verdict.why.hint if isinstance(verdict.why, Wrong) else None
+        why = verdict.why.description if isinstance(verdict.why, EventError) else verdict.why
+        hint = verdict.why.hint if isinstance(verdict.why, EventError) else None
         left_out = 0
         if verdict.provider == NOBODY:
             now_s = self._monotonic()

@@ -9,35 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.authn.eviction import Named
-from gateway.events.jws import Unverified, Wrong
-from gateway.events.notice import Notice
-from gateway.events.sender import Sender
+from gateway.events.jws import EventError, Unverified
+from gateway.events.security_event import SecurityEvent
+from gateway.events.transmitter import Transmitter
+from gateway.introspection.invalidation import ClaimSelector
 from gateway.provider.errors import ProviderError
 
 _QUOTED_MAX_CHARS = 100
 
 
-async def verified_sender(
-    token: Unverified, notice: Notice, senders: Iterable[Sender], authorization: Sequence[str]
-) -> Sender | Wrong:
+async def verified_transmitter(
+    token: Unverified, notice: SecurityEvent, senders: Iterable[Transmitter], authorization: Sequence[str]
+) -> Transmitter | EventError:
     """Who sent it. Raises `ProviderError` when that cannot be told now.
 
     Two providers may have one issuer, as two clients of one Keycloak: the one that the event is for counts.
     """
     known = [sender for sender in senders if notice.issuer in (None, sender.issuer)]
     if not known:
-        return Wrong("invalid_issuer", "the token is of an issuer that is not known here")
+        return EventError("invalid_issuer", "the token is of an issuer that is not known here")
     meant = [sender for sender in known if not sender.audience.isdisjoint(notice.audience)]
     if not meant:
         return await _misaddressed(token, notice, known)
     admitted = [sender for sender in meant if sender.admits(authorization)]
     if not admitted:
-        return Wrong("authentication_failed", "the Authorization header is not what was agreed on")
+        return EventError("authentication_failed", "the Authorization header is not what was agreed on")
     return await _signer(token, admitted)
 
 
-async def _signer(token: Unverified, senders: Sequence[Sender]) -> Sender | Wrong:
+async def _signer(token: Unverified, senders: Sequence[Transmitter]) -> Transmitter | EventError:
     """One provider whose keys cannot be fetched does not keep another from being recognised."""
     has_keys, failure = False, None
     for sender in senders:
@@ -52,35 +52,39 @@ async def _signer(token: Unverified, senders: Sequence[Sender]) -> Sender | Wron
     if failure is not None:
         raise failure
     if has_keys:
-        return Wrong("authentication_failed", "the signature is none of the issuer's")
-    return Wrong("invalid_key", "the token is not signed by a key of the issuer's, or with an algorithm not accepted")
+        return EventError("authentication_failed", "the signature is none of the issuer's")
+    return EventError(
+        "invalid_key", "the token is not signed by a key of the issuer's, or with an algorithm not accepted"
+    )
 
 
-async def _misaddressed(token: Unverified, notice: Notice, senders: Sequence[Sender]) -> Wrong:
+async def _misaddressed(token: Unverified, notice: SecurityEvent, senders: Sequence[Transmitter]) -> EventError:
     """Refused in any case. For what is genuine the log says which key of the configuration was forgotten."""
     description = "the token is meant for somebody else"
     try:
         signer = await _signer(token, senders)
     except ProviderError:
-        return Wrong("invalid_audience", description)
-    if isinstance(signer, Wrong):
-        return Wrong("invalid_audience", description)
+        return EventError("invalid_audience", description)
+    if isinstance(signer, EventError):
+        return EventError("invalid_audience", description)
     theirs = ", ".join(sorted(notice.audience))[:_QUOTED_MAX_CHARS]
     ours = ", ".join(sorted(signer.audience))[:_QUOTED_MAX_CHARS]
     hint = (
         f"{description}: {signer.provider} signed it for [{theirs}], of which none is in [{ours}]; "
         f"write the client under providers.{signer.provider}.events.audience"
     )
-    return Wrong("invalid_audience", description, hint)
+    return EventError("invalid_audience", description, hint)
 
 
-def named_by(notice: Notice, sender: Sender, senders: Iterable[Sender]) -> tuple[Named, ...] | Wrong:
+def named_by(
+    notice: SecurityEvent, sender: Transmitter, senders: Iterable[Transmitter]
+) -> tuple[ClaimSelector, ...] | EventError:
     """What is to be evicted for a verified event; nothing for subjects that nobody here has tokens of.
 
     Refused for the subjects of another configured provider: a transmitter speaks for its own.
     """
     foreign = {aim.issuer for aim in notice.aims if aim.issuer is not None} - sender.subject_issuers
     if any(issuer in other.subject_issuers for other in senders for issuer in foreign):
-        return Wrong("access_denied", "the subject is another issuer's")
+        return EventError("access_denied", "the subject is another issuer's")
     own = (aim for aim in notice.aims if aim.issuer not in foreign)
-    return tuple(dict.fromkeys(Named(sender.realm, aim.kind, aim.value) for aim in own))
+    return tuple(dict.fromkeys(ClaimSelector(sender.realm, aim.kind, aim.value) for aim in own))

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import TypeVar
 
-from gateway.config.header_names import (
+from gateway.http.header_names import (
     FRAMING,
     HOP_BY_HOP,
     HTTPOXY,

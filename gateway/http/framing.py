@@ -1,7 +1,7 @@
 """Whether the head of a request frames its body in exactly one way (RFC 9112 §6).
 
 Parsers differ in what they forgive, and smuggling lives in the difference. What two could read differently is refused
-(400), and ends the connection. For the heads of answers see `gateway.http.answer_head`.
+(400), and ends the connection. For the heads of answers see `gateway.http.response_head`.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from gateway.config.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_be_nominated
-from gateway.config.header_names import fold_header_name as fold
 from gateway.http.fates import ByName, Fate, fates_of
-from gateway.http.fields import Fields
 from gateway.http.forwarded import Caller
+from gateway.http.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_be_nominated
+from gateway.http.header_names import fold_header_name as fold
+from gateway.http.request_fields import Fields
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -40,7 +40,7 @@ _PASSES, _PASSES_FROM_TRUSTED, _CONNECTION, _VIA = (
 
 @dataclass(frozen=True, slots=True)
 class RequestRules:
-    """What a route does to the fields of a request. Names are compared as `gateway.config.header_names` says.
+    """What a route does to the fields of a request. Names are compared as `gateway.http.header_names` says.
 
     `trusted` are the names that a trusted proxy may send and nobody else. The last four follow from the others.
     `own_gone` are those of the gateway's own fields that do not go out; `has_rivals` says that identity headers may
@@ -85,13 +85,13 @@ def values_of(headers: Pairs, wanted: str) -> list[str]:
 
 
 def connection_options(headers: Pairs) -> frozenset[str]:
-    """What stands in `Connection`, lower case (RFC 9110 §7.6.1)."""
+    """What stands in `AiohttpConnection`, lower case (RFC 9110 §7.6.1)."""
     options = ",".join(values_of(headers, "connection")).lower().split(",")
     return frozenset(option.strip() for option in options)
 
 
 def nominated(headers: Pairs) -> frozenset[str]:
-    """The names in `Connection`, folded, that are hop-by-hop by the sender's word and may be."""
+    """The names in `AiohttpConnection`, folded, that are hop-by-hop by the sender's word and may be."""
     return frozenset(filter(may_be_nominated, map(fold, connection_options(headers))))
 
 
@@ -209,7 +209,7 @@ def _passing(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[list[
     return kept, via
 
 
-def answer_field_passes(name: str, rules: ResponseRules) -> bool:
+def response_field_passes(name: str, rules: ResponseRules) -> bool:
     """Whether a field of a backend's answer, by itself, is for the client; the framing is made anew."""
     folded_name = fold(name)
     if folded_name in rules.gone:

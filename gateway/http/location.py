@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.config.host import canonical_host
-from gateway.config.upstream import Backend
+from gateway.config.addresses import Backend
+from gateway.http.host import canonical_host
 
 # RFC 3986 §4.2: with the scheme or without. With a user, or with what a browser may read as another authority than we
 # do (a backslash), it is nobody's own.

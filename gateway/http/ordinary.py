@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gateway.http.fields import Block, Fields, Pair
+from gateway.http.request_fields import Block, Fields, Pair
 
 BODY_MAX_BYTES = 64 * 2**10
 _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\.1")

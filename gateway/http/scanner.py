@@ -16,9 +16,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from gateway.http.chunks import behind_whole_chunks
 from gateway.http.framing import request_problem
 from gateway.http.headers import values_of
+from gateway.http.plain_chunks import behind_whole_chunks
 from gateway.http.refusal import Refusal
 from gateway.http.request_line import (
     EMPTY_LINES,

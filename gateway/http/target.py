@@ -15,9 +15,9 @@ from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.config.host import canonical_host
-from gateway.config.percent import canonical_percent, has_bad_triplet
-from gateway.http.record import record
+from gateway.http.host import canonical_host
+from gateway.http.immutable import immutable
+from gateway.http.percent import canonical_percent, has_bad_triplet
 from gateway.http.refusal import Refusal
 
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -40,7 +40,7 @@ _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 
-@record
+@immutable
 class Target:
     """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark.
 

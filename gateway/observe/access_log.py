@@ -10,7 +10,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
 from gateway.observe.lines import PIPE_ATOMIC_BYTES, LineWriter, cut, rfc3339
-from gateway.server.exchange import Exchange
+from gateway.proxy.access_record import AccessRecord
 
 # The last one fits however the characters have to be escaped: ten texts of at most twelve bytes a character.
 _TEXT_LIMITS = (500, 100, 24)
@@ -21,7 +21,7 @@ class AccessLog:
         self.enabled = enabled
         self._writer = writer
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: AccessRecord) -> None:
         """Log an exchange. `time` is when the request came; `cache` is the tier that knew the facts, `stale_s`
         the age of facts that only stood in for fresh ones.
         """
@@ -29,7 +29,7 @@ class AccessLog:
             self._writer.write(access_line(exchange))
 
 
-def access_line(exchange: Exchange) -> bytes:
+def access_line(exchange: AccessRecord) -> bytes:
     """The exchange as one JSON line; what does not apply is null. A status of 0: the client left before one."""
     line = _line(exchange, 2000)
     for limit in _TEXT_LIMITS:
@@ -39,7 +39,7 @@ def access_line(exchange: Exchange) -> bytes:
     return line
 
 
-def _line(one: Exchange, limit: int) -> bytes:
+def _line(one: AccessRecord, limit: int) -> bytes:
     # Written out because it is made for every request: a quarter of what a general encoder costs.
     stale_s = "null" if one.stale_s is None else f"{one.stale_s:.3f}"
     backend_ms = "null" if one.backend_s is None else f"{one.backend_s * 1000:.3f}"

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar, get_args
 
-from gateway.events.notice import EVICTING, EventName
+from gateway.events.security_event import EVICTING, EventName
 from gateway.events.verdict import NOBODY, Outcome
 from gateway.observe.families import (
     BACKEND_DURATION,
@@ -32,7 +32,7 @@ from gateway.observe.families import (
     STALE_ANSWERS,
 )
 from gateway.observe.snapshots import Snapshot
-from gateway.server.exchange import NO_ROUTE, Exchange
+from gateway.proxy.access_record import NO_ROUTE, AccessRecord
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 # nginx's number for a client that left before it had an answer; operators know it.
@@ -152,7 +152,7 @@ class Metrics:
         if senders:
             _begin(self._events, ((NOBODY, "other", outcome) for outcome in _NOBODYS_OUTCOMES))
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: AccessRecord) -> None:
         """Count an exchange that is over, however it ended."""
         route, method, status = exchange.route, exchange.method, exchange.status or CLIENT_LEFT
         if method not in METHODS:

@@ -8,7 +8,7 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
-from gateway.server.exchange import Exchange
+from gateway.proxy.access_record import AccessRecord
 
 
 class Observation(Metrics):
@@ -19,7 +19,7 @@ class Observation(Metrics):
         self.access_log = AccessLog(writer)
         self._writer = writer
 
-    def finished(self, exchange: Exchange) -> None:
+    def finished(self, exchange: AccessRecord) -> None:
         Metrics.finished(self, exchange)
         if self.access_log.enabled:
             self.access_log.finished(exchange)

@@ -49,7 +49,7 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveAlone:
+class BreakerOpen:
     """No call may go; it is worth asking again in `wait_s`, which is more than 0."""
 
     wait_s: float
@@ -73,13 +73,13 @@ class Breaker:
     def state(self) -> State:
         return self._state
 
-    def blocks(self, now_s: float) -> LeaveAlone | None:
+    def blocks(self, now_s: float) -> BreakerOpen | None:
         """Why no call may go now. `None` as well where it is open and a probe is due, which then decides."""
         if self._state == "closed" or self.wants_probe(now_s):
             return None
         return self._leave_alone(now_s)
 
-    def ask(self, now_s: float) -> Permit | LeaveAlone:
+    def ask(self, now_s: float) -> Permit | BreakerOpen:
         """Leave for one call, to be made now."""
         return Permit(self._era) if self._state == "closed" else self._leave_alone(now_s)
 
@@ -130,11 +130,11 @@ class Breaker:
         if self._state == "half_open":
             self._change("open", "its probe was given up")
 
-    def _leave_alone(self, now_s: float) -> LeaveAlone:
+    def _leave_alone(self, now_s: float) -> BreakerOpen:
         if self._state == "open" and now_s < self._probe_from_s:
-            return LeaveAlone(self._probe_from_s - now_s)
+            return BreakerOpen(self._probe_from_s - now_s)
         # The outcome of the probe that is under way decides, and may come at any time.
-        return LeaveAlone(min(1.0, self._thresholds.interval_s))
+        return BreakerOpen(min(1.0, self._thresholds.interval_s))
 
     def _has_failed_enough(self, now_s: float) -> bool:
         if self._in_a_row >= self._thresholds.failures:

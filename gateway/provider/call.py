@@ -38,7 +38,7 @@ Pairs = Iterable[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ProviderResponse:
     """An answer of any status but a redirect, read to its end. The body is what the provider sent, undecoded."""
 
     status: int
@@ -69,11 +69,11 @@ class Calls:
         self._fresh: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def get(self, url: str) -> Reply:
+    async def get(self, url: str) -> ProviderResponse:
         """Fetch a document. Raises `ProviderError`."""
         return await self._within_deadline("GET", url, {}, None, replay=False)
 
-    async def post_form(self, url: str, pairs: Pairs, headers: Pairs = (), *, replay: bool) -> Reply:
+    async def post_form(self, url: str, pairs: Pairs, headers: Pairs = (), *, replay: bool) -> ProviderResponse:
         """Post a form; `replay` says that to post it twice does no harm. Raises `ProviderError`."""
         form = urlencode(list(pairs)).encode("ascii")
         typed = {**dict(headers), "Content-Type": "application/x-www-form-urlencoded"}
@@ -88,14 +88,16 @@ class Calls:
 
     async def _within_deadline(
         self, method: str, url: str, headers: dict[str, str], form: bytes | None, *, replay: bool
-    ) -> Reply:
+    ) -> ProviderResponse:
         try:
             async with asyncio.timeout(self._timeout_s), self._slots:
                 return await self._call(method, url, headers, form, replay=replay)
         except TimeoutError:
             raise DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s") from None
 
-    async def _call(self, method: str, url: str, headers: dict[str, str], form: bytes | None, *, replay: bool) -> Reply:
+    async def _call(
+        self, method: str, url: str, headers: dict[str, str], form: bytes | None, *, replay: bool
+    ) -> ProviderResponse:
         if replay:
             attempt = SimpleNamespace(reused=False, answered=False)
             try:
@@ -114,7 +116,7 @@ class Calls:
         url: str,
         headers: dict[str, str],
         form: bytes | None,
-    ) -> Reply:
+    ) -> ProviderResponse:
         try:
             async with session.request(
                 method,
@@ -134,7 +136,7 @@ class Calls:
         except CALL_ERRORS as error:
             raise translate(error) from None  # the library's error holds our Authorization header
 
-    async def _read(self, response: ClientResponse) -> Reply:
+    async def _read(self, response: ClientResponse) -> ProviderResponse:
         if response.status // 100 == 3:  # noqa: PLR2004 - RFC 9110 §15.4
             raise UnusableAnswerError(f"it answered with the redirect {response.status}, which is not followed")
         lengths = [*response.headers.getall("Content-Length", ()), *response.headers.getall("Transfer-Encoding", ())]
@@ -149,7 +151,7 @@ class Calls:
             if len(body) > BODY_MAX_BYTES:
                 raise UnusableAnswerError(f"its answer is larger than {BODY_MAX_BYTES // 2**10} KiB")
         retry_after_s = parse_retry_after_s(response.headers.get("Retry-After"), self._clock())
-        return Reply(response.status, bytes(body), retry_after_s)
+        return ProviderResponse(response.status, bytes(body), retry_after_s)
 
     def _kept_session(self) -> aiohttp.ClientSession:
         self._refuse_when_closed()

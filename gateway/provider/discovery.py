@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from gateway.config.upstream import parse_endpoint
+from gateway.config.addresses import parse_endpoint
 from gateway.config.values import is_loopback_address
 from gateway.http import strict_json
 from gateway.provider.call import Calls

@@ -12,20 +12,20 @@ from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, Facts, Unclear
-from gateway.authn.joiners import Joiners
+from gateway.authn.facts import Facts, Indeterminate, IntrospectionResult
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.provider_model import Provider
-from gateway.provider.asking import Asking
+from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
 from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
-from gateway.provider.introspection import IntrospectionEndpoint
+from gateway.provider.introspection_endpoint import IntrospectionEndpoint
+from gateway.provider.introspection_guard import IntrospectionGuard
 from gateway.provider.signing_keys import SigningKeys
-from gateway.provider.token import TokenEndpoint
+from gateway.provider.token_endpoint import TokenEndpoint
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +86,8 @@ class ProviderClient:
         self._asking = self._within(config, 0.0 if thresholds is None else thresholds.interval_s)
         self._has_said_active = False
 
-    def _within(self, config: Provider, vouched_s: float) -> Asking:
-        return Asking(
+    def _within(self, config: Provider, vouched_s: float) -> IntrospectionGuard:
+        return IntrospectionGuard(
             max_concurrency=config.max_concurrency,
             max_waiting=config.max_waiting,
             timeout_s=config.timeout,
@@ -107,9 +107,9 @@ class ProviderClient:
         return "closed" if self._breaker is None else self._breaker.state
 
     @property
-    def is_left_alone(self) -> bool:
+    def breaker_is_open(self) -> bool:
         """Whether the breaker lets no call go just now."""
-        return self._asking.is_left_alone
+        return self._asking.breaker_is_open
 
     @property
     def answers_within_s(self) -> float:
@@ -129,7 +129,7 @@ class ProviderClient:
         await self._endpoints.close()
         await self._calls.close()
 
-    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> IntrospectionResult:
         """What the provider says of the token that came from `address`, and from `joiners` as well.
 
         Raises nothing but `CancelledError`.
@@ -139,13 +139,13 @@ class ProviderClient:
             answer = await self._asking.ask(partial(endpoint.answer, token), token.value, address, joiners)
         except NotAskedError as error:
             is_crowded = isinstance(error, CrowdedError)
-            return Unclear(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)
+            return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)
         except ProviderError as error:
             reason = self._too_slow().reason if isinstance(error, DeadlineError) else error.reason
             if not self._asking.are_to_blame(token.value, address):
-                return Unclear(reason, error.retry_after_s)
+                return Indeterminate(reason, error.retry_after_s)
             # The provider answers others: what its answer seems to say of our client is not so.
-            return Unclear(f"about this token alone: {reason}", error.retry_after_s, is_puzzling=True)
+            return Indeterminate(f"about this token alone: {reason}", error.retry_after_s, is_puzzling=True)
         if isinstance(answer, Facts) and self.token_types.learns_from(answer.claims):
             self._on_token_type(self.identity)
         return answer

@@ -18,8 +18,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from gateway.authn.joiners import Joiners
 from gateway.http.client_network import ClientNetwork
+from gateway.introspection.joiners import Joiners
 from gateway.provider.errors import CrowdedError
 from gateway.provider.fair_queue import FairQueue, Queued, SlotTaken, TurnedAway
 

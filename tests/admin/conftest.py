@@ -2,11 +2,11 @@ import aiohttp
 import pytest
 from support.admin import TOKEN, Client, FakeInstance
 
-from gateway.admin.app import admin_app
-from gateway.admin.listener import AdminListener
+from gateway.admin.admin_listener import AdminListener
+from gateway.admin.application import admin_app
 from gateway.config.model import Admin
 from gateway.config.values import parse_address
-from gateway.server.sockets import bind
+from gateway.workers.sockets import bind
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from gateway.authn.bearer import Token
-from gateway.authn.jwt_hint import header_type, hopeless, unverified_issuer
+from gateway.authn.jwt_hint import cannot_be_valid, header_type, unverified_issuer
 
 
 def jwt(payload: bytes) -> Token:
@@ -50,7 +50,7 @@ def claiming(**claims: object) -> Token:
     ],
 )
 def test_what_could_never_be_good_is_hopeless(token: Token, issuer: str | None) -> None:
-    assert hopeless(token, issuer, NOW)
+    assert cannot_be_valid(token, issuer, NOW)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_could_never_be_good_is_hopeless(token: Token, issuer: str | None) 
     ],
 )
 def test_all_else_is_the_providers_to_judge(token: Token, issuer: str | None) -> None:
-    assert hopeless(token, issuer, NOW) is None
+    assert cannot_be_valid(token, issuer, NOW) is None
 
 
 LONG = b'"roles":["' + b'r","' * 2_000 + b'"]'
@@ -108,7 +108,7 @@ def test_a_number_that_the_cut_shortened_is_none() -> None:
     """Its first digits would be a time long ago."""
     for filler in range(4_060, 4_100):
         token = jwt(b'{"x":"' + b"x" * filler + b'","exp":4000000000,' + LONG + b"}")
-        assert hopeless(token, None, NOW) is None
+        assert cannot_be_valid(token, None, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_made_up_one_of_any_form_costs_little(payload: bytes) -> None:
     took_s = []
     for _ in range(20):
         began = time.perf_counter()
-        hopeless(token, OURS, NOW)
+        cannot_be_valid(token, OURS, NOW)
         took_s.append(time.perf_counter() - began)
     assert min(took_s) < 0.001
 
@@ -139,7 +139,7 @@ def test_no_name_in_it_is_interned() -> None:
     """In CPython 3.12.0 to 3.12.6 interned texts are never freed (gh-113993)."""
     names = [f"name-of-nobody-{number}" for number in range(50)]
     token = claiming(iss="x", **dict.fromkeys(names, 1))
-    kept = unverified_issuer(token), hopeless(token, OURS, NOW)
+    kept = unverified_issuer(token), cannot_be_valid(token, OURS, NOW)
     assert kept
     for name in names:
         again = "".join(list(name))

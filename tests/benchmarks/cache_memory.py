@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import CLAIM_NAMES, Facts, read_answer
-from gateway.authn.tiers import Entry
-from gateway.cache.key import Keys
+from gateway.authn.facts import CLAIM_NAMES, Facts, read_introspection_result
+from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.http.strict_json import loads
+from gateway.introspection.ports import CacheEntry
 
 MIB = 2**20
 TOKENS = 100_000
@@ -101,7 +101,7 @@ def resident_bytes() -> int:
 
 def measure(tokens: int) -> dict[str, float]:
     """In this very process, which should have done nothing else before. The units stand at the ends of the names."""
-    keys, cache = Keys(b"secret"), LocalCache(tokens)
+    keys, cache = HmacKeys(b"secret"), LocalCache(tokens)
     remember(keys, LocalCache(1), answers(1), 0)  # what is made once, whatever is remembered
     gc.collect()
     idle_bytes = resident_bytes()
@@ -122,12 +122,12 @@ def measure(tokens: int) -> dict[str, float]:
     }
 
 
-def remember(keys: Keys, cache: LocalCache, bodies: Iterator[bytes], now_s: float) -> None:
+def remember(keys: HmacKeys, cache: LocalCache, bodies: Iterator[bytes], now_s: float) -> None:
     for number, body in enumerate(bodies):
-        answer = read_answer(loads(body, pool=CLAIM_NAMES), ASKED_AT)
+        answer = read_introspection_result(loads(body, pool=CLAIM_NAMES), ASKED_AT)
         assert isinstance(answer, Facts)
         key = keys.key(IDENTITY, Token(f"token-{number}"))
-        cache.put(key, Entry(answer, keys.tags(REALM, answer), now_s, now_s + TTL_S), now_s)
+        cache.put(key, CacheEntry(answer, keys.tags(REALM, answer), now_s, now_s + TTL_S), now_s)
 
 
 def breakdown(cache: LocalCache) -> dict[str, int]:
@@ -151,7 +151,7 @@ def size_of(value: Any, seen: set[int], depth: int = 16) -> int:
     return sys.getsizeof(value) + sum(size_of(each, seen, depth - 1) for each in inner)
 
 
-def lookups_us(keys: Keys, cache: LocalCache, tokens: int) -> dict[str, float]:
+def lookups_us(keys: HmacKeys, cache: LocalCache, tokens: int) -> dict[str, float]:
     """How long finding an answer takes, once each entry in use has been packed before."""
     wanted = [keys.key(IDENTITY, Token(f"token-{number}")) for number in range(tokens)]
     pushed_out = 2 * len(cache._active._in_use)

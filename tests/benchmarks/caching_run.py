@@ -15,16 +15,16 @@ from dataclasses import dataclass, field
 
 from support.introspecting import Clock, CountingMeter
 
-from gateway.authn.authenticate import Authenticator, Question
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, Facts, Inactive
-from gateway.authn.joiners import Joiners
-from gateway.authn.lifetime import Lifetimes
-from gateway.authn.purge import Purge
-from gateway.authn.refresh import Ahead
-from gateway.authn.tiers import Absent, Recalled, Turn
-from gateway.cache.key import Keys
+from gateway.authn.facts import Facts, Inactive, IntrospectionResult
+from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
+from gateway.introspection.authenticator import Authenticator, Question
+from gateway.introspection.joiners import Joiners
+from gateway.introspection.lifetime import Lifetimes
+from gateway.introspection.ports import Absent, LeaseState, Recalled
+from gateway.introspection.refresh import Ahead
+from gateway.introspection.tag_purge import TagPurge
 
 WINDOW_S = 60.0
 WARM_WINDOWS, COUNTED_WINDOWS = 1, 10
@@ -54,7 +54,7 @@ class _Provider:
     name = "p"
     identity = b"provider"
     answers_within_s = 2.0
-    is_left_alone = False
+    breaker_is_open = False
     realm = "https://sso.example.com"
 
     def __init__(self, clock: Clock) -> None:
@@ -62,7 +62,7 @@ class _Provider:
         self.asked = 0
         self.revoked: set[str] = set()
 
-    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> IntrospectionResult:
         self.asked += 1
         now = self._clock()
         return Inactive(now) if token.value in self.revoked else Facts({"sub": token.value}, now)
@@ -89,12 +89,12 @@ class _Shelf:
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
         self.held[key] = (recalled, self.clock())
 
-    def forget(self, purge: Purge) -> None:
+    def forget(self, purge: TagPurge) -> None:
         for key in [key for key, (recalled, _) in self.held.items() if purge.covers(_marks(key, recalled))]:
             del self.held[key]
 
-    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> Turn:
-        return Turn(fence, length_s, await self.get(key, realm))
+    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState:
+        return LeaseState(fence, length_s, await self.get(key, realm))
 
     async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool:
         await self.put(key, recalled, standing)
@@ -108,7 +108,7 @@ class _Shelf:
         yield
 
 
-_KEYS = Keys(b"secret of the simulation")
+_KEYS = HmacKeys(b"secret of the simulation")
 
 
 def _marks(key: bytes, recalled: Recalled) -> tuple[bytes, ...]:

@@ -11,16 +11,16 @@ import trustme
 from support.redis_server import RedisServer, can_do_tls, cluster, redis_version, running, watched_by_sentinel
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts
-from gateway.authn.purge import Purge, purge_of
-from gateway.authn.tiers import Absent, Recalled
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.invalidation import ClaimSelector
+from gateway.introspection.ports import Absent, Recalled
+from gateway.introspection.tag_purge import TagPurge, purge_of
 
 REALM = "https://sso.example.com"
-KEYS = Keys(b"secret")
+KEYS = HmacKeys(b"secret")
 # From 7.0 on a cluster can do without redis-cli, and a Sentinel is what is run today.
 NEW_ENOUGH = (7, 0)
 CACHING = Path(__file__).parents[2] / "docs" / "caching.md"
@@ -35,7 +35,7 @@ def answer(sub: str) -> Recalled:
 
 
 @asynccontextmanager
-async def tier(url: str, on_purge: Callable[[Purge], object] = lambda _: None) -> AsyncIterator[RedisTier]:
+async def tier(url: str, on_purge: Callable[[TagPurge], object] = lambda _: None) -> AsyncIterator[RedisTier]:
     made = RedisTier(parse_redis_url(url), KEYS, timeout_s=2, life_max_s=60, clock=time.time, monotonic=time.monotonic)
     await made.start(on_purge)
     try:
@@ -53,7 +53,7 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
 
 async def shares_and_purges(url: str) -> None:
     """What must hold on every kind of Redis."""
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(url) as one, tier(url, seen.append) as other:
         await until(lambda: one.healthy and other.healthy)
         names = [f"user{number}" for number in range(20)]  # on every node of a cluster
@@ -63,7 +63,7 @@ async def shares_and_purges(url: str) -> None:
             assert isinstance(got, Recalled)
             assert isinstance(got.answer, Facts)
             assert got.answer.claims == {"sub": name}
-        purge = purge_of([key("user1"), KEYS.tag(Named(REALM, "sub", "user2"))])
+        purge = purge_of([key("user1"), KEYS.tag(ClaimSelector(REALM, "sub", "user2"))])
         assert await one.publish_purge(purge)
         await until(lambda: purge in seen)
         assert await other.get(key("user1"), REALM) is Absent.MISS

@@ -9,11 +9,11 @@ import pytest
 import uvloop
 from support.redis_server import RedisServer
 
-from gateway.authn.tiers import Absent
 from gateway.cache.deadline import within
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.ports import Absent
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 BRIEF_S = 0.05
@@ -102,7 +102,7 @@ def test_a_redis_that_answered_a_late_process_is_not_left_alone(run: Run, redis_
     async def main() -> None:
         tier = RedisTier(
             parse_redis_url(redis_server.url),
-            Keys(b"secret"),
+            HmacKeys(b"secret"),
             timeout_s=BRIEF_S,
             life_max_s=60,
             clock=time.time,

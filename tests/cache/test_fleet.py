@@ -10,15 +10,15 @@ import pytest
 from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrospector
 from support.redis_server import RedisServer
 
-from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
-from gateway.authn.lifetime import Lifetimes
-from gateway.authn.purge import Purge
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.authenticator import Authenticator, FactsLookup, Question
+from gateway.introspection.lifetime import Lifetimes
+from gateway.introspection.tag_purge import TagPurge
 
 TIMEOUT_S = 2.0
 BRIEF_S = 0.05
@@ -30,7 +30,7 @@ class Instance:
     def __init__(
         self, server: RedisServer, timeout_s: float, clock: Callable[[], float], ttl_s: float, tolerated_s: float
     ) -> None:
-        keys = Keys(b"secret")
+        keys = HmacKeys(b"secret")
         self.meter = CountingMeter()
         self.provider = ScriptedIntrospector(Clock(clock()))
         self.other = ScriptedIntrospector(Clock(clock()), name="other", identity=b"another")
@@ -62,7 +62,7 @@ class Instance:
         provider: str = "keycloak",
         max_age_s: float | None = None,
         stale_s: float | None = None,
-    ) -> Found:
+    ) -> FactsLookup:
         question = Question(provider, Token(token), max_age_s, stale_s)
         return self.authenticator.remembered(question) or await self.authenticator.ask(question)
 
@@ -72,7 +72,7 @@ class Instance:
     def knows(self, token: str = "alice.1") -> bool:
         return self.authenticator.knows(Question("keycloak", Token(token)))
 
-    async def purge(self, order: Purge) -> tuple[int, bool]:
+    async def purge(self, order: TagPurge) -> tuple[int, bool]:
         """As `DELETE /cache` does it."""
         return self.authenticator.purge(order), await self.tier.publish_purge(order)
 
@@ -109,7 +109,7 @@ async def until(condition: Callable[[], bool], within_s: float = 10.0) -> float:
     return time.monotonic() - began
 
 
-def order(instance: Instance, selected: str) -> Purge:
+def order(instance: Instance, selected: str) -> TagPurge:
     match selected:
         case "token":
             return instance.authenticator.purge_of(token=Token("alice.1"))
@@ -251,7 +251,7 @@ async def test_redis_full_of_garbage_costs_no_answer(redis_server: RedisServer) 
             await one.ask(f"{sub}.1")
         dice = random.Random(7)
         with redis_server.client() as client:
-            for name in [*redis_server.names(), f"gateway:{Keys(b'secret').fleet}:purges"]:
+            for name in [*redis_server.names(), f"gateway:{HmacKeys(b'secret').fleet}:purges"]:
                 client.set(name, dice.randbytes(200), ex=60)
         for sub in subs:
             found = await other.ask(f"{sub}.1")

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import KINDS, Named, everything_of
 from gateway.authn.facts import Facts, Inactive
-from gateway.cache.key import Keys, stretched
+from gateway.cache.key import HmacKeys, stretched
+from gateway.introspection.invalidation import KINDS, ClaimSelector, everything_of
 
-KEYS = Keys(b"secret")
+KEYS = HmacKeys(b"secret")
 PURPOSES = [b"tokens", b"tags", b"sealing", b"name of the fleet"]
 REALM = "https://sso.example.com"
 
 
-def sub(value: str) -> Named:
-    return Named(REALM, "sub", value)
+def sub(value: str) -> ClaimSelector:
+    return ClaimSelector(REALM, "sub", value)
 
 
 @given(st.binary(), st.text(), st.binary(), st.text())
@@ -38,8 +38,8 @@ def test_where_the_provider_ends_and_the_token_begins_makes_a_difference() -> No
 
 def test_a_key_is_the_same_for_all_who_share_the_secret_and_nobody_else() -> None:
     key = KEYS.key(b"provider", Token("token"))
-    assert Keys(b"secret").key(b"provider", Token("token")) == key
-    assert Keys(b"Secret").key(b"provider", Token("token")) != key
+    assert HmacKeys(b"secret").key(b"provider", Token("token")) == key
+    assert HmacKeys(b"Secret").key(b"provider", Token("token")) != key
     assert len(key) == 32
 
 
@@ -53,7 +53,7 @@ def test_each_secret_that_is_tried_against_a_name_costs_a_slow_derivation(monkey
 
     monkeypatch.setattr("gateway.cache.key.scrypt", counted)
     monkeypatch.setattr("gateway.cache.key.stretched", stretched.__wrapped__)
-    keys = Keys(b"one that is tried")
+    keys = HmacKeys(b"one that is tried")
     assert costs == [2**24]  # bytes of memory, RFC 7914 §6
     root = b"stretched one that is tried"
     derived = [HKDF(SHA256(), 32, None, b"gateway cache: " + what).derive(root) for what in PURPOSES]
@@ -61,7 +61,7 @@ def test_each_secret_that_is_tried_against_a_name_costs_a_slow_derivation(monkey
 
 
 def test_without_a_secret_keys_are_of_this_process_alone() -> None:
-    assert Keys(None).key(b"provider", Token("token")) != Keys(None).key(b"provider", Token("token"))
+    assert HmacKeys(None).key(b"provider", Token("token")) != HmacKeys(None).key(b"provider", Token("token"))
 
 
 def test_keys_tags_sealing_and_name_have_nothing_in_common() -> None:
@@ -71,7 +71,9 @@ def test_keys_tags_sealing_and_name_have_nothing_in_common() -> None:
 
 def test_facts_are_tagged_by_each_claim_that_evicts() -> None:
     claims = {"sub": "alice", "sid": "s", "jti": "j", "client_id": "web", "email": "A@example.com", "scope": "read"}
-    expected = {KEYS.tag(Named(REALM, kind, str(claims[kind]))) for kind in KINDS} | {KEYS.tag(everything_of(REALM))}
+    expected = {KEYS.tag(ClaimSelector(REALM, kind, str(claims[kind]))) for kind in KINDS} | {
+        KEYS.tag(everything_of(REALM))
+    }
     assert set(KEYS.tags(REALM, Facts(claims, 0))) == expected
     assert len(expected) == len(KINDS) + 1
 
@@ -85,13 +87,20 @@ def test_claims_of_another_type_are_no_tags(claims: dict[str, object]) -> None:
 def test_one_name_in_two_realms_or_kinds_is_two() -> None:
     tags = {
         KEYS.tag(named)
-        for named in (sub("x"), Named("https://b", "sub", "x"), Named(REALM, "sid", "x"), Named(REALM + "x", "sub", ""))
+        for named in (
+            sub("x"),
+            ClaimSelector("https://b", "sub", "x"),
+            ClaimSelector(REALM, "sid", "x"),
+            ClaimSelector(REALM + "x", "sub", ""),
+        )
     }
     assert len(tags) == 4
 
 
 def test_an_address_is_one_however_its_letters_are_written() -> None:
-    assert KEYS.tag(Named(REALM, "email", "Alice@Example.com")) == KEYS.tag(Named(REALM, "email", "alice@example.com"))
+    assert KEYS.tag(ClaimSelector(REALM, "email", "Alice@Example.com")) == KEYS.tag(
+        ClaimSelector(REALM, "email", "alice@example.com")
+    )
     assert KEYS.tag(sub("Alice")) != KEYS.tag(sub("alice"))
 
 
@@ -101,8 +110,8 @@ def test_lone_surrogates_do_no_harm() -> None:
 
 
 def test_the_tag_of_a_client_is_in_memory_once_and_few_are_remembered() -> None:
-    keys, web = Keys(b"secret"), Named(REALM, "client_id", "web")
+    keys, web = HmacKeys(b"secret"), ClaimSelector(REALM, "client_id", "web")
     assert keys.tag(web) is keys.tag(web)
-    assert len({keys.tag(Named(REALM, "client_id", str(number))) for number in range(1000)}) == 1000
+    assert len({keys.tag(ClaimSelector(REALM, "client_id", str(number))) for number in range(1000)}) == 1000
     assert len(keys._client_tags) <= 256
     assert keys.tag(web) == KEYS.tag(web)

@@ -11,14 +11,14 @@ from support.redis_server import RedisServer
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
-from gateway.authn.tiers import Absent, Recalled
 from gateway.cache import lease
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.lease import digest
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.ports import Absent, Recalled
 
-KEYS = Keys(b"secret")
+KEYS = HmacKeys(b"secret")
 KEY = KEYS.key(b"provider", Token("alice.1"))
 REALM = "https://sso.example.com"
 ONE, OTHER = b"1" * 16, b"2" * 16

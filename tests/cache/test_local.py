@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.facts import Facts, Inactive
-from gateway.authn.purge import purge_everything, purge_of
-from gateway.authn.tiers import Entry
 from gateway.cache import local
 from gateway.cache.local import LocalCache
+from gateway.introspection.ports import CacheEntry
+from gateway.introspection.tag_purge import purge_everything, purge_of
 
 
-def good(until_s: float = 60, *tags: bytes) -> Entry:
-    return Entry(Facts({}, 0), tags, 0, until_s)
+def good(until_s: float = 60, *tags: bytes) -> CacheEntry:
+    return CacheEntry(Facts({}, 0), tags, 0, until_s)
 
 
-def junk(until_s: float = 10) -> Entry:
-    return Entry(Inactive(0), (), 0, until_s)
+def junk(until_s: float = 10) -> CacheEntry:
+    return CacheEntry(Inactive(0), (), 0, until_s)
 
 
 def key(number: int) -> bytes:
@@ -31,8 +31,8 @@ def packing(max_entries: int, in_use: int = 2) -> LocalCache:
     return cache
 
 
-def known(number: int, until_s: float = 60) -> Entry:
-    return Entry(
+def known(number: int, until_s: float = 60) -> CacheEntry:
+    return CacheEntry(
         Facts({"sub": f"user-{number}", "roles": ["a", number]}, 5.0, 70, None, frozenset("ab")), (), 0, until_s
     )
 
@@ -168,7 +168,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["get", "put", "drop"]), st.integers(
 
 @given(STEPS, st.integers(1, 4))
 def test_packed_or_not_the_least_recently_used_goes_first(steps: list[tuple[str, int]], in_use: int) -> None:
-    cache, expected = packing(6, in_use), OrderedDict[int, Entry]()
+    cache, expected = packing(6, in_use), OrderedDict[int, CacheEntry]()
     for step, number in steps:
         if step == "put":
             expected.pop(number, None)
@@ -236,8 +236,8 @@ def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None
     assert calls < 200
 
 
-def kept(good_until_s: float, kept_until_s: float, *tags: bytes) -> Entry:
-    return Entry(Facts({}, 0), tags, 0, good_until_s, kept_until_s=kept_until_s)
+def kept(good_until_s: float, kept_until_s: float, *tags: bytes) -> CacheEntry:
+    return CacheEntry(Facts({}, 0), tags, 0, good_until_s, kept_until_s=kept_until_s)
 
 
 def test_what_is_kept_longer_is_known_and_never_good() -> None:
@@ -279,7 +279,7 @@ def test_a_purge_takes_what_is_only_known_too() -> None:
 
 
 def test_what_was_out_of_use_comes_back_with_all_its_times() -> None:
-    cache, entry = LocalCache(10_000), Entry(Facts({"sub": "alice"}, 1, exp=99), (b"t",), 1, 60, 48, 120)
+    cache, entry = LocalCache(10_000), CacheEntry(Facts({"sub": "alice"}, 1, exp=99), (b"t",), 1, 60, 48, 120)
     cache.put(key(0), entry, 2)
     for number in range(1, 2_000):
         cache.put(key(number), good(), 2)

@@ -7,15 +7,15 @@ from support.introspecting import CountingMeter
 from support.redis_server import RedisServer
 from support.scripted_provider import ScriptedProvider
 
-from gateway.authn.authenticate import Authenticator, Question
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
-from gateway.authn.lifetime import Lifetimes
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.config.provider_model import Provider
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.authenticator import Authenticator, Question
+from gateway.introspection.lifetime import Lifetimes
 from gateway.provider.provider import ProviderClient
 
 TIMEOUT_S = 0.2
@@ -24,7 +24,7 @@ CALLS_AT_A_TIME = 4
 
 
 async def test_an_outage_floods_no_provider_and_costs_no_caller_more_than_the_time_out(own_redis: RedisServer) -> None:
-    keys, meter = Keys(b"secret"), CountingMeter()
+    keys, meter = HmacKeys(b"secret"), CountingMeter()
     tier = RedisTier(
         parse_redis_url(own_redis.url),
         keys,

@@ -3,9 +3,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authn.facts import Facts, read_answer
-from gateway.authn.tiers import Entry
+from gateway.authn.facts import Facts, read_introspection_result
 from gateway.cache.packed import Packer
+from gateway.introspection.ports import CacheEntry
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -20,18 +20,18 @@ facts = st.builds(
     st.none() | st.integers(0, 4_000_000_000),
     st.frozensets(st.text(max_size=5)),
 )
-entries = st.builds(Entry, facts, st.lists(st.binary(max_size=3)).map(tuple), st.floats(0, 1e9), st.floats(0, 1e9))
+entries = st.builds(CacheEntry, facts, st.lists(st.binary(max_size=3)).map(tuple), st.floats(0, 1e9), st.floats(0, 1e9))
 
 
-def entry_of(number: int, **claims) -> Entry:
+def entry_of(number: int, **claims) -> CacheEntry:
     document = {"active": True, "iss": "https://sso.example.com/realms/demo", "scope": "a b", "sub": f"user-{number}"}
-    answer = read_answer({**document, **claims}, 5.0)
+    answer = read_introspection_result({**document, **claims}, 5.0)
     assert isinstance(answer, Facts)
-    return Entry(answer, (b"tag",), 1.0, 2.0)
+    return CacheEntry(answer, (b"tag",), 1.0, 2.0)
 
 
 @given(st.lists(entries, min_size=1, max_size=4))
-def test_what_is_packed_comes_back_as_it_was(several: list[Entry]) -> None:
+def test_what_is_packed_comes_back_as_it_was(several: list[CacheEntry]) -> None:
     packer = Packer()
     packed = [packer.pack(entry) for entry in several]
     assert [each.entry() for each in packed] == several

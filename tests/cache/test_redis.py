@@ -7,21 +7,21 @@ import pytest
 from support.redis_server import RedisServer
 
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named
 from gateway.authn.facts import Facts, Inactive
-from gateway.authn.not_before import NotBefore
-from gateway.authn.purge import Purge, purge_everything, purge_of
-from gateway.authn.tiers import Absent, Recalled
 from gateway.cache import purge_log
-from gateway.cache.key import Keys
-from gateway.cache.moments import Moments
+from gateway.cache.key import HmacKeys
+from gateway.cache.not_before_store import NotBeforeStore
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.invalidation import ClaimSelector
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import Absent, Recalled
+from gateway.introspection.tag_purge import TagPurge, purge_everything, purge_of
 
-KEYS = Keys(b"secret")
+KEYS = HmacKeys(b"secret")
 REALM = "https://sso.example.com"
 KEY = KEYS.key(b"provider", Token("alice.1"))
-ALICE = KEYS.tag(Named(REALM, "sub", "alice"))
+ALICE = KEYS.tag(ClaimSelector(REALM, "sub", "alice"))
 # Far from what a busy machine takes, unless the test is about the time-out.
 PATIENT_S = 2.0
 BRIEF_S = 0.05
@@ -41,8 +41,8 @@ async def tier(
     *,
     timeout_s: float = PATIENT_S,
     clock: Callable[[], float] = time.time,
-    on_purge: Callable[[Purge], object] = lambda _: None,
-    keys: Keys = KEYS,
+    on_purge: Callable[[TagPurge], object] = lambda _: None,
+    keys: HmacKeys = KEYS,
 ) -> AsyncIterator[RedisTier]:
     made = RedisTier(
         parse_redis_url(server.url),
@@ -153,7 +153,9 @@ async def test_an_entry_that_is_put_back_again_and_again_ends_as_if_it_had_not_b
 async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
-        await one.publish_purge(purge_of([KEYS.tag(Named(REALM, "sub", "bob")), KEYS.key(b"provider", Token("bob.1"))]))
+        await one.publish_purge(
+            purge_of([KEYS.tag(ClaimSelector(REALM, "sub", "bob")), KEYS.key(b"provider", Token("bob.1"))])
+        )
         await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
         with redis_server.client() as client:
             names = client.keys()
@@ -166,7 +168,7 @@ async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server
         b"secret",
         b"active",
         b"example.com",
-        KEYS.tag(Named(REALM, "sub", "bob")),
+        KEYS.tag(ClaimSelector(REALM, "sub", "bob")),
         KEY.hex().encode(),
     ]
     assert [each for each in secrets if each in held] == []
@@ -214,7 +216,7 @@ async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisS
 
 
 async def test_another_secret_finds_nothing(redis_server: RedisServer) -> None:
-    async with tier(redis_server) as one, tier(redis_server, keys=Keys(b"another")) as other:
+    async with tier(redis_server) as one, tier(redis_server, keys=HmacKeys(b"another")) as other:
         await one.put(KEY, about(alice()), one.standing())
         assert await other.get(KEY, REALM) is Absent.MISS
 
@@ -314,7 +316,7 @@ async def test_something_that_speaks_no_redis_is_no_obstacle() -> None:
 
 
 async def test_a_purge_is_seen_by_all_within_a_second(redis_server: RedisServer) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
         seen.clear()
         purge = purge_of([ALICE])
@@ -327,7 +329,7 @@ async def test_a_purge_is_seen_by_all_within_a_second(redis_server: RedisServer)
 async def test_what_was_asked_for_before_a_purge_is_not_found_after_it(
     redis_server: RedisServer, marks: list[bytes] | None
 ) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
         await one.put(KEY, about(alice()), one.standing())
         assert isinstance(await other.get(KEY, REALM), Recalled)
@@ -363,10 +365,10 @@ async def test_a_process_that_starts_later_knows_earlier_purges(redis_server: Re
 
 
 async def test_a_cut_connection_loses_no_purge(redis_server: RedisServer) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append):
         for number in range(5):
-            purge = purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))])
+            purge = purge_of([KEYS.tag(ClaimSelector(REALM, "sub", f"user {number}"))])
             with redis_server.client() as client:
                 for kind in ("normal", "pubsub"):
                     client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
@@ -375,7 +377,7 @@ async def test_a_cut_connection_loses_no_purge(redis_server: RedisServer) -> Non
 
 
 async def test_a_purge_while_redis_is_down_is_told_when_it_is_back(own_redis: RedisServer) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(own_redis, timeout_s=BRIEF_S) as one, tier(own_redis, on_purge=seen.append):
         own_redis.pause()
         purge = purge_of([ALICE])
@@ -390,7 +392,7 @@ async def test_a_purge_that_a_failover_lost_is_told_again_to_who_had_not_read_it
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, is_read_back: bool
 ) -> None:
     """A replica becomes primary that lacks the end of the log: to who had not read that, nothing is missing."""
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
         may_read = asyncio.Event()
         held = (other,) if is_read_back else (one, other)
@@ -426,7 +428,7 @@ def _read_later(monkeypatch: pytest.MonkeyPatch, one: RedisTier, may_read: async
 
 
 async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServer) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server, on_purge=seen.append) as one:
         await one.put(KEY, about(alice()), one.standing())
         standing = one.standing()
@@ -494,7 +496,7 @@ async def test_a_log_that_was_put_back_in_part_and_gone_on_with_is_noticed(redis
 
 
 async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(redis_server: RedisServer) -> None:
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server, on_purge=seen.append) as one:
         seen.clear()
         with redis_server.client() as client:
@@ -509,7 +511,7 @@ async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(
 async def test_a_long_log_is_read_to_its_end(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         before = one.standing()
-        last = [purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))]) for number in range(1_200)]
+        last = [purge_of([KEYS.tag(ClaimSelector(REALM, "sub", f"user {number}"))]) for number in range(1_200)]
         for purge in last:
             await one._follower._purge_log.append(purge)
         async with tier(redis_server) as late:
@@ -521,7 +523,7 @@ async def test_a_log_that_breaks_off_between_two_pages_loses_no_purge(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purge_log, "_PAGE_MESSAGES", 3)
-    seen: list[Purge] = []
+    seen: list[TagPurge] = []
     async with tier(redis_server, on_purge=seen.append) as one, tier(redis_server) as other:
         read_page, pages = one._follower._purge_log._page, 0
 
@@ -533,7 +535,7 @@ async def test_a_log_that_breaks_off_between_two_pages_loses_no_purge(
             return await read_page()
 
         monkeypatch.setattr(one._follower._purge_log, "_page", every_second_breaks_off)
-        purges = [purge_of([KEYS.tag(Named(REALM, "sub", f"user {number}"))]) for number in range(10)]
+        purges = [purge_of([KEYS.tag(ClaimSelector(REALM, "sub", f"user {number}"))]) for number in range(10)]
         for purge in purges:
             await other._follower._purge_log.append(purge)
         await until(lambda: one.standing() == other.standing() != b"")
@@ -595,7 +597,7 @@ async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis
 async def test_another_type_where_a_realms_moment_lies_keeps_nobody_from_following(redis_server: RedisServer) -> None:
     known, told = NotBefore(), []
     async with tier(redis_server, on_purge=told.append) as one:
-        name = Moments(one._link.client, one._prefix, KEYS, known)._name(REALM)
+        name = NotBeforeStore(one._link.client, one._prefix, KEYS, known)._name(REALM)
         with redis_server.client() as client:
             client.lpush(name, b"a list")
         one.speak_of(frozenset({REALM}))
@@ -606,5 +608,5 @@ async def test_another_type_where_a_realms_moment_lies_keeps_nobody_from_followi
         assert one.healthy
         one._moments._not_before.move(REALM, 1000.0)
         await one._agree()
-        await Moments(one._link.client, one._prefix, KEYS, known).agree([REALM])
+        await NotBeforeStore(one._link.client, one._prefix, KEYS, known).agree([REALM])
         assert known.of(REALM) == 1000.0

@@ -9,17 +9,17 @@ import pytest
 from support.introspecting import Clock, CountingMeter, ScriptedIntrospector
 from support.redis_server import RedisServer
 
-from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
-from gateway.authn.eviction import Named, everything_of, evict
 from gateway.authn.facts import Facts, Inactive
-from gateway.authn.lifetime import Lifetimes
-from gateway.cache.key import Keys
+from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing, keys_of
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.authenticator import Authenticator, FactsLookup, Question
+from gateway.introspection.invalidation import ClaimSelector, everything_of, evict
+from gateway.introspection.lifetime import Lifetimes
 
 OLD, NEW, OTHER = b"the-old-secret-of-all", b"the-new-secret-of-all", b"the-third-secret"
 # What two instances may have at the same time, in the order of a rotation.
@@ -63,7 +63,7 @@ class Instance:
             longest_tolerated_s={"keycloak": 60.0},
         )
 
-    async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> Found:
+    async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> FactsLookup:
         question = Question("keycloak", Token(token), max_age_s)
         return self.authenticator.remembered(question) or await self.authenticator.ask(question)
 
@@ -73,7 +73,7 @@ class Instance:
     async def purge(self, by: str) -> None:
         """As `DELETE /cache` does it, or an event."""
         if by == "event":
-            eviction = evict([Named(self.provider.realm, "sub", "alice")])
+            eviction = evict([ClaimSelector(self.provider.realm, "sub", "alice")])
             order = self.authenticator.purge_for(eviction)
         else:
             order = self.authenticator.purge_of(
@@ -195,16 +195,16 @@ async def test_an_event_that_one_has_seen_the_other_has(redis_server: RedisServe
 
 
 def test_a_ring_marks_an_answer_by_every_secret() -> None:
-    ring, old, new = keys_of([OLD, NEW]), Keys(OLD), Keys(NEW)
+    ring, old, new = keys_of([OLD, NEW]), HmacKeys(OLD), HmacKeys(NEW)
     assert isinstance(ring, KeyRing)
     key = ring.key(b"provider", Token("t"))
     assert key == ring.keyed(b"provider")(b"t")
     assert ring.aliases(key) == (old.key(b"provider", Token("t")), new.key(b"provider", Token("t")))
-    named, facts = Named("realm", "sub", "alice"), Facts({"sub": "alice"}, 0)
+    named, facts = ClaimSelector("realm", "sub", "alice"), Facts({"sub": "alice"}, 0)
     realm = everything_of("realm")
     assert ring.marks(named) == (old.tag(named), new.tag(named))
     assert ring.tags("realm", facts) == (old.tag(named), old.tag(realm), new.tag(named), new.tag(realm))
     assert ring.tags("realm", Inactive(0)) == ()
     single = keys_of([OLD])
-    assert isinstance(single, Keys)
+    assert isinstance(single, HmacKeys)
     assert single.fleet == old.fleet != new.fleet

@@ -9,16 +9,16 @@ import pytest
 from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrospector
 from support.redis_server import RedisServer
 
-from gateway.authn import turns
-from gateway.authn.authenticate import Authenticator, Found, Question
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Inactive, Unclear
-from gateway.authn.lifetime import Lifetimes
-from gateway.authn.refresh import Ahead
-from gateway.cache.key import Keys
+from gateway.authn.facts import Facts, Inactive, Indeterminate
+from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
+from gateway.introspection import fleet_lease
+from gateway.introspection.authenticator import Authenticator, FactsLookup, Question
+from gateway.introspection.lifetime import Lifetimes
+from gateway.introspection.refresh import Ahead
 
 LONG = Lifetimes(60.0, 60.0)
 
@@ -27,7 +27,7 @@ class Instance:
     def __init__(
         self, server: RedisServer, provider: ScriptedIntrospector, lifetimes: Lifetimes, timeout_s: float, ahead: float
     ) -> None:
-        keys = Keys(b"secret")
+        keys = HmacKeys(b"secret")
         self.provider = provider
         self.meter = CountingMeter()
         self.tier = RedisTier(
@@ -52,7 +52,7 @@ class Instance:
             ahead=None if ahead == 0 else Ahead(ahead, lifetimes.active_s, 4),
         )
 
-    async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> Found:
+    async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> FactsLookup:
         question = Question("keycloak", Token(token), max_age_s)
         return self.authenticator.remembered(question) or await self.authenticator.ask(question)
 
@@ -184,7 +184,7 @@ async def test_a_call_that_failed_gives_its_lease_back_and_the_others_ask_in_tur
         await awaited_by(fleet, 3)
         began = time.monotonic()
         gate.set()
-        assert isinstance((await first).answer, Unclear)
+        assert isinstance((await first).answer, Indeterminate)
         found = await asyncio.gather(*others)
         assert time.monotonic() - began < 2  # and not the lease's length
         assert {type(each.answer) for each in found} == {Facts}
@@ -196,7 +196,7 @@ async def test_when_every_call_fails_each_asks_once_one_after_the_other(redis_se
         for each in fleet:
             each.provider.answer = UNCLEAR
         found = await asyncio.gather(*(each.ask() for each in fleet for _ in range(20)))
-        assert {type(each.answer) for each in found} == {Unclear}
+        assert {type(each.answer) for each in found} == {Indeterminate}
         assert len(fleet[0].provider.asked) == 4
         assert outcomes(fleet, "held") == 4
         assert redis_server.names() == []
@@ -205,7 +205,7 @@ async def test_when_every_call_fails_each_asks_once_one_after_the_other(redis_se
 async def test_waiting_has_an_end_even_where_the_lease_is_taken_again_and_again(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "_LATE_S", 0.1)
+    monkeypatch.setattr(fleet_lease, "_LATE_S", 0.1)
     async with instances(redis_server, 1, call_s=0.1, timeout_s=0.2) as [one]:
         with redis_server.client() as client:
             stopping = asyncio.Event()
@@ -407,7 +407,7 @@ async def test_a_call_that_fails_while_the_instance_ends_gives_its_lease_back(
         await asyncio.sleep(0.01)
         gate.set()
         await closing
-        assert isinstance((await asking).answer, Unclear)
+        assert isinstance((await asking).answer, Indeterminate)
         assert redis_server.names() == []
 
 
@@ -441,7 +441,7 @@ async def test_who_leaves_the_provider_alone_waits_for_nobody_who_asks_it(redis_
         gate = hold([one])
         asking = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
-        other.provider.is_left_alone, other.provider.answer = True, UNCLEAR
+        other.provider.breaker_is_open, other.provider.answer = True, UNCLEAR
         assert (await other.ask()).answer is UNCLEAR
         assert not asking.done()
         assert other.meter.leases == {}

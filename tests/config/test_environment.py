@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.environment import put_in
+from gateway.config.environment import expand
 from gateway.config.node import BROKEN, Node, plain
-from gateway.config.source import read_source
+from gateway.config.yaml_reader import read_yaml
 
 
 def expanded(text, environ):
     return (
-        put_in(Node({}, 1).with_entries({}), environ) if text is None else put_in(Node(text, 7, written=text), environ)
+        expand(Node({}, 1).with_entries({}), environ) if text is None else expand(Node(text, 7, written=text), environ)
     )
 
 
@@ -55,8 +55,8 @@ def test_what_can_not_be_put_in_is_told_with_its_line(text, what):
 
 
 def test_every_unset_variable_is_told_at_its_place():
-    root, _ = read_source("a: [x, '${ONE}']\nb:\n  c: ${TWO}/${THREE}\n")
-    problems = put_in(root, {}).problems
+    root, _ = read_yaml("a: [x, '${ONE}']\nb:\n  c: ${TWO}/${THREE}\n")
+    problems = expand(root, {}).problems
     assert [(p.line, p.place, p.what.split(";")[0]) for p in problems] == [
         (1, "a[1]", "the environment has no variable ONE"),
         (3, "b.c", "the environment has no variable TWO"),
@@ -65,18 +65,18 @@ def test_every_unset_variable_is_told_at_its_place():
 
 
 def test_keys_are_left_as_they_are():
-    root, _ = read_source('"${A}": ${A}\n')
-    assert plain(put_in(root, {"A": "alpha"}).root) == {"${A}": "alpha"}
+    root, _ = read_yaml('"${A}": ${A}\n')
+    assert plain(expand(root, {"A": "alpha"}).root) == {"${A}": "alpha"}
 
 
 def test_a_variable_in_an_anchor_is_told_once():
-    root, _ = read_source("a: &a {x: '${NONE}'}\nb: *a\nc: *a\n")
-    assert len(put_in(root, {}).problems) == 1
+    root, _ = read_yaml("a: &a {x: '${NONE}'}\nb: *a\nc: *a\n")
+    assert len(expand(root, {}).problems) == 1
 
 
 def test_what_is_put_in_is_not_read_as_yaml():
-    root, _ = read_source("a: ${A}\nb: ${B}")
-    assert plain(put_in(root, {"A": "{x: [1]}", "B": "true"}).root) == {"a": "{x: [1]}", "b": "true"}
+    root, _ = read_yaml("a: ${A}\nb: ${B}")
+    assert plain(expand(root, {"A": "{x: [1]}", "B": "true"}).root) == {"a": "{x: [1]}", "b": "true"}
 
 
 @given(st.text(), st.dictionaries(st.from_regex(r"[A-Z_]{1,3}", fullmatch=True), st.text(max_size=8)))

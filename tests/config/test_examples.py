@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jsonschema import Draft202012Validator
 
 from gateway.config.load import load_text
+from gateway.config.messages import model_of
 from gateway.config.model import Config
 from gateway.config.model_base import Model
 from gateway.config.route_model import Auth, Cors, Route
 from gateway.config.schema import json_schema
-from gateway.config.words import model_of
 
 FOLDER = Path(__file__).parents[2] / "config"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))

@@ -8,7 +8,7 @@ from support.configuration import PROVIDER, ROUTE, lines, loaded, with_route
 
 from gateway.config.load import describe_problems, load
 from gateway.config.problems import ConfigError, Problem
-from gateway.config.route_model import Identity
+from gateway.config.route_model import IdentitySettings
 from gateway.config.values import Address
 
 
@@ -18,7 +18,7 @@ def test_the_shortest_file_has_every_default():
     assert config.server.listen == Address("0.0.0.0", 8080)
     assert (str(route.match.path), route.match.host, route.match.methods) == ("/**", None, None)
     assert (route.auth.mode, route.timeout, route.retries) == ("required", 30.0, 1)
-    assert route.identity == Identity()
+    assert route.identity == IdentitySettings()
     assert config.providers["p"].client_secret.get_secret_value() == "hush-hush"
 
 

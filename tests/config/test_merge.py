@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 from support.configuration import PROVIDER, loaded
 
 from gateway.config.merge import merged
-from gateway.config.route_model import Identity
+from gateway.config.route_model import IdentitySettings
 
 
 def route(defaults, own):
@@ -38,7 +38,7 @@ def test_a_route_can_switch_off_what_is_off_by_itself():
 
 
 def test_identity_headers_are_the_models_own_only_where_nobody_says_any():
-    assert route("{identity: {}}", "identity: {}").identity == Identity()
+    assert route("{identity: {}}", "identity: {}").identity == IdentitySettings()
     assert list(route("{identity: {headers: {X-A: sub}}}", "retries: 1").identity.headers) == ["X-A"]
     assert list(route("{}", "identity: {headers: {X-B: sub}}").identity.headers) == ["X-B"]
     assert list(

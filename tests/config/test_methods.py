@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config.fields import parse_method
+from gateway.config.wire_values import parse_method
 
 
 @pytest.mark.parametrize("method", ["GET", "LIST", "BREW", "VERSION-CONTROL", "M-SEARCH", "X"])

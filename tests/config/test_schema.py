@@ -7,11 +7,11 @@ from jsonschema import Draft202012Validator
 from support.configuration import PROVIDER, ROUTE, loaded
 
 from gateway.config.descriptions import DESCRIPTIONS
-from gateway.config.kinds import Flag
+from gateway.config.messages import model_of
 from gateway.config.model import Config
 from gateway.config.model_base import Model
 from gateway.config.schema import json_schema
-from gateway.config.words import model_of
+from gateway.config.value_types import Flag
 
 
 @pytest.fixture(scope="module")

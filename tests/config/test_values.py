@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import values
-from gateway.config.claims import Template, parse_claim_path, parse_claim_rules
-from gateway.config.fields import (
+from gateway.config.addresses import parse_backend, parse_endpoint
+from gateway.config.claim_paths import Template, parse_claim_path, parse_claim_rules
+from gateway.config.pattern import parse_host, parse_path, parse_template
+from gateway.config.wire_values import (
     parse_header_name,
     parse_header_value,
     parse_identity_name,
@@ -15,10 +17,8 @@ from gateway.config.fields import (
     parse_origin,
     parse_scope,
 )
-from gateway.config.header_names import fold_header_name
-from gateway.config.pattern import parse_host, parse_path, parse_template
-from gateway.config.percent import canonical_percent, percent_decoded
-from gateway.config.upstream import parse_backend, parse_endpoint
+from gateway.http.header_names import fold_header_name
+from gateway.http.percent import canonical_percent, percent_decoded
 
 PARSERS = [
     values.parse_duration_s,

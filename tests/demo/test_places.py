@@ -4,7 +4,7 @@ import pytest
 from support.demonstrated import free_base
 
 from gateway.demo.places import Places, check_free, places_from
-from gateway.server.sockets import BindError
+from gateway.workers.sockets import BindError
 
 
 def test_without_a_base_the_ports_are_the_usual_ones():

@@ -30,9 +30,9 @@ BREAKING = {
     """,
     6: """
         from dataclasses import replace
-        from gateway import gate
-        compiled = gate.compile_policy
-        gate.compile_policy = lambda auth: replace(compiled(auth), scopes=frozenset())
+        from gateway import compiled
+        compiled = compiled.compile_policy
+        compiled.compile_policy = lambda auth: replace(compiled(auth), scopes=frozenset())
     """,
     7: """
         from gateway.demo.tokens import Tokens

@@ -77,7 +77,7 @@ def test_the_wheel_has_the_compiled_modules_beside_all_sources(wheel):
         list((PROJECT / "gateway").rglob("*.py"))
     )
     compiled = {name.partition(".")[0] for name in names if name.endswith(".so")}
-    assert {"gateway__mypyc", "gateway/server/fast_lane", "gateway/server/backends/connection"} <= compiled
+    assert {"gateway__mypyc", "gateway/proxy/fast_lane", "gateway/proxy/upstream/connection"} <= compiled
 
 
 def test_it_says_that_it_is_compiled(installed):

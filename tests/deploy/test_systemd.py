@@ -7,7 +7,7 @@ import pytest
 from support.deployed import DEPLOY, SPARE_S, document, stopping_s
 
 from gateway.config.model import Server
-from gateway.server.descriptors import descriptors_for
+from gateway.runtime.descriptors import descriptors_for
 
 UNIT = DEPLOY / "systemd" / "gateway.service"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.signing import encoded, signed
 
-from gateway.events.jws import Unverified, Wrong, read_compact, read_envelope
+from gateway.events.jws import EventError, Unverified, read_compact, read_envelope
 
 CLAIMS = {"iss": "https://i", "aud": "gw", "iat": 1_700_000_000, "jti": "1", "events": {"e": {}}}
 
@@ -53,13 +53,13 @@ def compact(header, claims=b"{}"):
 )
 def test_what_cannot_be_read_in_one_way_is_refused(text, code):
     read = read_compact(text)
-    assert isinstance(read, Wrong)
+    assert isinstance(read, EventError)
     assert read.code == code
 
 
 @given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
 def test_nothing_that_is_sent_breaks_it(text):
-    assert isinstance(read_compact(text), Unverified | Wrong)
+    assert isinstance(read_compact(text), Unverified | EventError)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_nothing_that_is_sent_breaks_it(text):
 def test_each_claim_has_to_be_there_and_of_its_type(member, value, code):
     claims = {**CLAIMS, member: value} if value is not None else {k: v for k, v in CLAIMS.items() if k != member}
     read = read_envelope(claims)
-    assert isinstance(read, Wrong)
+    assert isinstance(read, EventError)
     assert read.code == code
 
 

@@ -3,9 +3,9 @@
 import pytest
 from support.signing import LOGOUT, Issuer, signed
 
-from gateway.events.jws import Wrong, read_compact
+from gateway.events.jws import EventError, read_compact
 from gateway.events.logout import AGE_MAX_S, LEEWAY_S, read_logout
-from gateway.events.notice import Aim, Notice
+from gateway.events.security_event import SecurityEvent, SubjectSelector
 
 NOW = 1_700_000_000.0
 ISSUER = Issuer("https://sso.example.com", now=NOW)
@@ -17,9 +17,9 @@ def read(typ="logout+jwt", **claims):
 
 def test_a_logout_of_a_session_and_its_subject():
     notice = read(sid="s1")
-    assert isinstance(notice, Notice)
+    assert isinstance(notice, SecurityEvent)
     assert (notice.issuer, notice.audience, notice.events) == ("https://sso.example.com", {"gw"}, ("logout",))
-    assert notice.aims == (Aim("sub", "alice"), Aim("sid", "s1"))
+    assert notice.aims == (SubjectSelector("sub", "alice"), SubjectSelector("sid", "s1"))
     assert notice.evicts
 
 
@@ -38,17 +38,17 @@ def test_a_logout_of_a_session_and_its_subject():
     ],
 )
 def test_what_the_rules_allow_is_read(claims):
-    assert isinstance(read(**claims), Notice)
+    assert isinstance(read(**claims), SecurityEvent)
 
 
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "logout+jwt", "LOGOUT+JWT", "application/logout+jwt"])
 def test_the_type_of_a_logout_token_and_that_of_older_providers(typ):
-    assert isinstance(read(typ), Notice)
+    assert isinstance(read(typ), SecurityEvent)
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "secevent+jwt", "Refresh", "", "dpop+jwt", "id_token+jwt"])
 def test_another_kind_of_token_is_none(typ):
-    assert isinstance(read(typ), Wrong)
+    assert isinstance(read(typ), EventError)
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_another_kind_of_token_is_none(typ):
     ids=str,
 )
 def test_one_bad_member_is_enough(claims):
-    assert isinstance(read(**claims), Wrong)
+    assert isinstance(read(**claims), EventError)

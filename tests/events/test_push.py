@@ -4,18 +4,18 @@ import json
 import time
 
 import pytest
-from events.test_inbox import HERE, THERE, Door
+from events.test_event_receiver import HERE, THERE, Door
 from support.signing import forged_by_mac, rsa_key, signed, unsigned
 
-from gateway.authn.eviction import Named, everything_of
-from gateway.events.inbox import Delivery
-from gateway.events.jws import Wrong, read_compact
-from gateway.events.notice import Aim, Notice
+from gateway.events.event_receiver import Delivery
+from gateway.events.jws import EventError, read_compact
 from gateway.events.push import read_admin_logout, read_not_before
+from gateway.events.security_event import SecurityEvent, SubjectSelector
+from gateway.introspection.invalidation import ClaimSelector, everything_of
 from gateway.provider.errors import ProviderError
 
 NOW = 1_700_000_000
-EVERYTHING = (Aim("realm", ""),)
+EVERYTHING = (SubjectSelector("realm", ""),)
 
 
 def action(**more):
@@ -33,7 +33,7 @@ def read(reader, claims, **header):
 
 def test_a_not_before_is_about_everything_of_the_realm():
     notice = read(read_not_before, action())
-    assert notice == Notice(None, frozenset({"web"}), "a-1", ("not-before",), EVERYTHING, float(NOW - 5))
+    assert notice == SecurityEvent(None, frozenset({"web"}), "a-1", ("not-before",), EVERYTHING, float(NOW - 5))
     assert notice.evicts
 
 
@@ -42,8 +42,11 @@ def test_a_not_before_is_about_everything_of_the_realm():
     [
         ({}, EVERYTHING),
         ({"adapterSessionIds": [], "keycloakSessionIds": []}, EVERYTHING),
-        ({"adapterSessionIds": ["x"]}, (Aim("sid", "x"),)),
-        ({"keycloakSessionIds": ["s1", "s2"], "adapterSessionIds": ["s1"]}, (Aim("sid", "s1"), Aim("sid", "s2"))),
+        ({"adapterSessionIds": ["x"]}, (SubjectSelector("sid", "x"),)),
+        (
+            {"keycloakSessionIds": ["s1", "s2"], "adapterSessionIds": ["s1"]},
+            (SubjectSelector("sid", "s1"), SubjectSelector("sid", "s2")),
+        ),
         ({"keycloakSessionIds": [str(number) for number in range(201)]}, EVERYTHING),  # more than a message holds
     ],
 )
@@ -63,28 +66,28 @@ WRONG = [
 
 @pytest.mark.parametrize("more", WRONG)
 def test_what_both_must_have(more):
-    assert isinstance(read(read_not_before, action(**more)), Wrong)
-    assert isinstance(read(read_admin_logout, logout(**more)), Wrong)
+    assert isinstance(read(read_not_before, action(**more)), EventError)
+    assert isinstance(read(read_admin_logout, logout(**more)), EventError)
 
 
 @pytest.mark.parametrize("value", [None, "1", True, -1, NOW + 61, NOW * 1000])
 def test_a_not_before_that_is_no_moment_of_the_past(value):
-    assert isinstance(read(read_not_before, action(notBefore=value)), Wrong)
+    assert isinstance(read(read_not_before, action(notBefore=value)), EventError)
 
 
 @pytest.mark.parametrize("value", ["s1", {"a": 1}, [7], [""], [None], 7])
 def test_sessions_that_are_no_list_of_texts(value):
-    assert isinstance(read(read_admin_logout, logout(keycloakSessionIds=value)), Wrong)
+    assert isinstance(read(read_admin_logout, logout(keycloakSessionIds=value)), EventError)
 
 
 def test_neither_action_passes_at_the_others_path():
-    assert isinstance(read(read_not_before, logout()), Wrong)
-    assert isinstance(read(read_admin_logout, action()), Wrong)
+    assert isinstance(read(read_not_before, logout()), EventError)
+    assert isinstance(read(read_admin_logout, action()), EventError)
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "secevent+jwt", "Refresh"])
 def test_another_kind_of_token_is_none(typ):
-    assert isinstance(read(read_not_before, action(), typ=typ), Wrong)
+    assert isinstance(read(read_not_before, action(), typ=typ), EventError)
 
 
 @pytest.fixture
@@ -111,7 +114,7 @@ async def test_the_signature_tells_whose_it_is(door):
 async def test_a_logout_names_sessions(door):
     claims = current(action="LOGOUT", notBefore=0, keycloakSessionIds=["s1"])
     assert (await push(door, signed(claims, HERE.key), "k_logout")).status == 204
-    assert (door.evicted, door.not_before) == ([Named("https://here", "sid", "s1")], None)
+    assert (door.evicted, door.not_before) == ([ClaimSelector("https://here", "sid", "s1")], None)
 
 
 async def test_keys_of_one_that_cannot_be_had_do_not_hide_the_other(door):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.events.jws import Wrong
-from gateway.events.notice import Aim
+from gateway.events.jws import EventError
+from gateway.events.security_event import SubjectSelector
 from gateway.events.subject import read_subject
 
 ISS = "https://i"
@@ -14,22 +14,28 @@ SESSION = {"format": "opaque", "id": "s1"}
 @pytest.mark.parametrize(
     ("sub_id", "aims"),
     [
-        (ISS_SUB, [Aim("sub", "alice", ISS)]),
-        ({"format": "opaque", "id": "x"}, [Aim("sub", "x"), Aim("sid", "x")]),
-        ({"format": "email", "email": "a@b"}, [Aim("email", "a@b")]),
-        ({"format": "account", "uri": "acct:a@b"}, [Aim("email", "a@b")]),
-        ({"format": "jwt_id", "iss": ISS, "jti": "j"}, [Aim("jti", "j", ISS)]),
+        (ISS_SUB, [SubjectSelector("sub", "alice", ISS)]),
+        ({"format": "opaque", "id": "x"}, [SubjectSelector("sub", "x"), SubjectSelector("sid", "x")]),
+        ({"format": "email", "email": "a@b"}, [SubjectSelector("email", "a@b")]),
+        ({"format": "account", "uri": "acct:a@b"}, [SubjectSelector("email", "a@b")]),
+        ({"format": "jwt_id", "iss": ISS, "jti": "j"}, [SubjectSelector("jti", "j", ISS)]),
         (
             {"format": "aliases", "identifiers": [ISS_SUB, {"format": "email", "email": "a@b"}]},
-            [Aim("sub", "alice", ISS), Aim("email", "a@b")],
+            [SubjectSelector("sub", "alice", ISS), SubjectSelector("email", "a@b")],
         ),
-        ({"format": "complex", "user": ISS_SUB}, [Aim("sub", "alice", ISS)]),
-        ({"format": "complex", "session": SESSION}, [Aim("sid", "s1")]),
-        ({"format": "complex", "user": ISS_SUB, "session": SESSION}, [Aim("sub", "alice", ISS), Aim("sid", "s1")]),
-        ({"format": "complex", "user": ISS_SUB, "device": SESSION}, [Aim("sub", "alice", ISS)]),
-        ({"format": "complex", "user": ISS_SUB, "application": SESSION}, [Aim("sub", "alice", ISS)]),
-        ({"format": "complex", "application": {"format": "opaque", "id": "web"}}, [Aim("client_id", "web")]),
-        ({"format": "complex", "session": {**ISS_SUB, "sub": "s1"}}, [Aim("sid", "s1", ISS)]),
+        ({"format": "complex", "user": ISS_SUB}, [SubjectSelector("sub", "alice", ISS)]),
+        ({"format": "complex", "session": SESSION}, [SubjectSelector("sid", "s1")]),
+        (
+            {"format": "complex", "user": ISS_SUB, "session": SESSION},
+            [SubjectSelector("sub", "alice", ISS), SubjectSelector("sid", "s1")],
+        ),
+        ({"format": "complex", "user": ISS_SUB, "device": SESSION}, [SubjectSelector("sub", "alice", ISS)]),
+        ({"format": "complex", "user": ISS_SUB, "application": SESSION}, [SubjectSelector("sub", "alice", ISS)]),
+        (
+            {"format": "complex", "application": {"format": "opaque", "id": "web"}},
+            [SubjectSelector("client_id", "web")],
+        ),
+        ({"format": "complex", "session": {**ISS_SUB, "sub": "s1"}}, [SubjectSelector("sid", "s1", ISS)]),
     ],
     ids=str,
 )
@@ -88,4 +94,4 @@ def test_whom_no_token_names_is_nobody(sub_id):
     ids=str,
 )
 def test_what_is_no_identifier_is_refused(sub_id):
-    assert isinstance(read_subject(sub_id), Wrong)
+    assert isinstance(read_subject(sub_id), EventError)

@@ -2,12 +2,12 @@ import logging
 
 import pytest
 
-from gateway.events.jws import Wrong
-from gateway.events.verdict import Log, Verdict, refused
+from gateway.events.jws import EventError
+from gateway.events.verdict import EventLog, Verdict, refused
 
-JUNK = refused(Wrong("invalid_request", "this is no token in compact form"))
+JUNK = refused(EventError("invalid_request", "this is no token in compact form"))
 PRESSED_OUT = Verdict("turned_away", why="too many events are under way")
-MISADDRESSED = refused(Wrong("invalid_audience", "it is meant for somebody else", hint="write it under audience"))
+MISADDRESSED = refused(EventError("invalid_audience", "it is meant for somebody else", hint="write it under audience"))
 GENUINE = Verdict("evicted", ("logout",), "here", "e1")
 
 
@@ -17,7 +17,7 @@ class Written:
     def __init__(self, caplog):
         caplog.set_level(logging.INFO)
         self.now_s = 0.0
-        self.log = Log(lambda: self.now_s)
+        self.log = EventLog(lambda: self.now_s)
         self._caplog = caplog
 
     def lines_of(self, *verdicts):

@@ -14,33 +14,33 @@ from pathlib import Path
 from typing import Any
 
 from gateway.authn.bearer import Token, bearer_token
-from gateway.authn.facts import Facts, Inactive, Unclear, read_answer
+from gateway.authn.facts import Facts, Inactive, Indeterminate, read_introspection_result
 from gateway.authn.jwt_hint import unverified_issuer
-from gateway.authn.lifetime import Lifetimes, as_of, left_s
 from gateway.cache.entry import decode, encode
-from gateway.cache.key import Keys
-from gateway.cache.ledger import Message, position
+from gateway.cache.key import HmacKeys
+from gateway.cache.purge_index import Message, position
 from gateway.cache.seal import Seal
-from gateway.config.header_names import fold_header_name
+from gateway.compiled import compile_config
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
-from gateway.config.percent import canonical_percent
 from gateway.decision import Allow, NeedsFacts, Preflight, Refuse, Request
-from gateway.gate import compile_gate
-from gateway.http.answer_head import FieldsToClient, read_answer_head
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import request_problem
+from gateway.http.header_names import fold_header_name
 from gateway.http.headers import RequestRules, ResponseRules, request_to_backend, values_of
 from gateway.http.ordinary import parted, read_ordinary
+from gateway.http.percent import canonical_percent
 from gateway.http.refusal import Refusal, render
+from gateway.http.response_head import ResponseHeaderRules, read_response_head
 from gateway.http.scanner import Scanner
 from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
 from gateway.http.target import Target, path_problem, read_host, read_target
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import identity_headers
+from gateway.introspection.lifetime import Lifetimes, as_of, left_s
 from gateway.pipeline import decide, resume
-from gateway.policy import Policy, Speaker, judge
+from gateway.policy import Policy, TrustedIssuer, judge
 from gateway.provider.retry_after import RETRY_AFTER_MAX_S, parse_retry_after_s
 
 NOW = 1_700_000_000.0
@@ -68,7 +68,7 @@ def _config() -> Config:
     return load_text(_FILE, "gateway.yaml", environ={}, directory=Path("/nowhere"))
 
 
-GATE = compile_gate(_config())
+GATE = compile_config(_config())
 
 
 class BrokenPromiseError(AssertionError):
@@ -177,7 +177,7 @@ def bearer(data: bytes) -> None:
         must(values[0].strip(" \t").lower().startswith("bearer "), "of its scheme")
         must(repr(found) == "Token()", "never shown")
         unverified_issuer(found)
-        Keys(b"k").key(b"i", found)
+        HmacKeys(b"k").key(b"i", found)
     with suppress(UnicodeError):
         unverified_issuer(Token(data.decode()))
 
@@ -187,8 +187,8 @@ def facts(data: bytes) -> None:
         document = loads(data)
     except JSONError:
         return
-    answer = read_answer(document, NOW)
-    if isinstance(answer, Unclear):
+    answer = read_introspection_result(document, NOW)
+    if isinstance(answer, Indeterminate):
         must(len(answer.reason) < 100, "a reason quotes nothing")
         return
     must(isinstance(document, dict), "facts are an object's")
@@ -199,7 +199,7 @@ def facts(data: bytes) -> None:
     must(document["active"] is True, "only a literal true is a yes")
     must(answer.exp is None or life <= max(0.0, answer.exp - NOW), "nothing outlives exp")
     must(isinstance(as_of(answer, NOW), Inactive if answer.exp is not None and answer.exp <= NOW else Facts), "expired")
-    refusal = judge(POLICY, answer, Speaker("https://i", "gw"), {}, NOW)
+    refusal = judge(POLICY, answer, TrustedIssuer("https://i", "gw"), {}, NOW)
     must(refusal is not None or {"read"} <= answer.scopes, "no scope, no entry")
     if refusal is not None:
         render(refusal, "r")
@@ -207,7 +207,7 @@ def facts(data: bytes) -> None:
     if not isinstance(said, Refusal):
         must(all(SOUND_LINE.fullmatch(value) and value == value.strip() for _, value in said), "no second header")
         must(all(value.encode() for _, value in said), "goes out as UTF-8")
-    Keys(b"k").tags("https://i", answer)
+    HmacKeys(b"k").tags("https://i", answer)
 
 
 def entry(data: bytes) -> None:
@@ -248,11 +248,11 @@ def answer_head(data: bytes) -> None:
     """Whatever a backend says, the client gets sound lines, and one framing."""
     raw = data.partition(b"\r\n\r\n")[0]
     for one in (raw, b"HTTP/1.1 200 OK\r\n" + raw):
-        head = read_answer_head(one)
+        head = read_response_head(one)
         if isinstance(head, str):
             continue
         must(not (head.is_chunked and head.length is not None), "framed in one way")
-        fields = FieldsToClient(ResponseRules(frozenset({"server"}), (), own_cors=True))
+        fields = ResponseHeaderRules(ResponseRules(frozenset({"server"}), (), own_cors=True))
         passed = fields.of(head)
         must(passed == fields.of(head), "what is remembered changes nothing")
         lines = passed.split(b"\r\n")

@@ -19,9 +19,9 @@ from support.running_gateway import RunningGateway, configuration, eventually, p
 from support.signing import Issuer, forged_by_mac, jwk, rsa_key, signed, unsigned
 from support.wire import BrokenOffError, Client, request
 
-from gateway.events.notice import EventName
-from gateway.server import receiving
-from gateway.server.reclaiming import Reclaimable
+from gateway.events.security_event import EventName
+from gateway.proxy.downstream.reclaiming import Reclaimable
+from gateway.runtime import event_endpoint
 
 PREFIX = "/.gateway/events"
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -244,7 +244,7 @@ async def drip(client):
 
 @both
 async def test_a_slow_body_is_given_up_and_a_cut_one_is_nothing(gateway, unharmed, door, monkeypatch):
-    monkeypatch.setattr(receiving, "_BODY_S", 0.3)
+    monkeypatch.setattr(event_endpoint, "_BODY_S", 0.3)
     lines = (FORM,) if door == "backchannel-logout" else (SET, f"Authorization: {SECRET}")
     head = request("POST", f"{PREFIX}/{door}", *lines, "Content-Length: 1000")
     async with await Client.of(gateway.address) as client:
@@ -350,7 +350,7 @@ async def test_what_the_head_shows_is_refused_without_the_body(gateway, issuer, 
 async def test_places_are_for_what_was_verified_and_the_oldest_that_waits_goes(gateway, issuer, provider, monkeypatch):
     """Keys that are slow to come do not fill the places with those who wait for them."""
     receiving = receiving_of(gateway)
-    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
+    monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
     inbox, may_go_on = receiving._inbox, asyncio.Event()
     receive = inbox.receive
 
@@ -380,7 +380,7 @@ def counted(gateway, outcome):
 
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
     receiving = receiving_of(gateway)
-    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
+    monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
     evict, may_go_on = receiving._inbox._evict, asyncio.Event()
 
     async def held(*named):

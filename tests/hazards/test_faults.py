@@ -27,8 +27,8 @@ from support.tokens import Tokens
 from support.wire import BrokenOffError, Client, request
 from support.witness import USER_HEADER, Witness
 
-from gateway.server.client import ClientConnection
-from gateway.server.forwarding import Forwarder
+from gateway.proxy.downstream.client_connection import ClientConnection
+from gateway.proxy.forwarding import Forwarder
 
 WEATHERS = {
     "latency": Weather(latency_s=0.2),

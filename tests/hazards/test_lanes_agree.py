@@ -27,9 +27,9 @@ from support.scripted_provider import Call, Reply, ScriptedProvider
 from support.transcript import SOON_S, Line, echo_marker
 
 from gateway.http import ordinary
-from gateway.server.client import ClientConnection
-from gateway.server.fast_exchange import RepeatedExchange
-from gateway.server.fast_lane import FastLane
+from gateway.proxy.downstream.client_connection import ClientConnection
+from gateway.proxy.fast_exchange import RepeatedExchange
+from gateway.proxy.fast_lane import FastLane
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 in_module = {"scope": "module", "loop_scope": "module"}

@@ -225,7 +225,7 @@ async def test_an_unclear_token_does_not_hold_up_the_others(gateway, provider, b
 
 
 @pytest.mark.parametrize(
-    "said_no",
+    "revoked_elsewhere",
     [
         {"active": False},
         {**EVE, "active": False},
@@ -244,12 +244,12 @@ async def test_an_unclear_token_does_not_hold_up_the_others(gateway, provider, b
     ],
     ids=json.dumps,
 )
-async def test_a_token_that_is_not_an_active_access_token_is_401(gateway, provider, backend, said_no):
+async def test_a_token_that_is_not_an_active_access_token_is_401(gateway, provider, backend, revoked_elsewhere):
     # Moments are told at the run, so that each process that runs a part of the tests has the same names for them.
     moments = {"a second ago": int(time.time()) - 1, "in an hour": int(time.time()) + 3600}
     provider.answers["eve"] = {
         name: moments[value] if name in {"exp", "nbf"} and value in moments else value
-        for name, value in said_no.items()
+        for name, value in revoked_elsewhere.items()
     }
     for path in ("/api", "/maybe", "/api"):
         await is_refused(gateway, "eve", 401, "invalid_token", path, backend)

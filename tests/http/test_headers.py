@@ -9,10 +9,10 @@ from gateway.http.forwarded import Caller
 from gateway.http.headers import (
     RequestRules,
     ResponseRules,
-    answer_field_passes,
     field_lines,
     lines_to_backend,
     request_to_backend,
+    response_field_passes,
     values_of,
 )
 
@@ -259,8 +259,8 @@ def test_without_any_host_there_is_none_to_tell() -> None:
                                   "Access_Control.Allow-Origin", "Transfer!Encoding", "Keep_Alive"])  # fmt: skip
 def test_what_a_backend_may_not_say_is_gone_in_every_spelling(name: str) -> None:
     rules = ResponseRules(frozenset({"Server", "X-Server"}), (), own_cors=True)
-    assert not answer_field_passes(name, rules)
-    assert answer_field_passes("ETag", rules)
+    assert not response_field_passes(name, rules)
+    assert response_field_passes("ETag", rules)
 
 
 def test_what_is_remembered_of_names_is_bounded() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.upstream import parse_backend
+from gateway.config.addresses import parse_backend
 from gateway.http.location import Outside, OwnUrls
 
 CLIENT = Outside("https", "api.example.com")

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from support.keycloak import ADMIN
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Inactive, Unclear
+from gateway.authn.facts import Facts, Inactive, Indeterminate
 from gateway.provider.errors import TokenRefused
 from gateway.provider.grants import ClientCredentials, Password, RefreshToken, TokenExchange
 
@@ -100,7 +100,7 @@ async def test_what_is_no_token_of_the_realm_is_inactive(gateway):
 async def test_a_wrong_client_secret_is_unclear_and_never_a_no(app, provider):
     stranger = await provider("gateway", client_secret="not-the-secret")
     tokens = await app.token(ALICE)
-    assert isinstance(await stranger.introspect(Token(tokens["access_token"])), Unclear)
+    assert isinstance(await stranger.introspect(Token(tokens["access_token"])), Indeterminate)
 
 
 async def test_reached_by_another_name_the_issuer_stays_the_one_keycloak_was_given(app, provider, keycloak):
@@ -117,7 +117,7 @@ async def test_reached_by_another_name_the_issuer_stays_the_one_keycloak_was_giv
 async def test_discovery_by_another_name_is_not_believed(app, provider, keycloak):
     misled = await provider("gateway", issuer=keycloak.other_url, timeout="5s")
     tokens = await app.token(ALICE)
-    assert isinstance(await misled.introspect(Token(tokens["access_token"])), Unclear)
+    assert isinstance(await misled.introspect(Token(tokens["access_token"])), Indeterminate)
     assert not misled.ready
 
 
@@ -206,5 +206,5 @@ async def test_what_it_says_of_a_realm_that_is_not_enabled_is_told(provider, adm
     await administer("POST", "", {"realm": "off", "enabled": False})
     endpoint = f"{keycloak.server}/realms/off/protocol/openid-connect/token/introspect"
     answer = await (await provider("gateway", introspection_endpoint=endpoint)).introspect(Token("some-token"))
-    assert isinstance(answer, Unclear)
+    assert isinstance(answer, Indeterminate)
     assert "Realm not enabled" in answer.reason

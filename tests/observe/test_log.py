@@ -31,7 +31,7 @@ def lines():
 
 def test_an_event_is_a_line_with_its_fields(lines):
     configure_logging("info", lines)
-    logging.getLogger("gateway.server").warning(
+    logging.getLogger("gateway.proxy").warning(
         "worker %d ended", 7, extra={"event": "worker_ended", "fields": {"pid": 7, "reason": "killed"}}
     )
     (line,) = lines.read()
@@ -39,7 +39,7 @@ def test_an_event_is_a_line_with_its_fields(lines):
     assert line == {
         "level": "warning",
         "event": "worker_ended",
-        "logger": "gateway.server",
+        "logger": "gateway.proxy",
         "message": "worker 7 ended",
         "pid": 7,
         "reason": "killed",

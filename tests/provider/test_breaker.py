@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.provider.breaker import HOLD_MAX_S, Breaker, LeaveAlone, Permit, Thresholds
+from gateway.provider.breaker import HOLD_MAX_S, Breaker, BreakerOpen, Permit, Thresholds
 
 FIVE = Thresholds(failures=5, failure_rate=0.5, window_s=10, minimum_calls=20, interval_s=5)
 
@@ -60,7 +60,7 @@ def test_the_probe_that_fails_opens_it():
     permit(breaker, 0)
     breaker.convicted(0, "it is down")
     assert breaker.state == "open"
-    assert breaker.ask(0) == LeaveAlone(5)
+    assert breaker.ask(0) == BreakerOpen(5)
 
 
 def test_the_probe_that_is_answered_leaves_it_closed_and_forgets_the_failures():
@@ -122,14 +122,14 @@ def test_what_lies_before_the_window_does_not_count():
 
 def test_open_it_lets_nothing_but_one_probe_through_when_its_time_is_over():
     breaker = opened(at_s=100)
-    assert breaker.ask(104.5) == LeaveAlone(0.5)
-    assert breaker.blocks(104.5) == LeaveAlone(0.5)
+    assert breaker.ask(104.5) == BreakerOpen(0.5)
+    assert breaker.blocks(104.5) == BreakerOpen(0.5)
     assert breaker.blocks(105) is None  # whoever comes now has it asked
-    assert isinstance(breaker.ask(105), LeaveAlone)
+    assert isinstance(breaker.ask(105), BreakerOpen)
     probe(breaker, 105)
     assert breaker.state == "half_open"
     assert not breaker.wants_probe(1_000)  # as long as that one is under way
-    assert isinstance(breaker.blocks(1_000), LeaveAlone)
+    assert isinstance(breaker.blocks(1_000), BreakerOpen)
 
 
 def test_the_probe_closes_it():
@@ -146,7 +146,7 @@ def test_a_failed_probe_opens_it_for_another_interval():
     probe(breaker, 5)
     breaker.convicted(7, "it is down")
     assert breaker.state == "open"
-    assert breaker.ask(11.9) == LeaveAlone(pytest.approx(0.1))
+    assert breaker.ask(11.9) == BreakerOpen(pytest.approx(0.1))
     assert breaker.wants_probe(12)
 
 
@@ -167,7 +167,7 @@ def test_what_a_provider_says_to_the_probe_is_honoured_up_to_a_bound(said_s, hel
     breaker = Breaker(FIVE)
     fail(breaker, 0, is_enough=True)
     convict(breaker, 0, said_s)
-    assert breaker.ask(0) == LeaveAlone(held_s)
+    assert breaker.ask(0) == BreakerOpen(held_s)
 
 
 def test_calls_from_before_it_opened_neither_close_it_nor_count_twice():
@@ -247,7 +247,7 @@ class Drive:
             self.is_probing, self.begun_s = True, now_s
         got = self.breaker.ask(now_s)
         assert isinstance(got, Permit) == (self.breaker.state == "closed")
-        if isinstance(got, LeaveAlone):
+        if isinstance(got, BreakerOpen):
             assert 0 < got.wait_s <= max(FIVE.interval_s, HOLD_MAX_S)
         else:
             self.calls.append(got)

@@ -9,7 +9,7 @@ import pytest
 from support.scripted_provider import Fault, ScriptedProvider
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Inactive, Unclear
+from gateway.authn.facts import Facts, Inactive, Indeterminate
 from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient, identity
 
@@ -62,7 +62,7 @@ async def test_a_provider_that_is_not_there_yet_does_not_stop_the_start(client):
     provider = client(issuer=late.issuer)
     await provider.start()
     answer = await provider.introspect(TOKEN)
-    assert isinstance(answer, Unclear)
+    assert isinstance(answer, Indeterminate)
     assert "discovery has not succeeded yet" in answer.reason
     await late.start()
     late.discovery = late.metadata()
@@ -91,7 +91,7 @@ async def test_a_request_starts_discovery_where_nothing_did(client, scripted):
 async def test_requests_do_not_each_ask_a_provider_whose_discovery_just_failed(client, scripted):
     provider = client(issuer=scripted.issuer)
     for _ in range(20):
-        assert isinstance(await provider.introspect(TOKEN), Unclear)
+        assert isinstance(await provider.introspect(TOKEN), Indeterminate)
     assert len(scripted.calls) <= 4
 
 
@@ -99,7 +99,7 @@ async def test_while_it_is_not_discovered_no_question_goes_out_and_few_wait(clie
     scripted.delay_s = 0.3
     provider = client(issuer=scripted.issuer, max_waiting=3)
     answers = await asyncio.gather(*(provider.introspect(TOKEN) for _ in range(10)))
-    assert all(isinstance(answer, Unclear) and not answer.was_asked for answer in answers)
+    assert all(isinstance(answer, Indeterminate) and not answer.was_asked for answer in answers)
     turned_away = [answer for answer in answers if answer.reason == "too many questions wait for its discovery"]
     assert [answer.retry_after_s for answer in turned_away] == [1.0] * 7
 
@@ -109,7 +109,7 @@ async def test_the_wait_for_discovery_is_within_the_deadline(client, scripted):
     provider = client(issuer=scripted.issuer, timeout="300ms")
     await provider.start()
     started = time.monotonic()
-    assert isinstance(await provider.introspect(TOKEN), Unclear)
+    assert isinstance(await provider.introspect(TOKEN), Indeterminate)
     assert time.monotonic() - started < 3
 
 
@@ -133,8 +133,8 @@ async def test_closing_while_discovery_runs_makes_its_callers_unclear_and_not_ca
     waiting = asyncio.create_task(provider.introspect(TOKEN))
     await scripted.wait_for_calls()
     await provider.close()
-    assert isinstance(await waiting, Unclear)
-    assert isinstance(await provider.introspect(TOKEN), Unclear)
+    assert isinstance(await waiting, Indeterminate)
+    assert isinstance(await provider.introspect(TOKEN), Indeterminate)
 
 
 async def test_close_leaves_no_task_and_no_connection(scripted):
@@ -202,5 +202,5 @@ async def test_a_probe_that_is_under_way_at_its_close_convicts_nobody(scripted):
     asking = asyncio.create_task(provider.introspect(TOKEN))
     await until(lambda: len(scripted.calls) == 2)  # the second is the probe
     await provider.close()
-    assert isinstance(await asking, Unclear)
+    assert isinstance(await asking, Indeterminate)
     assert states == []

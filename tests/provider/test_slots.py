@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from gateway.authn.joiners import Joiners
 from gateway.http.client_network import ClientNetwork, client_network
+from gateway.introspection.joiners import Joiners
 from gateway.provider.errors import CrowdedError, NotAskedError
 from gateway.provider.slots import Slots
 

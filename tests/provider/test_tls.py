@@ -5,7 +5,7 @@ import trustme
 from support.scripted_provider import ScriptedProvider
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Unclear
+from gateway.authn.facts import Facts, Indeterminate
 
 TOKEN = Token("t")
 
@@ -53,7 +53,7 @@ async def test_another_authoritys_will_not(client, provider_with, authority):
     provider = await provider_with(trustme.CA().issue_cert("localhost"))
     asked = client(introspection_endpoint=provider.introspection_endpoint, tls=trusting(authority))
     answer = await asked.introspect(TOKEN)
-    assert isinstance(answer, Unclear)
+    assert isinstance(answer, Indeterminate)
     assert "certificate" in answer.reason
     assert provider.calls == []
 
@@ -61,19 +61,19 @@ async def test_another_authoritys_will_not(client, provider_with, authority):
 async def test_nor_one_for_another_name(client, provider_with, authority):
     provider = await provider_with(authority.issue_cert("sso.example.com"))
     asked = client(introspection_endpoint=provider.introspection_endpoint, tls=trusting(authority))
-    assert isinstance(await asked.introspect(TOKEN), Unclear)
+    assert isinstance(await asked.introspect(TOKEN), Indeterminate)
     assert provider.calls == []
 
 
 async def test_certificates_are_checked_where_nothing_is_said_of_them(client, provider_with, authority):
     provider = await provider_with(authority.issue_cert("localhost"))
     asked = client(introspection_endpoint=provider.introspection_endpoint)
-    assert isinstance(await asked.introspect(TOKEN), Unclear)
+    assert isinstance(await asked.introspect(TOKEN), Indeterminate)
     assert provider.calls == []
 
 
 async def test_a_server_that_speaks_no_tls(client, scripted):
     endpoint = scripted.introspection_endpoint.replace("http:", "https:")
     asked = client(introspection_endpoint=endpoint, timeout="300ms")
-    assert isinstance(await asked.introspect(TOKEN), Unclear)
+    assert isinstance(await asked.introspect(TOKEN), Indeterminate)
     assert scripted.calls == []

@@ -10,7 +10,7 @@ import aiohttp
 
 from gateway.config.model import Admin
 from gateway.observe.metrics import Metrics
-from gateway.server.instance import Readiness
+from gateway.workers.instance import Readiness
 
 TOKEN = "the-admin-token-ü$%"
 

@@ -11,8 +11,8 @@ import signal
 import socket
 import sys
 
-from gateway.server.instance import Readiness
-from gateway.server.worker import Source, serve_worker
+from gateway.workers.instance import Readiness
+from gateway.workers.worker import ConfigSource, serve_worker
 
 SERVED = "gateway_requests_total"
 
@@ -26,12 +26,12 @@ class FakeWorker:
         self.server: asyncio.Server | None = None
         self.busy: set[asyncio.Task[None]] = set()
 
-    async def configure(self, source: Source) -> None:
+    async def configure(self, source: ConfigSource) -> None:
         await self.reload(source)
         self.listener.setblocking(False)
         self.server = await asyncio.start_server(self.answer, sock=self.listener)
 
-    async def reload(self, source: Source) -> None:
+    async def reload(self, source: ConfigSource) -> None:
         if source.text.startswith("refuse: "):
             raise ValueError(source.text.removeprefix("refuse: "))
         if source.text == "die":

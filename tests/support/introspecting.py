@@ -5,8 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Answer, Facts, Inactive, Unclear
-from gateway.authn.joiners import Joiners
+from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult
+from gateway.introspection.joiners import Joiners
 
 
 @dataclass
@@ -55,15 +55,15 @@ class ScriptedIntrospector:
     identity: bytes = b"https://sso.example.com introspect gateway"
     answers_within_s: float = 2.0
     realm: str = "https://sso.example.com"
-    is_left_alone: bool = False
+    breaker_is_open: bool = False
     exp_in_s: float | None = None
-    answer: Answer | None = None
+    answer: IntrospectionResult | None = None
     gate: asyncio.Event | None = None
     asked: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     crowded_out: frozenset[str] = frozenset()  # addresses for which its queue has no place
 
-    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> Answer:
+    async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> IntrospectionResult:
         self.asked.append(token.value)
         self.addresses.append(address)
         asked_at = self.clock()
@@ -73,7 +73,7 @@ class ScriptedIntrospector:
         else:
             await asyncio.sleep(0)
         if address in self.crowded_out:
-            return Unclear("too many wait", 1.0, was_asked=False, is_crowded=True)
+            return Indeterminate("too many wait", 1.0, was_asked=False, is_crowded=True)
         if answer is not None:
             return answer
         if token.value.startswith("junk"):
@@ -83,4 +83,4 @@ class ScriptedIntrospector:
         return Facts(claims if exp is None else {**claims, "exp": exp}, asked_at, exp)
 
 
-UNCLEAR = Unclear("the provider did not answer in time")
+UNCLEAR = Indeterminate("the provider did not answer in time")

@@ -15,8 +15,8 @@ from support.wire import Answer, Client, request
 
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import JsonLines
-from gateway.server.worker import Source
 from gateway.service import Service
+from gateway.workers.worker import ConfigSource
 
 ADMIN_TOKEN = "token-of-the-admin-listener"
 CLIENT_SECRET = "secret-of-the-client"
@@ -80,7 +80,7 @@ class RunningGateway:
         self.text = text
         self.lines = Lines()
         self.expects_errors = False  # set where a test makes the gateway log errors
-        self.service = Service(lambda: Source(self.text, "gateway.yaml", "/"), self.lines)
+        self.service = Service(lambda: ConfigSource(self.text, "gateway.yaml", "/"), self.lines)
         self._clients: list[Client] = []
         self._is_stopped = False
 

@@ -1,0 +1,121 @@
+"""Who waits for another process's answer is woken by a message on one channel of the fleet.
+
+A message names a key by its digest and says nothing else. It may be lost, and anybody who can publish may send one:
+whoever is woken looks for himself, and looks now and then without being woken. The subscription is therefore never
+waited for and its loss harms nobody; it comes back by itself, and then everybody is woken, for what was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from gateway.cache.connect import FAILURES, Link
+from gateway.introspection.ports import LeaseSignal
+
+_log = logging.getLogger(__name__)
+
+_CONNECT_S = 2.0
+# A connection that says nothing for so long is asked whether it is still there.
+_SILENCE_S = 5.0
+_ANSWER_S = 1.0
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
+
+
+class _EventBell:
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+
+    async def wait(self, at_most_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                await self.event.wait()
+        self.event.clear()
+
+
+class Notifier:
+    """`connect` makes a client for the subscription, each time anew: a cluster's nodes come and go."""
+
+    def __init__(self, connect: Callable[[], Link], channel: str) -> None:
+        self.channel = channel
+        self.listening = False
+        self._connect = connect
+        self._bells: dict[bytes, set[_EventBell]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="wakeups of the fleet")
+
+    async def close(self) -> None:
+        while self._task is not None and not self._task.done():
+            # Again and again, should a library swallow one.
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_ANSWER_S)
+
+    @contextmanager
+    def bell(self, mark: bytes) -> Iterator[LeaseSignal]:
+        """Rings for messages that bear `mark`, from entering on."""
+        bell = _EventBell()
+        bells = self._bells.setdefault(mark, set())
+        bells.add(bell)
+        try:
+            yield bell
+        finally:
+            bells.discard(bell)
+            if not bells and self._bells.get(mark) is bells:
+                del self._bells[mark]
+
+    async def _run(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            link = self._connect()
+            try:
+                await self._listen(link)
+            except FAILURES as error:
+                if self.listening:
+                    pause_s = _FIRST_PAUSE_S
+                    # By its class alone: the text of an error may quote an address or an answer.
+                    _log.info("the fleet's wakeups are lost: %s", type(error).__name__)
+            finally:
+                self.listening = False
+                with suppress(*FAILURES):
+                    await link.close()
+            # Not all of a fleet at the same instant.
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    async def _listen(self, link: Link) -> None:
+        """Until the connection is lost, which is raised."""
+        subscription: Any = link.client.pubsub()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await subscription.subscribe(self.channel)
+            while True:
+                self._ring(await self._message(subscription))
+        finally:
+            with suppress(*FAILURES):
+                await subscription.aclose()
+
+    async def _message(self, subscription: Any) -> Any:
+        message = await subscription.get_message(timeout=_SILENCE_S)
+        if message is None:
+            async with asyncio.timeout(_ANSWER_S):
+                await subscription.ping()
+                message = await subscription.get_message(timeout=None)
+        return message
+
+    def _ring(self, message: Any) -> None:
+        match message:
+            case {"type": "message", "data": bytes(mark)}:
+                bells = self._bells.get(mark, set())
+            case {"type": "subscribe"}:
+                self.listening = True
+                bells = {bell for each in self._bells.values() for bell in each}
+            case _:
+                return
+        for bell in bells:
+            bell.event.set()

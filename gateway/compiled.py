@@ -1,0 +1,142 @@
+"""The configuration compiled to what deciding needs: built once per (re)load, never changed, shared by all requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from gateway.authn.token_type import TokenTypeRule
+from gateway.config.model import Config, Server
+from gateway.config.route_model import Route
+from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
+from gateway.http.headers import RequestRules, ResponseRules
+from gateway.http.location import OwnUrls
+from gateway.http.percent import canonical_percent
+from gateway.http.response_head import ResponseHeaderRules
+from gateway.http.target import Target
+from gateway.identity import IdentityRules, compile_identity
+from gateway.introspection.stale import tolerances_s
+from gateway.policy import Policy, TrustedIssuer, compile_policy
+from gateway.routing import Matched, Table
+
+_KNOWN_MAX = 1024
+_KNOWN_PATH_CHARS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRoute:
+    """A route with all that is decided about it beforehand."""
+
+    config: Route
+    mode: Literal["required", "optional", "none"]
+    max_age_s: float | None
+    tolerances_s: Mapping[str, float]  # by method: how much older facts may be when the provider cannot tell
+    policy: Policy
+    identity: IdentityRules
+    providers: tuple[str, ...]
+    request_rules: RequestRules
+    fields_to_client: ResponseHeaderRules
+    own_urls: OwnUrls
+    max_body_bytes: int | None  # None: unlimited
+    moves_path: bool  # the backend gets another path than the client asked for
+    stripped: str | None  # what is taken off each path, where it is always the same
+    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS, and waits for nothing
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledConfig:
+    table: Table[CompiledRoute]
+    routes: tuple[CompiledRoute, ...]
+    speakers: Mapping[str, TrustedIssuer]
+    trusted_proxies: TrustedProxies
+    max_header_bytes: int
+    max_headers: int
+    events_prefix: str | None = None  # where events arrive; None: nowhere
+    # What was found of targets that were asked for lately: by method, target and Host as they came.
+    known: dict[tuple[str, ...], tuple[Target, Matched[CompiledRoute]]] = field(default_factory=dict)
+
+    def remember(self, asked: tuple[str, ...], target: Target, found: Matched[CompiledRoute]) -> None:
+        """For the next request for it. A query may hold secrets, and is another one each time.
+
+        Without a Host, which a target in absolute form does not replace, it is sound in HTTP/1.0 alone, and `asked`
+        says nothing of that.
+        """
+        _method, _target, *hosts = asked
+        if hosts and target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
+            if len(self.known) >= _KNOWN_MAX:
+                self.known.clear()
+            self.known[asked] = target, found
+
+
+def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
+    """The gate of a configuration that `gateway check` found nothing wrong with.
+
+    `token_types` are the rules of the providers, which may have learned; those that are not there begin anew.
+    """
+    identity_names = frozenset(name for route in config.routes for name in route.identity.headers)
+    # Routes with equal rules share what is remembered of answers.
+    to_client: dict[ResponseRules, ResponseHeaderRules] = {}
+    routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
+    return CompiledConfig(
+        table=Table((route.config.match, route) for route in routes),
+        routes=routes,
+        speakers={
+            name: TrustedIssuer(
+                provider.issuer,
+                provider.client_id,
+                provider.leeway,
+                token_types.get(name) or TokenTypeRule(provider.require_token_type),
+            )
+            for name, provider in config.providers.items()
+        },
+        trusted_proxies=_trusted(config.server),
+        max_header_bytes=config.server.max_header_bytes,
+        max_headers=config.server.max_headers,
+        events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
+    )
+
+
+def _gated(
+    route: Route, config: Config, identity_names: frozenset[str], to_client: dict[ResponseRules, ResponseHeaderRules]
+) -> CompiledRoute:
+    has_own_limit = "max_body" in route.model_fields_set
+    response_rules = ResponseRules(
+        remove=frozenset(route.response_headers.remove),
+        set=tuple(route.response_headers.set.items()),
+        own_cors=route.cors is not None,
+    )
+    return CompiledRoute(
+        config=route,
+        mode=route.auth.mode,
+        max_age_s=route.auth.max_age,
+        tolerances_s=tolerances_s(route.auth),
+        policy=compile_policy(route.auth),
+        identity=compile_identity(tuple(route.identity.headers.items())),
+        providers=route.auth.provider or tuple(config.providers),
+        request_rules=RequestRules(
+            identity_names=identity_names,
+            keep_authorization=route.authorization == "keep",
+            remove=frozenset(route.request_headers.remove),
+            set=tuple(route.request_headers.set.items()),
+            trusted=frozenset(config.server.trusted_headers),
+        ),
+        fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
+        own_urls=OwnUrls(route.backend),
+        max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
+        is_plain=route.cors is None and route.on_success is None,
+        moves_path=route.rewrite is not None or route.strip_prefix is not None,
+        stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
+    )
+
+
+def _trusted(server: Server) -> TrustedProxies:
+    networks = tuple(peer for peer in server.trusted_proxies if peer != "unix")
+    # A TCP connection that broke as it was accepted has no address either: only the listener tells what it is.
+    trusted = TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)
+    return NOBODY_TRUSTED if trusted.are_none else trusted

@@ -1,0 +1,177 @@
+"""What pydantic finds, in the words of the file's reader. No message names a type of Python or shows a secret."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from gateway.config.files import SECRETS, TWIN
+from gateway.config.model_base import Model
+from gateway.config.node import Located, Origin, leaves
+from gateway.config.problems import Loc, Problem, WrongAt, place_text
+from gateway.config.route_model import Route
+from gateway.config.values import quoted
+
+_EXAMPLES = {
+    "name": "name: orders, unique in the file",
+    "backend": "backend: http://orders:8000",
+    "client_id": "client_id: and the name of the gateway at the provider",
+    "allow_origins": "allow_origins: [https://app.example.com]",
+    "certificate": "certificate: cert.pem",
+    "key": "key: key.pem",
+}
+_LEAVE_OUT = "write a value, or leave the key out"
+_DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")
+_OPTION = re.compile(r"'([^']*)'")
+_NOT_A_MAPPING = "a mapping belongs; write key: value"
+_WHERE = {
+    "string_type": "a text belongs; write a text, in quotes if it looks like a number",
+    "tuple_type": "a list belongs; write [one, two], or a line with - for each",
+    "dict_type": _NOT_A_MAPPING,
+    "model_type": _NOT_A_MAPPING,
+}
+# Keys that other gateways have as one word, and what this one has instead.
+_SHORTEST = {
+    "match": "write match: {path: /orders/**}",
+    "auth": "write auth: none for no tokens, or a mapping such as auth: {scopes: [orders:read]}",
+}
+_WORDS: dict[str, Callable[[dict[str, Any], Any], str]] = {
+    "literal_error": lambda context, value: _not_an_option(_OPTION.findall(context["expected"]), value),
+    "too_short": lambda *_: "the list is empty; write at least one, or leave the key out",
+    "string_too_short": lambda *_: f"the text is empty; {_LEAVE_OUT}",
+    "greater_than": lambda context, value: f"{quoted(value)} is too little; write more than {context['gt']:g}",
+    "greater_than_equal": lambda context, value: f"{quoted(value)} is too little; write {context['ge']} or more",
+    "less_than_equal": lambda context, value: (
+        f"{quoted(value)} is too much; write {_most(context['le'], value)} or less"
+    ),
+}
+
+
+def problems_of(
+    error: ValidationError, model: type[Model], origin: Origin, *, also_missing: bool = True
+) -> Iterator[Problem]:
+    """Each problem of a piece, at the line of its key or item. What is reported already is left out."""
+    errors = error.errors(include_url=False, include_input=False)
+    for found in errors:
+        if found["type"] == "missing" and not also_missing:
+            continue
+        # pydantic counts the good items only: a list of nothing but bad ones is not empty.
+        if found["type"] == "too_short" and any(_is_inside(other["loc"], found["loc"]) for other in errors):
+            continue
+        yield from _problems(found["type"], _without_tags(found["loc"]), found.get("ctx", {}), model, origin)
+
+
+def kind(value: Any) -> str:
+    """What a value of the file is, without showing it."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds = {str: "a text", int: "a number", float: "a number", dict: "a mapping", tuple: "a list", list: "a list"}
+    return kinds.get(type(value), "nothing")
+
+
+def closest(word: str, known: list[str]) -> str | None:
+    """The one of `known` that was probably meant."""
+    by_lower = {name.lower(): name for name in known}
+    matches = difflib.get_close_matches(word.lower()[:100], list(by_lower), n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
+
+
+def keys_of(model: type[Model]) -> list[str]:
+    """The keys that the file may have where `model` is read."""
+    return [*model.model_fields, *(key + TWIN for key in SECRETS.get(model, ()))]
+
+
+def model_of(annotation: Any) -> type[Model] | None:
+    """The model inside `annotation`, be it optional, annotated, or the value of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := model_of(part))), None)
+
+
+def unknown_key(model: type[Model], key: str, known: list[str] | None = None) -> str:
+    """What to say about a key that `model` does not have."""
+    known = keys_of(model) if known is None else known
+    for name, field in model.model_fields.items():
+        inner = model_of(field.annotation)
+        if inner is not None and key in inner.model_fields:
+            return f"unknown key here; write it under {name}:"
+    if meant := closest(key, known):
+        return f"unknown key; did you mean {meant}?"
+    if model is not Route and key in Route.model_fields:
+        return f"unknown key here; it belongs to a route, write it there or one of {', '.join(known)}"
+    return f"unknown key; write one of {', '.join(known)}"
+
+
+def _problems(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], origin: Origin) -> Iterator[Problem]:
+    if type_ == "missing":
+        found = origin.find(loc[:-1])
+        if not found.broken:
+            key = str(loc[-1])
+            yield Problem(
+                place_text((*found.path, key)), f"is missing; write {_EXAMPLES.get(key, key + ':')}", found.line
+            )
+        return
+    inner = context.get("error")
+    wrongs = inner.wrongs if isinstance(inner, WrongAt) else (((), _what(type_, loc, context, model, origin)),)
+    for below, what in wrongs:
+        found = origin.find((*loc, *below))
+        if not found.broken:
+            yield Problem(place_text(found.path), _without_values(what, found), found.line)
+
+
+def _what(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], origin: Origin) -> str:
+    if type_ == "extra_forbidden":
+        return unknown_key(_model_at(model, loc[:-1]), str(loc[-1]))
+    value = origin.find(loc).node.value
+    if type_ == "value_error":
+        what = str(context["error"])
+    elif type_ in _WHERE:
+        what = f"{kind(value)} stands where {_WHERE[type_]}"
+        if _WHERE[type_] is _NOT_A_MAPPING and loc[-1] in _SHORTEST:
+            what = f"{what.partition('; ')[0]}; {_SHORTEST[str(loc[-1])]}"
+    elif type_ in _WORDS:
+        what = _WORDS[type_](context, value)
+    else:
+        what = "this is not what the key takes"
+    if value is None:
+        what = "this is empty; " + (what.partition("; ")[2] or _LEAVE_OUT)
+    return what
+
+
+def _model_at(model: type[Model], loc: Loc) -> type[Model]:
+    for step in loc:
+        field = model.model_fields.get(str(step))
+        model = (field and model_of(field.annotation)) or model
+    return model
+
+
+def _not_an_option(options: list[str], value: Any) -> str:
+    if not isinstance(value, str):
+        return f"{kind(value)} stands where a word belongs; write {' or '.join(options)}"
+    meant = closest(value, options)
+    return f"{quoted(value)} is none of {', '.join(options)}; write {meant or 'one of them'}"
+
+
+def _most(bound: float, value: Any) -> str:
+    """The bound as the file writes it: with a unit, where `value` is a duration."""
+    return f"{bound:g}s" if isinstance(value, str) and _DURATION.search(value) else str(bound)
+
+
+def _is_inside(loc: Loc, outer: Loc) -> bool:
+    return len(loc) > len(outer) and loc[: len(outer)] == outer
+
+
+def _without_tags(loc: tuple[int | str, ...]) -> Loc:
+    return loc[:-1] if loc and loc[-1] == "[key]" else loc
+
+
+def _without_values(what: str, found: Located) -> str:
+    """`what` with the file's own text in the place of what the environment put there."""
+    for _, leaf in leaves(found.node):
+        if isinstance(leaf.value, str) and leaf.value and leaf.value != leaf.written and "${" in leaf.written:
+            what = what.replace(quoted(leaf.value), quoted(leaf.written))
+    return what

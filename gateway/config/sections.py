@@ -1,0 +1,263 @@
+"""The file cut into pieces, each validated on its own, so that no problem hides another.
+
+A piece with problems is validated again without the keys that have them: what is left of it still takes part in
+the checks across the file, and `sound` says which of its keys those checks may trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from gateway.config.files import with_paths, with_secrets
+from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
+from gateway.config.messages import kind, model_of, problems_of, unknown_key
+from gateway.config.model import Admin, Cache, Config, Events, LogSettings, Server, Tls
+from gateway.config.model_base import Model
+from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
+from gateway.config.problems import Loc, Problem
+from gateway.config.provider_model import Provider, ProviderEvents
+from gateway.config.route_model import Route
+from gateway.config.wire_values import parse_name
+
+_M = TypeVar("_M", bound=Model)
+_SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": LogSettings}
+_KEYS = ["server", "admin", "providers", "cache", "events", "log", "defaults", "routes"]
+_NOT_DEFAULTS = frozenset(["name", "match"])
+# Stand in for keys with problems, so that the rest of their piece is not said to lack them.
+_STAND_INS: dict[type[Model], dict[str, Any]] = {
+    Route: {"name": "-", "backend": "http://-"},
+    Provider: {
+        "issuer": "http://-",
+        "client_id": "-",
+        "client_secret": "-",
+        "private_key": "-",
+        "client_auth": "none",
+    },
+    Cache: {"secret": "-" * 16},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Section(Generic[_M]):
+    """A validated piece, where it stands, and which of its keys are only stood in for.
+
+    Of a broken key that is a mapping, `without` says which of its own keys had to go; the others are as written.
+    """
+
+    value: _M
+    origin: Origin
+    broken: frozenset[str] = frozenset()
+    without: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def sound(self, *keys: str) -> bool:
+        return self.broken.isdisjoint(keys)
+
+    def sound_within(self, key: str, *parts: str) -> bool:
+        """Whether these keys of the mapping at `key` can be trusted, whatever is wrong beside them."""
+        return self.sound(key) or (key in self.without and self.without[key].isdisjoint(parts))
+
+
+@dataclass(slots=True)
+class Sections:
+    """The whole file in pieces, and what is wrong inside each of them."""
+
+    root: Origin
+    sections: dict[str, Section[Any]] = field(default_factory=dict)
+    events: Section[Events] | None = None
+    providers: dict[str, Section[Provider]] = field(default_factory=dict)
+    provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: can not be told
+    defaults: Origin | None = None
+    routes: list[Section[Route]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def section(self, name: str) -> Any:
+        return self.sections[name].value
+
+
+def split(root: Node, directory: Path) -> Sections:
+    """The pieces of a file whose environment is put in."""
+    pieces = Sections(Origin((), root.line, root))
+    for key in root.entries:
+        if key not in _KEYS:
+            pieces.problems.append(pieces.root.problem((key,), unknown_key(Config, key, _KEYS)))
+    _cut_sections(pieces, directory)
+    _cut_events(pieces)
+    _cut_providers(pieces, directory)
+    _cut_defaults(pieces)
+    _cut_routes(pieces)
+    return pieces
+
+
+def _cut_sections(pieces: Sections, directory: Path) -> None:
+    for name, model in _SECTIONS.items():
+        entry = _entry(pieces, name)
+        if entry is None:
+            wrong = _is_written(pieces, name)
+            pieces.sections[name] = Section(model(), pieces.root, frozenset(model.model_fields if wrong else ()))
+            continue
+        origin = Origin((name,), entry.line, entry.node)
+        origin = Origin((name,), entry.line, with_secrets(model, origin, directory, pieces.problems))
+        if name == "server":
+            origin = Origin((name,), entry.line, _with_tls_paths(origin.node, directory))
+        pieces.sections[name] = _validated(model, origin, pieces.problems) or Section(
+            model(), origin, frozenset(model.model_fields)
+        )
+
+
+def _cut_events(pieces: Sections) -> None:
+    """Apart from the other sections, because its absence means something else than its defaults."""
+    entry = _entry(pieces, "events")
+    if entry is not None:
+        pieces.events = _validated(Events, Origin(("events",), entry.line, entry.node), pieces.problems)
+
+
+def _with_tls_paths(server: Node, directory: Path) -> Node:
+    tls = server.entries.get("tls")
+    if tls is None or not isinstance(tls.node.value, dict):
+        return server
+    return server.with_entries(
+        {**server.entries, "tls": KeyValue("tls", tls.line, with_paths(Tls, tls.node, directory))}
+    )
+
+
+def _cut_providers(pieces: Sections, directory: Path) -> None:
+    entry = _entry(pieces, "providers")
+    if entry is None:
+        pieces.provider_names = None if _is_written(pieces, "providers") else frozenset()
+        return
+    pieces.provider_names = frozenset(entry.node.entries)
+    for name, own in entry.node.entries.items():
+        origin = Origin(("providers", name), own.line, own.node)
+        try:
+            parse_name(name)
+        except ValueError as error:
+            pieces.problems.append(origin.problem((), str(error)))
+        if not _is_mapping(origin, pieces.problems):
+            continue
+        origin = Origin(origin.path, own.line, with_secrets(Provider, origin, directory, pieces.problems))
+        origin = Origin(origin.path, own.line, _with_event_secrets(origin, directory, pieces.problems))
+        piece = _validated(Provider, origin, pieces.problems)
+        if piece is not None:
+            pieces.providers[name] = piece
+
+
+def _with_event_secrets(provider: Origin, directory: Path, problems: list[Problem]) -> Node:
+    events = provider.node.entries.get("events")
+    if events is None or not isinstance(events.node.value, dict):
+        return provider.node
+    inner = Origin((*provider.path, "events"), events.line, events.node)
+    node = with_secrets(ProviderEvents, inner, directory, problems)
+    return provider.node.with_entries({**provider.node.entries, "events": KeyValue("events", events.line, node)})
+
+
+def _cut_defaults(pieces: Sections) -> None:
+    """The defaults are looked at once on their own, so that a problem is told even if no route inherits it."""
+    entry = _entry(pieces, "defaults")
+    if entry is None:
+        return
+    for key in _NOT_DEFAULTS & entry.node.entries.keys():
+        what = f"{key} belongs to one route alone; write it in the route"
+        pieces.problems.append(pieces.root.problem(("defaults", key), what))
+    kept = {key: own for key, own in entry.node.entries.items() if key not in _NOT_DEFAULTS}
+    node = with_auth_spelled_out(entry.node.with_entries(kept))
+    pieces.defaults = Origin(("defaults",), entry.line, node)
+    try:
+        Route.model_validate({**_STAND_INS[Route], **plain(node)})
+    except ValidationError as error:
+        # What a default lacks, a route may have.
+        pieces.problems += problems_of(error, Route, pieces.defaults, also_missing=False)
+
+
+def _cut_routes(pieces: Sections) -> None:
+    entry = pieces.root.node.entries.get("routes")
+    if entry is None or entry.node.value in (None, ()):
+        what = "there are no routes; write at least one: - {name: …, match: {path: …}, backend: …}"
+        pieces.problems.append(Problem("routes", what, entry.line if entry is not None else None))
+        return
+    if entry.node.value is BROKEN:
+        return
+    if not isinstance(entry.node.value, tuple):
+        what = f"{kind(entry.node.value)} stands where a list belongs; write a line with - for each route"
+        pieces.problems.append(pieces.root.problem(("routes",), what))
+        return
+    defaults = pieces.defaults.node if pieces.defaults is not None else Node({}, entry.line)
+    for index, node in enumerate(entry.node.value):
+        piece = _route(Origin(("routes", index), node.line, node), defaults, pieces.problems)
+        if piece is not None:
+            pieces.routes.append(piece)
+
+
+def _route(origin: Origin, defaults: Node, problems: list[Problem]) -> Section[Route] | None:
+    if not _is_mapping(origin, problems):
+        return None
+    node = with_auth_spelled_out(origin.node)
+    under = without_rivals(defaults, node)
+    origin = Origin(origin.path, origin.line, node, under if under.entries else None)
+    return _validated(Route, origin, problems)
+
+
+def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Section[_M] | None:
+    """The piece, whole or without the keys whose problems are now told; `None` where nothing is left of it."""
+    values = plain(origin.node)
+    if origin.defaults is not None:
+        values = merged(plain(origin.defaults), values)
+    try:
+        return Section(model.model_validate(values), origin)
+    except ValidationError as error:
+        problems.extend(problems_of(error, model, origin))
+        locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+    broken = frozenset(str(loc[0]) for loc in locs if loc)
+    without = _broken_parts(model, values, locs)
+    kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
+    parts = {key: {k: v for k, v in values[key].items() if k not in gone} for key, gone in without.items()}
+    stand_ins = {key: value for key, value in _STAND_INS.get(model, {}).items() if key in broken}
+    try:
+        return Section(model.model_validate({**kept, **parts, **stand_ins}), origin, broken, without)
+    except ValidationError as error:
+        problems.extend(problems_of(error, model, origin))
+        return None
+
+
+def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]) -> dict[str, frozenset[str]]:
+    """The keys with problems of each mapping whose other keys can be validated without them."""
+    parts: dict[str, frozenset[str]] = {}
+    for key in dict.fromkeys(str(loc[0]) for loc in locs if loc):
+        known = model.model_fields.get(key)
+        inner = model_of(known.annotation) if known is not None else None
+        if inner is None or not isinstance(values.get(key), dict):
+            continue
+        gone = [loc[1:2] for loc in locs if loc[0] == key]
+        needed = {(name,) for name, one in inner.model_fields.items() if one.is_required()}
+        # A mapping that is wrong as a whole, or lacks what it needs, is stood in for as a whole.
+        if () not in gone and needed.isdisjoint(gone):
+            parts[key] = frozenset(str(step) for (step,) in gone)
+    return parts
+
+
+def _entry(pieces: Sections, name: str) -> KeyValue | None:
+    """The entry of a section that is a mapping; a section without anything in it is as good as absent."""
+    entry = pieces.root.node.entries.get(name)
+    if entry is None or entry.node.value is None:
+        return None
+    origin = Origin((name,), entry.line, entry.node)
+    return entry if _is_mapping(origin, pieces.problems) else None
+
+
+def _is_written(pieces: Sections, name: str) -> bool:
+    entry = pieces.root.node.entries.get(name)
+    return entry is not None and entry.node.value is not None
+
+
+def _is_mapping(origin: Origin, problems: list[Problem]) -> bool:
+    if isinstance(origin.node.value, dict):
+        return True
+    if origin.node.value is not BROKEN:
+        problems.append(
+            origin.problem((), f"{kind(origin.node.value)} stands where a mapping belongs; write key: value")
+        )
+    return False

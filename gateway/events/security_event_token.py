@@ -1,0 +1,49 @@
+"""Security event tokens: RFC 8417 as Shared Signals 1.0 §4 profiles it, all but issuer, audience and signature.
+
+An event that is not known is acknowledged (RFC 8417 §2: what is not understood is ignored), however old: a revocation
+that was held up on its way is one all the same.
+"""
+
+from __future__ import annotations
+
+from gateway.events.jws import EventError, Unverified, read_envelope
+from gateway.events.logout import LEEWAY_S
+from gateway.events.security_event import EventName, SecurityEvent
+from gateway.events.subject import read_subject
+
+_TYPE = "secevent+jwt"
+_BASE = "https://schemas.openid.net/secevent/"
+EVENTS: dict[str, EventName] = {
+    f"{_BASE}caep/event-type/session-revoked": "session-revoked",
+    f"{_BASE}caep/event-type/token-claims-change": "token-claims-change",
+    f"{_BASE}caep/event-type/credential-change": "credential-change",
+    f"{_BASE}risc/event-type/account-disabled": "account-disabled",
+    f"{_BASE}ssf/event-type/verification": "verification",
+    f"{_BASE}ssf/event-type/stream-updated": "stream-updated",
+}
+# Against a SET being taken for another JWT, or another JWT for a SET.
+_FORBIDDEN = ("sub", "exp")
+
+
+def read_security_event(token: Unverified, now: float) -> SecurityEvent | EventError:
+    """What a security event token says at `now` (wall clock)."""
+    if token.typ != _TYPE:
+        return EventError("invalid_request", "the token's typ is not secevent+jwt")
+    for name in _FORBIDDEN:
+        if name in token.claims:
+            return EventError("invalid_request", f"a security event token has no {name}")
+    envelope = read_envelope(token.claims)
+    if isinstance(envelope, EventError):
+        return envelope
+    if not all(isinstance(payload, dict) for payload in envelope.events.values()):
+        return EventError("invalid_request", "an event is no object")
+    if envelope.issued_at > now + LEEWAY_S:
+        return EventError("invalid_request", "the token was issued in the future")
+    events = tuple(dict.fromkeys(EVENTS.get(uri, "other") for uri in envelope.events))
+    notice = SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, ())
+    if not notice.evicts:
+        return notice
+    aims = read_subject(token.claims.get("sub_id"))
+    if isinstance(aims, EventError):
+        return aims
+    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, aims)

@@ -1,0 +1,296 @@
+"""The head of a backend's answer: read strictly, and made into the head that a client gets.
+
+What two parsers could read differently is no answer (RFC 9112 §2.2, §4, §5, §6). A backend says much the same with
+every answer, so what was found out about a line is remembered, for a few hundred lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple, TypeVar
+
+from gateway.http.fates import ByName
+from gateway.http.header_names import fold_header_name as fold
+from gateway.http.header_names import folded
+from gateway.http.headers import ResponseRules, nominated, response_field_passes
+from gateway.http.location import leads_somewhere
+
+HEAD_LIMIT_BYTES = 64 * 2**10
+FIELDS_MAX = 128
+SWITCHING_PROTOCOLS: Final = 101
+_BODYLESS_STATUSES = frozenset({204, 304})
+_LENGTHLESS_STATUSES = frozenset({204})
+_REMEMBERED_LINES_MAX = 256
+_REMEMBERED_LINE_BYTES = 256
+_REMEMBERED_HEADS_MAX = 256
+_REMEMBERED_HEAD_BYTES = 1024
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
+# A field that goes on in the next line (RFC 9112 §5.2); the status line has none.
+_FOLD = re.compile(rb"(?<=\n)([^\r\n: ]+:[^\r\n]*)\r\n[ \t]+")
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_BLANKS = b" \t"
+# What a server says of its own connection; they name no field.
+_USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
+_NOBODY_GONE: Final[frozenset[str]] = frozenset()
+
+
+class _Role(Enum):
+    """What a field does to the framing of its answer."""
+
+    LENGTH = "content-length"
+    ENCODING = "transfer-encoding"
+    CONNECTION = "connection"
+    UPGRADE = "upgrade"
+
+
+class _Special(NamedTuple):
+    """What a field says of the framing."""
+
+    role: _Role
+    value: str
+
+
+_ROLE_OF_NAME = {role.value.encode(): role for role in _Role}
+# Not remembered: another one with each answer, or not ours to keep.
+_UNIQUE_NAMES = frozenset({b"set-cookie", b"etag"})
+
+
+@dataclass(slots=True, eq=False)
+class ResponseHead:
+    """Sound in itself, and shared by answers that are alike. `lines` are the fields as they came, without their ends.
+
+    Those that lead somewhere are not shared: their fields are changed for the client they are for.
+    `begun` is a place for what `ResponseHeaderRules.begin` makes of it: by which rules, and what.
+    """
+
+    status: int
+    status_line: bytes  # to a client, with its end
+    lines: list[bytes]
+    length: int | None = None
+    is_chunked: bool = False
+    ends_connection: bool = False
+    nominated: frozenset[str] = frozenset()  # folded
+    upgrades_to: tuple[str, ...] = ()
+    leads: Sequence[int] = ()  # which of the lines are for `gateway.http.location`
+    is_usual: bool = False  # final, and its length is all it says of framing and connection
+    begun: tuple[ResponseHeaderRules, bytes, bool] | None = None
+
+    @property
+    def is_ended_by_connection(self) -> bool:
+        """Whether its body, which HEAD leaves out, has no other end than the connection's (RFC 9112 §6.3)."""
+        return self.length is None and not self.is_chunked and may_have_body("GET", self.status)
+
+    @property
+    def is_interim(self) -> bool:
+        """RFC 9110 §15.2: another head follows. A 101 is final: what follows it is no HTTP."""
+        return self.status < 200 and self.status != SWITCHING_PROTOCOLS  # noqa: PLR2004
+
+
+def read_response_head(raw: bytes) -> ResponseHead | str:
+    """The head from its bytes, without the empty line; or what is wrong with it, for the log."""
+    if (known := _HEADS.get(raw)) is not None:
+        return known
+    head = _read_head(raw)
+    # Only where each line of it may be remembered.
+    if (
+        isinstance(head, ResponseHead)
+        and not head.leads
+        and len(raw) <= _REMEMBERED_HEAD_BYTES
+        and all(map(_FIELDS.__contains__, head.lines))
+    ):
+        if len(_HEADS) >= _REMEMBERED_HEADS_MAX:
+            _HEADS.clear()
+        _HEADS[raw] = head
+    return head
+
+
+def _read_head(raw: bytes) -> ResponseHead | str:
+    if len(raw) > HEAD_LIMIT_BYTES:
+        return "the head is too large"
+    lines = raw.split(b"\r\n")
+    started = _STARTS.get(lines[0]) or _read_status_line(lines[0])
+    if started is None:
+        return "the status line is none of HTTP/1.1"
+    del lines[0]
+    if len(lines) > FIELDS_MAX:
+        return "the head has too many fields"
+    version, status, status_line = started
+    leads: list[int] = []
+    special = _special(lines, version, leads)
+    if special is None:
+        unfolded = _FOLD.sub(rb"\1 ", raw)
+        if unfolded == raw:
+            return "a header field has a name or a character that none may have"
+        return _read_head(unfolded)
+    if version == 1 and not special:
+        return ResponseHead(status, status_line, lines, leads=leads)
+    if version == 1 and len(special) == 1 and special[0][0] is _Role.LENGTH and special[0][1] != _NONE:
+        # By far the most common.
+        is_usual = may_have_body("GET", status)
+        return ResponseHead(status, status_line, lines, int(special[0][1]), leads=leads, is_usual=is_usual)
+    return _framed(
+        ResponseHead(status, status_line, lines, ends_connection=version == 0, leads=leads), version, special
+    )
+
+
+def _special(lines: list[bytes], version: int, leads: list[int]) -> list[_Special] | None:
+    """What the fields say of the framing; `None` where one of them is no field. `leads` gets those that lead away."""
+    special: list[_Special] = []
+    for place, line in enumerate(lines):
+        found = _FIELDS.get(line, _UNKNOWN)
+        if found is _UNKNOWN:
+            found = _read_field(line)
+            if found is _UNKNOWN:
+                return None
+        if found is _LEADS:
+            leads.append(place)
+        elif found is not None and (found is not _KEEPS_ALIVE or version != 1):
+            special.append(found)  # the others say nothing of the framing
+    return special
+
+
+def may_have_body(method: str, status: int) -> bool:
+    """RFC 9110 §6.4.1: no body answers HEAD, nor comes with 1xx, 204 or 304."""
+    return method != "HEAD" and status >= 200 and status not in _BODYLESS_STATUSES  # noqa: PLR2004
+
+
+def may_have_length(status: int) -> bool:
+    """RFC 9110 §8.6."""
+    return status >= 200 and status not in _LENGTHLESS_STATUSES  # noqa: PLR2004
+
+
+class ResponseHeaderRules:
+    """What one set of rules makes of the fields of answers."""
+
+    def __init__(self, rules: ResponseRules) -> None:
+        self._rules = rules
+        self._replaced = folded(name for name, _ in rules.set)
+        self._set = b"".join(field_line(name, value) for name, value in rules.set)
+        self._kept: dict[bytes, bytes] = {}
+        self._spelled = ByName(self._spelled_to_client)
+
+    def begin(self, head: ResponseHead) -> tuple[ResponseHeaderRules, bytes, bool]:
+        """These rules; the status line, the fields, the length where there is one; whether `Date` is among them."""
+        fields = self.of(head)
+        length = b""
+        if head.length is not None and may_have_length(head.status):
+            length = b"Content-Length: %d\r\n" % head.length
+        has_date = "date" in self._replaced or b"\nDate: " in fields or fields.startswith(b"Date: ")
+        begun = head.begun = self, head.status_line + fields + length, has_date
+        return begun
+
+    def of(self, head: ResponseHead) -> bytes:
+        """The fields that the client gets, each with its end; but for the framing and `X-Request-Id`."""
+        lines, gone = head.lines, head.nominated
+        if gone:
+            return b"".join([self._passed(line, gone) for line in lines]) + self._set
+        kept = self._kept
+        try:
+            return b"".join([kept[line] for line in lines]) + self._set
+        except KeyError:  # a line that is seen for the first time
+            return b"".join([kept[line] if line in kept else self._seen(line) for line in lines]) + self._set
+
+    def _seen(self, line: bytes) -> bytes:
+        passed = self._passed(line, _NOBODY_GONE)
+        if line in _FIELDS:  # it may be remembered
+            _remember(self._kept, line, passed)
+        return passed
+
+    def _passed(self, line: bytes, gone: frozenset[str]) -> bytes:
+        name, _, value = line.partition(b":")
+        text = name.decode("ascii")
+        spelled = self._spelled[text]
+        if not spelled or (gone and fold(text) in gone):
+            return b""
+        return b"%b: %b\r\n" % (spelled, value.strip(_BLANKS))
+
+    def _spelled_to_client(self, name: str) -> bytes:
+        """A name as it goes out; nothing where its field stays behind."""
+        if fold(name) in self._replaced or not response_field_passes(name, self._rules):
+            return b""
+        return b"Date" if name.lower() == "date" else name.encode()  # one spelling, by which it is found again
+
+
+def field_line(name: str, value: str) -> bytes:
+    """A field on the wire; what came as bytes that are no UTF-8 goes out as it came (RFC 9110 §5.5)."""
+    return f"{name}: {value}\r\n".encode("utf-8", "surrogateescape")
+
+
+def _framed(head: ResponseHead, version: int, special: list[_Special]) -> ResponseHead | str:
+    lengths = [value for role, value in special if role is _Role.LENGTH]
+    encodings = [value for role, value in special if role is _Role.ENCODING]
+    if lengths and encodings:
+        return "Content-Length together with Transfer-Encoding"
+    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
+        return "Content-Length is not one number"
+    if encodings and (version == 0 or encodings != ["chunked"]):
+        return "Transfer-Encoding is not exactly chunked"
+    head.length = int(lengths[0]) if lengths else None
+    head.is_chunked = bool(encodings)
+    connection = ",".join(value for role, value in special if role is _Role.CONNECTION)
+    if connection:
+        options = frozenset(option.strip() for option in connection.split(","))
+        head.ends_connection = "close" in options or (version == 0 and "keep-alive" not in options)
+        if "upgrade" in options:
+            head.upgrades_to = tuple(value for role, value in special if role is _Role.UPGRADE)
+        head.nominated = nominated([("connection", connection)]) - _USUAL_OPTIONS
+    return head
+
+
+_Start = tuple[int, int, bytes]  # the minor version, the status, the status line for a client
+_STARTS: dict[bytes, _Start] = {}
+_FIELDS: dict[bytes, _Special | None] = {}
+_HEADS: dict[bytes, ResponseHead] = {}
+# The head of an answer that is like one before it, from the same bytes; `None` where none is known.
+known_answer_head = _HEADS.get
+_UNKNOWN = _Special(_Role.UPGRADE, "")
+_LEADS = _Special(_Role.UPGRADE, "")
+_KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")
+_NONE = "none"
+_T = TypeVar("_T")
+
+
+def _read_status_line(line: bytes) -> _Start | None:
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        return None
+    status = int(found[2])
+    started = int(found[1]), status, b"HTTP/1.1 %d %b\r\n" % (status, found[3] or b"")
+    if len(line) <= _REMEMBERED_LINE_BYTES:
+        _remember(_STARTS, line, started)
+    return started
+
+
+def _read_field(line: bytes) -> _Special | None:
+    """What the field says of the framing, if anything; `_UNKNOWN` where it is no field."""
+    found = _FIELD.fullmatch(line)
+    if found is None:
+        return _UNKNOWN
+    name = found[1].lower()
+    if leads_somewhere(name):
+        return _LEADS
+    role = _ROLE_OF_NAME.get(name)
+    special = None if role is None else _Special(role, found[2].strip(_BLANKS).decode("latin-1").lower())
+    if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
+        special = _Special(_Role.LENGTH, _NONE)
+    elif special == _KEEPS_ALIVE:
+        special = _KEEPS_ALIVE
+    if _is_worth_remembering(name, line):
+        _remember(_FIELDS, line, special)
+    return special
+
+
+def _is_worth_remembering(lower_name: bytes, line: bytes) -> bool:
+    is_shared = lower_name not in _UNIQUE_NAMES and not leads_somewhere(lower_name)
+    return len(line) <= _REMEMBERED_LINE_BYTES and is_shared
+
+
+def _remember(memory: dict[bytes, _T], line: bytes, found: _T) -> None:
+    """Bounded without bookkeeping: what is common is back at once."""
+    if len(memory) >= _REMEMBERED_LINES_MAX:
+        memory.clear()
+    memory[line] = found

@@ -1,0 +1,308 @@
+"""Facts about a token: remembered in the process, else by the fleet, else asked of the provider, once.
+
+Callers that ask the same question at the same time share one flight. It belongs to the `Authenticator`, not to
+any of them: one that is cancelled neither fails nor delays the others, and when all have left the answer is still
+remembered, because the token will be back. Unclear answers reach those who wait for them and are never kept.
+
+Facts are kept, decisions never: what is found here still has to pass the policy, on every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Inactive
+from gateway.authn.question import FactsLookup, Question
+from gateway.http.client_network import client_network
+from gateway.introspection.fallback import Fallback
+from gateway.introspection.fetcher import FactsFetcher
+from gateway.introspection.fleet_lease import FleetLease
+from gateway.introspection.inflight import FlightResult, Inflight, LeaseGrant
+from gateway.introspection.invalidation import Invalidation
+from gateway.introspection.last_known import LastKnown
+from gateway.introspection.lifetime import Lifetimes, as_of
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import (
+    CacheEntry,
+    CacheKeys,
+    IntrospectionMeter,
+    Introspector,
+    Leases,
+    LocalTier,
+    Recalled,
+    SharedTier,
+)
+from gateway.introspection.purge_order import purge_of_claims, purge_of_invalidation, purge_of_token
+from gateway.introspection.refresh import Ahead, Refresher
+from gateway.introspection.sharing import Sharing
+from gateway.introspection.tag_purge import KnownPurges, TagPurge, purge_of
+
+__all__ = ["Authenticator", "FactsLookup", "Question"]
+
+_T = TypeVar("_T")
+
+
+class Authenticator:
+    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
+
+    With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
+    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
+    `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
+    `on_no` of the cache keys of all that are not active. `not_before` outlives this object, where it is given.
+    """
+
+    def __init__(
+        self,
+        introspectors: Mapping[str, Introspector],
+        *,
+        keys: CacheKeys,
+        local: LocalTier,
+        shared: SharedTier | None,
+        meter: IntrospectionMeter,
+        lifetimes: Lifetimes,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        leases: Leases | None = None,
+        ahead: Ahead | None = None,
+        longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
+        on_revoked: Callable[[Token], object] | None = None,
+        on_no: Callable[[bytes], object] | None = None,
+        not_before: NotBefore | None = None,
+    ) -> None:
+        self.longest_tolerated_s = longest_tolerated_s
+        self._on_revoked = on_revoked
+        self._on_no = on_no
+        self._local = local
+        self._shared = shared
+        self._sharing = None if shared is None else Sharing(shared, leases, meter, monotonic)
+        self._meter = meter
+        self._clock = clock
+        self._monotonic = monotonic
+        turns = None if shared is None or leases is None else FleetLease(leases, shared, meter, monotonic)
+        kept = not_before or NotBefore()
+        self._source = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, kept)
+        self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
+        self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
+        self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
+        self._flights: dict[bytes, Inflight] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._fallback = Fallback(self._last_known, self._find, self._own)
+        self._purges = 0
+        self._known_purges = KnownPurges()
+
+    def remembered(self, question: Question) -> FactsLookup | None:
+        """What this process remembers, at once; `None` means `ask`."""
+        entry = self._fresh(self._source.key(question), question)
+        if entry is None:
+            return None  # counted by `ask`
+        self._meter.looked_up("local", "hit")
+        return FactsLookup(entry.answer, "local")
+
+    def cached_facts(self, provider: str, token: bytes, max_age_s: float | None, now: float) -> Facts | None:
+        """What `remembered` would answer of a token as it came, where it is facts and nothing but using them is due.
+
+        `now` is the wall clock's.
+        """
+        keyed = self._keyed.get(provider)
+        if keyed is None:
+            source = self._source
+            keyed = self._keyed[provider] = source.keys.keyed(source.introspectors[provider].identity)
+        now_s = self._monotonic()
+        entry = self._local.facts(keyed(token), now_s)
+        if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
+            return None
+        facts = entry.answer
+        due_s = entry.refresh_at_s
+        if self._refresher is not None and max_age_s is not None:
+            due_s = self._refresher.ahead.due_s(entry, max_age_s)
+        if due_s <= now_s or not isinstance(facts, Facts) or (facts.exp is not None and facts.exp <= now):
+            return None
+        self._meter.looked_up("local", "hit")
+        return facts
+
+    async def ask(self, question: Question) -> FactsLookup:
+        """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
+        key = self._source.key(question)
+        entry = self._fresh(key, question)
+        self._meter.looked_up("local", "miss" if entry is None else "hit")
+        if entry is not None:
+            return FactsLookup(entry.answer, "local")
+        return await self._fallback.ask(key, question)
+
+    def knows(self, question: Question) -> bool:
+        """Whether the provider has called the token active not long ago, and not taken it back since."""
+        return self._last_known.facts(self._source.key(question)) is not None
+
+    def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
+        """What the facts of the token may be purged by, the cache key first."""
+        key = self._source.key(question)
+        return (key, *self._source.tags(key, question.provider, facts))
+
+    def introspected_at_s(self, question: Question) -> float | None:
+        """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
+        entry = self._last_known.facts(self._source.key(question))
+        return None if entry is None else entry.introspected_at_s
+
+    def purge_of(self, *, token: Token | None = None, **claim: str | None) -> TagPurge:
+        """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
+        return purge_of_token(self._source, token) if token is not None else purge_of_claims(self._source, claim)
+
+    def purge_for(self, eviction: Invalidation) -> TagPurge:
+        """The same order in marks, under the same id."""
+        return purge_of_invalidation(self._source, eviction)
+
+    def purge(self, purge: TagPurge) -> int:
+        """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
+
+        The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
+        order a second time does nothing.
+        """
+        if not self._known_purges.is_news(purge):
+            return 0
+        self._source.heed(purge)
+        self._purges += 1
+        for flight in self._flights.values():
+            flight.passed_by(purge, self._purges)
+        if self._sharing is not None:
+            self._sharing.passed_by(purge, self._purges)
+        if self._shared is not None and not purge.is_no:
+            self._shared.forget(purge)
+        return self._local.purge(purge, self._monotonic())
+
+    async def close(self, within_s: float) -> None:
+        """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        # Again: a flight that landed may have left a lease to give back.
+        while self._tasks and (left_s := until_s - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _find(self, key: bytes, question: Question) -> FactsLookup:
+        arrived_s = self._monotonic()
+        while True:
+            flight, task = self._flight(key, question)
+            joined_at = self._purges
+            landed = await asyncio.shield(task)
+            if flight.was_crowded_out(landed, question.address):
+                continue  # it had joined others, whose network had no place left
+            if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
+                return landed.found
+            entry = self._fresh(key, question)
+            if entry is not None:
+                return FactsLookup(entry.answer, "local")
+
+    def _fresh(self, key: bytes, question: Question) -> CacheEntry | None:
+        now_s = self._monotonic()
+        entry = self._local.get(key, now_s)
+        if entry is None:
+            return None
+        due_s = entry.refresh_at_s
+        if (max_age_s := question.max_age_s) is not None:
+            if now_s - entry.introspected_at_s >= max_age_s:
+                return None
+            if self._refresher is not None:
+                due_s = self._refresher.ahead.due_s(entry, max_age_s)
+        # The wall clock may have been set since: what the monotonic clock still allows may be past `exp`.
+        if as_of(entry.answer, self._clock()) is not entry.answer:
+            return None
+        if now_s >= due_s:
+            self._refresh(key, question, entry, now_s)
+        return entry
+
+    def _refresh(self, key: bytes, question: Question, entry: CacheEntry, now_s: float) -> None:
+        if self._refresher is not None and self._refresher.admits():
+            self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
+            self._own(self._refresher.refresh(key, question))
+
+    def _flight(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Task[FlightResult]]:
+        """The flight to join, or a new one where there is none or the key was purged since it took off."""
+        flight = self._flights.get(key)
+        if flight is None or flight.task is None or flight.purged_at(self._source.marks(key)) is not None:
+            flight = self._flights[key] = Inflight(key, question.address)
+            flight.task = self._own(self._fly(flight, question))
+        else:
+            flight.joiners.join(client_network(question.address))
+        return flight, flight.task
+
+    async def _fly(self, flight: Inflight, question: Question) -> FlightResult:
+        was_active = self._last_known.facts(flight.key) is not None
+        try:
+            landed = await self._source.fetch(flight.key, question, flight.joiners)
+            if was_active:
+                self._fallback.heard(question, landed.found)
+            if flight.purged_at(landed.tags) is None:
+                await self._settle(flight, question, landed)
+            else:
+                self._give_back(flight.key, landed.claim)
+            return landed
+        finally:
+            if self._flights.get(flight.key) is flight:
+                del self._flights[flight.key]
+
+    async def _settle(self, flight: Inflight, question: Question, landed: FlightResult) -> None:
+        """Remembers here and, what the provider has just said, in the fleet.
+
+        Callers wait for the fleet to have it, so that the next instance does not ask again, but looking and putting
+        together no longer than one operation of the shared tier may take; the writing ends by itself.
+        """
+        key, provider, answer = flight.key, question.provider, landed.found.answer
+        if not isinstance(answer, Facts | Inactive):
+            self._last_known.keep(flight, provider, landed.last_known)
+            self._give_back(key, landed.claim)
+            return
+        if self._on_no is not None and isinstance(answer, Inactive):
+            self._on_no(key)
+        is_no = self._last_known.is_no(provider, landed)
+        is_revoked = is_no and self._last_known.was_active(key, landed)
+        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
+        now_s = self._monotonic()
+        if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
+            since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
+            ahead = None if self._refresher is None else self._refresher.ahead
+            due_s = math.inf if ahead is None else ahead.refresh_at_s(answer, since_s, until_s)
+            self._local.put(key, CacheEntry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
+        # Without a fleet, or out of its reach, another worker may have known what is news to this one. Where several
+        # are asked in turn, a no of one says nothing of the others, and a token is told of without its provider.
+        is_news = is_revoked or len(self._source.introspectors) == 1
+        if is_no and is_news and landed.found.tier == "provider" and not landed.standing:
+            self._tell_workers_of(question.token)
+        if is_revoked and self._sharing is not None:
+            telling = self._own(self._tell_fleet_of(flight, question.token, landed))
+            await asyncio.wait([telling], timeout=landed.patience_s)
+        elif self._sharing is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
+            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
+            writing = self._own(self._sharing.share(key, recalled, landed.standing, landed.claim))
+            await asyncio.wait([writing], timeout=landed.patience_s)
+        else:
+            self._give_back(key, landed.claim)
+
+    def _give_back(self, key: bytes, claim: LeaseGrant | None) -> None:
+        if self._sharing is not None and claim is not None:
+            self._own(self._sharing.give_back(key, claim))
+
+    async def _tell_fleet_of(self, flight: Inflight, token: Token, landed: FlightResult) -> None:
+        """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        purge = purge_of(self._source.marks(flight.key))
+        self._known_purges.is_news(purge)
+        if self._sharing is not None and not await self._sharing.tell(flight, landed, purge):
+            self._tell_workers_of(token)
+
+    def _tell_workers_of(self, token: Token) -> None:
+        if self._on_revoked is not None:
+            self._on_revoked(token)
+
+    def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,97 @@
+"""How a question is asked whose route tolerates older facts: it falls back on these where the provider cannot tell.
+
+A queue of the gateway's own is no outage: whoever can fill it must not keep a revoked token alive. But while the
+provider fails for tokens that it has called active (`gateway.introspection.outage`), nobody who has facts waits in that
+queue. Those who wait as that is noticed have their facts at once; what they asked is still answered and remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from gateway.authn.facts import Indeterminate
+from gateway.authn.question import FactsLookup, Question
+from gateway.http.client_network import client_network
+from gateway.introspection.last_known import LastKnown
+from gateway.introspection.outage import Outages
+
+# Of one of the few who ask during an outage: an answer that comes at all comes sooner.
+_PATIENCE_S = 1.0
+
+
+class Fallback:
+    """`find` asks; it raises nothing but `CancelledError`, and may be cancelled. `own` begins work and ends it."""
+
+    def __init__(
+        self,
+        last_known: LastKnown,
+        find: Callable[[bytes, Question], Awaitable[FactsLookup]],
+        own: Callable[[Coroutine[Any, Any, FactsLookup]], asyncio.Task[FactsLookup]],
+    ) -> None:
+        self._last_known = last_known
+        self._find = find
+        self._own = own
+        self._outages = Outages()
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}  # by provider, while it has no outage
+
+    async def ask(self, key: bytes, question: Question) -> FactsLookup:
+        """The answer, or the last known facts in its place where the question tolerates them."""
+        if question.stale_s is None:
+            return await self._find(key, question)
+        provider, network = question.provider, client_network(question.address).block
+        if not self._outages.is_on(provider):
+            return await self._unless_an_outage_begins(key, question)
+        if self._outages.spares(provider, network) and (known := self._last_known.tolerable(key, question)):
+            return known
+        trying = self._own(self._try(key, question, network))
+        await asyncio.wait({trying}, timeout=_PATIENCE_S)
+        if not trying.done() and (known := self._last_known.tolerable(key, question)):
+            return known
+        return self._instead_of(await asyncio.shield(trying), key, question)
+
+    def heard(self, question: Question, found: FactsLookup) -> None:
+        """What a flight brought that was about a token which its provider has called active before."""
+        answer, provider = found.answer, question.provider
+        if found.tier != "provider" or (isinstance(answer, Indeterminate) and not answer.was_asked):
+            return
+        network = client_network(question.address).block
+        self._outages.heard(provider, network, is_answer=not isinstance(answer, Indeterminate))
+        if self._outages.is_on(provider):
+            for waiter in self._waiting.pop(provider, ()):
+                _wake(waiter)
+
+    async def _try(self, key: bytes, question: Question, network: str) -> FactsLookup:
+        """While this is under way no other one of the network asks, whether anybody still waits for it or not."""
+        with self._outages.asking(question.provider, network):
+            return await self._find(key, question)
+
+    async def _unless_an_outage_begins(self, key: bytes, question: Question) -> FactsLookup:
+        finding = asyncio.ensure_future(self._find(key, question))
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        finding.add_done_callback(lambda _: _wake(waiter))
+        waiting = self._waiting.setdefault(question.provider, set())
+        waiting.add(waiter)
+        try:
+            await waiter
+            if not finding.done() and (known := self._last_known.tolerable(key, question)):
+                return known
+            return self._instead_of(await finding, key, question)
+        finally:
+            waiting.discard(waiter)
+            finding.cancel()  # the flight itself goes on
+
+    def _instead_of(self, found: FactsLookup, key: bytes, question: Question) -> FactsLookup:
+        answer = found.answer
+        is_crowded = (
+            isinstance(answer, Indeterminate) and answer.is_crowded and not self._outages.is_on(question.provider)
+        )
+        if not isinstance(answer, Indeterminate) or is_crowded:
+            return found
+        return self._last_known.tolerable(key, question) or found
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,175 @@
+"""Where an answer comes from when the process does not remember it: the fleet, else the provider."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult
+from gateway.authn.question import FactsLookup, Question
+from gateway.introspection.fleet_lease import FleetLease, seen_under_way
+from gateway.introspection.inflight import FlightResult, LeaseGrant
+from gateway.introspection.invalidation import everything_of
+from gateway.introspection.joiners import Joiners
+from gateway.introspection.lifetime import Lifetimes, as_of, left_s
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import (
+    Absent,
+    CacheKeys,
+    IntrospectionMeter,
+    Introspector,
+    Memorable,
+    Recalled,
+    SharedTier,
+)
+from gateway.introspection.tag_purge import TagPurge
+
+
+@dataclass(frozen=True, slots=True)
+class FactsFetcher:
+    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds."""
+
+    introspectors: Mapping[str, Introspector]
+    keys: CacheKeys
+    shared: SharedTier | None
+    meter: IntrospectionMeter
+    lifetimes: Lifetimes
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    turns: FleetLease | None = None
+    not_before: NotBefore = field(default_factory=NotBefore)
+
+    def key(self, question: Question) -> bytes:
+        return self.keys.key(self.introspectors[question.provider].identity, question.token)
+
+    def marks(self, key: bytes) -> tuple[bytes, ...]:
+        """What an entry under `key` is purged by, whatever it says."""
+        return self.keys.aliases(key) or (key,)
+
+    def marks_of(self, token: Token) -> list[bytes]:
+        """What the token's entries at every provider are purged by."""
+        keys = [self.keys.key(each.identity, token) for each in self.introspectors.values()]
+        return [mark for key in keys for mark in self.marks(key)]
+
+    def tags(self, key: bytes, provider: str, answer: Memorable) -> tuple[bytes, ...]:
+        """What an answer under `key` may be purged by beside that."""
+        return self.keys.aliases(key) + self.keys.tags(self.introspectors[provider].realm, answer)
+
+    def heed(self, purge: TagPurge) -> None:
+        """From here on nothing counts that a realm issued before the moment that the purge names, if it names one."""
+        if purge.not_before is None:
+            return
+        for realm in {each.realm for each in self.introspectors.values()}:
+            if purge.covers(self.keys.marks(everything_of(realm))):
+                self.not_before.move(realm, purge.not_before)
+
+    async def fetch(self, key: bytes, question: Question, joiners: Joiners | None = None) -> FlightResult:
+        """The answer to `question`, whose cache key is `key` and which `joiners` wait for.
+
+        Raises nothing but `CancelledError`.
+        """
+        if self.shared is None:
+            return await self._introspect(key, question, joiners, None, 0.0)
+        started_s = self.monotonic()
+        landed, last_known = await self._recall(self.shared, key, question)
+        if landed is not None:
+            return landed
+        patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
+        introspector, claim = self.introspectors[question.provider], None
+        # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
+        if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.breaker_is_open:
+
+            def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> FlightResult | None:
+                nonlocal last_known
+                last_known = recalled if isinstance(recalled, Recalled) else last_known
+                return self._usable(key, question, recalled, seen)
+
+            turn = await self.turns.turn(key, introspector, read)
+            if isinstance(turn, FlightResult):
+                return turn
+            claim = turn
+        ahead_s = 0.0 if last_known is None else last_known.ahead_s
+        try:
+            standing, patience_s = self.shared.standing(), max(0.0, patience_s)
+            landed = await self._introspect(key, question, joiners, standing, patience_s, claim, ahead_s)
+        except BaseException:
+            if self.turns is not None and claim is not None:
+                await self.turns.leases.give_back(key, claim.fence)
+            raise
+        return landed if ahead_s else replace(landed, last_known=last_known)
+
+    async def _recall(
+        self, shared: SharedTier, key: bytes, question: Question
+    ) -> tuple[FlightResult | None, Recalled | None]:
+        """What is fresh enough to be the answer, else what is not."""
+        if question.max_age_s == 0:
+            return None, None  # nothing that is remembered would do
+        recalled = await shared.get(key, self.introspectors[question.provider].realm)
+        landed = self._usable(key, question, recalled, {})
+        result: Literal["hit", "miss", "error"] = "miss"
+        if landed is not None:
+            result = "hit"
+        elif recalled is Absent.ERROR:
+            result = "error"
+        self.meter.looked_up("redis", result)
+        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
+
+    def _usable(
+        self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]
+    ) -> FlightResult | None:
+        """`seen` are the calls that were under way since the question came; what they brought is never too old."""
+        if isinstance(recalled, Absent):
+            return None
+        max_age_s = question.max_age_s
+        # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
+        answer = self._judged(question, recalled.answer)
+        left = min(recalled.left_s, left_s(answer, recalled.age_s, self.clock(), self.lifetimes))
+        under_way_s = seen_under_way(recalled, seen)
+        is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
+        if left <= 0 or is_too_old:
+            return None
+        tags = self.tags(key, question.provider, answer)
+        found = FactsLookup(answer, "redis")
+        return FlightResult(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
+
+    def _judged(self, question: Question, answer: Memorable) -> Memorable:
+        return self.not_before.judged(self.introspectors[question.provider].realm, answer)
+
+    async def _introspect(
+        self,
+        key: bytes,
+        question: Question,
+        joiners: Joiners | None,
+        standing: bytes | None,
+        patience_s: float,
+        claim: LeaseGrant | None = None,
+        ahead_s: float = 0.0,
+    ) -> FlightResult:
+        """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
+        introspector = self.introspectors[question.provider]
+        asked_at_s = self.monotonic()
+        said = await introspector.introspect(question.token, question.address, joiners)
+        over_s = self.monotonic()
+        age_s = over_s - asked_at_s
+        if not isinstance(said, Indeterminate) or said.was_asked:
+            self.meter.introspected(introspector.name, _outcome(said), age_s)
+        answer = as_of(said, self.clock())
+        if isinstance(answer, Indeterminate):
+            return FlightResult(FactsLookup(answer, "provider"), under_way_s=over_s, claim=claim)
+        answer = self._judged(question, answer)
+        left = left_s(answer, age_s, self.clock() + ahead_s, self.lifetimes)
+        tags = self.tags(key, question.provider, answer)
+        return FlightResult(FactsLookup(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
+
+
+def _outcome(answer: IntrospectionResult) -> Literal["active", "inactive", "unclear"]:
+    match answer:
+        case Facts():
+            return "active"
+        case Inactive():
+            return "inactive"
+        case Indeterminate():
+            return "unclear"

@@ -1,0 +1,37 @@
+"""How long an answer may be remembered. Nothing outlives the token's own `exp` (CWE-613)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.authn.facts import Facts, Inactive, IntrospectionResult
+from gateway.introspection.ports import Memorable
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """`cache.ttl` and `cache.inactive_ttl`; 0 remembers nothing of that kind."""
+
+    active_s: float
+    inactive_s: float
+
+
+def left_s(answer: Memorable, age_s: float, now: float, lifetimes: Lifetimes) -> float:
+    """For how many more seconds an answer of `age_s` is good at `now` (wall clock); 0 when it is not.
+
+    An age below zero is a clock that went back: it is taken for none, never for a longer life.
+    """
+    age_s = max(0.0, age_s)
+    if isinstance(answer, Inactive):
+        return max(0.0, lifetimes.inactive_s - age_s)
+    left = lifetimes.active_s - age_s
+    if answer.exp is not None:
+        left = min(left, answer.exp - now)
+    return max(0.0, left)
+
+
+def as_of(answer: IntrospectionResult, now: float) -> IntrospectionResult:
+    """`answer` as it stands at `now`: a token that the provider calls active past its `exp` is not (RFC 7662 §4)."""
+    if isinstance(answer, Facts) and answer.exp is not None and answer.exp <= now:
+        return Inactive(answer.introspected_at)
+    return answer

@@ -1,0 +1,92 @@
+"""What is to be forgotten: an order that reaches every tier, worker and instance.
+
+A cached answer bears marks: its key, and a tag for each thing it may be purged by, such as its `sub`. Marks are
+HMACs, so that an order names what it means to those who hold the secret and tells nobody else anything.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_ID_BYTES = 16
+# Enough to know an order again when it comes by another way, which takes a second or so.
+_KNOWN_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TagPurge:
+    """Forget the answers that bear one of `marks`, or with `None` all of them.
+
+    `id` lets a process that is told twice, by its supervisor and by the fleet's log, forget once: a second time
+    would throw away what was asked for since. With `is_no` it is itself a provider's no that another worker was given,
+    and answers that say no stay. With `is_of_realms` the marks are those of whole realms: what is open is asked
+    about, not ended. With `not_before` (wall clock) what these issued earlier is not active, whenever it is first seen.
+    """
+
+    id: bytes
+    marks: frozenset[bytes] | None
+    is_no: bool = False
+    not_before: float | None = None
+    is_of_realms: bool = False
+
+    def covers(self, marks: Iterable[bytes]) -> bool:
+        return self.marks is None or not self.marks.isdisjoint(marks)
+
+
+class KnownPurges:
+    """The orders that came lately, by their ids."""
+
+    def __init__(self) -> None:
+        self._ids: OrderedDict[bytes, None] = OrderedDict()
+
+    def is_news(self, purge: TagPurge) -> bool:
+        """Whether the order comes for the first time; from here on it is known."""
+        if purge.id in self._ids:
+            return False
+        self._ids[purge.id] = None
+        if len(self._ids) > _KNOWN_MAX:
+            self._ids.popitem(last=False)
+        return True
+
+
+def purge_everything() -> TagPurge:
+    return TagPurge(secrets.token_bytes(_ID_BYTES), None)
+
+
+def purge_of(marks: Iterable[bytes]) -> TagPurge:
+    return TagPurge(secrets.token_bytes(_ID_BYTES), frozenset(marks))
+
+
+def purge_to_json(purge: TagPurge) -> dict[str, Any]:
+    """For the fleet's log, where no `is_no` goes; holds nothing but HMACs and a random number."""
+    marks = None if purge.marks is None else sorted(mark.hex() for mark in purge.marks)
+    message: dict[str, Any] = {"id": purge.id.hex(), "marks": marks}
+    if purge.not_before is not None:
+        message["not_before"] = purge.not_before
+    if purge.is_of_realms:
+        message["realms"] = True
+    return message
+
+
+def purge_from_json(value: Mapping[str, Any]) -> TagPurge:
+    """The inverse of `purge_to_json`. Raises `ValueError` for anything else."""
+    match value:
+        case {"id": str(purge_id), "marks": None}:
+            return TagPurge(bytes.fromhex(purge_id), None)
+        case {"id": str(purge_id), "marks": [*marks]} if all(isinstance(mark, str) for mark in marks):
+            not_before = read_not_before(value.get("not_before"))
+            of_what = frozenset(map(bytes.fromhex, marks))
+            is_of_realms = value.get("realms") is True
+            return TagPurge(bytes.fromhex(purge_id), of_what, not_before=not_before, is_of_realms=is_of_realms)
+    raise ValueError("not a purge")
+
+
+def read_not_before(value: object) -> float | None:
+    """Raises `ValueError` for what is no time."""
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return value
+    raise ValueError("no time in seconds")

@@ -1,0 +1,40 @@
+"""What one exchange came to: filled in as it goes, handed to whoever records it when it is over."""
+
+from __future__ import annotations
+
+from typing import Final
+
+NO_ROUTE: Final = "none"
+
+
+class AccessRecord:
+    """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token.
+
+    Not slotted: what most exchanges leave as it is stays in the class.
+    """
+
+    request_id: str
+    method: str
+    path: str  # without the query, which may hold secrets
+    client: str  # the address of the caller, as far as it is trusted
+    started_at: float  # wall clock
+    route: str = NO_ROUTE
+    status: int = 0  # 0: the client left before there was one
+    code: str | None = None  # of a refusal
+    reason: str | None = None  # what the operator should know about it
+    duration_s: float = 0.0
+    backend_s: float | None = None  # request sent to response headers; None: no backend was asked
+    provider: str | None = None
+    subject: str | None = None
+    client_id: str | None = None
+    tier: str | None = None  # where the facts came from: local, redis or provider
+    stale_s: float | None = None  # the age of facts that stood in because the provider could not tell
+    bytes_received: int = 0  # of the body
+    bytes_sent: int = 0
+
+    def __init__(self, request_id: str, method: str, path: str, client: str, started_at: float) -> None:
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.client = client
+        self.started_at = started_at

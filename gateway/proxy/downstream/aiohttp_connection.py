@@ -1,0 +1,210 @@
+"""aiohttp's protocol for the general lane, with what it has no setting for: a deadline for request heads, heads that
+reach its parser only when they are whole, a look at every byte before that, and its own errors as problem documents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from aiohttp.streams import StreamReader
+
+from gateway.http.refusal import Refusal
+from gateway.http.request_line import RequestLine
+from gateway.http.scanner import Scanner
+from gateway.proxy.downstream.head_budget import HeadBudget
+from gateway.proxy.downstream.in_turn import LINGER_S, InTurn
+from gateway.proxy.downstream.listener_limits import Limits
+from gateway.proxy.downstream.settling import SETTLED_BYTES, Settling
+from gateway.proxy.local_reply import AlreadySent, refusal_reply
+
+if TYPE_CHECKING:
+    from gateway.proxy.downstream.client_connection import ClientConnection
+
+
+class AiohttpConnection(InTurn):
+    """The part of `client` that is in the general lane's hands. The lane calls `head_is_whole` and `exchange_is_over`
+    around each request.
+
+    `refused` records what was refused before there was a request, and from whom, and gives it an id.
+    """
+
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        client: ClientConnection,
+        heads: HeadBudget[AiohttpConnection],
+        refused: Callable[[Refusal, str, RequestLine | None], str],
+    ) -> None:
+        super().__init__(manager, loop, limits)
+        self.client = client
+        self._refused = refused
+        self._heads = heads
+        self._head_bytes = 0  # of the next head, as far as it has come and was looked at
+        self._head_deadline: asyncio.TimerHandle | None = None
+        self._last_deadline: asyncio.TimerHandle | None = None
+        self._body: StreamReader | None = None  # of the request under way
+        self._settling = Settling(loop)
+        self._is_answered = False  # nobody but aiohttp reads what is left of that body, to drop it
+        self._has_broken_body = False  # nothing behind it is a request
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the next byte begins a request, and nothing is left to do before it."""
+        return self.awaits_request and not self._head_bytes
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether no request is under way; the head of the next one may have begun."""
+        waiter = self._waiter
+        return (
+            self._expects_head
+            and not self._ahead
+            and waiter is not None
+            and not waiter.done()
+            and not (self._is_spoiled or self._force_close or self._close)
+        )
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._drop_deadline()
+        self._ahead.clear()
+        self._heads.hold(self, 0)
+        if self._last_deadline is not None:
+            self._last_deadline.cancel()
+        super().connection_lost(exc)
+
+    def _has_parsed(self, *, is_new: bool) -> None:
+        if is_new:
+            self._expects_head = False
+            self._notice_broken_body()
+        if self.is_settled:
+            self._settling.notice()
+
+    def _holds_behind(self, size: int) -> None:
+        largest = self._heads.hold(self, size)
+        if largest is not None:
+            largest.give_head_up()
+
+    def head_is_whole(self, body: StreamReader) -> None:
+        """A request has its turn."""
+        self._expects_head = self._is_answered = False
+        self._body = body
+        self._notice_broken_body()
+
+    async def has_broken_body(self, *, may_wait: bool) -> bool:
+        """Whether the body of the request under way is known to be broken; `may_wait`: once it has settled."""
+        if may_wait:
+            await self._settling.wait(self)
+        return self._body is not None and self._body.exception() is not None
+
+    @property
+    def is_settled(self) -> bool:
+        return self._body is None or self._body.is_eof() or self._body.total_bytes > SETTLED_BYTES
+
+    @property
+    def is_within_a_line(self) -> bool:
+        return self._scanner.held_bytes > 0
+
+    def exchange_is_over(self) -> None:
+        """The next bytes belong to the next head, once the rest of the body has come."""
+        self._is_answered = True
+        if self._body is not None:
+            self._body.on_eof(self._await_head)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
+        _ = message  # quotes what the client sent
+        if self._has_broken_body:
+            # The request that it was part of has its answer, or this would not be reached; there is no other to give.
+            self.client.cut_gently()
+            return AlreadySent()
+        refusal = self._scanner.refusal
+        if status != HTTPStatus.BAD_REQUEST:
+            self.logger.error("the gateway failed on a request", exc_info=exc)
+            refusal = Refusal("internal_error", "the gateway failed on this request")
+        if request.writer.output_size == 0:
+            # Not through aiohttp's response, which would take what it could not parse for HTTP/1.0.
+            self._refuse(refusal, self._scanner.line)
+        elif self.transport is not None:
+            self.transport.abort()  # the answer was cut short, and must not look whole
+        return AlreadySent()
+
+    def _head_has(self, size: int) -> None:
+        """So much of the next head has come; it may be waiting behind a request."""
+        if size == self._head_bytes == 0:
+            return
+        self._head_bytes = size
+        largest = self._heads.hold(self, size)
+        if not size or not self._expects_head:
+            self._drop_deadline()
+        elif self._head_deadline is None:
+            self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+        if largest is not None:
+            largest.give_head_up()
+
+    def give_head_up(self) -> None:
+        """What it holds of a head is wanted for others."""
+        if self._expects_head:
+            self._head_is_late()
+        else:
+            self.client.cut()  # it is behind a request, whose answer may have begun
+
+    def _head_is_late(self) -> None:
+        self._drop_deadline()
+        self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
+
+    def _refuse(self, refusal: Refusal, line: RequestLine | None = None) -> None:
+        """Answer without a request: what came is no head, or none yet. The connection ends with it."""
+        if self.transport is not None and not self._force_close:
+            request_id = self._refused(refusal, self.client.peer, line)
+            self.answer_last(refusal_reply(refusal, request_id, connection="close")[0])
+
+    def answer_last(self, wire: bytes) -> None:
+        """Send these bytes as they are, and end the connection so that they arrive."""
+        if self.transport is None:
+            return
+        self._drop_deadline()
+        self.transport.write(wire)
+        self._force_close = True  # from now on what comes is read and dropped
+        # With all that they hold of an unfinished head, for as long as the client takes to go.
+        self._parser = None
+        self._scanner = Scanner(self._limits.head)
+        self._ahead.clear()
+        self._heads.hold(self, 0)
+        if self._waiter is not None:
+            self._waiter.cancel()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._last_deadline = self._loop.call_later(LINGER_S, self.transport.close)
+
+    def _notice_broken_body(self) -> None:
+        """What could not be parsed is put into the queue, and the body that it was part of would wait for ever."""
+        if self._messages and self._body is not None and not self._body.is_eof():
+            self._has_broken_body = True
+            if not self._is_answered:
+                self._body.set_exception(web.RequestPayloadError("the body is broken"))
+            self._body.feed_eof()
+
+    def _await_head(self) -> None:
+        self._expects_head = not self._messages
+        self._body = None
+        self._head_has(self._head_bytes)
+        if self._ahead:
+            self._loop.call_soon(self._go_on)  # not at once: the parser may be the caller
+
+    def _drop_deadline(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None

@@ -1,0 +1,280 @@
+"""A client's connection as the event loop sees it, whichever lane answers on it.
+
+The fast lane is offered what arrives between requests. What it does not take goes to aiohttp's protocol, bytes
+untouched, and so does all that follows until that protocol has nothing more to do. What both lanes owe to a
+connection is here: its place among the connections of its network, the deadlines that a sweep looks at, and what
+becomes of a client that reads nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.downstream.draining import LINGER_S, Leaving
+from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
+from gateway.proxy.relay import Relay
+
+
+class ClientConnection:
+    """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
+
+    `fast_exchange` is what the fast lane is doing on it; `relay` the answer under way, in either lane.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_general",
+        "_handshake",
+        "_has_asked",
+        "_house",
+        "_unread_bytes",
+        "fast_exchange",
+        "is_congested",
+        "is_counted",
+        "is_tunnel",
+        "networks",
+        "peer",
+        "relay",
+        "scheme",
+        "silent_since_s",
+        "transport",
+    )
+
+    transport: asyncio.Transport  # from `connection_made` on
+
+    def __init__(self, house: ListenerState) -> None:
+        self._house = house
+        self._general: AiohttpConnection | None = None
+        self._ahead = b""  # what came behind a request of the fast lane before it was answered
+        self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
+        self._has_asked = False  # it had an answer, and now may be idle
+        self._unread_bytes = 0
+        self.is_counted = False  # among those that the house has let in
+        self.silent_since_s = 0.0
+        self.networks: tuple[str, ...] = ()
+        self.peer = ""  # empty for a Unix socket
+        self.scheme = "http"
+        self.relay: Relay | None = None
+        self.fast_exchange: FastExchange | None = None
+        self.is_congested = False
+        self.is_tunnel = False
+
+    # What the lanes do with it.
+
+    @property
+    def is_gone(self) -> bool:
+        return self.transport.is_closing()
+
+    @property
+    def is_draining(self) -> bool:
+        return self._house.is_draining
+
+    def write(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the client has not taken all that was written."""
+        return self.transport.get_write_buffer_size() > 0
+
+    def abort(self, *, by_reset: bool) -> None:
+        """End the connection so that an answer cut short is not taken for a whole one (RFC 9112 §8)."""
+        sock = self.transport.get_extra_info("socket")
+        if by_reset and sock is not None:
+            # For HTTP/1.0 the end of the connection is the end of the body: only a reset says that it was none.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def exchange_is_over(self) -> None:
+        """The connection is idle again, in either lane."""
+        self._has_asked = True
+        self.silent_since_s = self._house.loop.time()
+
+    def fast_exchange_is_over(self, *, keeps_alive: bool) -> None:
+        """What came meanwhile is looked at next, in a turn of its own."""
+        self.fast_exchange = None
+        self._has_asked = True
+        self.silent_since_s = self._house.loop.time()
+        if not keeps_alive:
+            self.transport.close()
+        elif self._ahead:
+            self._house.loop.call_soon(self._go_on)
+
+    # What the listener does with it.
+
+    @property
+    def descriptor(self) -> int:
+        """Of its socket; -1 where it is closed."""
+        sock = self.transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
+    def is_quiet(self, now_s: float, quiet_s: float) -> bool:
+        """Whether it had a response, and then nothing came for `quiet_s`."""
+        return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
+
+    def take_leave(self) -> None:
+        """Send no more, and read on for a moment: a reset would be the answer to a request that crosses this end
+        (RFC 9112 §9.6).
+        """
+        if self.transport.can_write_eof():
+            self.fast_exchange = Leaving()  # what comes is held, and never looked at
+            self.transport.write_eof()
+            self._house.loop.call_later(LINGER_S, self.transport.close)
+        else:
+            self.transport.close()  # TLS says goodbye on its own
+
+    def cut(self) -> None:
+        """End it, whatever is under way."""
+        if self._handshake is not None:
+            with contextlib.suppress(OSError):  # the client was faster
+                self._handshake.shutdown(socket.SHUT_RDWR)
+        else:
+            self.transport.abort()
+
+    def cut_gently(self) -> None:
+        """End it once all that was written has gone out."""
+        self.transport.close()
+
+    def give_way(self) -> None:
+        """End it for the sake of another one, which has its place at once."""
+        self._house.leave(self)
+        self.cut()
+
+    def unproductive_since_s(self) -> float | None:
+        """Since when it has been open without a request under way; `None` where one is. An unfinished head is none."""
+        if self._handshake is not None or self.transport.is_closing():
+            return self.silent_since_s
+        if self.is_tunnel or self.fast_exchange is not None:
+            return None
+        return self.silent_since_s if self._general is None or self._general.awaits_request else None
+
+    def sweep(self, now_s: float) -> None:
+        """End it where it is idle, or where the client takes nothing of its answer, for too long."""
+        limits = self._house.limits
+        if self._handshake is not None:
+            return  # which has a deadline of its own
+        if self.is_tunnel:
+            tunnel = None if self.relay is None else self.relay.tunnel
+            if tunnel is not None and tunnel.is_abandoned(now_s, limits.idle_timeout_s):
+                self.transport.abort()
+            return
+        patience_s = limits.idle_timeout_s if self._has_asked else min(limits.idle_timeout_s, limits.header_timeout_s)
+        if now_s - self.silent_since_s < patience_s:
+            return
+        if self.transport.is_closing():
+            self.transport.abort()  # what was written last is not taken: it would wait for ever
+        elif self.is_congested:
+            unread = self.transport.get_write_buffer_size()
+            if unread >= self._unread_bytes:
+                self.transport.abort()
+            self._unread_bytes, self.silent_since_s = unread, now_s
+        elif self._is_idle:
+            self.transport.close()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do on it before the next byte comes."""
+        if self._ahead or self.fast_exchange is not None or self.transport.is_closing():
+            return False
+        return self._general is None or self._general.is_idle
+
+    # What the event loop does with it.
+
+    def arrived(self, sock: socket.socket, peer: str) -> bool:
+        """It is accepted and has yet to shake hands; whether there is room for it."""
+        self._handshake = sock
+        return self._house.enter(self, peer, sock.fileno())
+
+    def speaks_for(self, peer: str) -> bool:
+        """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
+        if not self.is_counted:
+            return False  # it had to give way meanwhile
+        if not peer or self._handshake is None:
+            return True
+        self._house.leave(self)
+        return self._house.enter(self, peer, self._handshake.fileno())
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        if self._handshake is not None:
+            self._handshake = None
+            if transport.get_extra_info("sslcontext") is not None:
+                self.scheme = "https"
+            if not self.is_counted:
+                self.transport.abort()  # it had to give way meanwhile
+            return
+        peer = transport.get_extra_info("peername")
+        sock = transport.get_extra_info("socket")
+        address = peer[0] if isinstance(peer, tuple) else ""
+        if not self._house.enter(self, address, -1 if sock is None else sock.fileno()):
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        general = self._general
+        if self.fast_exchange is not None or self._ahead:
+            self._hold(data)
+        elif general is not None and not general.is_idle:
+            general.data_received(data)
+        else:
+            fast = self._house.fast
+            if fast is None or not fast.take(self, data):
+                self._to_general(data)
+
+    def eof_received(self) -> bool:
+        """Whether the transport is kept; TLS has no half-open connections here."""
+        tunnel = None if self.relay is None else self.relay.tunnel
+        if self.is_tunnel and tunnel is not None:
+            return self.scheme == "http" and tunnel.client_has_ended()
+        if self._general is not None:
+            self._general.eof_received()
+        return False
+
+    def pause_writing(self) -> None:
+        self.is_congested = True
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self.silent_since_s = self._house.loop.time()
+        if self.relay is not None:
+            self.relay.client_is_slow()
+        if self._general is not None:
+            self._general.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.is_congested = False
+        if self._general is not None:
+            self._general.resume_writing()
+        if self.relay is not None:
+            self.relay.client_is_ready()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._house.leave(self)
+        if self.fast_exchange is not None:
+            self.fast_exchange.leave()
+        if self._general is not None:
+            self._general.connection_lost(exc)
+
+    def _to_general(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._general is None:
+            self._general = self._house.general(self)
+            self._general.connection_made(self.transport)
+        self._general.data_received(data)
+
+    def _hold(self, data: bytes) -> None:
+        """Read no further ahead than one head."""
+        self._ahead += data
+        if len(self._ahead) > self._house.limits.head.bytes_max:
+            self.transport.pause_reading()
+
+    def _go_on(self) -> None:
+        if self.transport.is_closing():
+            return
+        data, self._ahead = self._ahead, b""
+        if not self.transport.is_reading():  # whatever the limit was when it was paused
+            self.transport.resume_reading()
+        self.data_received(data)

@@ -1,0 +1,156 @@
+"""The public listener: aiohttp's application with one catch-all handler, on sockets that were bound before."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import web
+
+from gateway.proxy.downstream.accepting import Door
+from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.downstream.client_connection import ClientConnection
+from gateway.proxy.downstream.draining import drain_connections, empty_accept_queue
+from gateway.proxy.downstream.head_budget import HeadBudget
+from gateway.proxy.downstream.listener_limits import Limits
+from gateway.proxy.downstream.listener_state import FastLanePort, Gauge, ListenerState
+from gateway.proxy.downstream.shares import Shares
+from gateway.proxy.forwarding import Forwarder
+from gateway.proxy.general_lane import GeneralLane
+from gateway.proxy.relay import Relay
+from gateway.proxy.request_context import RequestContextFactory
+from gateway.proxy.upstream.pools import UpstreamPools
+
+_BACKLOG = 2048
+# For an exchange that is cut to end; aiohttp takes 0 for no limit at all.
+_CUT_S = 0.1
+
+
+class Listener:
+    """Serves on one socket. `start`, then `drain`, before which may come `lame_duck`; not to be started again."""
+
+    def __init__(
+        self,
+        turns: RequestContextFactory,
+        backends: UpstreamPools,
+        gauge: Gauge,
+        limits: Limits,
+        fast: FastLanePort | None,
+    ) -> None:
+        app = web.Application()
+        self._lane = GeneralLane(app, turns, Forwarder(backends))
+        self._turns = turns
+        # The argument for it is deprecated without another way to have one.
+        app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
+        self._runner = web.AppRunner(app, handler_cancellation=True)
+        shares: Shares[ClientConnection] = Shares(limits.connections)
+        heads: HeadBudget[AiohttpConnection] = HeadBudget(_network_of)
+        self._house = ListenerState(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, heads)
+        self._server: asyncio.Server | None = None
+        self._door: Door | None = None
+        self._sock: socket.socket | None = None
+
+    async def start(self, sock: socket.socket, tls: ssl.SSLContext | None, *, proxy_protocol: bool = False) -> None:
+        await self._runner.setup()
+        self._sock = sock
+        if tls is not None or proxy_protocol:
+            is_balancer = self._is_trusted if proxy_protocol else None
+            timeout_s = self._house.limits.header_timeout_s
+            self._door = Door(sock, tls, lambda: ClientConnection(self._house), timeout_s, is_balancer)
+            self._door.open()
+            return
+        # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
+        self._server = await self._house.loop.create_server(
+            lambda: cast("asyncio.Protocol", ClientConnection(self._house)), sock=sock, backlog=_BACKLOG
+        )
+
+    def adjust(self, limits: Limits, fast: FastLanePort | None, tls: ssl.SSLContext | None) -> None:
+        """Hold connections to `limits` and `tls` from now on, and offer what they send to `fast` first.
+
+        Whether there is TLS at all, and the PROXY protocol, stays as it was at `start`.
+        """
+        self._house.limits = limits
+        self._house.shares.adjust(limits.connections)
+        self._house.fast = fast
+        if self._door is not None:
+            self._door.context = tls
+            self._door.header_timeout_s = limits.header_timeout_s
+
+    def _is_trusted(self, peer: str) -> bool:
+        return self._turns.current().gate.trusted_proxies.has_peer(peer)
+
+    def relays(self) -> list[Relay]:
+        """The answers under way."""
+        return [client.relay for client in self._house.shares.holders if client.relay is not None]
+
+    def sweep(self, now_s: float) -> None:
+        """End the connections that are idle or stuck."""
+        for client in list(self._house.shares.holders):
+            client.sweep(now_s)
+
+    def lame_duck(self) -> None:
+        """Say in each response from now on that it is the last on its connection; go on accepting."""
+        self._house.is_draining = True
+
+    async def drain(self, timeout_s: float) -> None:
+        """Accept nothing more, let connections end for `timeout_s` (`draining`), then cut what is left."""
+        self.lame_duck()
+        await self._stop_accepting()
+        # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
+        await drain_connections(self._house.shares.holders, timeout_s)
+        if self._runner.server is not None:
+            await self._runner.server.shutdown(_CUT_S)
+        for client in list(self._house.shares.holders):
+            client.cut()
+        if self._door is not None:
+            await self._door.wait_closed()
+        await self._runner.cleanup()
+
+    async def _stop_accepting(self) -> None:
+        if self._sock is not None:
+            await empty_accept_queue(self._sock.fileno())
+        if self._server is not None:
+            self._server.close()
+        if self._door is not None:
+            self._door.close()
+
+    def _general(self, client: ClientConnection) -> AiohttpConnection:
+        manager = self._runner.server
+        assert manager is not None  # setup has made it
+        house = self._house
+        return AiohttpConnection(
+            manager,
+            loop=house.loop,
+            limits=house.limits,
+            client=client,
+            heads=house.heads,
+            refused=self._turns.refused,
+        )
+
+
+def _network_of(connection: AiohttpConnection) -> str:
+    """The widest network that its client counts for; those without one are counted together."""
+    return next(reversed(connection.client.networks), "")
+
+
+class _OneRoute(web.UrlDispatcher):
+    """Every request goes to one handler; the pipeline has the word on its target.
+
+    aiohttp's own search goes up a path segment by segment and copies what is left each time, which is quadratic in
+    what a client sends, and turns away targets that are no path (`*`, `host:port`) before they are looked at.
+    """
+
+    def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__()
+        self._only = self.add_route("*", "/", handler, expect_handler=_expect_nothing)
+
+    async def resolve(self, request: web.Request) -> web.UrlMappingMatchInfo:
+        _ = request
+        return web.UrlMappingMatchInfo({}, self._only)
+
+
+async def _expect_nothing(_request: web.Request) -> None:
+    """`100 Continue` is sent when the body is wanted, not before (aiohttp would send it at once)."""

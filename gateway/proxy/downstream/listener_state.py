@@ -1,0 +1,94 @@
+"""What the connections of one listener share: limits, lanes, and the places they take."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.downstream.head_budget import HeadBudget
+from gateway.proxy.downstream.listener_limits import Limits
+from gateway.proxy.downstream.shares import Shares, is_exempt, networks_of
+
+if TYPE_CHECKING:
+    from gateway.proxy.downstream.client_connection import ClientConnection
+
+_logger = logging.getLogger(__name__)
+_TOLD_EVERY_S = 60.0
+
+
+class Gauge(Protocol):
+    """Where the number of open connections is kept."""
+
+    connections: int
+
+
+class FastLanePort(Protocol):
+    """Answers ordinary requests."""
+
+    def take(self, client: ClientConnection, data: bytes) -> bool:
+        """Whether it answers what came; otherwise nothing has happened."""
+
+
+class FastExchange(Protocol):
+    """What the fast lane is doing on a connection."""
+
+    def leave(self) -> None:
+        """The client is gone."""
+
+
+@dataclass(slots=True)
+class ListenerState:
+    """`limits` and `fast` may be replaced while it serves."""
+
+    loop: asyncio.AbstractEventLoop
+    gauge: Gauge
+    limits: Limits
+    general: Callable[[ClientConnection], AiohttpConnection]
+    fast: FastLanePort | None
+    shares: Shares[ClientConnection]
+    heads: HeadBudget[AiohttpConnection]
+    is_draining: bool = False
+    told_at_s: float = -_TOLD_EVERY_S
+
+    def enter(self, client: ClientConnection, peer: str, descriptor: int) -> bool:
+        """Whether there is room, which may be another's who gives way."""
+        limits, trusted = self.limits, self.limits.trusted_proxies
+        self.gauge.connections += 1
+        client.is_counted = True
+        client.peer = peer
+        # Most configurations trust nobody, and then there is nothing to ask.
+        client.networks = () if trusted and is_exempt(peer, trusted) else networks_of(peer)
+        now_s = client.silent_since_s = self.loop.time()
+        loser = self.shares.enter(client, now_s, is_scarce=descriptor >= limits.clients_end)
+        if loser is None:
+            return True
+        self._tell_of_crowding(loser, now_s)
+        if loser is client:
+            self.leave(client)
+            return False
+        loser.give_way()
+        return True
+
+    def leave(self, client: ClientConnection) -> None:
+        if client.is_counted:
+            client.is_counted = False
+            self.gauge.connections -= 1
+            self.shares.leave(client)
+
+    def _tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:
+        """Say in the log that connections are given up; once a minute, since it may be a flood."""
+        if now_s - self.told_at_s < _TOLD_EVERY_S:
+            return
+        self.told_at_s = now_s
+        held = self.shares.held_by(loser.networks[0]) if loser.networks else 0
+        _logger.warning(
+            "%d connections are open, %d of them of %s: the oldest without a request make room for new ones",
+            len(self.shares),
+            held,
+            loser.networks[0] if loser.networks else "trusted proxies",
+            extra={"event": "connections_full"},
+        )

@@ -1,0 +1,265 @@
+"""One request of the fast lane and its answer. A task is made where there is something to wait for: facts that nobody
+here remembers, a backend that has to be connected to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any
+
+from gateway.compiled import CompiledRoute
+from gateway.config.addresses import Backend
+from gateway.decision import Allow, Decision, NeedsFacts, Refuse
+from gateway.http.location import Outside
+from gateway.http.refusal import Refusal
+from gateway.http.response_head import field_line
+from gateway.identity import Identity
+from gateway.proxy.downstream.client_connection import ClientConnection
+from gateway.proxy.forwarding import refusal_of
+from gateway.proxy.general_lane import UNTRUSTED_FRAMING
+from gateway.proxy.local_reply import refusal_reply, staleness
+from gateway.proxy.relay import Relay
+from gateway.proxy.repeats import IDEMPOTENT, Repeat
+from gateway.proxy.request_context import RequestContext
+from gateway.proxy.request_head import WITHOUT_BODY, framing_of, request_head
+from gateway.proxy.upstream.attempts import Attempts
+from gateway.proxy.upstream.backend_error import BackendError
+from gateway.proxy.upstream.connection import BackendConnection
+from gateway.proxy.upstream.pool import Pool
+from gateway.proxy.upstream.pools import UpstreamPools
+
+_logger = logging.getLogger(__name__)
+
+
+class _FastExchange(Relay):
+    """What becomes of a request once it is decided, the relay of its answer included.
+
+    `body` is `None` where no length was declared.
+    """
+
+    _attempts: Attempts | None = None  # made when the first one has failed
+    _has_ended = False
+    _place = 0  # of the backend that is asked
+    _retries = 0
+    _task: asyncio.Task[None] | None = None
+    _was_sent = False
+
+    def __init__(
+        self, backends: UpstreamPools, client: ClientConnection, turn: RequestContext, body: bytes | None
+    ) -> None:
+        super().__init__(client, turn)
+        self._turn = turn
+        self._backends = backends
+        self._body = body
+        client.fast_exchange = self
+
+    def leave(self) -> None:
+        """The client is gone."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if self._task is not None:
+            self._task.cancel()
+        if self._was_sent:
+            self.abandon()
+        self._turn.end()
+
+    def over(self, error: BackendError | None) -> None:
+        if error is None:
+            self._end(keeps_alive=self.keeps_alive)
+        else:
+            self._go_on(error, self._route)
+
+    def _request_head(self, backend: Backend, place: int) -> bytes:
+        """What `backend` is sent, which has this place on the route, without the body."""
+        raise NotImplementedError
+
+    def _forward(self, route: CompiledRoute) -> None:
+        attempts = self._attempts
+        place = self._place = self._turn.running.rotation.turn(route) if attempts is None else attempts.place
+        backend = route.config.backend[place]
+        wire = self._request_head(backend, place)
+        is_last = False
+        if self._body:
+            wire += self._body
+            self._turn.bytes_received = len(self._body)
+            is_last = self._turn.method in WITHOUT_BODY
+        pool = self._backends.pool(backend)
+        connection = pool.take()
+        if connection is None:
+            self._wait(self._connect(pool, route, wire, is_last=is_last))
+        elif is_last or attempts is not None:
+            self._begin(connection, route, wire, is_last=is_last)
+        else:
+            self._was_sent = True
+            self.begin(connection, route, wire)
+
+    async def _connect(self, pool: Pool, route: CompiledRoute, wire: bytes, *, is_last: bool) -> None:
+        config, started_s = route.config, monotonic()
+        left_s = config.timeout if self._attempts is None else self._attempts.left_s(started_s)
+        connection: BackendConnection | BackendError
+        try:
+            connection = await pool.acquire(min(config.connect_timeout, left_s))
+        except BackendError as error:
+            connection = error.with_traceback(None)  # which would hold this frame, and that holds the error
+        self._task = None
+        if isinstance(connection, BackendError):
+            self._started_s = started_s
+            self._go_on(connection, route)
+        else:
+            self._begin(connection, route, wire, is_last=is_last)
+
+    def _begin(self, connection: BackendConnection, route: CompiledRoute, wire: bytes, *, is_last: bool) -> None:
+        if is_last:
+            connection.retire()
+        self._was_sent = True
+        self.begin(connection, route, wire)
+        if self._attempts is not None:
+            connection.await_answer(self._attempts.left_s(monotonic()))
+
+    def _go_on(self, error: BackendError, route: CompiledRoute) -> None:
+        """To another backend, or with a refusal. As in the general lane, a body goes out once."""
+        attempts = self._attempts
+        if attempts is None:
+            ends_s = self._started_s + route.config.timeout
+            attempts = self._attempts = Attempts(self._place, len(route.config.backend), self._retries, ends_s)
+        if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
+            self._forward(route)
+        else:
+            self._refuse(refusal_of(attempts.told(error)))
+
+    def _wait(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(work)
+        self._task.add_done_callback(self._waited)
+
+    def _waited(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        turn = self._turn
+        turn.status, turn.code, turn.reason = refusal.status, refusal.code, refusal.reason
+        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._client.is_draining
+        answer, turn.bytes_sent = refusal_reply(
+            refusal,
+            turn.request_id,
+            connection=None if keeps_alive else "close",
+            to_head=turn.method == "HEAD",
+            more=staleness(turn),
+        )
+        self._client.write(answer)
+        self._end(keeps_alive=keeps_alive)
+
+    def _fail(self, error: BaseException) -> None:
+        """Nobody expected it, so nothing of it is told to the client."""
+        _logger.error("the gateway failed on a request", exc_info=error, extra={"event": "internal_error"})
+        if self._has_ended:
+            return
+        if self._was_sent:
+            self.abandon()
+        if self._turn.status:
+            self._client.cut()  # within an answer, which must not look whole
+        else:
+            self._refuse(Refusal("internal_error", "the gateway failed on this request"))
+
+    def _end(self, *, keeps_alive: bool) -> None:
+        if not self._has_ended:
+            self._has_ended = True
+            self._turn.end()
+            self._client.fast_exchange_is_over(keeps_alive=keeps_alive)
+
+
+class DecidedExchange(_FastExchange):
+    """Of a request that is decided on its own. `head` and `token` are what it came as."""
+
+    _allow: Allow | None = None
+
+    def __init__(
+        self,
+        backends: UpstreamPools,
+        client: ClientConnection,
+        turn: RequestContext,
+        head: bytes,
+        token: bytes,
+        body: bytes | None,
+    ) -> None:
+        super().__init__(backends, client, turn, body)
+        self._came_as = head, token
+
+    def go(self, decision: Decision) -> None:
+        """Act on the decision as far as that goes without waiting."""
+        try:
+            decision = self._turn.go_on(decision)
+            if isinstance(decision, NeedsFacts):
+                self._wait(self._ask(decision))
+            else:
+                self._act(decision)
+        except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
+            self._fail(error)
+
+    async def _ask(self, needs: NeedsFacts) -> None:
+        decision = await self._turn.ask(needs)
+        self._task = None
+        self.go(decision)
+
+    def _act(self, decision: Decision) -> None:
+        turn = self._turn
+        turn.tell(decision.case)
+        if isinstance(decision, Refuse):
+            self._refuse(decision.refusal)
+            return
+        assert isinstance(decision, Allow)  # a preflight is no ordinary request
+        if decision.identity.is_large:
+            turn.running.large_identities.tell(decision.route.name, decision.identity)
+        self._allow = decision
+        if turn.stale_s is None:
+            turn.running.repeats.remember(*self._came_as, decision)
+        else:
+            self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
+        if turn.method in IDEMPOTENT:
+            self._retries = decision.route.config.retries
+        self._forward(decision.route)
+
+    def _outside(self) -> Outside:
+        assert self._allow is not None  # as below
+        return self._allow.outside
+
+    def _request_head(self, backend: Backend, place: int) -> bytes:
+        _ = place
+        allow = self._allow
+        assert allow is not None  # nothing is sent before
+        length = None if self._body is None else len(self._body)
+        return request_head(self._turn.method, backend, allow, framing_of(self._turn.method, length))
+
+
+class RepeatedExchange(_FastExchange):
+    """Of a request that is like one before."""
+
+    _identity: Identity
+    _repeat: Repeat
+
+    def go(self, repeat: Repeat, identity: Identity | Refusal) -> None:
+        """Act on what the policy says of the caller."""
+        try:
+            if isinstance(identity, Refusal):
+                self._refuse(identity)
+                return
+            if identity.is_large:
+                self._turn.running.large_identities.tell(self._turn.route, identity)
+            self._repeat = repeat
+            self._identity = identity
+            self._retries = repeat.retries
+            self._forward(repeat.matched.value)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+
+    def _outside(self) -> Outside:
+        return self._repeat.outside
+
+    def _request_head(self, backend: Backend, place: int) -> bytes:
+        _ = backend
+        turn = self._turn
+        return self._repeat.forms[place].head(turn.request_id, turn.client, self._identity)

@@ -1,0 +1,245 @@
+"""Carrying an allowed request of the general lane to a backend of its route: the body out, the answer relayed back.
+
+Decides nothing about who may pass. Nothing is sent twice after a byte of an answer came; a client that leaves cancels
+the backend's request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from time import monotonic
+from typing import cast
+
+from aiohttp import web
+
+from gateway.config.addresses import Backend
+from gateway.decision import Allow
+from gateway.http.headers import Pairs, connection_options, values_of
+from gateway.http.refusal import Refusal
+from gateway.http.response_head import field_line
+from gateway.proxy.access_record import AccessRecord
+from gateway.proxy.awaited_relay import AwaitedRelay
+from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.event_port import Passing
+from gateway.proxy.header_text import pairs
+from gateway.proxy.held_response import HeldBackError, HeldResponse
+from gateway.proxy.relay_ends import BackendEnd
+from gateway.proxy.repeats import IDEMPOTENT
+from gateway.proxy.request_body import BodyError, BodyFault, Pace, RequestBody
+from gateway.proxy.request_head import WITHOUT_BODY, framing_of, request_head
+from gateway.proxy.streams.tunnel import Tap
+from gateway.proxy.upstream.attempts import Attempts
+from gateway.proxy.upstream.backend_error import BackendError, BackendTimeoutError, NotConnectedError
+from gateway.proxy.upstream.connection import BackendConnection
+from gateway.proxy.upstream.pools import UpstreamPools
+from gateway.proxy.upstream.round_robin import RoundRobin
+
+_REFUSAL_OF_FAULT = {
+    BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
+    BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
+    BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
+}
+
+
+class Forwarder:
+    """Shared by all exchanges of the general lane."""
+
+    def __init__(self, backends: UpstreamPools) -> None:
+        self._backends = backends
+
+    async def forward(
+        self,
+        request: web.Request,
+        allow: Allow,
+        rotation: RoundRobin,
+        exchange: AccessRecord,
+        more_fields: Iterable[tuple[str, str]],
+        *,
+        keeps_alive: bool,
+        pace: Pace,
+        passing: Passing | None = None,
+    ) -> bool | Refusal:
+        """Relay the answer with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
+
+        A client whose body comes more slowly than `pace` is given up. `passing` has read the body before,
+        and is told of the answer.
+        """
+        body = RequestBody(request, allow.route.max_body_bytes, pace, None if passing is None else passing.body)
+        more = b"".join(field_line(name, value) for name, value in more_fields)
+        config = allow.route.config
+        retries = config.retries if request.method in IDEMPOTENT else 0
+        place = rotation.turn(allow.route)
+        attempts = Attempts(place, len(config.backend), retries, monotonic() + config.timeout)
+        timeout_s = config.timeout  # the first answer has all of it, whatever the connection took
+        try:
+            while True:
+                attempt = _Attempt(request, allow, body, exchange, more, passing, keeps_alive=keeps_alive)
+                error = await attempt.run(self._backends, config.backend[attempts.place], timeout_s)
+                # A body that was begun is gone: it streamed through and can not be sent again.
+                if error is None or not attempts.go_on(error, monotonic(), is_repeatable=not body.is_touched):
+                    break
+                timeout_s = attempts.left_s(monotonic())
+        finally:
+            exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
+            if passing is not None and not attempt.has_come:
+                passing.lost()
+        return attempt.relay.keeps_alive if error is None else _refusal(error, attempts, body)
+
+
+def _refusal(error: BackendError, attempts: Attempts, body: RequestBody) -> Refusal:
+    if isinstance(error, HeldBackError):
+        return error.refusal
+    return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
+
+
+class _Attempt:
+    """One request sent to one backend."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        allow: Allow,
+        body: RequestBody,
+        exchange: AccessRecord,
+        more: bytes,
+        passing: Passing | None,
+        *,
+        keeps_alive: bool,
+    ) -> None:
+        self._request = request
+        self._allow = allow
+        self._body = body
+        self._exchange = exchange
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[BackendError | None] = self._loop.create_future()
+        self._connection: BackendConnection | None = None
+        self._passing = passing
+        self._withheld: HeldResponse | None = None
+        assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
+        self._client = request.protocol.client
+        self.relay = AwaitedRelay(
+            self._over,
+            self._client,
+            exchange,
+            is_http10=request.version < (1, 1),
+            keeps_alive=keeps_alive,
+            more_fields=more,
+            switch=self._switch if wants_websocket(request) else None,
+            outside=lambda: allow.outside,
+        )
+
+    @property
+    def has_come(self) -> bool:
+        """Whether an answer that `passing` is told of has come."""
+        return self._withheld is not None and self._withheld.has_come
+
+    async def run(self, backends: UpstreamPools, backend: Backend, timeout_s: float) -> BackendError | None:
+        """What kept the answer from being passed on, if anything did. Its head is due within `timeout_s`."""
+        config = self._allow.route.config
+        # Before there is a connection: one that is taken and not used is nobody's to give back.
+        head = request_head(self._request.method, backend, self._allow, self._framing())
+        try:
+            connection = await backends.pool(backend).acquire(min(config.connect_timeout, timeout_s))
+        except BackendError as error:
+            return error
+        self._connection = connection
+        backend_end: BackendEnd = connection
+        if self._passing is not None:
+            backend_end = self._withheld = HeldResponse(connection, self._passing.answered)
+        sent = self._body.whole()
+        if self._body.exists and self._request.method in WITHOUT_BODY:
+            connection.retire()
+        try:
+            self.relay.begin(backend_end, self._allow.route, head + (sent or b""), is_whole=sent is not None)
+            connection.await_answer(timeout_s)
+            if sent is not None:
+                return await self._over
+            return await self._upload(connection)
+        finally:
+            if not self._over.done() or self._over.cancelled():
+                # Cancelled: the client has left, or the gateway is leaving.
+                if self._client.is_tunnel:
+                    self.relay.end_tunnel()
+                else:
+                    self.relay.abandon()
+
+    async def _upload(self, connection: BackendConnection) -> BackendError | None:
+        sending = self._loop.create_task(self._send_body(connection))
+        try:
+            await asyncio.wait((sending, self._over), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and (fault := sending.exception()) is not None:
+                if not isinstance(fault, BodyError):
+                    raise fault
+                return self._give_up(fault)
+            # An answer that comes before the end of the body is passed on while that goes on.
+            return await self._over
+        finally:
+            sending.cancel()
+            await asyncio.wait((sending,))
+
+    async def _send_body(self, connection: BackendConnection) -> None:
+        timeout_s = self._allow.route.config.timeout
+        body = self._body
+        # While the client's next bytes are awaited the backend owes nothing; otherwise its time is running.
+        body.on_waiting = lambda: connection.await_answer(None)
+        body.on_passed = lambda: connection.await_answer(timeout_s)
+        room = asyncio.Event()
+        self.relay.on_room = room.set
+        async for chunk in body.chunks():
+            connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if body.length is None else chunk)
+            while not connection.is_writable:
+                room.clear()
+                await room.wait()
+        connection.write(b"0\r\n\r\n" if body.length is None else b"", is_last=True)
+
+    def _give_up(self, fault: BodyError) -> BackendError | None:
+        """The body can not be had to its end: the backend must not take what it has for a request."""
+        self.relay.abandon()
+        if self.relay.has_begun:
+            self.relay.keeps_alive = False
+            self._exchange.reason = "the request's body broke off"
+            self._client.abort(by_reset=self._request.version < (1, 1))
+            return None
+        return BackendError(str(fault))
+
+    def _framing(self) -> str:
+        body = self._body
+        if wants_websocket(self._request):
+            return "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        if body.exists and body.length is None:
+            return framing_of(self._request.method, None, is_chunked=True)
+        is_told = body.exists or values_of(self._allow.case.request.headers, "content-length")
+        return framing_of(self._request.method, body.length or 0 if is_told else None)
+
+    def _switch(self) -> None:
+        transport = cast("asyncio.Transport", self._request.transport)
+        assert self._connection is not None  # it has just sent a 101
+        self._client.is_tunnel = True
+        tap = Tap(transport, self._connection, self.relay, self._exchange)
+        self.relay.tunnel = tap
+        self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets
+
+
+def wants_websocket(request: web.Request) -> bool:
+    """RFC 6455 §4.1. Other upgrades are not offered to backends: h2c would carry requests past the gateway.
+
+    Nor is one with a body, of which backends may take more or less for the first bytes of the new protocol.
+    """
+    if "Upgrade" not in request.headers:
+        return False
+    if request.method != "GET" or request.version < (1, 1) or request.body_exists:
+        return False
+    return _names_websocket(pairs(request.raw_headers))
+
+
+def _names_websocket(fields: Pairs) -> bool:
+    """Whether this, and nothing else, is the protocol to change to."""
+    protocols = [value.lower() for value in values_of(fields, "upgrade")]
+    return protocols == ["websocket"] and "upgrade" in connection_options(fields)
+
+
+def refusal_of(error: BackendError) -> Refusal:
+    if isinstance(error, BackendTimeoutError) or (isinstance(error, NotConnectedError) and error.is_late):
+        return Refusal("gateway_timeout", "the backend did not answer in time", reason=str(error))
+    return Refusal("bad_gateway", "the backend could not be reached or gave no valid answer", reason=str(error))

@@ -1,0 +1,208 @@
+"""The general lane: one aiohttp handler that carries every request through the pipeline and acts on the decision.
+
+All that is decided is decided in `gateway.pipeline`; here are the awaits: facts that must be fetched, the body that
+must be forwarded. One configuration is taken at the start and used to the end, whatever is reloaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import assert_never
+
+from aiohttp import HttpVersion10, web
+
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.http.refusal import Refusal
+from gateway.pipeline import decide
+from gateway.proxy.cors import RouteCors
+from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.event_port import Passing
+from gateway.proxy.forwarding import Forwarder
+from gateway.proxy.header_text import pairs
+from gateway.proxy.local_reply import AlreadySent, local_reply, refusal_reply, staleness
+from gateway.proxy.request_body import Pace, expects_continue
+from gateway.proxy.request_context import RequestContext, RequestContextFactory
+
+_logger = logging.getLogger(__name__)
+
+# A refused body up to this size is read and dropped so that the connection can be kept; a larger one costs it.
+_DRAINED_BYTES_MAX = 2**16
+# After these, what follows on the connection may not be what it seems.
+UNTRUSTED_FRAMING = frozenset(
+    {
+        "invalid_request",
+        "invalid_target",
+        "uri_too_long",
+        "headers_too_large",
+        "content_too_large",
+        "request_timeout",
+        "internal_error",
+    }
+)
+
+
+class GeneralLane:
+    """Handles the requests of one application."""
+
+    def __init__(self, app: web.Application, turns: RequestContextFactory, forwarder: Forwarder) -> None:
+        self._turns = turns
+        self._forwarder = forwarder
+        self._cors = RouteCors(app)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, AiohttpConnection)  # the listener makes no others
+        connection.head_is_whole(request.content)
+        head = self._head(request)
+        path = request.raw_path.partition("?")[0]
+        turn = RequestContext(self._turns, self._turns.current(), head.new_request_id, head.method, path, head.peer)
+        answering = _Answering(request, connection, turn)
+        try:
+            return AlreadySent(keeps_alive=await self._answer(answering, head))
+        except ConnectionError:
+            # The client is gone; there is nobody to tell, and it is no fault of ours, for which aiohttp would take it.
+            connection.client.cut()
+            return AlreadySent()
+        except Exception:
+            # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
+            _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
+            if turn.status:
+                connection.client.cut()
+                return AlreadySent()
+            return AlreadySent(
+                keeps_alive=answering.refuse(Refusal("internal_error", "the gateway failed on this request"))
+            )
+        finally:
+            turn.end()
+            connection.exchange_is_over()
+            connection.client.exchange_is_over()
+
+    def _head(self, request: web.Request) -> Request:
+        assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
+        return Request(
+            method=request.method,
+            target=request.raw_path,
+            headers=pairs(request.raw_headers),
+            peer=request.protocol.client.peer,
+            scheme=request.scheme,
+            version=(request.version.major, request.version.minor),
+            new_request_id=self._turns.new_request_id(),
+        )
+
+    async def _answer(self, answering: _Answering, head: Request) -> bool:
+        """Whether the connection goes on."""
+        request, turn = answering.request, answering.turn
+        if await _has_broken_body(request):
+            return answering.refuse(Refusal("invalid_request", "the body is broken"))
+        decision = await self._decide(turn, head)
+        turn.tell(decision.case)
+        if decision.case.route is not None:
+            answering.more_fields = await self._cors.fields(
+                request, decision.case.route, is_preflight=isinstance(decision, Preflight)
+            )
+            answering.more_fields += staleness(turn)
+        match decision:
+            case Refuse():
+                return answering.refuse(decision.refusal)
+            case Preflight():
+                answer = await self._cors.preflight(request, decision.route)
+                if isinstance(answer, Refusal):
+                    return answering.refuse(answer)
+                return answering.say(answer.status, answer.headers.items())
+            case Receive():
+                reply = await turn.running.receiver.receive(request, decision, turn)
+                if isinstance(reply, Refusal):
+                    return answering.refuse(reply)
+                return answering.say(reply.status, reply.headers, reply.body)
+            case Allow():
+                said = await self._forward(answering, decision)
+                return answering.refuse(said) if isinstance(said, Refusal) else said
+            case NeedsFacts():
+                raise AssertionError("a decision that still needs facts was taken for final")
+            case _:
+                assert_never(decision)
+
+    async def _forward(self, answering: _Answering, allow: Allow) -> bool | Refusal:
+        request, turn = answering.request, answering.turn
+        passing: Passing | Refusal | None = None
+        if allow.identity.is_large:
+            turn.running.large_identities.tell(allow.route.name, allow.identity)
+        if allow.route.config.on_success is not None:
+            passing = await turn.running.receiver.passing(request, allow, turn)
+        if isinstance(passing, Refusal):
+            return passing
+        server = turn.running.config.server
+        return await self._forwarder.forward(
+            request,
+            allow,
+            turn.running.rotation,
+            turn,
+            answering.more_fields,
+            keeps_alive=answering.may_keep_alive,
+            pace=Pace(server.idle_timeout, server.min_body_rate),
+            passing=passing,
+        )
+
+    async def _decide(self, turn: RequestContext, head: Request) -> Decision:
+        decision = turn.go_on(decide(turn.running.gate, head))
+        while isinstance(decision, NeedsFacts):
+            decision = await turn.ask(decision)
+        return decision
+
+
+class _Answering:
+    """What the gateway itself says to one request. `more_fields` go with every answer to it."""
+
+    def __init__(self, request: web.Request, connection: AiohttpConnection, turn: RequestContext) -> None:
+        self.request = request
+        self.turn = turn
+        self.more_fields: list[tuple[str, str]] = []
+        self._connection = connection
+
+    @property
+    def may_keep_alive(self) -> bool:
+        return self.request.keep_alive and not self._connection.client.is_draining
+
+    def refuse(self, refusal: Refusal) -> bool:
+        exchange = self.turn
+        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
+        keeps_alive = self.may_keep_alive and not (refusal.code in UNTRUSTED_FRAMING or _has_costly_body(self.request))
+        answer, exchange.bytes_sent = refusal_reply(
+            refusal,
+            exchange.request_id,
+            connection=self._option(keeps_alive=keeps_alive),
+            to_head=self.request.method == "HEAD",
+            more=self.more_fields,
+        )
+        self._connection.client.write(answer)
+        return keeps_alive
+
+    def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
+        exchange = self.turn
+        exchange.status, exchange.bytes_sent = status, len(body)
+        keeps_alive = self.may_keep_alive and not _has_costly_body(self.request)
+        option = self._option(keeps_alive=keeps_alive)
+        self._connection.client.write(local_reply(status, fields, body, exchange.request_id, connection=option))
+        return keeps_alive
+
+    def _option(self, *, keeps_alive: bool) -> str | None:
+        if not keeps_alive:
+            return "close"
+        return "keep-alive" if self.request.version == HttpVersion10 else None
+
+
+async def _has_broken_body(request: web.Request) -> bool:
+    """Whether that shows before anybody is asked. A client that awaits `100 Continue` is not waited for."""
+    connection = request.protocol
+    if not isinstance(connection, AiohttpConnection) or "Transfer-Encoding" not in request.headers:
+        return False
+    return await connection.has_broken_body(may_wait=not expects_continue(request))
+
+
+def _has_costly_body(request: web.Request) -> bool:
+    """Whether a body that nobody wants is better cut off than read; it is never the next request (CVE-2025-4366)."""
+    if not request.body_exists or request.content.at_eof():
+        return False
+    length = request.content_length
+    return "Expect" in request.headers or length is None or length > _DRAINED_BYTES_MAX

@@ -1,0 +1,173 @@
+"""An answer that must not reach the client before something else is done: it waits between its backend and the relay.
+
+Its head is looked at, the backend is paused, and what came behind the head is held: no more than was read at once.
+Then all of it goes on in its order, or none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from gateway.http.refusal import Refusal
+from gateway.http.response_head import ResponseHead
+from gateway.proxy.upstream.backend_error import BackendError
+from gateway.proxy.upstream.connection import BackendConnection
+from gateway.proxy.upstream.response_sink import ResponseSink
+
+_logger = logging.getLogger(__name__)
+_FAILED = Refusal("internal_error", "the gateway failed on this request")
+
+
+class HeldBackError(BackendError):
+    """The answer was not passed on; `refusal` takes its place."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__("the answer was withheld")
+        self.refusal = refusal
+
+
+class HeldResponse:
+    """For one exchange: to its relay the backend's connection, to that connection the `ResponseSink`.
+
+    `may_pass` is awaited with the status of the final answer; a refusal that it returns is sent in its place. It is
+    cancelled when the client leaves.
+    """
+
+    def __init__(
+        self, backend: BackendConnection, may_pass: Callable[[int], Coroutine[Any, Any, Refusal | None]]
+    ) -> None:
+        self._backend: BackendConnection | None = backend
+        self._may_pass = may_pass
+        self._sink: ResponseSink | None = None
+        self._held: list[Callable[[ResponseSink], None]] = []
+        self._asking: asyncio.Task[Refusal | None] | None = None
+        self._is_held = False
+        self._is_slow = False  # the client takes no more for now
+
+    @property
+    def has_come(self) -> bool:
+        """Whether the answer's status was seen."""
+        return self._asking is not None
+
+    # What the relay does with it.
+
+    def send(
+        self,
+        sink: ResponseSink,
+        method: str,
+        data: bytes,
+        *,
+        timeout_s: float,
+        read_timeout_s: float,
+        is_whole: bool = True,
+        may_switch: bool = False,
+    ) -> None:
+        self._sink = sink
+        assert self._backend is not None  # nothing has been sent before
+        self._backend.send(
+            self,
+            method,
+            data,
+            timeout_s=timeout_s,
+            read_timeout_s=read_timeout_s,
+            is_whole=is_whole,
+            may_switch=may_switch,
+        )
+
+    def pause(self) -> None:
+        self._is_slow = True
+        if self._backend is not None:
+            self._backend.pause()
+
+    def resume(self) -> None:
+        self._is_slow = False
+        if self._backend is not None and not self._is_held:
+            self._backend.resume()
+
+    def abandon(self) -> None:
+        backend = self._left()
+        if backend is not None:
+            backend.abandon()
+
+    def end(self) -> None:
+        backend = self._left()
+        if backend is not None:
+            backend.end()
+
+    # What the backend's connection says.
+
+    def informed(self, head: ResponseHead) -> None:
+        self._pass_on(lambda sink: sink.informed(head))
+
+    def answered(self, head: ResponseHead) -> None:
+        self._hold(head, lambda sink: sink.answered(head))
+
+    def whole(self, head: ResponseHead, body: bytes) -> None:
+        self._backend = None  # it is the pool's again
+        self._hold(head, lambda sink: sink.whole(head, body))
+
+    def received(self, data: bytes) -> None:
+        self._pass_on(lambda sink: sink.received(data))
+
+    def paused(self) -> None:
+        self._pass_on(lambda sink: sink.paused())
+        if self._is_held and self._backend is not None:
+            # Not sooner: a connection whose answer is whole by now is the pool's again, and has to be read.
+            self._backend.pause()
+
+    def half_ended(self) -> bool:
+        return not self._is_held and self._sink is not None and self._sink.half_ended()
+
+    def ended(self) -> None:
+        self._backend = None
+        self._pass_on(lambda sink: sink.ended())
+
+    def broke(self, error: BackendError) -> None:
+        self._backend = None
+        self._pass_on(lambda sink: sink.broke(error))
+
+    def writable(self) -> None:
+        if self._sink is not None:
+            self._sink.writable()
+
+    def _hold(self, head: ResponseHead, event: Callable[[ResponseSink], None]) -> None:
+        self._is_held = True
+        self._pass_on(event)
+        self._asking = asyncio.get_running_loop().create_task(self._may_pass(head.status), name="a withheld answer")
+        self._asking.add_done_callback(self._asked)
+
+    def _pass_on(self, event: Callable[[ResponseSink], None]) -> None:
+        if self._is_held:
+            self._held.append(event)
+        elif self._sink is not None:
+            event(self._sink)
+
+    def _asked(self, asking: asyncio.Task[Refusal | None]) -> None:
+        if asking.cancelled() or self._sink is None:
+            return
+        error = asking.exception()
+        if error is not None:
+            _logger.error("the gateway failed on a request", exc_info=error, extra={"event": "internal_error"})
+        refusal = _FAILED if error is not None else asking.result()
+        if refusal is not None:
+            sink = self._sink
+            self.abandon()
+            sink.broke(HeldBackError(refusal))
+            return
+        self._is_held = False
+        held, self._held = self._held, []
+        for event in held:
+            self._pass_on(event)
+        if self._backend is not None and not self._is_slow:
+            self._backend.resume()
+
+    def _left(self) -> BackendConnection | None:
+        """Nobody is told anything any more."""
+        backend, self._backend, self._sink = self._backend, None, None
+        self._held.clear()
+        if self._asking is not None:
+            self._asking.cancel()
+        return backend

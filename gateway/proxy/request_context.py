@@ -1,0 +1,119 @@
+"""One request's turn: the configuration it is served under and the record of it, from its first byte to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, time
+from typing import Protocol
+
+from gateway.authn.facts import Facts
+from gateway.authn.question import FactsLookup, Question
+from gateway.compiled import CompiledRoute
+from gateway.decision import Decision, DecisionContext, NeedsFacts
+from gateway.http.refusal import Refusal
+from gateway.http.request_line import RequestLine
+from gateway.pipeline import resume
+from gateway.proxy.access_record import AccessRecord
+from gateway.routing import Matched
+from gateway.runtime.generation import Generation
+
+
+class Recorder(Protocol):
+    """Who is told of every exchange; must neither block nor raise."""
+
+    requests_in_flight: int
+
+    def finished(self, exchange: AccessRecord) -> None: ...
+
+
+class RequestContextFactory:
+    """Shared by the lanes of a listener. `current` gives the configuration in force."""
+
+    def __init__(
+        self, current: Callable[[], Generation], recorder: Recorder, new_request_id: Callable[[], str]
+    ) -> None:
+        self.current = current
+        self.recorder = recorder
+        self.new_request_id = new_request_id
+
+    def refused(self, refusal: Refusal, client: str, line: RequestLine | None) -> str:
+        """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""
+        method, path = ("", "") if line is None else (line.method, line.target.partition("?")[0])
+        exchange = AccessRecord(self.new_request_id(), method, path, client, time())
+        exchange.status, exchange.code = refusal.status, refusal.code
+        self.recorder.finished(exchange)
+        return exchange.request_id
+
+
+class RequestContext(AccessRecord):
+    """An exchange under way. It begins as it is made, and ends once.
+
+    By what it was let in is kept for as long as it is open, because it may be asked again: its route and, where a token
+    was looked at, the facts with either the question or, in its short form, the token as it came.
+    """
+
+    matched: Matched[CompiledRoute] | None = None
+    facts: Facts | None = None
+    question: Question | None = None
+    token: bytes = b""
+
+    def __init__(
+        self, turns: RequestContextFactory, running: Generation, request_id: str, method: str, path: str, client: str
+    ) -> None:
+        # What is not set here has its default in the class.
+        self.request_id = request_id
+        self.method = method
+        self.path = path
+        self.client = client
+        self.started_at = time()
+        self.running = running
+        self.started_s = monotonic()
+        self._recorder = recorder = turns.recorder
+        running.exchanges += 1
+        recorder.requests_in_flight += 1
+
+    def go_on(self, decision: Decision) -> Decision:
+        """As far as what this process remembers goes: `NeedsFacts` is left where somebody has to be asked."""
+        while isinstance(decision, NeedsFacts):
+            found = self.running.authenticator.remembered(decision.question)
+            if found is None:
+                break
+            decision = self._resume(decision, found)
+        return decision
+
+    async def ask(self, needs: NeedsFacts) -> Decision:
+        """What comes of the answer that `go_on` did without."""
+        return self.go_on(self._resume(needs, await self.running.desk.ask(needs)))
+
+    def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
+        self.tier, self.stale_s = found.tier, found.stale_s
+        self.question = needs.question
+        return resume(self.running.gate, needs, found.answer, time())
+
+    def tell(self, case: DecisionContext) -> None:
+        """Put what was found out about the request into the record."""
+        self.request_id = case.request_id
+        self.client = case.caller.address
+        self.provider = case.provider
+        if case.target is not None:
+            self.path = case.target.path
+        if case.matched is not None:
+            self.matched = case.matched
+            self.route = case.matched.value.name
+        if case.facts is not None:
+            self.facts = case.facts
+            self.name(case.facts)
+
+    def name(self, facts: Facts) -> None:
+        """Put the caller into the record."""
+        subject, client_id = facts.claims.get("sub"), facts.claims.get("client_id")
+        if isinstance(subject, str):
+            self.subject = subject
+        if isinstance(client_id, str):
+            self.client_id = client_id
+
+    def end(self) -> None:
+        self.duration_s = monotonic() - self.started_s
+        self.running.exchanges -= 1
+        self._recorder.requests_in_flight -= 1
+        self._recorder.finished(self)

@@ -1,0 +1,117 @@
+"""How a request would be decided, in words: the pipeline's own decision, with its steps told."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, assert_never
+from urllib.parse import urlsplit
+
+from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
+from gateway.authn.question import FactsLookup
+from gateway.compiled import CompiledConfig
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.introspection.admission import Admission
+from gateway.introspection.authenticator import Authenticator
+from gateway.pipeline import decide, resume
+
+_LOCAL_HOST = "localhost"
+
+
+async def explain(
+    gate: CompiledConfig, authenticator: Authenticator, method: str, url: str, token: str | None = None
+) -> dict[str, Any]:
+    """`{"route", "decision", "status", "code", "steps"}` for a request to `url`, a path or a whole URL.
+
+    Asks the provider where the caches do not know the token. Raises `ValueError` where `url` is neither.
+    """
+    steps: list[str] = []
+    desk = Admission(gate, authenticator, None)  # the operator is limited by nothing
+    decision = decide(gate, _request(method, url, token))
+    while isinstance(decision, NeedsFacts):
+        question = decision.question
+        found = authenticator.remembered(question)
+        if found is None and not authenticator.knows(question) and (why := desk.cannot_be_valid(decision)):
+            steps.append(f"{question.provider} need not be asked: {why}")
+            found = FactsLookup(Inactive(time.time(), why), None)
+        else:
+            found = found or await authenticator.ask(question)
+            stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
+            steps.append(f"facts of {question.provider} from {found.tier}: {_words(found.answer)}{stands_in}")
+        decision = resume(gate, decision, found.answer, time.time())
+    return {**_outcome(decision), "steps": [*_way(decision), *steps, *_end(decision)]}
+
+
+def _request(method: str, url: str, token: str | None) -> Request:
+    host, target = _LOCAL_HOST, url
+    if not url.startswith("/"):
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError("the url is neither a path nor a URL; write /orders/7 or http://api.example.com/orders/7")
+        host = parts.netloc
+        target = url[len(parts.scheme) + len("://") + len(host) :].partition("#")[0] or "/"
+    headers = [("Host", host)]
+    if token is not None:
+        headers.append(("Authorization", f"Bearer {token}"))
+    return Request(method, target, headers, "", "http", (1, 1), "explain")
+
+
+def _outcome(decision: Decision) -> dict[str, Any]:
+    route = decision.case.route
+    refusal = decision.refusal if isinstance(decision, Refuse) else None
+    return {
+        "route": route.name if route is not None else None,
+        "decision": "refuse" if refusal else "allow",
+        "status": refusal.status if refusal else None,
+        "code": refusal.code if refusal else None,
+    }
+
+
+def _way(decision: Decision) -> list[str]:
+    case = decision.case
+    steps = []
+    if case.target is not None:
+        steps.append(f"target: host {case.target.host}, path {case.target.path}")
+    if case.route is not None:
+        match = case.route.config.match
+        steps.append(f"route: {case.route.name} ({match.host or 'any host'}, {match.path})")
+        steps += [f"captured: {name} = {value}" for name, value in case.captures.items()]
+        steps.append(f"auth: {case.route.config.auth.mode}")
+    return steps
+
+
+def _end(decision: Decision) -> list[str]:
+    match decision:
+        case Refuse():
+            reason = f" ({decision.refusal.reason})" if decision.refusal.reason else ""
+            return [f"refused: {decision.refusal.detail}{reason}"]
+        case Allow():
+            path = decision.path_and_query.partition("?")[0]
+            backends = ", ".join(str(backend) for backend in decision.route.config.backend)
+            names = [name for name in decision.route.config.identity.headers if name in dict(decision.headers)]
+            return [
+                f"identity headers: {', '.join(names) or 'none'}",
+                f"forwarded: as {path} to {backends}",
+            ]
+        case Preflight():
+            return ["answered: a CORS preflight, by the gateway itself"]
+        case Receive():
+            return ["answered: an event of a provider, by the gateway itself"]
+        case NeedsFacts():
+            raise AssertionError("a decision that still needs facts was taken for final")
+        case _:
+            assert_never(decision)
+
+
+def _words(answer: IntrospectionResult | TooMany) -> str:
+    match answer:
+        case Facts():
+            age_s = max(0, round(time.time() - answer.introspected_at))
+            return f"active, introspected {age_s} s ago"
+        case Inactive():
+            return "not active"
+        case Indeterminate():
+            return f"cannot tell, {answer.reason}"
+        case TooMany():
+            return "not asked"
+        case _:
+            assert_never(answer)

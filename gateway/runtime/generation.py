@@ -1,0 +1,259 @@
+"""One loaded configuration at work: what it is compiled to and the parts it talks through.
+
+A reload makes a new one beside the old one. Parts whose settings did not change are taken over, so that connections,
+discovered endpoints and remembered facts live on; the old one is retired when the last exchange has left it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from gateway.authn.bearer import Token
+from gateway.cache.key import HmacKeys, stretched
+from gateway.cache.key_ring import KeyRing, keys_of
+from gateway.cache.local import LocalCache
+from gateway.cache.redis import RedisTier
+from gateway.cache.tier_per_secret import TierPerSecret
+from gateway.compiled import CompiledConfig, compile_config
+from gateway.config.model import Cache, Config
+from gateway.config.redis_url import parse_redis_url
+from gateway.introspection.admission import Admission
+from gateway.introspection.authenticator import Authenticator
+from gateway.introspection.lifetime import Lifetimes
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import IntrospectionMeter
+from gateway.introspection.refresh import Ahead
+from gateway.introspection.stale import longest_tolerated_s
+from gateway.introspection.tag_purge import TagPurge
+from gateway.introspection.token_buckets import TokenBuckets
+from gateway.provider.breaker import State
+from gateway.provider.provider import ProviderClient
+from gateway.proxy.event_port import EventPort
+from gateway.proxy.large_identity import LargeIdentities
+from gateway.proxy.repeats import Repeats
+from gateway.proxy.upstream.round_robin import RoundRobin
+from gateway.runtime.token_type_sharing import recall_token_types
+
+_RETIRE_POLL_S = 0.1
+# Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
+# What becomes of those then is decided by the configuration in force (`gateway.proxy.streams.open_streams`).
+_RETIRE_MAX_S = 3600.0
+_LANDING_S = 1.0
+# Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
+_REFRESHING_SHARE = 4
+
+
+class Watch(IntrospectionMeter, Protocol):
+    """Who counts what authentication and the providers' breakers do."""
+
+    def breaker_changed(self, provider: str, state: State) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CacheParts:
+    keys: HmacKeys | KeyRing
+    local: LocalCache
+    shared: RedisTier | TierPerSecret | None
+    not_before: NotBefore  # outlives a reload, whatever that changes
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """`exchanges` counts those that use it."""
+
+    config: Config
+    gate: CompiledConfig
+    providers: Mapping[str, ProviderClient]
+    cache: CacheParts
+    authenticator: Authenticator
+    allowance: TokenBuckets | None
+    desk: Admission
+    repeats: Repeats
+    rotation: RoundRobin = field(default_factory=RoundRobin)
+    large_identities: LargeIdentities = field(default_factory=LargeIdentities)
+    exchanges: int = 0
+    receiver: EventPort = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
+
+    def learn_token_type(self, identity: bytes) -> None:
+        """Somebody has found out that the access tokens of the provider of that identity have a `token_type`."""
+        for provider in self.providers.values():
+            if provider.identity == identity:
+                provider.token_types.learn()
+
+    def show_breakers(self, watch: Watch) -> None:
+        """What the providers before were in says nothing of these; to be called once this is in force."""
+        for name, provider in self.providers.items():
+            watch.breaker_changed(name, provider.breaker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Breakers:
+    """Metrics know a provider by its name, which one that retires or never comes into force shares with another."""
+
+    watch: Watch
+    in_force: Callable[[], Generation | None]
+
+    def changed(self, provider: ProviderClient, state: State) -> None:
+        running = self.in_force()
+        if running is not None and running.providers.get(provider.name) is provider:
+            self.watch.breaker_changed(provider.name, state)
+
+
+async def assemble(
+    config: Config,
+    meter: Watch,
+    on_purge: Callable[[TagPurge], object],
+    before: Generation | None = None,
+    on_revoked: Callable[[Token], object] | None = None,
+    on_token_type: Callable[[bytes], object] = lambda _: None,
+    on_no: Callable[[bytes], object] | None = None,
+    in_force: Callable[[], Generation | None] = lambda: None,
+) -> Generation:
+    """A `Generation` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
+
+    `on_purge` is called with what the fleet purges, `on_revoked` and `on_no` with tokens as `Authenticator` says,
+    `on_token_type` as by `ProviderClient`. The breakers of the configuration that is `in_force` are told to `meter`.
+    """
+    breakers = _Breakers(meter, in_force)
+    providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
+    if before is not None and before.config.cache == config.cache:
+        cache = before.cache
+    else:
+        cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
+        if cache.shared is not None:
+            cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
+            await cache.shared.start(on_purge)
+    tolerated = longest_tolerated_s(config.routes, config.providers)
+    if cache.shared is not None:
+        cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
+        cache.shared.outlive(config.cache.ttl + max(tolerated.values(), default=0.0))
+    for name, provider in providers.items():
+        if before is None or before.providers.get(name) is not provider:
+            await provider.start()
+    if before is not None and _remembers_alike(before, providers, cache, tolerated):
+        authenticator = before.authenticator
+    else:
+        authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_no)
+    await recall_token_types(providers.values(), cache.keys, cache.shared)
+    gate = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
+    allowance = _allowance(config, before)
+    desk = Admission(gate, authenticator, allowance)
+    return Generation(config, gate, providers, cache, authenticator, allowance, desk, Repeats(gate))
+
+
+async def retire(old: Generation, new: Generation) -> None:
+    """Release `old` once no exchange uses it any more."""
+    deadline = time.monotonic() + _RETIRE_MAX_S
+    while old.exchanges and time.monotonic() < deadline:  # noqa: ASYNC110 - no hurry, no event
+        await asyncio.sleep(_RETIRE_POLL_S)
+    await release(old, new)
+
+
+async def release(old: Generation, new: Generation | None) -> None:
+    """Close what `new` did not take over of `old`."""
+    if new is None or new.authenticator is not old.authenticator:
+        await old.authenticator.close(_LANDING_S)
+    for name, provider in old.providers.items():
+        if new is None or new.providers.get(name) is not provider:
+            await provider.close()
+    if old.cache.shared is not None and (new is None or new.cache is not old.cache):
+        await old.cache.shared.close()
+
+
+def _authenticator(
+    config: Config,
+    providers: Mapping[str, ProviderClient],
+    cache: CacheParts,
+    meter: Watch,
+    tolerated: Mapping[str, float],
+    on_revoked: Callable[[Token], object] | None,
+    on_no: Callable[[bytes], object] | None,
+) -> Authenticator:
+    return Authenticator(
+        providers,
+        keys=cache.keys,
+        local=cache.local,
+        shared=cache.shared,
+        meter=meter,
+        lifetimes=Lifetimes(config.cache.ttl, config.cache.inactive_ttl),
+        clock=time.time,
+        monotonic=time.monotonic,
+        leases=None if cache.shared is None else cache.shared.leases,
+        ahead=_ahead(config),
+        longest_tolerated_s=tolerated,
+        on_revoked=on_revoked,
+        on_no=on_no,
+        not_before=cache.not_before,
+    )
+
+
+def _remembers_alike(
+    before: Generation, providers: Mapping[str, ProviderClient], cache: CacheParts, tolerated: Mapping[str, float]
+) -> bool:
+    is_same = before.providers == providers and before.cache is cache
+    return is_same and before.authenticator.longest_tolerated_s == tolerated
+
+
+def _allowance(config: Config, before: Generation | None) -> TokenBuckets | None:
+    settings = config.server.unknown_tokens
+    if before is not None and before.config.server.unknown_tokens == settings:
+        return before.allowance
+    return None if settings is None else TokenBuckets(settings.rate, settings.burst)
+
+
+def _provider(
+    name: str, config: Config, breakers: _Breakers, before: Generation | None, on_token_type: Callable[[bytes], object]
+) -> ProviderClient:
+    settings = config.providers[name]
+    if before is not None and before.config.providers.get(name) == settings:
+        return before.providers[name]
+
+    def changed(state: State) -> None:
+        breakers.changed(provider, state)
+
+    provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
+    for other in () if before is None else before.providers.values():
+        if other.identity == provider.identity and other.token_types.learned:
+            provider.token_types.learn()  # the same provider, under settings that say nothing of its tokens
+    return provider
+
+
+def _ahead(config: Config) -> Ahead | None:
+    fraction = config.cache.refresh_ahead
+    if fraction is None or not config.providers:
+        return None
+    # Whoever waits for an answer comes before who may come to need one.
+    limit = min(provider.max_concurrency for provider in config.providers.values()) // _REFRESHING_SHARE
+    return Ahead(fraction, config.cache.ttl, max(1, limit))
+
+
+async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
+    secrets = [secret.get_secret_value().encode() for secret in cache.secret or ()]
+    for secret in secrets:
+        await asyncio.to_thread(stretched, secret)  # so that making keys of it takes no time
+    keys = keys_of(secrets)
+    tiers = []
+    if cache.redis is not None:
+        tiers = [_redis_tier(cache, cache.redis, keys, each, not_before) for each in range(len(secrets))]
+    shared = TierPerSecret(tiers) if len(tiers) > 1 else tiers[0] if tiers else None
+    return CacheParts(keys, LocalCache(cache.max_entries), shared, not_before)
+
+
+def _redis_tier(cache: Cache, url: SecretStr, keys: HmacKeys | KeyRing, which: int, not_before: NotBefore) -> RedisTier:
+    return RedisTier(
+        parse_redis_url(url.get_secret_value()),
+        keys,
+        timeout_s=cache.timeout,
+        life_max_s=max(cache.ttl, cache.inactive_ttl),
+        clock=time.time,
+        monotonic=time.monotonic,
+        clock_skew_s=cache.clock_skew,
+        which=which,
+        not_before=not_before,
+    )

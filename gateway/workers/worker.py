@@ -1,0 +1,153 @@
+"""A worker's side of the supervision: what it is told over the control channel, and when it leaves.
+
+It leaves when the supervisor says so, on SIGTERM, and when the supervisor is gone (the channel ends): a worker that
+nobody reloads, purges or counts must not go on answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from gateway.workers.control import Channel, FailedError
+from gateway.workers.instance import Readiness
+
+_logger = logging.getLogger(__name__)
+
+# The sender of an event waits for it; a worker that is stuck for longer is noticed by the supervisor.
+_SPREAD_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """A configuration as it was read and accepted: what is on the disk may be another one by now."""
+
+    text: str
+    name: str  # the file, for messages
+    directory: str  # what relative paths in it start from
+
+
+class WorkerHandler(Protocol):
+    """What a worker can do. `configure`, `reload` and `purge` are called one at a time, in the order of the asking."""
+
+    async def configure(self, source: ConfigSource) -> None:
+        """Build everything and begin to accept; called once, first. `ValueError`: refused, in words."""
+
+    async def reload(self, source: ConfigSource) -> None:
+        """Serve the next request by this one. `ValueError`: refused, in words, and the old one stays."""
+
+    async def purge(self, selector: Mapping[str, str]) -> int: ...
+
+    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]: ...
+
+    def forget(self, eviction: Mapping[str, Any]) -> None:
+        """Forget what another worker was told of."""
+
+    def lame_duck(self) -> None:
+        """Go on serving, and say in each response that it is the last on its connection. `drain` comes next."""
+
+    async def drain(self, timeout_s: float | None) -> None:
+        """Accept what waits in the socket, then no more; return when all is answered, or at the deadline.
+
+        None stands for the configured `shutdown_timeout`.
+        """
+
+    def snapshot(self) -> dict[str, Any]: ...
+
+    def ready(self) -> Readiness: ...
+
+
+class Siblings:
+    """The other workers of the instance, as one of them reaches them: through the supervisor."""
+
+    def __init__(self) -> None:
+        self.channel: Channel | None = None
+
+    async def spread(self, eviction: Mapping[str, Any]) -> None:
+        """Returns when they have forgotten it. Raises `ControlError`."""
+        if self.channel is not None:
+            await self.channel.ask("spread", dict(eviction), timeout_s=_SPREAD_S)
+
+
+async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings: Siblings | None = None) -> None:
+    """Do what comes over `control` until it is time to leave; return when drained."""
+    side = _WorkerSide(handler)
+    channel = await Channel.over(control, side.answer)
+    if siblings is not None:
+        siblings.channel = channel
+    reading = asyncio.create_task(channel.run(), name="control channel")
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, side.leaving.set)
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # the supervisor's business, though a terminal sends them to all
+        loop.add_signal_handler(ignored, lambda: None)
+    leaving = asyncio.create_task(side.leaving.wait(), name="leaving")
+    try:
+        await asyncio.wait((reading, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not side.drained:
+            _logger.info("leaving without being told", extra={"event": "worker_leaving"})
+            await side.drain(None)
+            channel.tell("goodbye", handler.snapshot())
+    finally:
+        leaving.cancel()
+        channel.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await leaving
+        await reading
+
+
+class _WorkerSide:
+    def __init__(self, handler: WorkerHandler) -> None:
+        self.leaving = asyncio.Event()
+        self.drained = False
+        self._handler = handler
+        self._configured = False
+        self._changing = asyncio.Lock()  # first come, first served: a purge does not overtake the configuration
+
+    async def answer(self, word: str, body: Any) -> Any:
+        match word:
+            case "configure":
+                async with self._changing:
+                    await self._handler.configure(ConfigSource(**body))
+                    self._configured = True
+            case "reload":
+                async with self._changing:
+                    await self._handler.reload(ConfigSource(**body))
+            case "purge":
+                async with self._changing:
+                    return await self._handler.purge(body)
+            case "forget":
+                # Beside the changes: it need not wait for a reload, which keeps what is remembered or begins anew.
+                self._handler.forget(body)
+            case "explain":
+                return await self._handler.explain(body)
+            case "snapshot":
+                return self._handler.snapshot()
+            case "ready":
+                return self._handler.ready().as_json()
+            case "lame_duck":
+                self._handler.lame_duck()
+            case "drain":
+                await self.drain(body)
+                return self._handler.snapshot()
+            case _:
+                raise FailedError(f"a worker knows no {word!r}")
+        return None
+
+    async def drain(self, timeout_s: float | None) -> None:
+        try:
+            if self._configured:
+                await self._handler.drain(timeout_s)
+        finally:
+            self.drained = True
+            self.leaving.set()
+
+
+def as_body(source: ConfigSource) -> dict[str, str]:
+    """The source as it goes over the channel."""
+    return asdict(source)

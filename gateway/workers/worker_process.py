@@ -1,0 +1,173 @@
+"""One worker as the supervisor sees it: a process, the channel to it, and what it last said of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from gateway.workers.control import Channel, ChannelClosedError, ControlError, UnansweredError
+from gateway.workers.instance import Readiness
+from gateway.workers.worker import ConfigSource, as_body
+
+_logger = logging.getLogger(__name__)
+
+_STARTING = Readiness(ready=False, reasons=("starting",))
+# From the start of the interpreter to accepting; a machine that boots everything at once is slow.
+_CONFIGURE_S = 60.0
+_RELOAD_S = 30.0
+_PURGE_S = 10.0
+_FORGET_S = 4.0  # less than the worker that asks for it waits
+_EXPLAIN_S = 10.0
+_SNAPSHOT_S = 2.0
+_READY_S = 5.0
+_LAME_DUCK_S = 5.0
+# Between the end of the channel, the last thing a worker lets go, and the end of its process.
+_EXIT_S = 5.0
+# How old `readiness` may be, and how much of its counting a worker takes with it when it is killed.
+_TURN_S = 1.0
+_SNAPSHOT_EVERY_TURNS = 3
+# A worker that has answered nothing for so long is stuck for its clients too.
+_UNRESPONSIVE_S = 30.0
+
+
+Spread = Callable[["WorkerProcess", Mapping[str, Any]], Awaitable[None]]
+
+
+class WorkerProcess:
+    """`serving` once it accepts; `snapshot` and `readiness` are the last that it told."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, spread: Spread) -> None:
+        self.pid = process.pid
+        self.serving = False
+        self.snapshot: dict[str, Any] = {}
+        self.readiness = _STARTING
+        self._process = process
+        self._channel = channel
+        self._spread = spread
+        channel.answer = self._told
+        self._reading = asyncio.create_task(channel.run(), name=f"worker {self.pid}")
+
+    @classmethod
+    async def spawn(cls, command: Sequence[str], listener: socket.socket, spread: Spread) -> WorkerProcess:
+        """Start `command` with `--control-fd N --listen-fd M` after it. Raises `OSError`.
+
+        `spread` is called with what the worker wants all others to forget.
+        """
+        ours, theirs = socket.socketpair()
+        channel = await Channel.over(ours)
+        descriptors = (theirs.fileno(), listener.fileno())
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                *("--control-fd", str(descriptors[0]), "--listen-fd", str(descriptors[1])),
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                # Out of the reach of a terminal's Ctrl-C, which is the supervisor's to handle.
+                start_new_session=True,
+            )
+        except BaseException:
+            channel.close()  # should the process have come to life, it reads the end of the channel and leaves
+            raise
+        finally:
+            theirs.close()
+        return cls(process, channel, spread)
+
+    async def configure(self, source: ConfigSource) -> None:
+        """Hand over the configuration; returns when the worker accepts. Raises `ControlError`.
+
+        It is sent before the first wait, so that a reload or a purge that is asked for next comes after it.
+        """
+        await self._channel.ask("configure", as_body(source), timeout_s=_CONFIGURE_S)
+        self.serving = True
+
+    async def reload(self, source: ConfigSource) -> None:
+        await self._channel.ask("reload", as_body(source), timeout_s=_RELOAD_S)
+
+    async def purge(self, selector: Mapping[str, str]) -> int:
+        return int(await self._channel.ask("purge", dict(selector), timeout_s=_PURGE_S))
+
+    async def forget(self, eviction: Mapping[str, Any]) -> None:
+        await self._channel.ask("forget", dict(eviction), timeout_s=_FORGET_S)
+
+    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
+        return dict(await self._channel.ask("explain", dict(question), timeout_s=_EXPLAIN_S))
+
+    async def refresh_snapshot(self) -> None:
+        self.snapshot = await self._channel.ask("snapshot", None, timeout_s=_SNAPSHOT_S)
+
+    async def refresh_readiness(self) -> None:
+        self.readiness = Readiness.from_json(await self._channel.ask("ready", None, timeout_s=_READY_S))
+
+    async def watch(self) -> None:
+        """Keep `readiness` and `snapshot` fresh; kill the process when it has answered nothing for long."""
+        heard_at = time.monotonic()
+        for turn in itertools.count():
+            try:
+                await self.refresh_readiness()
+                if turn % _SNAPSHOT_EVERY_TURNS == 0:
+                    await self.refresh_snapshot()
+                heard_at = time.monotonic()
+            except UnansweredError:
+                if time.monotonic() - heard_at > _UNRESPONSIVE_S:
+                    fields = {"event": "worker_stuck", "fields": {"pid": self.pid}}
+                    _logger.warning("worker %d does not answer", self.pid, extra=fields)
+                    self.kill()
+                    return
+            except ChannelClosedError:
+                return
+            except ControlError as error:
+                _logger.warning("worker %d: %s", self.pid, error, extra={"event": "worker_unwell"})
+            await asyncio.sleep(_TURN_S)
+
+    async def lame_duck(self) -> None:
+        """Have it say in each response that it is the last on its connection. Raises `ControlError`."""
+        await self._channel.ask("lame_duck", None, timeout_s=_LAME_DUCK_S)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Have it answer what it has, and leave; it tells its last snapshot. Raises `ControlError`."""
+        # The deadline of the whole is the supervisor's, who kills then; this one only ends the waiting.
+        self.snapshot = await self._channel.ask("drain", timeout_s, timeout_s=timeout_s + _EXIT_S)
+
+    async def gone(self) -> int:
+        """Wait until the process has ended, and all that it said is read; its exit status."""
+        exited = asyncio.create_task(self._process.wait(), name=f"exit of worker {self.pid}")
+        try:
+            await asyncio.wait({exited, self._reading}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({exited}, timeout=_EXIT_S)
+            if not exited.done():
+                self.kill()  # it has let go of its channel and does not end
+            status = await exited
+            await asyncio.wait({self._reading}, timeout=_EXIT_S)
+        finally:
+            exited.cancel()
+            self.serving = False
+        return status
+
+    def terminate(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process at once, by its id; does nothing when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def abandon(self) -> None:
+        """Leave nothing behind: no process, no channel, no task."""
+        self.kill()
+        self._channel.close()
+        await self._reading
+        await self._process.wait()
+
+    async def _told(self, word: str, body: Any) -> None:
+        if word == "goodbye":
+            self.snapshot = body
+        elif word == "spread":
+            await self._spread(self, body)

@@ -1,0 +1,139 @@
+"""What is the fast lane's own: whose turn it is on a connection, and what becomes of it when the client leaves."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from support.backend import Wait, ok, script
+from support.running_gateway import eventually
+from support.transcript import echo_marker
+from support.wire import BrokenOffError, request
+
+from gateway.proxy.downstream.client_connection import ClientConnection
+from gateway.proxy.fast_lane import FastLane
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+    """For each time that the lane was offered something: whether it took it."""
+    take, said = FastLane.take, []
+
+    def noted(lane: FastLane, client: ClientConnection, data: bytes) -> bool:
+        said.append(take(lane, client, data))
+        return said[-1]
+
+    monkeypatch.setattr(FastLane, "take", noted)
+    return said
+
+
+async def test_requests_change_between_the_lanes_on_one_connection(serve, backend, taken):
+    backend.default = echo_marker
+    gateway = await serve()
+    client = await gateway.client()
+    for number, (lines, is_plain) in enumerate([((), True), (("Expect: x",), False), ((), True), ((), True)] * 2):
+        await client.send(request("POST", "/api/x", f"X-Marker: {number}", *lines, token="good", body=b"hello"))
+        assert (await client.answer()).body == str(number).encode()
+        # aiohttp is done with a request a turn or two after its answer.
+        await asyncio.sleep(0.01)
+        assert taken[-1] is is_plain
+    assert [one.body for one in backend.requests] == [b"hello"] * 8
+
+
+async def test_what_comes_before_the_answer_waits_its_turn(serve, backend, taken):
+    go_on = asyncio.Event()
+    backend.answers.append(script(Wait(go_on), ok(b"0")))
+    backend.default = echo_marker
+    gateway = await serve()
+    client = await gateway.client()
+    await client.send(request("GET", "/open/x", "X-Marker: 0"))
+    await backend.seen()
+    for number in (1, 2):
+        await client.send(request("GET", "/open/x", f"X-Marker: {number}"))
+    await client.send(request("GET", "/open/x", "X-Marker: 3")[:-1])
+    await asyncio.sleep(0.01)
+    assert len(backend.requests) == 1
+    go_on.set()
+    assert [(await client.answer()).body for _ in range(3)] == [b"0", b"1", b"2"]
+    await client.send(b"\n")
+    assert (await client.answer()).body == b"3"
+    assert taken[0] is True
+
+
+async def test_it_is_turned_off_and_on_by_a_reload(serve, backend, taken):
+    gateway = await serve()
+    client = await gateway.client()
+    for is_on in (True, False, True):
+        assert await gateway.reload(re.sub(r'"fast_path": \w+', f'"fast_path": {json.dumps(is_on)}', gateway.text))
+        taken.clear()
+        await client.send(request("GET", "/open/x"))
+        assert (await client.answer()).status == 200
+        assert taken == ([True] if is_on else [])
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", ["/open/x", "/api/x"])
+async def test_a_client_that_leaves_in_the_turn_of_its_request_leaves_nothing(
+    serve, backend, provider, path, monkeypatch
+):
+    """Before anything that it would wait for has begun. Warnings are errors here: nothing is left to be awaited."""
+    take = FastLane.take
+
+    def left(lane: FastLane, client: ClientConnection, data: bytes) -> bool:
+        is_taken = take(lane, client, data)
+        client.cut()
+        client.connection_lost(None)
+        return is_taken
+
+    gateway = await serve()
+    with monkeypatch.context() as patch:
+        patch.setattr(FastLane, "take", left)
+        for _ in range(3):
+            with pytest.raises(BrokenOffError):
+                await gateway.get(path, token="good")
+    await eventually(lambda: [line["status"] for line in gateway.lines.requests] == [0] * 3)
+    assert (backend.requests, backend.connections, provider.calls) == ([], [], [])
+    assert (await gateway.get(path, token="good")).status == 200
+
+
+async def test_a_client_that_leaves_while_facts_are_awaited_is_not_forwarded(serve, backend, provider):
+    provider.delay_s = 0.1
+    gateway = await serve()
+    client = await gateway.client()
+    await client.send(request("GET", "/api/x", token="good"))
+    await eventually(lambda: provider.in_flight == 1)
+    client.reset()
+    line = await gateway.log_line()
+    assert (line["status"], backend.requests) == (0, [])
+
+
+async def test_what_is_under_way_as_it_drains_is_answered_and_is_the_last(serve, backend):
+    go_on = asyncio.Event()
+    backend.default = script(Wait(go_on), ok(b"late"))
+    gateway = await serve()
+    client = await gateway.client()
+    await client.send(request("GET", "/open/x"))
+    await backend.seen()
+    draining = asyncio.create_task(gateway.drain(5.0))
+    await asyncio.sleep(0.01)
+    go_on.set()
+    answer = await client.answer()
+    assert (answer.body, answer.values("Connection")) == (b"late", ["close"])
+    assert await client.rest() == b""
+    await draining
+
+
+async def test_a_failure_of_our_own_is_a_500_and_told_to_nobody(serve, backend, monkeypatch):
+    def fail(*_: object) -> bytes:
+        raise ValueError("s3cr3t")
+
+    gateway = await serve()
+    gateway.expects_errors = True
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.proxy.fast_exchange.request_head", fail)
+        answer = await gateway.get("/open/x")
+    assert (answer.status, answer.code, answer.values("Connection")) == (500, "internal_error", ["close"])
+    assert b"s3cr3t" not in answer.body
+    assert [line["event"] for line in gateway.lines.errors] == ["internal_error"]
+    assert (await gateway.get("/open/x")).status == 200

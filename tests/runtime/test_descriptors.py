@@ -1,0 +1,68 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gateway.runtime.descriptors import Descriptors, shared_out
+
+PROGRAM = """
+import json, logging, resource, sys
+from gateway.runtime.descriptors import allow_descriptors
+
+class Kept(logging.Handler):
+    def emit(self, record):
+        lines.append(record.getMessage())
+
+lines = []
+logging.basicConfig(handlers=[Kept()])
+soft, hard, connections = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+allow_descriptors(connections)
+print(json.dumps([resource.getrlimit(resource.RLIMIT_NOFILE), lines]))
+"""
+
+
+def allowed(soft, hard, connections):
+    """The limits afterwards and what was logged, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(soft), str(hard), str(connections)],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    limits, lines = json.loads(done.stdout)
+    return limits, lines
+
+
+def test_the_soft_limit_is_raised_to_what_the_connections_need():
+    assert allowed(64, 900, 100) == ([456, 900], [])
+
+
+def test_a_limit_that_will_do_is_left_alone():
+    assert allowed(800, 900, 100) == ([800, 900], [])
+
+
+def test_the_hard_limit_is_the_end_of_it_and_clients_get_what_is_left():
+    limits, [line] = allowed(64, 250, 100)
+    assert limits == [250, 250]
+    assert "server.max_connections is 100 and this process may open 250 files, enough for 94 connections" in line
+
+
+def test_a_limit_that_falls_short_only_of_the_reserve_will_do():
+    assert allowed(64, 300, 100) == ([300, 300], [])
+
+
+@pytest.mark.parametrize(
+    ("limit", "wanted", "clients", "end"),
+    [
+        (20_256, 10_000, 10_000, 20_000),
+        (1_024, 10_000, 384, 768),
+        (1_024, 100, 100, 768),
+        (80, 100, 30, 60),
+        (4, 100, 1, 3),
+    ],
+)
+def test_what_clients_get_of_so_many_descriptors(limit, wanted, clients, end):
+    """Each may need a connection to a backend; and some are left for the admin listener, whatever clients do."""
+    assert shared_out(limit, wanted) == Descriptors(clients, end)
