@@ -33,6 +33,7 @@ COMPILED = (
     "proxy/downstream/listener_state",
     "proxy/fast_exchange",
     "proxy/fast_lane",
+    "proxy/generation",
     "proxy/relay",
     "proxy/repeats",
     "proxy/request_context",
@@ -42,7 +43,6 @@ COMPILED = (
     "proxy/upstream/pool",
     "proxy/upstream/pools",
     "proxy/upstream/round_robin",
-    "runtime/generation",
 )
 
 

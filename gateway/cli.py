@@ -35,9 +35,9 @@ from gateway.provider.grants import (
     TokenExchange,
 )
 from gateway.provider.provider import ProviderClient
+from gateway.runtime.assembly import assemble, release
 from gateway.runtime.build import FORM
 from gateway.runtime.explain import explain as explained
-from gateway.runtime.generation import assemble, release
 from gateway.workers.supervisor import StartError
 
 NO, UNUSABLE, CANNOT_TELL = 1, 2, 3

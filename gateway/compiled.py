@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from gateway.authn.token_type import TokenTypeRule
+from gateway.authn.tolerance import tolerances_s
 from gateway.config.model import Config, Server
 from gateway.config.route_model import Route
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
@@ -17,7 +18,6 @@ from gateway.http.percent import canonical_percent
 from gateway.http.response_head import ResponseHeaderRules
 from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
-from gateway.introspection.stale import tolerances_s
 from gateway.policy import Policy, TrustedIssuer, compile_policy
 from gateway.routing import Matched, Table
 

@@ -9,19 +9,22 @@ import gateway
 
 ROOT = Path(gateway.__file__).parent
 LAYERS = (
-    {"config"},
     {"http"},
+    {"config"},
     {"routing"},
     {"authn"},
     {"policy", "identity"},
-    {"gate"},
+    {"compiled"},
     {"route_path"},
     {"decision"},
     {"pipeline"},
+    {"introspection"},
     {"provider"},
     {"cache"},
     {"events"},
-    {"server"},
+    {"proxy"},
+    {"workers"},
+    {"runtime"},
     {"observe"},
     {"admin"},
     {"service"},
@@ -30,7 +33,7 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOWS_ALL = {"app", "cli", "__main__", "__init__"}
 # What deciding must not know of (it is pure): sockets, caches and clocks of its own.
-PURE = ("http", "routing", "policy", "identity", "gate", "route_path", "decision", "pipeline")
+PURE = ("http", "routing", "policy", "identity", "authn", "compiled", "route_path", "decision", "pipeline")
 IMPURE = {"aiohttp", "redis", "asyncio", "time", "datetime", "socket", "os", "random", "secrets"}
 
 

@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gateway.config.values import quoted
+from gateway.http.backend import DEFAULT_PORT, UNIX, Backend
 from gateway.http.percent import canonical_percent, has_bad_triplet
 
-_DEFAULT_PORT = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
-_UNIX = "unix"
 # What can be told apart from the prefix: a socket whose path has a colon needs another name.
 _UNIX_BACKEND = re.compile(r"unix:(/[^\x00-\x20:\x7f]{1,106})(?::(/[!-~]*))?")
 _PRINTABLE = re.compile(r"[!-~]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """One server of a route. `path` is put before the forwarded path; it has no trailing slash.
-
-    The scheme of a Unix socket is `unix`, and its host the path of the socket.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str = ""
-    place: tuple[str, str, int] = field(init=False, repr=False, compare=False)  # what a connection to it is opened by
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "place", (self.scheme, self.host, self.port))
-
-    @property
-    def authority(self) -> str:
-        """The `Host` to send: without the port where it is the scheme's own (RFC 9110 §4.2.3)."""
-        if self.scheme == _UNIX:
-            return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
-
-    def __str__(self) -> str:
-        if self.scheme == _UNIX:
-            return f"unix:{self.host}" + (f":{self.path}" if self.path else "")
-        return f"{self.scheme}://{self.authority}{self.path}"
 
 
 def parse_backend(value: object) -> Backend:
     """A `Backend` from `http://host:port/prefix` or `unix:/path/of/socket:/prefix`."""
     if isinstance(value, Backend):
         return value
-    if isinstance(value, str) and value.startswith(f"{_UNIX}:"):
+    if isinstance(value, str) and value.startswith(f"{UNIX}:"):
         scheme, host, port, path = _split_unix(value)
     else:
         scheme, host, port, path = _split(value, example="http://orders:8000")
@@ -83,7 +51,7 @@ def _split_unix(value: str) -> tuple[str, str, int, str]:
     found = _UNIX_BACKEND.fullmatch(value)
     if found is None or has_bad_triplet(found[2] or ""):
         raise ValueError(f"{quoted(value)} names no Unix socket; write unix:/run/orders.sock, a prefix as in …:/base")
-    return _UNIX, found[1], 0, found[2] or ""
+    return UNIX, found[1], 0, found[2] or ""
 
 
 def _split(value: object, *, example: str, query: bool = False) -> tuple[str, str, int, str]:
@@ -98,10 +66,10 @@ def _split(value: object, *, example: str, query: bool = False) -> tuple[str, st
         port = parts.port
     except ValueError:
         raise ValueError(f"{quoted(value)} is no URL; {instead}") from None
-    if parts.scheme not in _DEFAULT_PORT or not parts.hostname or not _HOST.fullmatch(parts.hostname):
+    if parts.scheme not in DEFAULT_PORT or not parts.hostname or not _HOST.fullmatch(parts.hostname):
         raise ValueError(f"{quoted(value)} is no http or https URL with a host; {instead}")
     if "#" in value or ("?" in value and not query):
         raise ValueError(f"{quoted(value)} carries a query or a fragment; {instead}")
     if port == 0:
         raise ValueError(f"{quoted(value)} names port 0; {instead}")
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORT[parts.scheme], parts.path
+    return parts.scheme, parts.hostname, port or DEFAULT_PORT[parts.scheme], parts.path

@@ -86,7 +86,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "ID tokens active as well, and leave it out of those. auto: from the first answer of this provider on that has "
         "one. Default auto. Danger: with false, such a token passes for an access token.",
     },
-    "Breaker": {
+    "BreakerSettings": {
         "failures": "It opens after so many failed calls in a row. Default 5.",
         "failure_rate": "And when this part of the calls within the window has failed. Default 0.5; up to 1.",
         "window": "Default 10s; more than 0.",
@@ -125,7 +125,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "repeat_after": "When an eviction is repeated: a provider may tell of a logout before it acts on it itself. "
         "Default [1s, 5s]; [] never.",
     },
-    "Log": {
+    "LogSettings": {
         "level": "The least that is logged. Default info.",
         "access": "A line for each request. Default true.",
     },
@@ -186,7 +186,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "streams": "What a WebSocket, an event stream or another open exchange does when its token or its route ends. "
         "Default end. Danger: with keep, whoever holds one open is served after logout, revocation and exp.",
     },
-    "Identity": {"headers": "Header: claim path, or a list of which the first present is sent."},
+    "IdentitySettings": {"headers": "Header: claim path, or a list of which the first present is sent."},
     "Headers": {"set": "Replaces what is there.", "remove": "In any spelling: letters and digits alone count."},
     "Cors": {
         "allow_origins": "scheme://host[:port] of each, or *.",

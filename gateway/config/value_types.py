@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
-from gateway.config.addresses import Backend, parse_backend, parse_endpoint, parse_issuer
+from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer
 from gateway.config.claim_paths import ClaimRule, parse_claim_path, parse_claim_rules
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
@@ -38,6 +38,7 @@ from gateway.config.wire_values import (
     parse_scope,
     parse_trusted_name,
 )
+from gateway.http.backend import Backend
 
 
 def text(pattern: str | None = None, **more: Any) -> WithJsonSchema:

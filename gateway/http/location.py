@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from gateway.config.addresses import Backend
+from gateway.http.backend import DEFAULT_PORT, UNIX, Backend
 from gateway.http.host import canonical_host
 
 # RFC 3986 §4.2: with the scheme or without. With a user, or with what a browser may read as another authority than we
@@ -25,8 +25,6 @@ from gateway.http.host import canonical_host
 _URL = re.compile(r"(?:([Hh][Tt][Tt][Pp][Ss]?):)?//(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?(?=[/?#]|$)")
 # HTML, "shared declarative refresh": the seconds, and behind them the URL, with or without a name and quotes.
 _REFRESH = re.compile(r"""([0-9.]*[ \t]*[;,][ \t]*(?:url[ \t]*=[ \t]*)?["']?)(.*)""", re.IGNORECASE)
-_DEFAULT_PORT = {"http": 80, "https": 443}
-_UNIX = "unix"
 _LEADING_NAMES = frozenset({b"location", b"content-location", b"refresh"})
 # Scheme, host and port. What is longer names no host (RFC 1035 §2.3.4), and is not worth being remembered.
 _AUTHORITY_MAX_CHARS = 280
@@ -104,7 +102,7 @@ class OwnUrls:
         sent = _read_authority(f"//{host}") if _URL.fullmatch(f"//{host}") else None
         if sent is None or sent.host != at.host:
             return False
-        default = _DEFAULT_PORT.get(at.scheme, 0)
+        default = DEFAULT_PORT.get(at.scheme, 0)
         return (at.port or default) == (sent.port or default) or at.port in self._ports
 
     def _path_at_host(self, behind: str, prefix: str) -> str | None:
@@ -132,10 +130,10 @@ class _Own(NamedTuple):
 
 def _own(backend: Backend) -> tuple[str, _Own]:
     """By its host in canonical form."""
-    if backend.scheme == _UNIX:
-        return "localhost", _Own("http", _DEFAULT_PORT["http"], _DEFAULT_PORT["http"], backend.path)
+    if backend.scheme == UNIX:
+        return "localhost", _Own("http", DEFAULT_PORT["http"], DEFAULT_PORT["http"], backend.path)
     host = canonical_host(f"[{backend.host}]" if ":" in backend.host else backend.host) or backend.host
-    return host, _Own(backend.scheme, backend.port, _DEFAULT_PORT[backend.scheme], backend.path)
+    return host, _Own(backend.scheme, backend.port, DEFAULT_PORT[backend.scheme], backend.path)
 
 
 @lru_cache(maxsize=256)

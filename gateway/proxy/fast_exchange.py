@@ -11,8 +11,8 @@ from time import monotonic
 from typing import Any
 
 from gateway.compiled import CompiledRoute
-from gateway.config.addresses import Backend
 from gateway.decision import Allow, Decision, NeedsFacts, Refuse
+from gateway.http.backend import Backend
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line

@@ -15,10 +15,10 @@ from gateway.identity import NOBODY, Identity
 from gateway.pipeline import admit, decide
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_exchange import DecidedExchange, RepeatedExchange
+from gateway.proxy.generation import Generation
 from gateway.proxy.repeats import Repeat
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
-from gateway.runtime.generation import Generation
 
 _VERSION = (1, 1)
 

@@ -13,8 +13,8 @@ from typing import cast
 
 from aiohttp import web
 
-from gateway.config.addresses import Backend
 from gateway.decision import Allow
+from gateway.http.backend import Backend
 from gateway.http.headers import Pairs, connection_options, values_of
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line

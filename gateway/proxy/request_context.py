@@ -14,8 +14,8 @@ from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
 from gateway.pipeline import resume
 from gateway.proxy.access_record import AccessRecord
+from gateway.proxy.generation import Generation
 from gateway.routing import Matched
-from gateway.runtime.generation import Generation
 
 
 class Recorder(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.config.addresses import Backend
 from gateway.decision import Allow
+from gateway.http.backend import Backend
 from gateway.http.headers import field_lines
 from gateway.identity import Identity
 

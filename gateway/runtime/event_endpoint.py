@@ -35,8 +35,8 @@ from gateway.introspection.token_buckets import RetryAfter
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.reclaiming import Hold, Reclaimable
 from gateway.proxy.event_port import EventPort, Passing
+from gateway.proxy.generation import Generation
 from gateway.proxy.request_body import BodyError, BodyFault, Pace, RequestBody
-from gateway.runtime.generation import Generation
 from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster
 
 # A body of 64 KiB takes milliseconds, unless the line is very poor.

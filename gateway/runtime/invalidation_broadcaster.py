@@ -25,7 +25,7 @@ from gateway.introspection.invalidation import (
     was_seen,
 )
 from gateway.introspection.tag_purge import TagPurge
-from gateway.runtime.generation import Generation
+from gateway.proxy.generation import Generation
 from gateway.runtime.token_type_sharing import share_token_type
 from gateway.workers.control import ControlError
 

@@ -26,15 +26,16 @@ from gateway.proxy.downstream.shares import ConnectionLimits, default_share
 from gateway.proxy.downstream.sweep import Sweep
 from gateway.proxy.downstream.tls import server_context
 from gateway.proxy.fast_lane import FastLane
+from gateway.proxy.generation import Generation, Watch
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
 from gateway.proxy.request_id import RequestIds
 from gateway.proxy.streams.open_streams import Streams
 from gateway.proxy.upstream.pools import UpstreamPools
+from gateway.runtime.assembly import assemble, release, retire
 from gateway.runtime.descriptors import allow_descriptors
 from gateway.runtime.event_endpoint import receiver_of
 from gateway.runtime.explain import explain
-from gateway.runtime.generation import Generation, Watch, assemble, release, retire
 from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster, Spread
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness

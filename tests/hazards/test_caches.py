@@ -270,7 +270,7 @@ async def test_nothing_outlives_exp_with_clocks_five_minutes_apart(
     """The token ends by the clocks of provider, Redis and the first gateway; the second one's is wrong."""
     first = await start(road)
     other_clock = SimpleNamespace(time=lambda: time.time() + ahead_s, monotonic=time.monotonic)
-    monkeypatch.setattr("gateway.runtime.generation.time", other_clock)
+    monkeypatch.setattr("gateway.runtime.assembly.time", other_clock)
     second = await start(road)
     monkeypatch.undo()
     exp = time.time() + 2.5

@@ -4,9 +4,10 @@ from hypothesis import strategies as st
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.question import Question
+from gateway.authn.tolerance import longest_tolerated_s, tolerances_s
 from gateway.config.route_model import Auth, Route
 from gateway.introspection.lifetime import Lifetimes, left_s
-from gateway.introspection.stale import is_tolerable, kept_s, longest_tolerated_s, tolerances_s
+from gateway.introspection.stale import is_tolerable, kept_s
 
 HOUR = Lifetimes(3600, 10)
 MINUTE = Lifetimes(60, 10)

@@ -26,13 +26,13 @@ from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
 from gateway.introspection.refresh import AHEAD
 from gateway.introspection.tag_purge import TagPurge
+from gateway.proxy.generation import Generation
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import RequestContext
 from gateway.proxy.streams.exchange_index import OpenExchanges, StreamFate, Window, window_of
 from gateway.proxy.streams.open_exchange import EXPIRED, GONE, REVOKED, UNTOLD, OpenExchange, opened, refused_by
 from gateway.proxy.streams.rounds import Rounds
 from gateway.proxy.streams.slices import Slices
-from gateway.runtime.generation import Generation
 
 _PERIOD_S = 0.25
 _YOUNG_S = 0.5

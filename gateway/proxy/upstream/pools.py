@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
-from gateway.config.addresses import Backend
 from gateway.config.route_model import Route
+from gateway.http.backend import Backend
 from gateway.proxy.upstream.backend_error import NotConnectedError
 from gateway.proxy.upstream.connect_reasons import why_not_connected
 from gateway.proxy.upstream.connection import BackendConnection

@@ -404,7 +404,7 @@ class TestReloaded:
         await stream.ended()
 
     async def test_an_old_configuration_that_is_released_leaves_it_watched(self, streams, monkeypatch):
-        monkeypatch.setattr("gateway.runtime.generation._RETIRE_MAX_S", 0.2)
+        monkeypatch.setattr("gateway.runtime.assembly._RETIRE_MAX_S", 0.2)
         stream = await streams("events")
         await asyncio.sleep(OPEN_S)
         document = json.loads(stream.gateway.text)

@@ -1,4 +1,4 @@
-"""One loaded configuration at work: what it is compiled to and the parts it talks through.
+"""Puts a generation of the configuration together, and takes it apart.
 
 A reload makes a new one beside the old one. Parts whose settings did not change are taken over, so that connections,
 discovered endpoints and remembered facts live on; the old one is retired when the last exchange has left it.
@@ -9,35 +9,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from gateway.authn.bearer import Token
+from gateway.authn.tolerance import longest_tolerated_s
 from gateway.cache.key import HmacKeys, stretched
 from gateway.cache.key_ring import KeyRing, keys_of
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
-from gateway.compiled import CompiledConfig, compile_config
+from gateway.compiled import compile_config
 from gateway.config.model import Cache, Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.lifetime import Lifetimes
 from gateway.introspection.not_before import NotBefore
-from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.refresh import Ahead
-from gateway.introspection.stale import longest_tolerated_s
 from gateway.introspection.tag_purge import TagPurge
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
-from gateway.proxy.event_port import EventPort
-from gateway.proxy.large_identity import LargeIdentities
+from gateway.proxy.generation import CacheParts, Generation, Watch
 from gateway.proxy.repeats import Repeats
-from gateway.proxy.upstream.round_robin import RoundRobin
 from gateway.runtime.token_type_sharing import recall_token_types
 
 _RETIRE_POLL_S = 0.1
@@ -47,49 +43,6 @@ _RETIRE_MAX_S = 3600.0
 _LANDING_S = 1.0
 # Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
 _REFRESHING_SHARE = 4
-
-
-class Watch(IntrospectionMeter, Protocol):
-    """Who counts what authentication and the providers' breakers do."""
-
-    def breaker_changed(self, provider: str, state: State) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CacheParts:
-    keys: HmacKeys | KeyRing
-    local: LocalCache
-    shared: RedisTier | TierPerSecret | None
-    not_before: NotBefore  # outlives a reload, whatever that changes
-
-
-@dataclass(slots=True, eq=False)
-class Generation:
-    """`exchanges` counts those that use it."""
-
-    config: Config
-    gate: CompiledConfig
-    providers: Mapping[str, ProviderClient]
-    cache: CacheParts
-    authenticator: Authenticator
-    allowance: TokenBuckets | None
-    desk: Admission
-    repeats: Repeats
-    rotation: RoundRobin = field(default_factory=RoundRobin)
-    large_identities: LargeIdentities = field(default_factory=LargeIdentities)
-    exchanges: int = 0
-    receiver: EventPort = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
-
-    def learn_token_type(self, identity: bytes) -> None:
-        """Somebody has found out that the access tokens of the provider of that identity have a `token_type`."""
-        for provider in self.providers.values():
-            if provider.identity == identity:
-                provider.token_types.learn()
-
-    def show_breakers(self, watch: Watch) -> None:
-        """What the providers before were in says nothing of these; to be called once this is in force."""
-        for name, provider in self.providers.items():
-            watch.breaker_changed(name, provider.breaker)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,73 @@
+"""One generation of the configuration: what it is compiled to and the parts it talks through.
+
+A reload makes a new one beside the old one (`gateway.runtime.assembly`). Every request belongs to the generation that
+was in force when it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.cache.key import HmacKeys
+from gateway.cache.key_ring import KeyRing
+from gateway.cache.local import LocalCache
+from gateway.cache.redis import RedisTier
+from gateway.cache.tier_per_secret import TierPerSecret
+from gateway.compiled import CompiledConfig
+from gateway.config.model import Config
+from gateway.introspection.admission import Admission
+from gateway.introspection.authenticator import Authenticator
+from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import IntrospectionMeter
+from gateway.introspection.token_buckets import TokenBuckets
+from gateway.provider.breaker import State
+from gateway.provider.provider import ProviderClient
+from gateway.proxy.event_port import EventPort
+from gateway.proxy.large_identity import LargeIdentities
+from gateway.proxy.repeats import Repeats
+from gateway.proxy.upstream.round_robin import RoundRobin
+
+
+class Watch(IntrospectionMeter, Protocol):
+    """Who counts what authentication and the providers' breakers do."""
+
+    def breaker_changed(self, provider: str, state: State) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CacheParts:
+    keys: HmacKeys | KeyRing
+    local: LocalCache
+    shared: RedisTier | TierPerSecret | None
+    not_before: NotBefore  # outlives a reload, whatever that changes
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """`exchanges` counts those that use it."""
+
+    config: Config
+    gate: CompiledConfig
+    providers: Mapping[str, ProviderClient]
+    cache: CacheParts
+    authenticator: Authenticator
+    allowance: TokenBuckets | None
+    desk: Admission
+    repeats: Repeats
+    rotation: RoundRobin = field(default_factory=RoundRobin)
+    large_identities: LargeIdentities = field(default_factory=LargeIdentities)
+    exchanges: int = 0
+    receiver: EventPort = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
+
+    def learn_token_type(self, identity: bytes) -> None:
+        """Somebody has found out that the access tokens of the provider of that identity have a `token_type`."""
+        for provider in self.providers.values():
+            if provider.identity == identity:
+                provider.token_types.learn()
+
+    def show_breakers(self, watch: Watch) -> None:
+        """What the providers before were in says nothing of these; to be called once this is in force."""
+        for name, provider in self.providers.items():
+            watch.breaker_changed(name, provider.breaker)
