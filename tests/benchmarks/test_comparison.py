@@ -11,23 +11,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.comparison import apache, envoy, nginx, open_loop, ours, stand_in, wrk
+from benchmarks.comparison import apache, envoy, mixed, nginx, open_loop, ours, stand_in, wrk
 from benchmarks.comparison.arithmetic import Spread, difference, quantile, ratio, spread
 from benchmarks.comparison.checks import Checked
 from benchmarks.comparison.cores import split
 from benchmarks.comparison.latency import Case, Timed
-from benchmarks.comparison.loads import DOWNLOAD, GET_32, LOADS, POST_1K, Sample
+from benchmarks.comparison.loads import DOWNLOAD, GET_32, LOADS, MIXED, MIXED_POST, Sample, turned
 from benchmarks.comparison.machine import Machine
 from benchmarks.comparison.memory import CONNECTIONS, Held
 from benchmarks.comparison.peer import Kind
 from benchmarks.comparison.place import Place
+from benchmarks.comparison.plan import FULL
 from benchmarks.comparison.provider_calls import Asked
 from benchmarks.comparison.report import BEGIN, END, insert, render
-from benchmarks.comparison.results import FULL, Results, as_json
+from benchmarks.comparison.results import Results, as_json
+from benchmarks.comparison.summary import MARKS, summary
 from benchmarks.comparison.targets import Target, targets
+from benchmarks.comparison.variations import Variation
 from benchmarks.comparison.wrk import Load, Summary
 
 from gateway.config.load import load_text
+from gateway.routing import Matched, Table
 
 MIB = 2**20
 
@@ -71,9 +75,9 @@ def test_what_wrk_writes_is_read_exactly():
         "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n"
         "  61234 requests in 2.00s, 14.89MB read\n"
         "Requests/sec:  30604.11\n"
-        'SUMMARY {"requests": 61234, "bytes": 15614670, "duration_us": 2000838, "failed": 7}\n'
+        'SUMMARY {"requests": 61234, "bytes": 15614670, "duration_us": 2000838, "refused": 4, "failed": 7}\n'
     )
-    assert wrk.parse(output) == Summary(61234, 15614670, 2.000838, 7)
+    assert wrk.parse(output) == Summary(61234, 15614670, 2.000838, 4, 7)
 
 
 def test_a_wrk_that_says_nothing_is_an_error():
@@ -84,6 +88,28 @@ def test_a_wrk_that_says_nothing_is_an_error():
 def test_a_post_has_a_body_and_a_get_has_none():
     assert 'string.rep("x", 1024)' in Load("", "/", 1, 1024).script()
     assert "POST" not in Load("", "/", 1).script()
+
+
+def test_the_mixed_load_meets_every_token_and_no_request_twice():
+    wires = [mixed.wire(number) for number in range(mixed.TOKENS)]
+    tokens = [wire.partition(b"Bearer ")[2].partition(b"\r\n")[0].decode() for wire in wires]
+    assert sorted(tokens) == [mixed.token(number) for number in range(mixed.TOKENS)]
+    paths = {mixed.wire(number).split(b" ")[1].partition(b"?")[0] for number in range(mixed.PATHS)}
+    assert len(paths) == mixed.PATHS
+    assert len({path.split(b"/")[1] for path in paths}) == mixed.SERVICES
+    for piece in (b"?page=", b"traceparent: 00-"):
+        assert len({wire.partition(piece)[2].split(b"\r\n")[0] for wire in wires}) == mixed.TOKENS
+
+
+def test_a_token_of_the_mixed_load_is_not_tied_to_a_path():
+    def token_of(number: int) -> bytes:
+        return mixed.wire(number).partition(b"Bearer ")[2].partition(b"\r\n")[0]
+
+    assert len({token_of(number * mixed.PATHS) for number in range(20)}) > 1
+
+
+def test_each_contestant_begins_a_round_once():
+    assert [turned(["a", "b", "c"], number) for number in range(3)] == [list("abc"), list("bca"), list("cab")]
 
 
 @pytest.mark.parametrize("kind", [Kind.FAST, Kind.GENERAL])
@@ -97,6 +123,27 @@ def test_the_gateways_file_is_sound_and_logs_no_request(place, kind, redis_port)
     assert (config.cache.redis is not None) == bool(redis_port)
     if ours.has_lanes():
         assert config.server.fast_path is (kind is Kind.FAST)
+
+
+def test_many_routes_take_the_mixed_load_each_its_share(place):
+    document = ours.document(replace(place, routes=30, has_cors=True), Kind.FAST, 1004, 1005)
+    config = load_text(json.dumps(document), "gateway.yaml", environ={}, directory=place.folder)
+    assert len(config.routes) == 30 + 2  # and what is asked for before anything is measured
+    table = Table((route.match, route.name) for route in config.routes)
+    taken = set()
+    for number in range(1000):
+        target = mixed.wire(number, services=30).split(b" ")[1].partition(b"?")[0].decode()
+        found = table.find("localhost", target.split("/")[1:], "GET")
+        assert isinstance(found, Matched)
+        taken.add(found.value)
+    assert taken == {f"api-{number}" for number in range(30)}
+    assert all(route.cors for route in config.routes)
+
+
+def test_the_backend_refuses_whoever_names_neither_a_user_nor_a_token(tmp_path):
+    text = nginx.backend_text(tmp_path, 1004)
+    assert 'map "$http_x_user_id$http_authorization" $is_nobody { "" 1; default 0; }' in text
+    assert text.count("if ($is_nobody) { return 403; }") == 3
 
 
 def test_nginx_is_kept_alive_on_both_sides_caches_and_passes_no_token_on(place):
@@ -201,6 +248,13 @@ def sample(cpu_s: float, received_bytes: int = 0, foreign_s: float = 0.0) -> Sam
     return Sample(1000, received_bytes, 1.0, cpu_s, 0, 0, foreign_s)
 
 
+VARIED = {
+    Variation.NO_ORIGIN: 1.0,
+    Variation.ORIGIN: 1.5,
+    Variation.FEW: 1.0,
+    Variation.MANY: 1.04,
+    Variation.REDIS: 9.0,
+}
 NOT_COMPILED = tuple(kind for kind in Kind if kind is not Kind.COMPILED)
 
 
@@ -226,8 +280,12 @@ def results(kinds: tuple[Kind, ...] = NOT_COMPILED) -> Results:
         absent={kind: "it is missing" for kind in Kind if kind not in kinds},
         checked={kind: Checked(kind.does_auth, kind.does_auth, True) for kind in kinds},
         samples={
-            load: {kind: [sample((post_s if load is POST_1K else cpu_s)[kind], 10**9)] * 3 for kind in kinds}
+            load: {kind: [sample((post_s if load is MIXED_POST else cpu_s)[kind], 10**9)] * 3 for kind in kinds}
             for load in LOADS
+        },
+        varied={
+            variation: {kind: [sample(cpu_s[kind] * factor)] * 3 for kind in kinds if kind.is_ours}
+            for variation, factor in VARIED.items()
         },
         latencies={
             Case.HIT: {
@@ -255,7 +313,7 @@ def test_targets_that_are_just_reached_are_reached():
     found.samples[DOWNLOAD][Kind.FAST] = [sample(0.040, 10**9)]
     found.samples[DOWNLOAD][Kind.NGINX_AUTH] = [sample(0.029, 10**9)]
     assert set(reached(found).values()) == {True}
-    assert len(targets(found)) == 12
+    assert len(targets(found)) == 17
 
 
 @pytest.mark.parametrize(
@@ -264,9 +322,13 @@ def test_targets_that_are_just_reached_are_reached():
         (GET_32, Kind.NGINX_AUTH, 0.0305),
         (GET_32, Kind.ENVOY, 0.066),
         (GET_32, Kind.APACHE, 0.114),
-        (POST_1K, Kind.NGINX_AUTH, 0.0255),
-        (POST_1K, Kind.ENVOY, 0.055),
-        (POST_1K, Kind.APACHE, 0.095),
+        (MIXED, Kind.NGINX_AUTH, 0.0305),
+        (MIXED, Kind.ENVOY, 0.066),
+        (MIXED, Kind.APACHE, 0.114),
+        (MIXED, Kind.GENERAL, 0.101),
+        (MIXED_POST, Kind.NGINX_AUTH, 0.0255),
+        (MIXED_POST, Kind.ENVOY, 0.055),
+        (MIXED_POST, Kind.APACHE, 0.095),
         (GET_32, Kind.GENERAL, 0.101),
         (DOWNLOAD, Kind.NGINX_AUTH, 0.0279),
     ],
@@ -285,33 +347,60 @@ def test_latency_routes_and_memory_are_held_to_their_bounds():
     found.matching[10_000] = [1.06, 2.12]
     found.held[Kind.FAST] = Held(50 * MIB, 99 * MIB, CONNECTIONS, 10_000, 25 * MIB, 8 * MIB)
     found.held[Kind.GENERAL] = Held(50 * MIB, 101 * MIB, CONNECTIONS)
-    assert [one.is_reached for one in targets(found)[-4:]] == [False] * 4
+    found.varied[Variation.MANY][Kind.FAST] = [sample(0.0425)] * 3
+    assert [one.is_reached for one in targets(found)[-5:]] == [False] * 5
     assert [round(one.found.median) for one in targets(found)[-2:]] == [169, 101]
 
 
 def test_a_compiled_gateway_has_targets_of_its_own():
     found = results(tuple(Kind))
     cpu = [one for one in targets(found) if "compiled against" in one.words]
-    assert [one.bound for one in cpu] == [one.bound for one in targets(results())[:6]]
+    assert [one.bound for one in cpu] == [one.bound for one in targets(results())[:9]]
     assert all(one.is_reached for one in cpu)
 
 
 def test_without_a_peer_its_targets_are_not_measured():
     found = results((Kind.GENERAL, Kind.NGINX_AUTH))
-    assert reached(found)["CPU per GET, general lane against fast lane"] is None
+    assert reached(found)["CPU per mixed GET, general lane against fast lane"] is None
     assert "not measured: it is missing" in render(found)
 
 
 def test_the_report_marks_targets_and_says_what_failed():
     found = results()
-    found.samples[POST_1K][Kind.APACHE] = [Sample(400, 0, 1.0, 0.01, 1, 0, 0.0)] * 3
+    found.samples[MIXED_POST][Kind.APACHE] = [Sample(400, 0, 1.0, 0.01, 1, 0, 0.0)] * 3
+    found.varied[Variation.REDIS][Kind.FAST] = [Sample(400, 0, 1.0, 0.2, 0, 2, 0.0)] * 3
     found.latencies[Case.HIT][Kind.FAST] = [Timed(0.001, 0.0021, 1000, 2, 5)]
     text = render(found)
     assert "| **not reached** |" in text
     assert "| reached (aim: 1) |" in text
-    assert "Apache mod_auth_openidc; POST 1 KiB, 32 connections: 3 of 1200 requests failed." in text
+    assert "Apache mod_auth_openidc; mixed POST 1 KiB, 32 connections: 3 of 1200 requests failed." in text
     assert "gateway, fast lane; latency, in-process hit: 5 of 1000 were misses." in text
-    assert json.loads(json.dumps(as_json(found)))["samples"]["GET, 32 connections"]["gateway, fast lane"]
+    assert "gateway, fast lane; mixed GET, 32 connections, Redis hit: 6 of 1200 were misses" in text
+    assert json.loads(json.dumps(as_json(found)))["samples"]["repeated GET, 32 connections"]["gateway, fast lane"]
+
+
+def test_what_a_variation_costs_is_held_against_the_same_without_it():
+    text = render(results())
+    assert "| CORS route, with Origin | gateway, fast lane | 60.0 | 1.50 |" in text
+    assert "| 10,000 routes | gateway, fast lane | 41.6 | 1.04 |" in text
+    assert "| Redis hit | gateway, fast lane | 360 | - |" in text
+
+
+def test_the_first_column_is_the_mixed_load():
+    heads = [line for line in render(results()).splitlines() if "conn." in line]
+    assert all(head.startswith("|  | mixed GET, 32 conn. | mixed POST 1 KiB, 32 conn. | repeated") for head in heads)
+    assert len(heads) == 2
+
+
+@pytest.mark.parametrize("part", ["samples", "varied", "latencies", "asked", "matching", "held"])
+def test_a_part_is_shown_by_itself(part):
+    whole = results()
+    found = Results(whole.plan, whole.machine, whole.helpers, whole.versions, whole.absent, whole.checked)
+    setattr(found, part, getattr(whole, part))
+    found.is_partial = True
+    text = render(found)
+    assert 1 <= text.count("**") // 2 - text.count("**not reached**") <= 5
+    assert "not measured |" not in text
 
 
 def test_a_machine_that_was_not_quiet_is_said_to_be():
@@ -327,6 +416,28 @@ def test_tables_go_between_the_markers_and_nowhere_else():
     assert insert(once, "new\n") == once
     with pytest.raises(ValueError, match="needs the lines"):
         insert("nothing of the kind", "new")
+
+
+def test_the_readme_quotes_the_mixed_load_before_the_repeated_one():
+    found = results(tuple(Kind))
+    found.samples[MIXED][Kind.FAST] = [sample(0.1234)] * 3
+    text = " ".join(summary(found).split())
+    assert (
+        "alike (100,000 paths, 1,000 tokens, each with a query, a cookie and a `traceparent`): 123 µs, or 30 comp"
+        in text
+    )
+    assert text.endswith(
+        "The same request again and again: 40 µs, or 30 compiled; "
+        "nginx `auth_request` 31, Envoy without authentication 67, Apache mod_auth_openidc 115."
+    )
+    del found.samples[MIXED]
+    with pytest.raises(ValueError, match="mixed GET, 32 connections was not measured"):
+        summary(found)
+
+
+def test_the_readme_has_a_place_for_its_figures():
+    readme = Path(__file__).parents[2] / "README.md"
+    assert "figures\n" in insert(readme.read_text(), "figures\n", MARKS)
 
 
 def test_a_target_may_be_a_least():

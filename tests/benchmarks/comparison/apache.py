@@ -101,7 +101,8 @@ def text(place: Place, listen_port: int, modules: Path) -> str:
     provider = f"OIDCOAuthServerMetadataURL http://127.0.0.1:{place.provider_port}/metadata"
     if place.provider_tls_port:
         provider = f"OIDCOAuthIntrospectionEndpoint https://localhost:{place.provider_tls_port}/introspect"
-    cache = "OIDCCacheType shm"
+    # Its own 500 would be fewer than the mixed load has tokens.
+    cache = "OIDCCacheType shm\nOIDCCacheShmMax 2048"
     if place.redis_port:
         cache = f"OIDCCacheType redis\nOIDCRedisCacheServer 127.0.0.1:{place.redis_port}"
     return _TEXT.format(

@@ -1,4 +1,7 @@
-"""Latency beyond the backend's own at a fixed rate: for a hit in the process, a hit in Redis, and a miss."""
+"""Latency beyond the backend's own at a fixed rate: for a hit in the process, a hit in Redis, and a miss.
+
+A hit in the process is asked for by the mixed load, whose tokens are known by then.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from benchmarks.comparison import open_loop
+from benchmarks.comparison import mixed, open_loop
 from benchmarks.comparison.arithmetic import quantile
-from benchmarks.comparison.checks import GOOD
+from benchmarks.comparison.loads import warm_up
 from benchmarks.comparison.peer import Contestant, Kind
+from benchmarks.comparison.plan import Plan
 from benchmarks.comparison.stage import Stage
 
 RATE_PER_S = 1000
+_MIXED_RUN = 800  # no run of wrk comes to these numbers
 # More than a gateway with REDIS_ENTRIES_MAX remembers, so that each comes as a stranger to the process.
 _REDIS_TOKENS = 500
 # Into Redis without hurry: what a gateway could not write in time would be a miss later on.
@@ -43,19 +48,20 @@ Latencies = dict[Case, dict[Kind | None, list[Timed]]]
 
 _KINDS = {
     Case.HIT: tuple(Kind),
-    Case.REDIS: (Kind.FAST, Kind.GENERAL, Kind.APACHE),
+    Case.REDIS: (Kind.FAST, Kind.COMPILED, Kind.GENERAL, Kind.APACHE),
     Case.MISS: tuple(kind for kind in Kind if kind.does_auth),
 }
 
 
-def measure(stage: Stage, rounds: int, round_s: int, tell: Callable[[str], None]) -> Latencies:
+def measure(stage: Stage, plan: Plan, tell: Callable[[str], None]) -> Latencies:
     """With contestants of its own, new for each case; within each round the backend is timed as well."""
     found: Latencies = {}
     for case in Case:
         tell(f"latency, {case.value}")
         # A handshake for each call would be measured, where no other contestant has one.
         with stage.contestants(_KINDS[case], redis=case is Case.REDIS, provider_tls=False) as contestants:
-            found[case] = _rounds(stage, case, contestants, rounds, round_s)
+            rounds = plan.hit_rounds if case is Case.HIT else plan.latency_rounds
+            found[case] = _rounds(stage, case, contestants, rounds, plan.latency_round_s)
     return found
 
 
@@ -89,8 +95,8 @@ def timed(stage: Stage, case: Case, port: int, number: int, duration_s: float, r
 def _wires(case: Case, port: int, number: int) -> Callable[[int], bytes]:
     match case:
         case Case.HIT:
-            known = open_loop.request_bytes("/", GOOD)
-            return lambda _: known
+            first = (_MIXED_RUN + number) * mixed.RUN_NUMBERS
+            return lambda which: mixed.wire(first + which)
         case Case.REDIS:
             shared = [open_loop.request_bytes("/", _shared_token(port, which)) for which in range(_REDIS_TOKENS)]
             return lambda which: shared[which % _REDIS_TOKENS]
@@ -103,5 +109,8 @@ def _shared_token(port: int, which: int) -> str:
 
 
 def _warm_up(case: Case, contestant: Contestant) -> None:
+    if case is Case.HIT:
+        warm_up(contestant)
+        return
     wire = _wires(case, contestant.port, -1)
     open_loop.run(contestant.port, wire, _REDIS_TOKENS, None, _FILL_CONNECTIONS)

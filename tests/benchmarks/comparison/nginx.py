@@ -44,15 +44,17 @@ http {{
 """
 
 # `mirror` reads the whole body before the answer, as a service would; `return` alone would answer too early.
+# Who sends neither whom a proxy has named nor a token of his own is refused: a proxy that lost both is no cheap one.
 _BACKEND = """\
+    map "$http_x_user_id$http_authorization" $is_nobody {{ "" 1; default 0; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
-        location / {{ return 200 '{answer}'; }}
+        location / {{ if ($is_nobody) {{ return 403; }} return 200 '{answer}'; }}
         location = /whoami {{ return 200 '{{"user":"$http_x_user_id","authorization":"$http_authorization"}}'; }}
-        location = /post {{ mirror /sink; error_page 405 =200 @answer; empty_gif; }}
+        location /post {{ if ($is_nobody) {{ return 403; }} mirror /sink; error_page 405 =200 @answer; empty_gif; }}
         location = /sink {{ internal; return 204; }}
         location @answer {{ return 200 '{answer}'; }}
-        location = /download {{ root {folder}; }}
+        location = /download {{ if ($is_nobody) {{ return 403; }} root {folder}; }}
         location = /accepted {{ stub_status; }}
     }}
 """

@@ -50,15 +50,25 @@ def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dic
         },
         "cache": cache,
         "log": {"level": "warning", "access": False},
-        "routes": [
-            {
-                "name": "api",
-                "match": {"path": "/**"},
-                "backend": f"http://127.0.0.1:{place.backend_port}",
-                "auth": {"scopes": ["read"]},
-            }
-        ],
+        "routes": _routes(place),
     }
+
+
+def _routes(place: Place) -> list[dict[str, Any]]:
+    """One for everything, or one for each service in the three forms that real files have."""
+    forms = ("/service-{}/items/**", "/service-{}/{{kind}}/{{item}}", "/service-{}/items/{{item}}")
+    patterns = [forms[number % len(forms)].format(number) for number in range(place.routes)]
+    cors = {"cors": {"allow_origins": ["https://app.example.com"]}} if place.has_cors else {}
+    return [
+        {
+            "name": f"api-{number}",
+            "match": {"path": pattern},
+            "backend": f"http://127.0.0.1:{place.backend_port}",
+            "auth": {"scopes": ["read"]},
+            **cors,
+        }
+        for number, pattern in enumerate([*patterns, "/whoami", "/"] if patterns else ["/**"])
+    ]
 
 
 def has_lanes() -> bool:

@@ -12,7 +12,11 @@ from support.redis_server import free_port
 
 @dataclass(frozen=True)
 class Place:
-    """`provider_tls_port` and `redis_port` are 0 where there is none."""
+    """`provider_tls_port` and `redis_port` are 0 where there is none.
+
+    `routes` and `has_cors` are for the gateway: one route for each of so many first segments of the mixed load, and
+    whether it has CORS. With `routes` at 0 one route takes everything.
+    """
 
     folder: Path
     cores: Cores
@@ -20,6 +24,8 @@ class Place:
     provider_port: int = 0
     provider_tls_port: int = 0
     redis_port: int = 0
+    routes: int = 0
+    has_cors: bool = False
 
     def below(self, name: str) -> Place:
         """The same with a folder of its own, made empty."""

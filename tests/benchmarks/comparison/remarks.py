@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from benchmarks.comparison.arithmetic import Spread, spread
 from benchmarks.comparison.latency import Case
-from benchmarks.comparison.loads import GET_32, GET_256
+from benchmarks.comparison.loads import GET_32, GET_256, MIXED, Sample
+from benchmarks.comparison.peer import Kind
 from benchmarks.comparison.results import Results
 
 _BUSY_SHARE = 0.9
@@ -26,17 +27,26 @@ def setting(results: Results) -> Iterator[str]:
 
 def remarks(results: Results) -> Iterator[str]:
     foreign = _foreign_shares(results)
-    yield _company(foreign)
+    if foreign is not None:
+        yield _company(foreign)
     yield from _failures(results)
     yield from _late(results)
-    if foreign.median <= _FOREIGN_SHARE:
+    if foreign is not None and foreign.median <= _FOREIGN_SHARE:
         yield from _idle_cores(results)
 
 
-def _foreign_shares(results: Results) -> Spread:
-    """How much of the proxy's core others had while loads ran."""
-    samples = [one for by_kind in results.samples.values() for samples in by_kind.values() for one in samples]
-    return spread([one.foreign_s / one.duration_s for one in samples])
+def _foreign_shares(results: Results) -> Spread | None:
+    """How much of the proxy's core others had while loads ran; `None` where none has run."""
+    samples = [one for _, _, samples in _sampled(results) for one in samples]
+    return spread([one.foreign_s / one.duration_s for one in samples]) if samples else None
+
+
+def _sampled(results: Results) -> Iterator[tuple[str, Kind, list[Sample]]]:
+    """All that wrk has asked for: by what name, of whom, and what was seen."""
+    for load, by_kind in results.samples.items():
+        yield from ((load.name, kind, samples) for kind, samples in by_kind.items())
+    for variation, by_kind in results.varied.items():
+        yield from ((f"{MIXED.name}, {variation.value}", kind, samples) for kind, samples in by_kind.items())
 
 
 def _company(foreign: Spread) -> str:
@@ -48,11 +58,12 @@ def _company(foreign: Spread) -> str:
 
 
 def _failures(results: Results) -> Iterator[str]:
-    for load, by_kind in results.samples.items():
-        for kind, samples in by_kind.items():
-            requests, failed = sum(one.requests for one in samples), sum(one.failed for one in samples)
-            if failed:
-                yield f"- {kind.value}; {load.name}: {failed} of {requests} requests failed."
+    for name, kind, samples in _sampled(results):
+        requests, failed = sum(one.requests for one in samples), sum(one.failed for one in samples)
+        if failed:
+            yield f"- {kind.value}; {name}: {failed} of {requests} requests failed."
+        if kind.does_auth and (missed := sum(one.introspections for one in samples)):
+            yield f"- {kind.value}; {name}: {missed} of {requests} were misses, though each token had been asked for."
 
 
 def _late(results: Results) -> Iterator[str]:
@@ -68,10 +79,10 @@ def _late(results: Results) -> Iterator[str]:
 
 
 def _idle_cores(results: Results) -> Iterator[str]:
-    for load in (GET_32, GET_256):
+    for load in (MIXED, GET_32, GET_256):
         shares = {
             kind: spread([one.busy_share for one in samples]).median
-            for kind, samples in results.samples[load].items()
+            for kind, samples in results.samples.get(load, {}).items()
             if samples
         }
         if idle := [f"{kind.value} {share:.0%}" for kind, share in shares.items() if share < _BUSY_SHARE]:

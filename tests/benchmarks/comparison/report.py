@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from benchmarks.comparison.arithmetic import Spread, difference, spread
+from benchmarks.comparison.arithmetic import Spread, difference, ratio, spread
 from benchmarks.comparison.latency import RATE_PER_S, Case, Timed
-from benchmarks.comparison.loads import DOWNLOAD, GET_1, GET_32, GET_256, GET_VARIED, POST_1K, POST_64K, Sample
+from benchmarks.comparison.loads import DOWNLOAD, LOADS, Sample
 from benchmarks.comparison.markdown import ABSENT, table, text
 from benchmarks.comparison.memory import CONNECTIONS
 from benchmarks.comparison.peer import Kind
@@ -14,39 +15,45 @@ from benchmarks.comparison.provider_calls import EACH, REQUESTS
 from benchmarks.comparison.remarks import remarks, setting
 from benchmarks.comparison.results import Results
 from benchmarks.comparison.targets import Target, targets
+from benchmarks.comparison.variations import Variation
 from benchmarks.comparison.wrk import Load
 
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
-_SMALL = (GET_1, GET_32, GET_VARIED, GET_256, POST_1K, POST_64K)
+_SMALL = tuple(load for load in LOADS if load is not DOWNLOAD)
 
 
 def render(results: Results) -> str:
     return "\n".join(line for part in _parts(results) for line in [*part, ""]).rstrip() + "\n"
 
 
-def insert(document: str, tables: str) -> str:
+def insert(document: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """`document` with `tables` between its markers. Raises `ValueError` where it does not have both, in order."""
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = document.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the document needs the lines {BEGIN} and {END}")
+        raise ValueError(f"the document needs the lines {marks[0]} and {marks[1]}")
     return f"{before}{begin}\n\n{tables}\n{end}{after}"
 
 
 def _parts(results: Results) -> Iterator[list[str]]:
+    """Of what was not measured there is no table."""
     yield list(setting(results))
     yield list(_contestants(results))
-    yield ["**Targets**", "", *_targets(results)]
-    for title, figure, digits in (
-        ("CPU µs per request", lambda one: one.cpu_us_per_request, 1),
-        ("Requests per second", lambda one: one.requests_per_s, 0),
-    ):
-        yield [f"**{title}**", "", *_loads(results, figure, digits)]
-    yield ["**Download of 10 MiB, 8 connections**", "", *_download(results)]
-    yield [f"**Latency beyond the backend's own at {RATE_PER_S:,} requests/s, in ms**", "", *_latencies(results)]
-    yield ["**Calls to the provider per 1,000 requests**", "", *_calls(results)]
-    yield ["**Route matching**", "", *_matching(results)]
-    yield ["**Resident memory, MiB**", "", *_memory(results)]
+    if found := [one for one in targets(results) if one.found is not None or not results.is_partial]:
+        yield ["**Targets**", "", *_targets(found)]
+    tables: tuple[tuple[str, object, Callable[[Results], Iterator[str]]], ...] = (
+        ("CPU µs per request", _small(results), partial(_loads, lambda one: one.cpu_us_per_request, 1)),
+        ("Requests per second", _small(results), partial(_loads, lambda one: one.requests_per_s, 0)),
+        ("The mixed GET, and more to do: CPU µs per request", results.varied, _varied),
+        ("Download of 10 MiB, 8 connections", results.samples.get(DOWNLOAD), _download),
+        (f"Latency beyond the backend's own at {RATE_PER_S:,} requests/s, in ms", results.latencies, _latencies),
+        ("Calls to the provider per 1,000 requests", results.asked, _calls),
+        ("Route matching", results.matching, _matching),
+        ("Resident memory, MiB", results.held, _memory),
+    )
+    for title, found, lines in tables:
+        if found:
+            yield [f"**{title}**", "", *lines(results)]
     if said := list(remarks(results)):
         yield ["**Remarks**", "", *said]
 
@@ -64,8 +71,8 @@ def _contestants(results: Results) -> Iterator[str]:
     return table(["", "version", "no token, bad token", "identity that the backend saw"], "llll", rows)
 
 
-def _targets(results: Results) -> Iterator[str]:
-    return table(["what", "at most", "found", ""], "lrrl", map(_target_row, targets(results)))
+def _targets(found: Sequence[Target]) -> Iterator[str]:
+    return table(["what", "at most", "found", ""], "lrrl", map(_target_row, found))
 
 
 def _target_row(target: Target) -> list[str]:
@@ -75,12 +82,34 @@ def _target_row(target: Target) -> list[str]:
     return [target.words, bound + target.unit, text(target.found, target.digits), mark + remark]
 
 
-def _loads(results: Results, figure: Callable[[Sample], float], digits: int) -> Iterator[str]:
+def _small(results: Results) -> list[Load]:
+    return [load for load in _SMALL if load in results.samples]
+
+
+def _loads(figure: Callable[[Sample], float], digits: int, results: Results) -> Iterator[str]:
+    measured = _small(results)
     rows = [
-        [kind.value, *(text(_over(results.samples[load].get(kind), figure), digits) for load in _SMALL)]
+        [kind.value, *(text(_over(results.samples[load].get(kind), figure), digits) for load in measured)]
         for kind in results.versions
     ]
-    return table(["", *(_short(load) for load in _SMALL)], "l" + "r" * len(_SMALL), rows)
+    return table(["", *(_short(load) for load in measured)], "l" + "r" * len(measured), rows)
+
+
+# What is measured, and what it is held against in the same rounds.
+_AGAINST = {Variation.ORIGIN: Variation.NO_ORIGIN, Variation.MANY: Variation.FEW}
+
+
+def _varied(results: Results) -> Iterator[str]:
+    rows = []
+    for variation, by_kind in results.varied.items():
+        for kind, samples in by_kind.items():
+            costs = [one.cpu_us_per_request for one in samples]
+            other = results.varied.get(_AGAINST.get(variation, variation), {}).get(kind, [])
+            against = ABSENT
+            if variation in _AGAINST and other:
+                against = text(ratio(costs, [one.cpu_us_per_request for one in other]), 2)
+            rows.append([variation.value, kind.value, text(spread(costs), 1), against])
+    return table(["", "", "CPU µs", "against the one above without"], "llrr", rows)
 
 
 def _download(results: Results) -> Iterator[str]:
@@ -126,12 +155,10 @@ def _ms(timed: Sequence[Timed], quantile: str) -> list[float]:
 def _calls(results: Results) -> Iterator[str]:
     rows = []
     for kind, asked in results.asked.items():
-        samples = [one for load in _SMALL for one in results.samples[load].get(kind, [])]
+        samples = [one for load in _SMALL for one in results.samples.get(load, {}).get(kind, [])]
         known = sum(one.introspections for one in samples) / max(1, sum(one.requests for one in samples)) * 1000
         rows.append([kind.value, f"{known:.1f}", str(asked.introspections)])
-    return table(
-        ["", "one known token", f"{REQUESTS // EACH} unknown ones, {EACH} requests of each at once"], "lrr", rows
-    )
+    return table(["", "known tokens", f"{REQUESTS // EACH} unknown ones, {EACH} requests of each at once"], "lrr", rows)
 
 
 def _matching(results: Results) -> Iterator[str]:
@@ -163,5 +190,4 @@ def _over(samples: Sequence[Sample] | None, figure: Callable[[Sample], float]) -
 
 
 def _short(load: Load) -> str:
-    method = f"POST {load.body_bytes // 2**10} KiB" if load.body_bytes else "GET"
-    return f"{method}, {load.connections} conn." + (", paths vary" if load.is_varied else "")
+    return load.name.replace(" connections", " conn.").replace(" connection", " conn.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -13,42 +13,33 @@ from benchmarks.comparison.loads import Samples
 from benchmarks.comparison.machine import Machine
 from benchmarks.comparison.memory import Held
 from benchmarks.comparison.peer import Kind
+from benchmarks.comparison.plan import Plan
 from benchmarks.comparison.provider_calls import Asked
+from benchmarks.comparison.variations import Varied
 from benchmarks.comparison.wrk import Load
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured. A round of a load or of a latency lasts `…round_s`."""
-
-    rounds: int
-    round_s: int
-    latency_rounds: int
-    latency_round_s: int
-    tokens: int
-    matching_rounds: int
-
-
-FULL = Plan(rounds=5, round_s=2, latency_rounds=3, latency_round_s=3, tokens=100_000, matching_rounds=30)
-QUICK = Plan(rounds=2, round_s=1, latency_rounds=1, latency_round_s=2, tokens=20_000, matching_rounds=10)
 
 
 @dataclass
 class Results:
-    """`helpers` are the versions of what is no contestant; `absent` says what kept a kind away."""
+    """`helpers` are the versions of what is no contestant; `absent` says what kept a kind away.
+
+    What was not asked for is empty.
+    """
 
     plan: Plan
     machine: Machine
     helpers: dict[str, str]
-    versions: dict[Kind, str]
-    absent: dict[Kind, str]
-    checked: dict[Kind, Checked]
-    samples: Samples
-    latencies: Latencies
-    asked: dict[Kind, Asked]
-    matching: dict[int, list[float]]
-    held: dict[Kind, Held]
+    versions: dict[Kind, str] = field(default_factory=dict)
+    absent: dict[Kind, str] = field(default_factory=dict)
+    checked: dict[Kind, Checked] = field(default_factory=dict)
+    samples: Samples = field(default_factory=dict)
+    varied: Varied = field(default_factory=dict)
+    latencies: Latencies = field(default_factory=dict)
+    asked: dict[Kind, Asked] = field(default_factory=dict)
+    matching: dict[int, list[float]] = field(default_factory=dict)
+    held: dict[Kind, Held] = field(default_factory=dict)
     minutes: float = 0.0
+    is_partial: bool = False
 
 
 def as_json(value: Any) -> Any:

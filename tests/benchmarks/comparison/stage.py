@@ -45,17 +45,25 @@ class Stage:
 
     @contextmanager
     def contestants(
-        self, kinds: Sequence[Kind] = tuple(Kind), *, redis: bool = False, provider_tls: bool = True
+        self,
+        kinds: Sequence[Kind] = tuple(Kind),
+        *,
+        redis: bool = False,
+        provider_tls: bool = True,
+        routes: int = 0,
+        has_cors: bool = False,
     ) -> Iterator[list[Contestant]]:
         """Fresh ones, serving, in the order of `kinds`; those that are not installed are left out.
 
         They share their answers where `redis` is there. Without `provider_tls` they all ask without TLS, also those
-        that would not by themselves.
+        that would not by themselves. `routes` and `has_cors` are as in `Place`.
         """
         place = replace(
             self.place,
             redis_port=self.place.redis_port if redis else 0,
             provider_tls_port=self.place.provider_tls_port if provider_tls else 0,
+            routes=routes,
+            has_cors=has_cors,
         )
         with ExitStack() as stack:
             found = []

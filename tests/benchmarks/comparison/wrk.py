@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.comparison import mixed
 from benchmarks.comparison.peer import NotInstalledError
 
 _GRACE_S = 30.0
@@ -17,45 +18,46 @@ _DONE = """\
 done = function(summary, latency, requests)
     local e = summary.errors
     io.write(string.format(
-        'SUMMARY {"requests": %.0f, "bytes": %.0f, "duration_us": %.0f, "failed": %.0f}\\n',
-        summary.requests, summary.bytes, summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
-end
-"""
-_VARIED = """\
-local number = 0
-request = function()
-    number = number + 1
-    return wrk.format(nil, wrk.path .. number)
+        'SUMMARY {"requests": %.0f, "bytes": %.0f, "duration_us": %.0f, "refused": %.0f, "failed": %.0f}\\n',
+        summary.requests, summary.bytes, summary.duration, e.status,
+        e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked for; `body_bytes` are sent by POST, 0 is a GET. `is_varied`: by GET, each time with another number
-    behind the target.
+    """What is asked for. `body_bytes` are sent by POST, 0 is a GET; `key` is for the command line.
+
+    With `services` it is the mixed load (`mixed.py`) over so many first segments below `target`; `lines` are further
+    fields of it. Without, it is the same request again and again.
     """
 
     name: str
     target: str
     connections: int
     body_bytes: int = 0
-    is_varied: bool = False
+    services: int = 0
+    lines: str = ""
+    key: str = ""
 
-    def script(self) -> str:
-        if self.is_varied:
-            return _VARIED + _DONE
+    def script(self, run: int = 0) -> str:
+        """`run` tells one run's mixed requests from another's."""
+        if self.services:
+            first = run * mixed.RUN_NUMBERS
+            return mixed.script(self.target, first, self.body_bytes, self.services, self.lines) + _DONE
         body = f'wrk.method = "POST"\nwrk.body = string.rep("x", {self.body_bytes})\n' if self.body_bytes else ""
         return body + _DONE
 
 
 @dataclass(frozen=True)
 class Summary:
-    """`failed` are answers above 399 and what sockets and deadlines broke."""
+    """`refused` are answers above 399, `failed` these and what sockets and deadlines broke."""
 
     requests: int
     received_bytes: int
     duration_s: float
+    refused: int
     failed: int
 
 
@@ -74,6 +76,7 @@ def version() -> str:
 
 
 def command(load: Load, script: Path, port: int, token: str, duration_s: int) -> list[str]:
+    """The mixed load writes its own heads; `token` is for the others."""
     return [
         binary(),
         "-t1",
@@ -86,10 +89,10 @@ def command(load: Load, script: Path, port: int, token: str, duration_s: int) ->
     ]
 
 
-def run(load: Load, folder: Path, port: int, token: str, duration_s: int) -> Summary:
-    """On the cores of this process. Raises `RuntimeError` where wrk fails."""
-    script = folder / f"load-{load.connections}-{load.body_bytes}-{load.is_varied}.lua"
-    script.write_text(load.script())
+def run(load: Load, folder: Path, port: int, token: str, duration_s: int, number: int = 0) -> Summary:
+    """On the cores of this process; `number` is that of the run. Raises `RuntimeError` where wrk fails."""
+    script = folder / "load.lua"
+    script.write_text(load.script(number))
     done = subprocess.run(
         command(load, script, port, token, duration_s),
         capture_output=True,
@@ -108,5 +111,5 @@ def parse(output: str) -> Summary:
     for line in output.splitlines():
         if line.startswith(_MARK):
             said = json.loads(line.removeprefix(_MARK))
-            return Summary(said["requests"], said["bytes"], said["duration_us"] / 1e6, said["failed"])
+            return Summary(said["requests"], said["bytes"], said["duration_us"] / 1e6, said["refused"], said["failed"])
     raise ValueError(f"wrk has written no summary: {output[-500:]!r}")
