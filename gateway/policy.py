@@ -18,10 +18,20 @@ from gateway.config.claim_paths import ClaimRule, Scalar, Template
 from gateway.config.route_model import Auth
 from gateway.http.percent import percent_decoded
 from gateway.http.refusal import Refusal, challenge
+from gateway.policy_reasons import (
+    has_ended,
+    is_ahead,
+    missing_roles,
+    missing_scope,
+    wrong_audience,
+    wrong_claim,
+    wrong_issuer,
+)
 
 # How far apart a provider's clock and ours may be where it wrote `nbf` at the moment of issue, and what that moment is.
 _CLOCKS_APART_S = 5.0
 _AT_ONCE_S = 1.0
+_REALM_ROLES = ("realm_access", "roles")
 _UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
 
 
@@ -71,25 +81,48 @@ def judge(
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
     # No leeway for `exp`: the provider has just said what it thinks of the token. It is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
-        return challenge("invalid_token", "the token has expired")
-    if facts.nbf is not None and now < facts.nbf and now + _leeway_s(speaker, facts) < facts.nbf:
-        return challenge("invalid_token", "the token is not valid yet")
+        return challenge("invalid_token", "the token has expired", reason=has_ended(facts.exp, now))
+    if facts.nbf is not None and now < facts.nbf and now + (leeway_s := _leeway_s(speaker, facts)) < facts.nbf:
+        reason = is_ahead(facts.nbf, now, leeway_s)
+        return challenge("invalid_token", "the token is not valid yet", reason=reason)
     claims = facts.claims
     if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _kind_problem(policy, facts, speaker)):
         return refusal
     if not _is_from(policy.issuer, speaker.issuer, claims):
-        return challenge("invalid_token", "the token is from another issuer")
+        reason = wrong_issuer(claims, policy.issuer or speaker.issuer)
+        return challenge("invalid_token", "the token is from another issuer", reason=reason)
     if not _is_for(policy.audience, claims):
-        return challenge("invalid_token", "the token is for another audience")
+        reason = wrong_audience(claims, policy.audience)
+        return challenge("invalid_token", "the token is for another audience", reason=reason)
     if not policy.scopes <= facts.scopes:
-        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.scopes)
+        return _lacks_scope(facts, policy.scopes, is_any=False)
     if policy.any_scope and policy.any_scope.isdisjoint(facts.scopes):
-        return challenge("insufficient_scope", "the token lacks a scope", scope=policy.any_scope)
+        return _lacks_scope(facts, policy.any_scope, is_any=True)
     if policy.roles and not all(_has_role(claims, role, speaker.client_id) for role in policy.roles):
-        return challenge("forbidden", "the token lacks a role that this route asks for")
-    if policy.claims and not all(_holds(rule, claims, captures) for rule in policy.claims):
-        return challenge("forbidden", "a claim of the token is not what this route asks for")
+        return _lacks_role(claims, policy.roles, speaker.client_id)
+    return _claim_problem(policy.claims, claims, captures) if policy.claims else None
+
+
+def _claim_problem(rules: tuple[ClaimRule, ...], claims: Claims, captures: Mapping[str, str]) -> Refusal | None:
+    for rule in rules:
+        if not _holds(rule, claims, captures):
+            reason = wrong_claim(rule.path, claim_at(claims, rule.path), _accepted(rule, captures))
+            return challenge("forbidden", "a claim of the token is not what this route asks for", reason=reason)
     return None
+
+
+def _lacks_scope(facts: Facts, wanted: frozenset[str], *, is_any: bool) -> Refusal:
+    reason = missing_scope(facts.scopes, wanted, is_any=is_any)
+    return challenge("insufficient_scope", "the token lacks a scope", scope=wanted, reason=reason)
+
+
+def _lacks_role(claims: Claims, wanted: tuple[str, ...], client_id: str) -> Refusal:
+    missing = [role for role in wanted if not _has_role(claims, role, client_id)]
+    present = [*_list_at(claims, _REALM_ROLES), *_list_at(claims, ("resource_access", client_id, "roles"))]
+    for client in {role.partition(":")[0] for role in wanted if ":" in role}:
+        present += [f"{client}:{role}" for role in _list_at(claims, ("resource_access", client, "roles"))]
+    reason = missing_roles(map(str, present), missing, wanted)
+    return challenge("forbidden", "the token lacks a role that this route asks for", reason=reason)
 
 
 def _leeway_s(speaker: TrustedIssuer, facts: Facts) -> float:
@@ -147,22 +180,28 @@ def _has_role(claims: Claims, role: str, client_id: str) -> bool:
     client, colon, name = role.partition(":")
     if colon:
         return _lists(claims, ("resource_access", client, "roles"), name)
-    return _lists(claims, ("realm_access", "roles"), role) or _lists(
-        claims, ("resource_access", client_id, "roles"), role
-    )
+    return _lists(claims, _REALM_ROLES, role) or _lists(claims, ("resource_access", client_id, "roles"), role)
 
 
 def _lists(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
+    return wanted in _list_at(claims, path)
+
+
+def _list_at(claims: Claims, path: tuple[str, ...]) -> list[Any]:
     value: Any = claims.get(path[0])
     for name in path[1:]:
         value = value.get(name) if isinstance(value, dict) else None
-    return isinstance(value, list) and wanted in value
+    return value if isinstance(value, list) else []
 
 
 def _holds(rule: ClaimRule, claims: Claims, captures: Mapping[str, str]) -> bool:
     values = _values(claim_at(claims, rule.path))
-    accepted = [_expected(wanted, captures) for wanted in rule.accepted]
+    accepted = _accepted(rule, captures)
     return any(_same(one, wanted) for one in values for wanted in accepted)
+
+
+def _accepted(rule: ClaimRule, captures: Mapping[str, str]) -> list[Scalar | None]:
+    return [_expected(wanted, captures) for wanted in rule.accepted]
 
 
 def _values(claim: Any) -> list[Any]:

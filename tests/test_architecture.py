@@ -13,6 +13,7 @@ LAYERS = (
     {"config"},
     {"routing"},
     {"authn"},
+    {"policy_reasons"},
     {"policy", "identity"},
     {"compiled"},
     {"route_path"},
@@ -33,7 +34,18 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 KNOWS_ALL = {"app", "cli", "__main__", "__init__"}
 # What deciding must not know of (it is pure): sockets, caches and clocks of its own.
-PURE = ("http", "routing", "policy", "identity", "authn", "compiled", "route_path", "decision", "pipeline")
+PURE = (
+    "http",
+    "routing",
+    "policy_reasons",
+    "policy",
+    "identity",
+    "authn",
+    "compiled",
+    "route_path",
+    "decision",
+    "pipeline",
+)
 IMPURE = {"aiohttp", "redis", "asyncio", "time", "datetime", "socket", "os", "random", "secrets"}
 
 
