@@ -126,7 +126,7 @@ def test_the_gateways_file_is_sound_and_logs_no_request(place, kind, redis_port)
 
 
 def test_many_routes_take_the_mixed_load_each_its_share(place):
-    document = ours.document(replace(place, routes=30, has_cors=True), Kind.FAST, 1004, 1005)
+    document = ours.document(replace(place, routes=30), Kind.FAST, 1004, 1005)
     config = load_text(json.dumps(document), "gateway.yaml", environ={}, directory=place.folder)
     assert len(config.routes) == 30 + 2  # and what is asked for before anything is measured
     table = Table((route.match, route.name) for route in config.routes)
@@ -137,7 +137,12 @@ def test_many_routes_take_the_mixed_load_each_its_share(place):
         assert isinstance(found, Matched)
         taken.add(found.value)
     assert taken == {f"api-{number}" for number in range(30)}
-    assert all(route.cors for route in config.routes)
+
+
+def test_a_gateway_with_cors_has_a_route_without_it_beside(place):
+    document = ours.document(replace(place, has_cors=True), Kind.FAST, 1004, 1005)
+    config = load_text(json.dumps(document), "gateway.yaml", environ={}, directory=place.folder)
+    assert [route.cors is not None for route in config.routes] == [True, False]
 
 
 def test_the_backend_refuses_whoever_names_neither_a_user_nor_a_token(tmp_path):
@@ -249,6 +254,7 @@ def sample(cpu_s: float, received_bytes: int = 0, foreign_s: float = 0.0) -> Sam
 
 
 VARIED = {
+    Variation.PLAIN: 1.0,
     Variation.NO_ORIGIN: 1.0,
     Variation.ORIGIN: 1.5,
     Variation.FEW: 1.0,

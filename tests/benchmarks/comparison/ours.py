@@ -20,6 +20,7 @@ _LANE_KEY = "fast_path"
 _THIS_ONE = (sys.executable, "-m", "gateway")
 # Small enough that in a walk over many tokens each comes back as a stranger to the process, and is found in Redis.
 REDIS_ENTRIES_MAX = 1
+_CORS = {"cors": {"allow_origins": ["https://app.example.com"], "allow_headers": ["Authorization"]}}
 
 
 def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dict[str, Any]:
@@ -58,16 +59,16 @@ def _routes(place: Place) -> list[dict[str, Any]]:
     """One for everything, or one for each service in the three forms that real files have."""
     forms = ("/service-{}/items/**", "/service-{}/{{kind}}/{{item}}", "/service-{}/items/{{item}}")
     patterns = [forms[number % len(forms)].format(number) for number in range(place.routes)]
-    cors = {"cors": {"allow_origins": ["https://app.example.com"]}} if place.has_cors else {}
+    everything = ["/cors/**", "/**"] if place.has_cors else ["/**"]
     return [
         {
             "name": f"api-{number}",
             "match": {"path": pattern},
             "backend": f"http://127.0.0.1:{place.backend_port}",
             "auth": {"scopes": ["read"]},
-            **cors,
+            **(_CORS if pattern.startswith("/cors") else {}),
         }
-        for number, pattern in enumerate([*patterns, "/whoami", "/"] if patterns else ["/**"])
+        for number, pattern in enumerate([*patterns, "/whoami", "/"] if patterns else everything)
     ]
 
 

@@ -15,7 +15,7 @@ class Place:
     """`provider_tls_port` and `redis_port` are 0 where there is none.
 
     `routes` and `has_cors` are for the gateway: one route for each of so many first segments of the mixed load, and
-    whether it has CORS. With `routes` at 0 one route takes everything.
+    whether what is below `/cors` has CORS. With `routes` at 0 one route takes everything.
     """
 
     folder: Path

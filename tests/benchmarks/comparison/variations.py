@@ -23,6 +23,7 @@ _FAST = (Kind.FAST, Kind.COMPILED)
 class Variation(Enum):
     """The value is its name in the tables."""
 
+    PLAIN = "neither CORS nor Origin"
     NO_ORIGIN = "CORS route, without Origin"
     ORIGIN = "CORS route, with Origin"
     FEW = f"{FEW_ROUTES} routes"
@@ -38,11 +39,13 @@ class Group(Enum):
     REDIS = "redis"
 
 
+_CORS = (Variation.PLAIN, Variation.NO_ORIGIN, Variation.ORIGIN)
 # By variation, then by kind: one sample for each round.
 Varied = dict[Variation, dict[Kind, list[Sample]]]
 
 _ORIGIN = "\r\nOrigin: https://app.example.com"
 _LOADS: dict[Variation, Load] = {
+    Variation.PLAIN: MIXED,
     Variation.NO_ORIGIN: replace(MIXED, target="/cors"),
     Variation.ORIGIN: replace(MIXED, target="/cors", lines=_ORIGIN),
     Variation.FEW: replace(MIXED, services=FEW_ROUTES),
@@ -72,7 +75,7 @@ def _contestants(stage: Stage, group: Group) -> Iterator[list[tuple[Variation, C
         match group:
             case Group.CORS:
                 given = stack.enter_context(stage.contestants((*_FAST, Kind.GENERAL), has_cors=True))
-                yield [(variation, one) for one in given for variation in (Variation.NO_ORIGIN, Variation.ORIGIN)]
+                yield [(variation, one) for one in given for variation in _CORS]
             case Group.ROUTES:
                 few = stack.enter_context(stage.contestants(_FAST, routes=FEW_ROUTES))
                 many = stack.enter_context(stage.contestants(_FAST, routes=MANY_ROUTES))
