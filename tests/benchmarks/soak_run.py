@@ -8,11 +8,13 @@ import secrets
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 from benchmarks.soak_stage import SECRETS, Stage, staged
+from benchmarks.soak_tables import HEAD, Within, within
 from benchmarks.soak_troubles import STALL_S, Troubles
 from benchmarks.soak_watch import Growth, Watch
 from support.callers import Caller, Outcome
@@ -56,6 +58,7 @@ class Row:
 class Verdict:
     rows: list[Row]
     details: list[str]
+    tables: list[str]
 
     @property
     def is_sound(self) -> bool:
@@ -63,7 +66,8 @@ class Verdict:
 
     def table(self) -> str:
         head = ["| what | figure | |", "| --- | ---: | --- |"]
-        return "\n".join([*self.details, *([""] if self.details else []), *head, *map(str, self.rows)])
+        details = [*self.details, ""] if self.details else []
+        return "\n".join([*details, *head, *map(str, self.rows), "", *HEAD, *self.tables])
 
 
 async def soak(duration_s: float, callers: int, seed: int, folder: Path) -> Verdict:
@@ -85,7 +89,8 @@ async def soak(duration_s: float, callers: int, seed: int, folder: Path) -> Verd
     watch.write(folder / "samples.csv")
     spent_s = time.monotonic() - began_s
     leaked = _found(tokens, [gateway.output for gateway in stage.gateways], shown)
-    return _verdict(stage, tally, troubles, watch, calls, leaked, spent_s)
+    growths = [(one, within(folder, one.pid, one.warm_up_s)) for one in watch.growths()]
+    return _verdict(stage, tally, troubles, watch, growths, calls, leaked, spent_s)
 
 
 def _caller(number: int, stage: Stage, tally: Tally, seed: int) -> Caller:
@@ -134,7 +139,14 @@ def _found(tokens: Tokens, outputs: list[Path], shown: bytes) -> int:
 
 
 def _verdict(
-    stage: Stage, tally: Tally, troubles: Troubles, watch: Watch, calls: int, leaked: int, spent_s: float
+    stage: Stage,
+    tally: Tally,
+    troubles: Troubles,
+    watch: Watch,
+    growths: Sequence[tuple[Growth, Within]],
+    calls: int,
+    leaked: int,
+    spent_s: float,
 ) -> Verdict:
     unexcused = [one for one in tally.failed if not troubles.is_excused(one)]
     fives = [one for one in unexcused if one.status is not None and 500 <= one.status < 600]
@@ -143,7 +155,6 @@ def _verdict(
     statuses = [gateway.exit_status for gateway in stage.gateways]
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(tally.counts.items()))
     faults = [window for window in troubles.windows if window.place not in {"kill", "stall", "purge"}]
-    growths = watch.growths()
     rows = [
         Row("minutes", f"{spent_s / 60:.1f}"),
         Row(f"requests ({kinds})", tally.counts.total()),
@@ -164,26 +175,34 @@ def _verdict(
         Row("tracebacks in output", tracebacks, tracebacks == 0),
         Row("reloads not taken, workers not replaced, purges failed", len(troubles.problems), not troubles.problems),
         Row("exit statuses", ", ".join(map(str, statuses)), statuses == [0, 0]),
-        *(_growth_row(growth) for growth in growths),
+        *(row for growth, held in growths for row in _growth_rows(growth, held)),
         Row("processes too young to be measured (shot)", len(watch.series) - len(growths)),
     ]
     details = [f"wrong: {one}" for one in tally.wrong[:_SHOWN_MAX]]
     details += [f"unvouched: {one}" for one in stage.witness.unvouched]
     details += [f"failed: {one}, near {_near(one, troubles)}" for one in (others + fives)[:_SHOWN_MAX]]
-    return Verdict(rows, details + troubles.problems[:_SHOWN_MAX])
+    tables = [line for growth, held in growths for line in held.lines(growth.name)]
+    return Verdict(rows, details + troubles.problems[:_SHOWN_MAX], tables)
 
 
 def _joined(faults: int, troubles: Troubles) -> str:
     return f"{faults}; {troubles.reloads}; {troubles.kills}; {troubles.purges}"
 
 
-def _growth_row(one: Growth) -> Row:
+def _growth_rows(one: Growth, held: Within) -> Iterator[Row]:
     before, after = one.memory_before_bytes / 2**20, one.memory_after_bytes / 2**20
-    return Row(
-        f"{one.name}, {one.minutes:.1f} minutes: memory in MiB; descriptors",
-        f"{before:.1f} to {after:.1f}; {one.descriptors_before} to {one.descriptors_after}",
-        one.is_flat,
+    yield Row(
+        f"{one.name}, {one.minutes:.1f} minutes: memory in MiB (of it by tables that filled); descriptors",
+        f"{before:.1f} to {after:.1f} ({held.growth_bytes / 2**20:+.1f}); "
+        f"{one.descriptors_before} to {one.descriptors_after}",
+        one.is_flat(held.growth_bytes),
     )
+    if held.fillings:
+        yield Row(f"{one.name}: entries of its largest table ({held.largest})", held.entries_most, held.is_bounded)
+        yield Row(
+            f"{one.name}: blocks that Python has allocated, the least",
+            f"{held.blocks_before:,} to {held.blocks_after:,}",
+        )
 
 
 def _near(outcome: Outcome, troubles: Troubles) -> str:

@@ -19,6 +19,7 @@ from support.witness import USER_HEADER, Witness
 CACHE_SECRET = "cache-secret-of-the-soak"
 SECRETS = (ADMIN_TOKEN, CLIENT_SECRET, CACHE_SECRET)
 NAMES = ("one", "two")
+PROBE = Path(__file__).with_name("soak_probe")
 
 
 @dataclass
@@ -53,7 +54,8 @@ async def staged(folder: Path, tokens: Tokens) -> AsyncIterator[Stage]:
         roads = {}
         for place, port in ports.items():
             roads[place] = await stack.enter_async_context(FaultProxy(("127.0.0.1", port)))
-        gateways = [ServedGateway(name, folder, _document(name, roads)) for name in NAMES]
+        probe = {"PYTHONPATH": str(PROBE), "SOAK_PROBE": str(folder)}
+        gateways = [ServedGateway(name, folder, _document(name, roads), probe) for name in NAMES]
         for gateway in gateways:
             stack.push_async_callback(gateway.stop)
             await gateway.start()

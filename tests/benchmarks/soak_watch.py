@@ -29,16 +29,18 @@ class Series:
 
 @dataclass(frozen=True)
 class Growth:
+    pid: int
     name: str
     minutes: float
+    warm_up_s: float
     memory_before_bytes: float
     memory_after_bytes: float
     descriptors_before: int
     descriptors_after: int
 
-    @property
-    def is_flat(self) -> bool:
-        memory = self.memory_after_bytes - self.memory_before_bytes
+    def is_flat(self, tables_bytes: float) -> bool:
+        """Apart from tables that have filled by `tables_bytes`, or emptied."""
+        memory = self.memory_after_bytes - self.memory_before_bytes - max(0.0, tables_bytes)
         return memory <= MEMORY_SLACK_BYTES and self.descriptors_after - self.descriptors_before <= DESCRIPTORS_SLACK
 
 
@@ -71,10 +73,10 @@ class Watch:
         spans = [series.samples[-1][0] - series.samples[0][0] for series in self.series.values()]
         longest_s = max(spans, default=0.0)
         warm_up_s = max(WARM_UP_S, WARM_UP_SHARE * longest_s)
-        old = [series for series, span_s in zip(self.series.values(), spans, strict=True) if span_s >= warm_up_s]
+        old = [item for item, span_s in zip(self.series.items(), spans, strict=True) if span_s >= warm_up_s]
         return [
             growth
-            for growth in (_growth(series, warm_up_s) for series in old)
+            for growth in (_growth(pid, series, warm_up_s) for pid, series in old)
             if growth.minutes * 60 >= (longest_s - warm_up_s) / 2
         ]
 
@@ -85,15 +87,17 @@ class Watch:
                 yield f"{gateway.name}: worker", pid
 
 
-def _growth(series: Series, warm_up_s: float) -> Growth:
+def _growth(pid: int, series: Series, warm_up_s: float) -> Growth:
     """The first third against the last: memory by the median, descriptors, which follow the load, by the least."""
     began_s = series.samples[0][0]
     warm = [(at_s, seen) for at_s, seen in series.samples if at_s - began_s >= warm_up_s]
     third = max(1, len(warm) // 3)
     first, last = [seen for _, seen in warm[:third]], [seen for _, seen in warm[-third:]]
     return Growth(
+        pid,
         series.name,
         (warm[-1][0] - warm[0][0]) / 60 if warm else 0.0,
+        warm_up_s,
         statistics.median(seen.memory_bytes for seen in first),
         statistics.median(seen.memory_bytes for seen in last),
         min(seen.descriptors for seen in first),
