@@ -44,7 +44,7 @@ class FleetLease:
 
     def length_s(self, introspector: Introspector) -> float:
         """How long a lease holds: a whole call, and to take and settle it."""
-        return introspector.answers_within_s + 2 * self.shared.timeout_s + _LATE_S
+        return introspector.max_duration_s + 2 * self.shared.timeout_s + _LATE_S
 
     async def turn(self, key: bytes, introspector: Introspector, read: Read) -> FlightResult | LeaseGrant:
         """What another process has learnt about `key`, if `read` can use it, else the right to ask.

@@ -38,7 +38,7 @@ class Introspector(Protocol):
     def realm(self) -> str: ...
 
     @property
-    def answers_within_s(self) -> float:
+    def max_duration_s(self) -> float:
         """How long a question that comes now may take, its wait for other calls included."""
         ...
 

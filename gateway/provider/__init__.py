@@ -1,1 +1,1 @@
-"""The identity provider as a client sees it: discovery, client authentication, introspection and token endpoints."""
+"""The client of an identity provider: discovery, client authentication, introspection and token endpoints."""

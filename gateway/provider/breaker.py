@@ -1,16 +1,18 @@
-"""When to leave a provider alone: a circuit breaker, as a state machine without a clock of its own.
+"""A circuit breaker: decides when a provider gets no calls. A state machine without a clock of its own.
 
-    closed ──a probe that failed──> open ──its time is over, a probe is under way──> half open
-      ^                              ^──────────────the probe failed─────────────────────┤
-      └─────────────────────────────────────────────the probe was answered───────────────┘
+    closed ──a probe failed──> open ──its time is over, a probe begins──> half open
+      ^                          ^──────────the probe failed, or was abandoned───┤
+      └─────────────────────────────────────the probe succeeded──────────────────┘
 
-*Closed*, every call may go; in the other states none may. Failed calls alone never open it, because what failed may be
-the doing of a token, or of the network that sent it. They only make the provider suspect: so many failures in a row,
-too large a part of the calls within a sliding window, or one that asks for a pause. A suspect provider is sent a
-*probe*, a question of the gateway's own, and only a probe that fails opens the breaker, for an interval or for as long
-as the provider said to the probe (RFC 9110 §10.2.3). After that time it takes another probe to close it.
-
-At no time is more than one probe under way, and two begin at least an interval apart.
+- *Closed*: every call may go. In the other states none may.
+- Failed calls never open the breaker: a token, or the network that sent it, may be the cause. They only make the
+  provider *suspect*: so many failures in a row, too large a part of the calls within a sliding window, or one failure
+  that asks for a pause.
+- A suspect provider gets a *probe*, an introspection of the gateway's own. Only a probe that fails opens the breaker,
+  for an interval, or for the time that the provider asked of the probe (RFC 9110 §10.2.3).
+- After that time another probe decides whether it closes.
+- At most one probe is under way, and two begin at least an interval apart.
+- The caller reports the outcome of each call and each probe, once. Nothing here waits.
 
 Times are seconds on a monotonic clock, passed in, and never go back.
 """
@@ -24,7 +26,7 @@ from typing import Literal
 
 State = Literal["closed", "half_open", "open"]
 
-# What a provider asks for is honoured, but a slip of it ("tomorrow") must not lock everybody out for a day.
+# The gateway honours a provider's Retry-After, but a slip of it ("tomorrow") must not lock everybody out for a day.
 HOLD_MAX_S = 60.0
 # The window slides by this part of itself.
 _SLOTS = 10
@@ -32,7 +34,7 @@ _SLOTS = 10
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Suspect after `failures` in a row, or at `failure_rate` of at least `minimum_calls` within `window_s`."""
+    """A provider is suspect after `failures` in a row, or at `failure_rate` of at least `minimum_calls` per window."""
 
     failures: int
     failure_rate: float
@@ -43,20 +45,20 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """One call may go; its outcome may be told, once. `era` tells calls of an earlier state from present ones."""
+    """Allows one call, whose outcome is to be reported once. `era` tells earlier states from the current one."""
 
     era: int
 
 
 @dataclass(frozen=True, slots=True)
 class BreakerOpen:
-    """No call may go; it is worth asking again in `wait_s`, which is more than 0."""
+    """No call may go. Try again in `wait_s`, which is more than 0."""
 
     wait_s: float
 
 
 class Breaker:
-    """`on_change` is told of each change of `state`, at once, with the reason in words."""
+    """Decides whether calls may go. Calls `on_change` at each change of `state`, at once, with the reason in words."""
 
     def __init__(self, thresholds: Thresholds, on_change: Callable[[State, str], object] = lambda *_: None) -> None:
         self._thresholds = thresholds
@@ -74,66 +76,66 @@ class Breaker:
         return self._state
 
     def blocks(self, now_s: float) -> BreakerOpen | None:
-        """Why no call may go now. `None` as well where it is open and a probe is due, which then decides."""
+        """Why no call may go now. `None` also when the breaker is open and a probe is due, which then decides."""
         if self._state == "closed" or self.wants_probe(now_s):
             return None
-        return self._leave_alone(now_s)
+        return self._blocked(now_s)
 
-    def ask(self, now_s: float) -> Permit | BreakerOpen:
-        """Leave for one call, to be made now."""
-        return Permit(self._era) if self._state == "closed" else self._leave_alone(now_s)
+    def request_permit(self, now_s: float) -> Permit | BreakerOpen:
+        """Permission for one call, to be made now."""
+        return Permit(self._era) if self._state == "closed" else self._blocked(now_s)
 
     def succeeded(self, permit: Permit, now_s: float) -> None:
-        """The provider answered the call soundly, whatever it said."""
+        """The call succeeded: the response can be relied on, whatever it says."""
         if permit.era == self._era and self._state == "closed":
             self._in_a_row = 0
             self._is_suspect = False
             self._tally.add(now_s, is_failure=False)
 
-    def failed(self, permit: Permit, now_s: float, *, is_enough: bool = False) -> None:
-        """The call came to nothing. With `is_enough` that makes the provider suspect at once."""
+    def failed(self, permit: Permit, now_s: float, *, makes_suspect: bool = False) -> None:
+        """The call failed. With `makes_suspect` the provider is suspect at once."""
         if permit.era != self._era or self._state != "closed":
-            return  # begun before things went wrong, or before they went right again
+            return  # the call began in an earlier state
         self._in_a_row += 1
         self._tally.add(now_s, is_failure=True)
-        self._is_suspect = self._is_suspect or is_enough or self._has_failed_enough(now_s)
+        self._is_suspect = self._is_suspect or makes_suspect or self._has_failed_enough(now_s)
 
     def wants_probe(self, now_s: float) -> bool:
         is_wanted = self._is_suspect if self._state == "closed" else self._state == "open"
         return is_wanted and not self._is_probing and now_s >= self._probe_from_s
 
     def begin_probe(self, now_s: float) -> None:
-        """It goes out now. One of the three below tells its outcome, once."""
+        """The probe goes out now. The caller reports its outcome by one of the three below, once."""
         self._is_probing = True
         self._probe_from_s = now_s + self._thresholds.interval_s
         if self._state == "open":
             self._change("half_open", "its time is over")
 
-    def acquitted(self) -> None:
-        """The probe was answered soundly: whatever failed, it was not the provider."""
+    def probe_succeeded(self) -> None:
+        """The probe succeeded: the failures were not the provider's."""
         self._is_probing = False
         self._forget_failures()
         if self._state != "closed":
             self._change("closed", "it answers again")
 
-    def convicted(self, now_s: float, reason: str, retry_after_s: float | None = None) -> None:
-        """The probe came to nothing; `retry_after_s` is what the provider said to it."""
+    def probe_failed(self, now_s: float, reason: str, retry_after_s: float | None = None) -> None:
+        """The probe failed; `retry_after_s` is what the provider asked for."""
         self._is_probing = False
         self._forget_failures()
         hold_s = min(retry_after_s or 0.0, HOLD_MAX_S)
         self._probe_from_s = now_s + max(self._thresholds.interval_s, hold_s)
         self._change("open", reason)
 
-    def abandoned(self) -> None:
-        """The probe was given up: it says nothing. The next one comes an interval after this one began."""
+    def probe_abandoned(self) -> None:
+        """The probe was cancelled and says nothing. The next one comes an interval after this one began."""
         self._is_probing = False
         if self._state == "half_open":
             self._change("open", "its probe was given up")
 
-    def _leave_alone(self, now_s: float) -> BreakerOpen:
+    def _blocked(self, now_s: float) -> BreakerOpen:
         if self._state == "open" and now_s < self._probe_from_s:
             return BreakerOpen(self._probe_from_s - now_s)
-        # The outcome of the probe that is under way decides, and may come at any time.
+        # The probe that is under way decides, and may end at any time.
         return BreakerOpen(min(1.0, self._thresholds.interval_s))
 
     def _has_failed_enough(self, now_s: float) -> bool:
@@ -154,7 +156,7 @@ class Breaker:
 
 
 class _Tally:
-    """Calls and failures within the last `_SLOTS` slots."""
+    """Counts calls and failures within the last `_SLOTS` slots."""
 
     def __init__(self, slot_s: float) -> None:
         self._slot_s = slot_s

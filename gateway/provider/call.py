@@ -1,15 +1,18 @@
 """The one place where the gateway calls a provider over HTTP.
 
-One deadline spans a whole call: the wait for a slot, connecting, sending, and the last byte of the body. A call
-follows no redirect, reads no environment, keeps no cookie, decodes nothing and reads a bounded answer. What the
-library raises leaves here as `ProviderError`; `CancelledError` passes.
+A call follows no redirect, reads no environment, keeps no cookie, decodes nothing and reads a bounded response.
+aiohttp's errors leave this module as `ProviderError`; `CancelledError` passes.
 
-**Connections that died while idle.** A provider closes idle connections when it likes, and aiohttp repeats only
-idempotent methods on its own, which POST is not. An introspection changes nothing (RFC 7662 §2), so it may be
-repeated: `replay=True` uses kept connections and, when a kept one breaks before a status line came, repeats the call
-once on a connection made for it. A grant must reach the provider once at most: codes and rotated refresh tokens are
-good for one use, and using one twice ends the session (RFC 6749 §4.1.2, RFC 9700 §4.14). `replay=False` therefore
-never uses a kept connection. aiohttp's own repetition remains for GET, which is only used for discovery.
+**Time and number.** Each call has exactly one deadline and waits in exactly one queue. A document or a grant has them
+here: one deadline spans the wait for a slot, connecting, sending, and the last byte of the body. An introspection has
+them from its caller, `gateway.provider.introspection_guard`, whose queue is fair and whose deadline spans a retry.
+
+**Connections that died while idle.** A provider closes idle connections when it likes. aiohttp repeats only
+idempotent methods, and POST is not one. An introspection changes nothing (RFC 7662 §2), so it may be repeated:
+`post_introspection` uses kept connections. When a kept one breaks before a status line came, it repeats the call once
+on a new connection. A grant must reach the provider once at most: codes and rotated refresh tokens are good for one
+use, and using one twice ends the session (RFC 6749 §4.1.2, RFC 9700 §4.14). `post_grant` therefore never uses a kept
+connection. aiohttp's own repetition remains for GET, which reads documents.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import aiohttp
 from aiohttp import ClientResponse
 from yarl import URL
 
-from gateway.provider.errors import ConnectionLostError, DeadlineError, UnreachableError, UnusableAnswerError
+from gateway.provider.errors import ConnectionLostError, DeadlineError, UnreachableError, UnusableResponseError
 from gateway.provider.retry_after import parse_retry_after_s
 from gateway.provider.session import new_session
 from gateway.provider.translate import CALL_ERRORS, translate
@@ -39,7 +42,7 @@ Pairs = Iterable[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """An answer of any status but a redirect, read to its end. The body is what the provider sent, undecoded."""
+    """A response of any status but a redirect, read to its end. The body is what the provider sent, undecoded."""
 
     status: int
     body: bytes = field(repr=False)
@@ -47,9 +50,11 @@ class ProviderResponse:
 
 
 class Calls:
-    """Calls to one provider, at most `max_concurrency` at a time, each done within `timeout_s`.
+    """Sends calls to one provider.
 
-    `tls` replaces the system's trust, for tests. Sessions are made by the first call, in its loop; `close` ends them.
+    Documents and grants: at most `max_concurrency` at a time, each within `timeout_s`. Introspections: the caller sends
+    at most `introspections_max` at a time and bounds their time. `tls` replaces the system's trust, for tests. The
+    first call makes the sessions, in its loop; `close` ends them.
     """
 
     def __init__(
@@ -57,13 +62,14 @@ class Calls:
         *,
         timeout_s: float,
         max_concurrency: int,
+        introspections_max: int = 0,
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._timeout_s = timeout_s
         self._tls: ssl.SSLContext | bool = tls or True
         self._clock = clock
-        self._connections_max = max_concurrency
+        self._connections_max = max_concurrency + introspections_max
         self._slots = asyncio.Semaphore(max_concurrency)
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
@@ -71,13 +77,22 @@ class Calls:
 
     async def get(self, url: str) -> ProviderResponse:
         """Fetch a document. Raises `ProviderError`."""
-        return await self._within_deadline("GET", url, {}, None, replay=False)
+        return await self._within_deadline("GET", url, {}, None)
 
-    async def post_form(self, url: str, pairs: Pairs, headers: Pairs = (), *, replay: bool) -> ProviderResponse:
-        """Post a form; `replay` says that to post it twice does no harm. Raises `ProviderError`."""
-        form = urlencode(list(pairs)).encode("ascii")
-        typed = {**dict(headers), "Content-Type": "application/x-www-form-urlencoded"}
-        return await self._within_deadline("POST", url, typed, form, replay=replay)
+    async def post_grant(self, url: str, pairs: Pairs, headers: Pairs = ()) -> ProviderResponse:
+        """Post a form once at most. Raises `ProviderError`."""
+        return await self._within_deadline("POST", url, _form_headers(headers), _form(pairs))
+
+    async def post_introspection(self, url: str, pairs: Pairs, headers: Pairs = ()) -> ProviderResponse:
+        """Post a form that the provider may get twice. The caller sets the deadline. Raises `ProviderError`."""
+        form_headers, form = _form_headers(headers), _form(pairs)
+        attempt = _new_attempt()
+        try:
+            return await self._attempt(self._kept_session(), attempt, "POST", url, form_headers, form)
+        except ConnectionLostError:
+            if attempt.has_response or not attempt.reused:
+                raise
+        return await self._attempt(self._fresh_session(), _new_attempt(), "POST", url, form_headers, form)
 
     async def close(self) -> None:
         """Release every connection. Calls that are under way fail, later ones are refused."""
@@ -87,26 +102,13 @@ class Calls:
                 await session.close()
 
     async def _within_deadline(
-        self, method: str, url: str, headers: dict[str, str], form: bytes | None, *, replay: bool
+        self, method: str, url: str, headers: dict[str, str], form: bytes | None
     ) -> ProviderResponse:
         try:
             async with asyncio.timeout(self._timeout_s), self._slots:
-                return await self._call(method, url, headers, form, replay=replay)
+                return await self._attempt(self._fresh_session(), _new_attempt(), method, url, headers, form)
         except TimeoutError:
             raise DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s") from None
-
-    async def _call(
-        self, method: str, url: str, headers: dict[str, str], form: bytes | None, *, replay: bool
-    ) -> ProviderResponse:
-        if replay:
-            attempt = SimpleNamespace(reused=False, answered=False)
-            try:
-                return await self._attempt(self._kept_session(), attempt, method, url, headers, form)
-            except ConnectionLostError:
-                if attempt.answered or not attempt.reused:
-                    raise
-        attempt = SimpleNamespace(reused=False, answered=False)
-        return await self._attempt(self._fresh_session(), attempt, method, url, headers, form)
 
     async def _attempt(
         self,
@@ -123,33 +125,33 @@ class Calls:
                 URL(url, encoded=True),  # encoded: the endpoint goes out as it stands in the file
                 headers=headers,
                 data=form,
-                allow_redirects=False,  # a redirect would carry the token and our secret to a place nobody named
+                allow_redirects=False,  # a redirect would carry the token and our secret to another host
                 ssl=self._tls,
-                trace_request_ctx=attempt,  # in which `new_session` notes `reused`
+                trace_request_ctx=attempt,  # `new_session` sets its `reused`
             ) as response:
-                attempt.answered = True
+                attempt.has_response = True
                 try:
                     return await self._read(response)
                 except BaseException:
-                    response.close()  # what is left of the answer must not wait in the pool
+                    response.close()  # the rest of the response must not wait in the pool
                     raise
         except CALL_ERRORS as error:
             raise translate(error) from None  # the library's error holds our Authorization header
 
     async def _read(self, response: ClientResponse) -> ProviderResponse:
         if response.status // 100 == 3:  # noqa: PLR2004 - RFC 9110 §15.4
-            raise UnusableAnswerError(f"it answered with the redirect {response.status}, which is not followed")
+            raise UnusableResponseError(f"it answered with the redirect {response.status}, which is not followed")
         lengths = [*response.headers.getall("Content-Length", ()), *response.headers.getall("Transfer-Encoding", ())]
-        if len(lengths) > 1:  # RFC 9112 §6.3: two readers would find two ends; not each parser of aiohttp refuses it
-            raise UnusableAnswerError("its answer has two lengths")
+        if len(lengths) > 1:  # RFC 9112 §6.3: two readers would find two ends; some of aiohttp's parsers allow it
+            raise UnusableResponseError("its answer has two lengths")
         codings = ",".join(response.headers.getall("Content-Encoding", ())).strip().lower()
         if codings not in {"", "identity"}:
-            raise UnusableAnswerError("its answer is compressed, which was not asked for")
+            raise UnusableResponseError("its answer is compressed, which was not asked for")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > BODY_MAX_BYTES:
-                raise UnusableAnswerError(f"its answer is larger than {BODY_MAX_BYTES // 2**10} KiB")
+                raise UnusableResponseError(f"its answer is larger than {BODY_MAX_BYTES // 2**10} KiB")
         retry_after_s = parse_retry_after_s(response.headers.get("Retry-After"), self._clock())
         return ProviderResponse(response.status, bytes(body), retry_after_s)
 
@@ -168,3 +170,16 @@ class Calls:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise UnreachableError("its client in the gateway is closed")
+
+
+def _form(pairs: Pairs) -> bytes:
+    return urlencode(list(pairs)).encode("ascii")
+
+
+def _form_headers(headers: Pairs) -> dict[str, str]:
+    return {**dict(headers), "Content-Type": "application/x-www-form-urlencoded"}
+
+
+def _new_attempt() -> SimpleNamespace:
+    """Says of one attempt whether it `reused` a kept connection and whether a response has begun."""
+    return SimpleNamespace(reused=False, has_response=False)

@@ -1,7 +1,8 @@
-"""How the gateway shows a provider who it is (RFC 6749 §2.3, RFC 7523 §2.2, OpenID Connect Core §9).
+"""Client authentication: how the gateway proves to a provider who it is.
 
-Decides what goes into the headers and the form of a call; the same at the token and the introspection endpoint
-(RFC 7662 §2.1 leaves the choice open, and providers authenticate both alike). Secrets appear in no `repr`.
+RFC 6749 §2.3, RFC 7523 §2.2, OpenID Connect Core §9. Decides what goes into the header fields and the form of a call.
+Token endpoint and introspection endpoint get the same (RFC 7662 §2.1 leaves the choice open, and providers
+authenticate both alike). Secrets appear in no `repr`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from gateway.config.provider_model import Provider
 _log = logging.getLogger(__name__)
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-# Keycloak takes no assertion that is good for longer than a minute.
+# Keycloak refuses an assertion that is valid for longer than a minute.
 _ASSERTION_LIFE_S = 60
 _RSA_MIN_BITS = 2048  # RFC 7518 §3.3
 _HS256_MIN_BYTES = 32  # RFC 7518 §3.2
@@ -38,7 +39,7 @@ SigningKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What one call carries: header fields, and pairs of the form."""
+    """The header fields and the form's pairs that authenticate one call."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -47,7 +48,7 @@ class Credentials:
 class ClientAuth(Protocol):
     @property
     def secret(self) -> str:
-        """What is sent as it stands and must be in no log; empty for none."""
+        """The secret that is sent as it stands and must be in no log; empty for none."""
         ...
 
     def credentials(self, now: float) -> Credentials:
@@ -74,7 +75,7 @@ def client_auth(provider: Provider) -> ClientAuth:
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """RFC 6749 §2.3.1: id and secret are form-encoded *before* they are joined, so that a colon stays in its half."""
+    """Form-encodes id and secret *before* joining them, so that a colon stays in its half (RFC 6749 §2.3.1)."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -90,7 +91,7 @@ class BasicAuth:
 
 @dataclass(frozen=True, slots=True)
 class FormAuth:
-    """RFC 6749 §2.3.1: id and secret in the form."""
+    """Puts id and secret into the form (RFC 6749 §2.3.1)."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -105,7 +106,7 @@ class FormAuth:
 
 @dataclass(frozen=True, slots=True)
 class NoAuth:
-    """A public client: it names itself and proves nothing (RFC 6749 §3.2.1)."""
+    """Only names the client, which is public and proves nothing (RFC 6749 §3.2.1)."""
 
     client_id: str
 
@@ -119,7 +120,7 @@ class NoAuth:
 
 @dataclass(frozen=True, slots=True)
 class AssertionAuth:
-    """RFC 7523 §3: a JWT signed anew for each call, because providers take each `jti` once."""
+    """Signs a new JWT for each call, because providers accept each `jti` once (RFC 7523 §3)."""
 
     client_id: str
     audience: str
@@ -152,9 +153,9 @@ class AssertionAuth:
 
 
 def _audience(provider: Provider) -> str:
-    """The issuer, as one text: what draft-ietf-oauth-rfc7523bis and OpenID Connect Core §9 (errata 3) ask for.
+    """The issuer, as one text: draft-ietf-oauth-rfc7523bis and OpenID Connect Core §9 (errata 3) ask for that.
 
-    Keycloak takes it at every endpoint. Without an issuer the endpoint itself is named (RFC 7523 §3, point 3).
+    Keycloak accepts it at every endpoint. Without an issuer it is the endpoint (RFC 7523 §3, point 3).
     """
     return provider.issuer or provider.token_endpoint or provider.introspection_endpoint or ""
 
@@ -163,7 +164,7 @@ def _mac_key(secret: str) -> bytes:
     key = secret.encode()
     if len(key) < _HS256_MIN_BYTES:
         _log.warning("client_secret has fewer than 32 bytes, which RFC 7518 §3.2 asks of client_secret_jwt")
-    # HMAC fills a short key with zero bytes itself (RFC 2104 §2); done here, PyJWT does not warn again for each call.
+    # HMAC pads a short key with zero bytes anyway (RFC 2104 §2). Padded here, PyJWT does not warn at each call.
     return key.ljust(_HS256_MIN_BYTES, b"\0")
 
 
@@ -173,12 +174,12 @@ def _signing_key(pem: str) -> SigningKey:
     except TypeError:
         raise ValueError("private_key is encrypted; write one without a password, by private_key_file") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("private_key is no PEM private key; write the whole text, from BEGIN to END") from None
+        raise ValueError("private_key is not a PEM private key; write the whole text, from BEGIN to END") from None
     if isinstance(key, RSAPrivateKey) and key.key_size < _RSA_MIN_BITS:
         raise ValueError(f"private_key has {key.key_size} bits; write an RSA key of {_RSA_MIN_BITS} bits or more")
     if isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey):
         return key
-    raise ValueError("private_key is of a kind that signs no JWT; write an RSA, EC or Ed25519 key")
+    raise ValueError("private_key is of a type that cannot sign a JWT; write an RSA, EC or Ed25519 key")
 
 
 def _alg(key: SigningKey) -> str:

@@ -1,8 +1,8 @@
-"""Where a provider's endpoints are, by its own words (OpenID Connect Discovery 1.0 §4, RFC 8414 §3).
+"""Finds a provider's endpoints in the metadata that it publishes (OpenID Connect Discovery 1.0 §4, RFC 8414 §3).
 
-Asks at `<issuer>/.well-known/openid-configuration` first, then at RFC 8414's place. Believes a document only when it
-names exactly the configured issuer (RFC 8414 §3.3): another one's endpoints would be handed our secret and every
-caller's token. An `https` issuer does not move us to clear text beyond this machine.
+Fetches `<issuer>/.well-known/openid-configuration` first, then RFC 8414's URL. Accepts a document only if it names
+exactly the configured issuer (RFC 8414 §3.3): another issuer's endpoints would get our secret and every caller's token.
+An `https` issuer cannot move us to clear text beyond this machine.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from gateway.config.addresses import parse_endpoint
 from gateway.config.values import is_loopback_address
 from gateway.http import strict_json
 from gateway.provider.call import Calls
-from gateway.provider.errors import UnusableAnswerError
+from gateway.provider.errors import UnusableResponseError
 
 EndpointName = Literal["introspection_endpoint", "token_endpoint", "jwks_uri"]
-# Looked at wherever they stand; `jwks_uri` only where it is asked for, which most gateways never do.
+# Every document is read for these; `jwks_uri` only on demand, because most gateways never need it.
 ENDPOINT_NAMES: tuple[EndpointName, ...] = ("introspection_endpoint", "token_endpoint")
 _OK = 200
 _QUOTED_MAX_CHARS = 200
@@ -27,7 +27,7 @@ _QUOTED_MAX_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The part of a provider's metadata that the gateway uses; None where the document does not name it."""
+    """The part of a provider's metadata that the gateway uses. `None`: the document does not name it."""
 
     issuer: str
     introspection_endpoint: str | None = None
@@ -35,28 +35,28 @@ class Metadata:
     jwks_uri: str | None = None
 
 
-class _NotHereError(UnusableAnswerError):
-    """No document with what is needed at one place; the other one may have it."""
+class _NotHereError(UnusableResponseError):
+    """One URL has no document with the endpoint that is needed. The other URL may have it."""
 
 
 async def discover(calls: Calls, issuer: str, need: EndpointName) -> Metadata:
     """The metadata of `issuer`, with the endpoint `need` in it. Raises `ProviderError`."""
     first, second = discovery_urls(issuer)
     try:
-        return await _ask(calls, first, issuer, need)
+        return await _fetch_metadata(calls, first, issuer, need)
     except _NotHereError as at_first:
         try:
-            return await _ask(calls, second, issuer, need)
+            return await _fetch_metadata(calls, second, issuer, need)
         except _NotHereError:
-            # The first place is where nearly all providers answer, so its reason is the one to mend.
-            raise UnusableAnswerError(at_first.reason, at_first.retry_after_s) from None
+            # Nearly all providers publish at the first URL, so the operator is to mend that.
+            raise UnusableResponseError(at_first.reason, at_first.retry_after_s) from None
 
 
 def discovery_urls(issuer: str) -> tuple[str, str]:
-    """OpenID Connect appends to the issuer's path, RFC 8414 §3.1 puts its part before it; both drop a last `/`."""
+    """Both URLs. OpenID Connect appends to the issuer's path, RFC 8414 §3.1 goes before it; both drop a last `/`."""
     parts = urlsplit(issuer)
     if parts.query:
-        raise UnusableAnswerError("an issuer has no query (RFC 8414 §2); write it without, or name the endpoints")
+        raise UnusableResponseError("an issuer has no query (RFC 8414 §2); write it without, or name the endpoints")
     path = parts.path.removesuffix("/")
     return (
         urlunsplit((parts.scheme, parts.netloc, f"{path}/.well-known/openid-configuration", "", "")),
@@ -64,27 +64,27 @@ def discovery_urls(issuer: str) -> tuple[str, str]:
     )
 
 
-async def _ask(calls: Calls, url: str, issuer: str, need: EndpointName) -> Metadata:
-    reply = await calls.get(url)
-    if reply.status != _OK:
-        raise _NotHereError(f"discovery was answered with status {reply.status}", reply.retry_after_s)
+async def _fetch_metadata(calls: Calls, url: str, issuer: str, need: EndpointName) -> Metadata:
+    response = await calls.get(url)
+    if response.status != _OK:
+        raise _NotHereError(f"discovery was answered with status {response.status}", response.retry_after_s)
     try:
-        document = strict_json.loads(reply.body)
+        document = strict_json.loads(response.body)
     except strict_json.JSONError as error:
-        raise _NotHereError(f"the discovery document is no JSON that can be relied on: {error}") from None
+        raise _NotHereError(f"the discovery document is not JSON that can be relied on: {error}") from None
     return read_metadata(document, issuer, need)
 
 
 def read_metadata(document: object, issuer: str, need: EndpointName) -> Metadata:
-    """The metadata in a discovery document's JSON value. Raises `UnusableAnswerError`."""
+    """The metadata in a discovery document's JSON value. Raises `UnusableResponseError`."""
     if not isinstance(document, Mapping):
         raise _NotHereError("the discovery document is not an object")
     named = document.get("issuer")
     if named != issuer:
         quoted = repr(named)[:_QUOTED_MAX_CHARS]
-        raise UnusableAnswerError(f"the discovery document is of the issuer {quoted}; write exactly that, or mend it")
+        raise UnusableResponseError(f"the discovery document is of the issuer {quoted}; write exactly that, or mend it")
     if document.get(need) is None:
-        raise _NotHereError(f"the discovery document names no {need}; write {need} into the configuration")
+        raise _NotHereError(f"the discovery document does not name {need}; write {need} into the configuration")
     names = {*ENDPOINT_NAMES, need}
     found = {name: _endpoint(name, document[name], issuer) for name in names if document.get(name) is not None}
     return Metadata(issuer, **found)
@@ -94,11 +94,11 @@ def _endpoint(name: str, value: object, issuer: str) -> str:
     try:
         url = parse_endpoint(value)
     except ValueError:
-        raise UnusableAnswerError(f"the discovery document's {name} is no absolute http or https URL") from None
-    if issuer.startswith("https:") and not url.startswith("https:") and not _stays_here(urlsplit(url).hostname or ""):
-        raise UnusableAnswerError(f"the discovery document's {name} is not https, but the issuer is")
+        raise UnusableResponseError(f"the discovery document's {name} is not an absolute http or https URL") from None
+    if issuer.startswith("https:") and not url.startswith("https:") and not _is_local(urlsplit(url).hostname or ""):
+        raise UnusableResponseError(f"the discovery document's {name} is not https, but the issuer is")
     return url
 
 
-def _stays_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     return host == "localhost" or is_loopback_address(host)

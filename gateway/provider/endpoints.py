@@ -1,8 +1,8 @@
-"""The endpoints that are called: those of the configuration, else those that discovery finds, sooner or later.
+"""The provider's endpoints: those of the configuration, else those that discovery finds.
 
-Discovery that fails never keeps the process from starting. It is tried again in the background until it succeeded
-once, and by a request that needs it, so that service is back within a second of the provider. All who wait for an
-attempt wait for the same one.
+Discovery that fails does not keep the process from starting. A background task (`_search`) tries it again until it
+succeeds once. A request that needs an endpoint tries it too, so that service is back within a second of the provider.
+An attempt is a task of its own, and all who need one wait for the same one. `close` cancels both tasks.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.25
 _PAUSE_MAX_S = 5.0
-# Requests that find no endpoint ask again, but not each of them: a provider that just failed is left alone this long.
+# Requests that find no endpoint try again, but not each of them: a provider that just failed gets this pause.
 _QUIET_S = 0.5
 
 
 class Endpoints:
-    """The endpoints of one provider; `name` is the configuration's, for the log."""
+    """Finds the endpoints of one provider; `name` is the configuration's, for the log."""
 
     def __init__(self, name: str, config: Provider, calls: Calls) -> None:
         self._name = name
@@ -42,10 +42,10 @@ class Endpoints:
     @property
     def ready(self) -> bool:
         """Whether the introspection endpoint is known."""
-        return self._known_introspection() is not None
+        return self._known_introspection_url() is not None
 
     def start(self) -> None:
-        """Look for the endpoints in the background, where the configuration does not name them."""
+        """Begin to look for endpoints that the configuration does not name."""
         if not self.ready and self._search is None:
             self._search = asyncio.get_running_loop().create_task(self._search_until_found())
 
@@ -56,22 +56,22 @@ class Endpoints:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def introspection(self) -> str:
-        """The introspection endpoint; waits for an attempt at discovery where there is none yet.
+    async def introspection_url(self) -> str:
+        """The introspection endpoint; waits for an attempt at discovery if none is known yet.
 
-        The wait is bounded by the call's own deadline. Raises `ProviderError` when the attempt failed, or when one
-        failed a moment ago.
+        The attempt's calls have their deadline, which bounds the wait. Raises `ProviderError` when the attempt failed,
+        or when one failed a moment ago.
         """
-        known = self._known_introspection()
+        known = self._known_introspection_url()
         if known is None:
-            await self._attempt_unless_just_failed()
-            known = self._known_introspection()
+            await self._discover_unless_just_failed()
+            known = self._known_introspection_url()
         if known is None:
-            raise self._not_yet()
+            raise self._not_discovered()
         return known
 
-    async def token(self) -> str:
-        """The token endpoint; discovered when it is first asked for. Raises `ProviderError`."""
+    async def token_url(self) -> str:
+        """The token endpoint, discovered on first use. Raises `ProviderError`."""
         config = self._config
         if config.token_endpoint is not None:
             return config.token_endpoint
@@ -84,37 +84,37 @@ class Endpoints:
         self._metadata = self._metadata or found
         return found.token_endpoint
 
-    async def jwks(self) -> str:
-        """Where the provider's public keys are; discovered when first asked for. Raises `ProviderError`."""
+    async def jwks_url(self) -> str:
+        """The URL of the provider's public keys, discovered on first use. Raises `ProviderError`."""
         if self._jwks_uri is None:
             if self._config.issuer is None:
-                raise UnreachableError("no place of its keys is known; write jwks_uri or issuer into the configuration")
+                raise UnreachableError("no URL of its keys is known; write jwks_uri or issuer into the configuration")
             self._jwks_uri = (await discover(self._calls, self._config.issuer, "jwks_uri")).jwks_uri
             assert self._jwks_uri is not None  # `discover` was told to need it
         return self._jwks_uri
 
-    def _known_introspection(self) -> str | None:
+    def _known_introspection_url(self) -> str | None:
         if self._config.introspection_endpoint is not None:
             return self._config.introspection_endpoint
         return self._metadata.introspection_endpoint if self._metadata is not None else None
 
-    def _not_yet(self) -> ProviderError:
+    def _not_discovered(self) -> ProviderError:
         reason = self._failure.reason if self._failure is not None else "no attempt has ended"
         retry_after_s = self._failure.retry_after_s if self._failure is not None else None
         return ProviderError(f"discovery has not succeeded yet: {reason}", retry_after_s)
 
-    async def _attempt_unless_just_failed(self) -> None:
-        running = self._attempt is not None and not self._attempt.done()
+    async def _discover_unless_just_failed(self) -> None:
+        is_running = self._attempt is not None and not self._attempt.done()
         just_failed = self._tried_at is not None and time.monotonic() - self._tried_at < _QUIET_S
-        if self._closed or (just_failed and not running):
+        if self._closed or (just_failed and not is_running):
             return
         await self._wait_for_attempt()
 
     async def _wait_for_attempt(self) -> None:
         if self._attempt is None or self._attempt.done():
             self._attempt = asyncio.get_running_loop().create_task(self._try_once())
-        # `wait` keeps the two apart: a caller that gives up does not end the attempt for the others, and an attempt
-        # that `close` ends does not look like a cancellation of the caller.
+        # `wait` keeps the two apart: a caller that leaves does not end the attempt for the others, and an attempt that
+        # `close` ends does not cancel the caller.
         await asyncio.wait({self._attempt})
 
     async def _try_once(self) -> None:

@@ -1,27 +1,27 @@
-"""What can go wrong between the gateway and a provider.
+"""The errors between the gateway and a provider.
 
-    ProviderError             cannot tell: nothing came back that can be relied on
-    +-- DeadlineError         no complete answer in time
+    ProviderError             cannot tell: no response came that can be relied on
+    +-- DeadlineError         no complete response in time
     +-- UnreachableError      no connection: the name, the network, the port
     |   +-- UntrustedError    a connection, but not to a server whose certificate is trusted
-    +-- ConnectionLostError   the connection broke before the answer was complete
-    +-- UnusableAnswerError   an answer, but none to rely on: status, form, size, redirect, another issuer
-    |   +-- FailingError      it says that it will not answer, whoever is asked about: 401, 403, 429, 5xx
+    +-- ConnectionLostError   the connection broke before the response was complete
+    +-- UnusableAnswerError   a response that cannot be relied on: status, form, size, redirect, issuer
+    |   +-- FailingError      the provider refuses or fails whatever the token: 401, 403, 429, 5xx
     |   |   +-- OverloadedError   502, 503, 504: another attempt may go better
-    |   +-- RejectedError     400: this one call is not to its taste, which says nothing of the next one
-    +-- NotAskedError         no call was made: it fails and is left alone, or is not found yet
-    |   +-- CrowdedError      the gateway's own queue turned the question away, which says nothing of the provider
+    |   +-- RejectedError     400: it rejects this one call, which says nothing of the next one
+    +-- NotAskedError         no call was made: the breaker is open, or the endpoint is not found yet
+    |   +-- CrowdedError      the gateway's own queue is full, which says nothing of the provider
     TokenRefused              a clear no of the token endpoint (RFC 6749 §5.2)
 
-Cannot tell and no are apart on purpose: neither is a subclass of the other. The texts are for the operator; they
-quote no token, no secret, and nothing of an answer but what a discovery document says of itself.
+"Cannot tell" and "no" are apart on purpose: neither is a subclass of the other. The texts are for the operator. They
+quote no token, no secret, and nothing of a response except the issuer that a discovery document names.
 """
 
 from __future__ import annotations
 
 
 class ProviderError(Exception):
-    """`retry_after_s` is what the provider asked for with `Retry-After`, bounded; None where it did not."""
+    """No response can be relied on. `retry_after_s` is the provider's `Retry-After`, bounded, or `None`."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -45,11 +45,11 @@ class ConnectionLostError(ProviderError):
     pass
 
 
-class UnusableAnswerError(ProviderError):
+class UnusableResponseError(ProviderError):
     pass
 
 
-class FailingError(UnusableAnswerError):
+class FailingError(UnusableResponseError):
     pass
 
 
@@ -57,7 +57,7 @@ class OverloadedError(FailingError):
     pass
 
 
-class RejectedError(UnusableAnswerError):
+class RejectedError(UnusableResponseError):
     pass
 
 
@@ -69,8 +69,8 @@ class CrowdedError(NotAskedError):
     pass
 
 
-class TokenRefused(Exception):  # noqa: N818 - a refusal is an answer of the protocol, not a failure of ours
-    """The error answer of a token endpoint: `error` is one of its codes, such as `invalid_grant`."""
+class TokenRefused(Exception):  # noqa: N818 - a refusal is a response of the protocol, not a failure of ours
+    """The token endpoint refused. `error` is one of its codes, such as `invalid_grant`."""
 
     def __init__(self, error: str, error_description: str | None, status: int) -> None:
         super().__init__(f"{error}: {error_description}" if error_description else error)

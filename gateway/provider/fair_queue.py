@@ -1,13 +1,18 @@
-"""Who gets the next slot, and who keeps a place to wait, so that no client network crowds out another. Pure.
+"""Decides who gets the next slot and who keeps a place to wait, so that no client network crowds out another. Pure.
 
-**Slots.** A slot that comes free goes to the block of networks that holds the fewest, in it to the network that holds
-the fewest, and there to whoever waits longest. Those that hold equally many take turns. A network whose calls take
-long therefore waits for its own calls, not the others for them.
+    enter -> SlotGranted                 a slot is free and nobody waits
+          -> Queued                      there is a place to wait
+          -> Queued(displaced=waiter)    the largest network gave up a place for it
+          -> QueueFull                   the newcomer's own network would be the largest
 
-**Places.** When all are taken, the block and the network that hold the most give one up, and it is their newest waiter
-that leaves: the oldest has waited longest and is next. Who would then hold the most is turned away instead.
+**Slots.** A free slot goes to the block of networks that holds the fewest, in it to the network that holds the fewest,
+and there to the oldest waiter. Those that hold equally many take turns. So a network whose calls take long waits for
+its own calls, and the others do not.
 
-Nobody's share lies idle: one network alone may have all slots and all places, until another one asks for some.
+**Places.** When all places are taken, the block and the network that hold the most give one up. Their newest waiter
+leaves, because the oldest is next. A newcomer whose network would then hold the most is rejected instead.
+
+No share lies idle: a single network may have all slots and all places, until another one asks for some.
 """
 
 from __future__ import annotations
@@ -23,73 +28,73 @@ T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class SlotTaken:
-    """The slot is the caller's at once."""
+class SlotGranted:
+    """The caller has a slot at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Queued(Generic[T]):
-    """A place to wait in; `gave_way` has lost its own to it."""
+    """The caller has a place to wait. `displaced` has lost its own to it."""
 
-    gave_way: T | None = None
+    displaced: T | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedAway:
-    """Neither a slot nor a place is to be had."""
+class QueueFull:
+    """There is neither a slot nor a place for the caller."""
 
 
 class FairQueue(Generic[T]):
-    """`capacity` slots and `places` for those who wait. Each waiter is told apart by its own value."""
+    """Hands out `capacity` slots, and `places` to wait for one. Each waiter has a value of its own."""
 
     def __init__(self, capacity: int, places: int) -> None:
-        self.capacity = capacity  # after it was raised, `next_waiters` says who may go
+        self.capacity = capacity  # after raising it, call `next_waiters`
         self._places = places
         self._block_slots: Counter[str] = Counter()
         self._network_slots: Counter[ClientNetwork] = Counter()
         self._block_waiters: Counter[str] = Counter()
-        # In the order in which they get their turns where they hold equally many slots.
+        # Ordered by whose turn is next among those that hold equally many slots.
         self._waiting: OrderedDict[str, OrderedDict[ClientNetwork, OrderedDict[T, None]]] = OrderedDict()
         self.taken = 0
         self.waiting = 0
 
     @property
     def has_room(self) -> bool:
-        """Whether who comes now need not wait."""
+        """Whether a newcomer gets a slot at once."""
         return self.taken < self.capacity and not self.waiting
 
-    def enter(self, network: ClientNetwork, waiter: T) -> SlotTaken | Queued[T] | TurnedAway:
+    def enter(self, network: ClientNetwork, waiter: T) -> SlotGranted | Queued[T] | QueueFull:
         if self.has_room:
-            self._take(network)
-            return SlotTaken()
-        gave_way = None
+            self._occupy(network)
+            return SlotGranted()
+        displaced = None
         if self.waiting >= self._places:
-            gave_way = self._newest_of_the_largest(network)
-            if gave_way is None:
-                return TurnedAway()
+            displaced = self._newest_of_the_largest(network)
+            if displaced is None:
+                return QueueFull()
         networks = self._waiting.setdefault(network.block, OrderedDict())
         networks.setdefault(network, OrderedDict())[waiter] = None
         self._block_waiters[network.block] += 1
         self.waiting += 1
-        return Queued(gave_way)
+        return Queued(displaced)
 
     def leave(self, network: ClientNetwork, waiter: T) -> bool:
-        """The waiter gives up its place; False where it has none any more."""
+        """The waiter gives up its place. False if it has none any more."""
         networks = self._waiting.get(network.block)
         if networks is None or network not in networks or waiter not in networks[network]:
             return False
         self._remove(network, waiter)
         return True
 
-    def give_back(self, network: ClientNetwork) -> None:
-        """A slot is free again; `next_waiters` says whose it is."""
+    def release(self, network: ClientNetwork) -> None:
+        """A slot of `network` is free again; `next_waiters` says who gets it."""
         self.taken -= 1
-        _less(self._block_slots, network.block)
-        _less(self._network_slots, network)
+        _decrement(self._block_slots, network.block)
+        _decrement(self._network_slots, network)
 
     def next_waiters(self) -> list[tuple[ClientNetwork, T]]:
-        """Those whose turn it is: each has left its place and has a slot from here on."""
-        going = []
+        """Give the free slots to the next waiters: each has left its place and holds a slot."""
+        granted = []
         while self.waiting and self.taken < self.capacity:
             block = min(self._waiting, key=lambda one: self._block_slots[one])
             networks = self._waiting[block]
@@ -98,12 +103,12 @@ class FairQueue(Generic[T]):
             self._waiting.move_to_end(block)
             networks.move_to_end(network)
             self._remove(network, waiter)
-            self._take(network)
-            going.append((network, waiter))
-        return going
+            self._occupy(network)
+            granted.append((network, waiter))
+        return granted
 
-    def empty(self) -> list[T]:
-        """Everybody leaves their places; who that was."""
+    def clear(self) -> list[T]:
+        """Remove all waiters, and return them."""
         leaving = [waiter for networks in self._waiting.values() for waiters in networks.values() for waiter in waiters]
         self._waiting.clear()
         self._block_waiters.clear()
@@ -111,7 +116,7 @@ class FairQueue(Generic[T]):
         return leaving
 
     def _newest_of_the_largest(self, arriving: ClientNetwork) -> T | None:
-        """Who gives way to one of `arriving`, out of its place already; `None` where that one would hold the most."""
+        """Remove and return the waiter that gives way to one of `arriving`; `None` if that would hold the most."""
         if not self.waiting:
             return None
         block, most = max(self._block_waiters.items(), key=lambda one: one[1])
@@ -127,7 +132,7 @@ class FairQueue(Generic[T]):
         self._remove(network, newest)
         return newest
 
-    def _take(self, network: ClientNetwork) -> None:
+    def _occupy(self, network: ClientNetwork) -> None:
         self.taken += 1
         self._block_slots[network.block] += 1
         self._network_slots[network] += 1
@@ -139,14 +144,14 @@ class FairQueue(Generic[T]):
             del networks[network]
         if not networks:
             del self._waiting[network.block]
-        _less(self._block_waiters, network.block)
+        _decrement(self._block_waiters, network.block)
         self.waiting -= 1
 
 
 K = TypeVar("K", bound=Hashable)
 
 
-def _less(counter: Counter[K], key: K) -> None:
+def _decrement(counter: Counter[K], key: K) -> None:
     counter[key] -= 1
     if not counter[key]:
-        del counter[key]  # networks that are gone leave nothing behind
+        del counter[key]  # a network that is gone leaves nothing behind

@@ -1,4 +1,4 @@
-"""What a client can ask a token endpoint with: one frozen value per grant. Secrets appear in no `repr`."""
+"""The grants that a client can send to a token endpoint: one frozen value each. Secrets appear in no `repr`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """RFC 6749 §4.4: the client for itself."""
+    """The client asks for itself (RFC 6749 §4.4)."""
 
     def pairs(self) -> Pairs:
         return (("grant_type", "client_credentials"),)
@@ -20,7 +20,7 @@ class ClientCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """RFC 6749 §4.3: a user's own password; for trying things out (RFC 9700 §2.4 advises against it)."""
+    """A user's own password (RFC 6749 §4.3). For trying things out: RFC 9700 §2.4 advises against it."""
 
     username: str
     password: str = field(repr=False)
@@ -31,7 +31,7 @@ class Password:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """RFC 6749 §6."""
+    """Renews an access token (RFC 6749 §6)."""
 
     refresh_token: str = field(repr=False)
 
@@ -41,7 +41,7 @@ class RefreshToken:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """RFC 6749 §4.1.3, with the verifier of PKCE (RFC 7636 §4.5) where the code was asked for with a challenge."""
+    """Redeems a code (RFC 6749 §4.1.3), with PKCE's verifier (RFC 7636 §4.5) if there was a challenge."""
 
     code: str = field(repr=False)
     redirect_uri: str | None = None
@@ -57,7 +57,7 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True)
 class TokenExchange:
-    """RFC 8693 §2.1: one token for another. `audience` and `resource` may name several targets."""
+    """Exchanges one token for another (RFC 8693 §2.1). `audience` and `resource` may name several targets."""
 
     subject_token: str = field(repr=False)
     subject_token_type: str = ACCESS_TOKEN_TYPE

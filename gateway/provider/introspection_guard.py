@@ -1,14 +1,16 @@
-"""How one provider's introspection endpoint is asked: so many at a time, so many waiting, and not while it fails.
+"""Guards one provider's introspection endpoint: bounds the calls and the waiters, and stops while it fails.
 
-A question waits for one of `max_concurrency` slots, in a queue that is fair between client networks, and for a bounded
-time. Then its call begins, with the whole `timeout`; so what our own queue cost it never looks like a slow provider.
-A call that failed in a way that may pass is tried once more, a little later, if its deadline still allows it: the pause
-is random, so that a provider that stumbles is not hit by everybody again at the same instant.
+    run -> breaker open? -> wait for a slot -> call, one deadline -> retry once -> tell breaker and suspects -> probe?
 
-A provider is convicted only by a question of the gateway's own, about a random token. It is asked when enough calls
-have failed, and when the breaker's time is over; the call that makes it due waits for its outcome, all others go on.
-While the breaker is open whoever comes, and whoever waits, is turned away at once. When it closes, calls begin one at a
-time and grow in number with each answer.
+- A question waits for one of `max_concurrency` slots. The queue is fair between client networks; the wait is bounded.
+- Then its call begins, with the whole `timeout`. So time in our own queue never looks like a slow provider.
+- A call that failed in a transient way is tried once more, if its deadline still allows it. The pause before that is
+  random, so that not everybody hits a provider that stumbles again at the same instant.
+- Only a probe, an introspection of a random token, opens the breaker. It is sent when enough calls have failed, and
+  when an open breaker's time is over. The call that makes it due waits for its outcome; all others go on.
+- One task runs the probe. It outlives the callers that wait for it; `close` cancels it.
+- While the breaker is open, arriving and waiting questions fail at once. When it closes, calls begin one at a time,
+  and each response allows one more.
 """
 
 from __future__ import annotations
@@ -32,23 +34,24 @@ from gateway.provider.errors import (
     RejectedError,
     UnreachableError,
     UntrustedError,
-    UnusableAnswerError,
+    UnusableResponseError,
 )
 from gateway.provider.slots import Slots
 from gateway.provider.suspects import Suspects
 
 _PAUSE_S = (0.05, 0.15)
-# 1,024 questions at 100 calls a second. Longer, and the client before the gateway has most likely left.
+# 1,024 questions at 100 calls a second. A client that waits longer has most likely left.
 WAIT_MAX_S = 10.0
-_PASSING = (UnreachableError, ConnectionLostError, OverloadedError)
+_TRANSIENT = (UnreachableError, ConnectionLostError, OverloadedError)
 
 _T = TypeVar("_T")
 
 
 class IntrospectionGuard:
-    """For one provider in one process. Without a `breaker` each question is a call.
+    """Runs one provider's introspections in this process. Without a `breaker` every question is sent.
 
-    `probe` asks about a random token; it raises `ProviderError` where the answer is not sound.
+    `probe` introspects a random token; it raises `ProviderError` for a response that cannot be relied on. A probe that
+    succeeds clears the provider for `cleared_s`.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class IntrospectionGuard:
         timeout_s: float,
         breaker: Breaker | None,
         probe: Callable[[], Awaitable[object]],
-        vouched_s: float = 5.0,
+        cleared_s: float = 5.0,
         wait_max_s: float = WAIT_MAX_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,9 +70,9 @@ class IntrospectionGuard:
         self._timeout_s = timeout_s
         self._breaker = breaker
         self._probe = probe
-        self._suspects = Suspects(vouched_s)
+        self._suspects = Suspects(cleared_s)
         self._monotonic = monotonic
-        self._why = ""  # the breaker opened
+        self._open_reason = ""  # why the breaker opened last
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -77,145 +80,145 @@ class IntrospectionGuard:
         return self._blocked() is not None
 
     @property
-    def answers_within_s(self) -> float:
-        """How long a question that comes now may take: its call, and what it has to wait for before that."""
+    def max_duration_s(self) -> float:
+        """How long a question that comes now may take: its call, and the waiting before it."""
         probe_s = 0.0 if self._breaker is None or self._breaker.state == "closed" else self._timeout_s
         return probe_s + self._slots.wait_s + self._timeout_s
 
-    async def ask(
-        self, call: Callable[[], Awaitable[_T]], about: str = "", address: str = "", joiners: Joiners | None = None
+    async def run(
+        self, call: Callable[[], Awaitable[_T]], token: str = "", address: str = "", joiners: Joiners | None = None
     ) -> _T:
-        """What `call` returns; `about` is the token, `address` is the client's. Raises `ProviderError`.
+        """Make `call` for `token` and the client at `address`, and return its result. Raises `ProviderError`.
 
-        The call takes the first slot that the client's network or one of `joiners` gets.
-
-        That is `NotAskedError` where no call was made, and `CrowdedError` where that was our own doing.
+        The call takes the first slot that the client's network or one of `joiners` gets. The error is `NotAskedError`
+        where no call was made, and `CrowdedError` where our own queue is the reason.
         """
-        await self._until_allowed()
+        await self._wait_until_allowed()
         async with self._slots.hold(client_network(address), joiners):
-            return await self._try_twice(call, _who(about, address))
+            return await self._call_with_retry(call, _suspect(token, address))
 
-    def are_to_blame(self, about: str, address: str) -> bool:
-        """Whether a call about the token that failed says nothing of the provider, but of the token and its sender."""
-        return self._suspects.are_to_blame(_who(about, address), self._monotonic())
+    def is_to_blame(self, token: str, address: str) -> bool:
+        """Whether a failed call about the token is the doing of the token and its sender, not of the provider."""
+        return self._suspects.is_to_blame(_suspect(token, address), self._monotonic())
 
     async def close(self) -> None:
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.wait({self._probing})
 
-    async def _until_allowed(self) -> None:
+    async def _wait_until_allowed(self) -> None:
         breaker = self._breaker
         if breaker is None:
             return
         if breaker.state != "closed" and breaker.wants_probe(self._monotonic()):
-            await self._judge()
+            await self._probe_provider()
         if blocked := breaker.blocks(self._monotonic()):
-            raise self._left_alone(blocked)
+            raise self._not_asked(blocked)
 
-    async def _try_twice(self, call: Callable[[], Awaitable[_T]], who: int) -> _T:
+    async def _call_with_retry(self, call: Callable[[], Awaitable[_T]], suspect: int) -> _T:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._timeout_s
         try:
-            return await self._once(call, deadline_s, who)
-        except _PASSING as error:
+            return await self._attempt(call, deadline_s, suspect)
+        except _TRANSIENT as error:
             pause_s = random.uniform(*_PAUSE_S)  # noqa: S311 - no secret
-            if not _is_passing(error) or self._blocked() is not None or loop.time() + pause_s >= deadline_s:
+            if not _is_transient(error) or self._blocked() is not None or loop.time() + pause_s >= deadline_s:
                 raise
             await asyncio.sleep(pause_s)
             try:
-                return await self._once(call, deadline_s, who, is_whole=False)
+                return await self._attempt(call, deadline_s, suspect, has_full_timeout=False)
             except NotAskedError:
                 raise error from None
 
-    async def _once(
-        self, call: Callable[[], Awaitable[_T]], deadline_s: float, who: int, *, is_whole: bool = True
+    async def _attempt(
+        self, call: Callable[[], Awaitable[_T]], deadline_s: float, suspect: int, *, has_full_timeout: bool = True
     ) -> _T:
-        """`is_whole`: the call has the whole time-out, and what is too slow for less is no failure."""
+        """Make the call once. Without `has_full_timeout` a call that is too slow is not a failure of the provider."""
         breaker = self._breaker
         if breaker is None:
-            return await _in_time(call, deadline_s)
-        permit = breaker.ask(self._monotonic())
+            return await self._by_deadline(call, deadline_s)
+        permit = breaker.request_permit(self._monotonic())
         if isinstance(permit, BreakerOpen):
-            raise self._left_alone(permit)
+            raise self._not_asked(permit)
         try:
-            answer = await _in_time(call, deadline_s)
+            result = await self._by_deadline(call, deadline_s)
         except ProviderError as error:
             now_s = self._monotonic()
             if isinstance(error, RejectedError):
-                self._answered(who)
+                self._succeeded(suspect)
                 breaker.succeeded(permit, now_s)
-            elif (is_whole or not isinstance(error, DeadlineError)) and self._counts(error, who, now_s):
-                breaker.failed(permit, now_s, is_enough=bool(error.retry_after_s) or self._slots.are_growing)
+            elif (has_full_timeout or not isinstance(error, DeadlineError)) and self._blames_provider(
+                error, suspect, now_s
+            ):
+                breaker.failed(permit, now_s, makes_suspect=bool(error.retry_after_s) or self._slots.is_ramping_up)
             if breaker.state == "closed" and breaker.wants_probe(now_s):
-                await self._judge()
+                await self._probe_provider()
             raise
-        self._answered(who)
+        self._succeeded(suspect)
         breaker.succeeded(permit, self._monotonic())
-        return answer
+        return result
 
-    def _answered(self, who: int) -> None:
-        self._suspects.answered(who)
+    def _succeeded(self, suspect: int) -> None:
+        self._suspects.succeeded(suspect)
         self._slots.grow()
 
-    def _counts(self, error: ProviderError, who: int, now_s: float) -> bool:
+    def _blames_provider(self, error: ProviderError, suspect: int, now_s: float) -> bool:
         if isinstance(error, UnreachableError):
-            return True  # no token has to do with that
-        is_nonsense = isinstance(error, UnusableAnswerError) and not isinstance(error, FailingError)
-        return self._suspects.failed(who, now_s, is_nonsense=is_nonsense)
+            return True  # no token can cause that
+        is_nonsense = isinstance(error, UnusableResponseError) and not isinstance(error, FailingError)
+        return self._suspects.failed(suspect, now_s, is_nonsense=is_nonsense)
 
-    async def _judge(self) -> None:
-        """Asks the gateway's own question, once for all who come meanwhile. The task outlives them."""
+    async def _probe_provider(self) -> None:
+        """Wait for the probe, which this starts unless one is under way. Its task outlives the callers."""
         assert self._breaker is not None  # nothing else wants a probe
         if self._probing is None or self._probing.done():
             self._breaker.begin_probe(self._monotonic())
-            self._probing = asyncio.get_running_loop().create_task(self._judged(self._breaker))
-        # `wait`: a caller that leaves does not end it, and one that `close` ends is no cancellation of the caller.
+            self._probing = asyncio.get_running_loop().create_task(self._run_probe(self._breaker))
+        # `wait`: a caller that leaves does not end the probe, and a probe that `close` ends does not cancel the caller.
         await asyncio.wait({self._probing})
 
-    async def _judged(self, breaker: Breaker) -> None:
-        is_return = breaker.state != "closed"
+    async def _run_probe(self, breaker: Breaker) -> None:
+        was_open = breaker.state != "closed"
         failure: ProviderError | None = None
         try:
-            await _in_time(self._probe, asyncio.get_running_loop().time() + self._timeout_s)
+            await self._by_deadline(self._probe, asyncio.get_running_loop().time() + self._timeout_s)
         except RejectedError:
-            pass  # it answers, and our credentials are not what it minds
+            pass  # it responds, and it does not object to our credentials
         except ProviderError as error:
             failure = error
         except BaseException:
-            breaker.abandoned()
+            breaker.probe_abandoned()
             raise
         if failure is not None:
-            self._why = failure.reason
-            breaker.convicted(self._monotonic(), failure.reason, failure.retry_after_s)
-            self._slots.turn_away(self._opened)
+            self._open_reason = failure.reason
+            breaker.probe_failed(self._monotonic(), failure.reason, failure.retry_after_s)
+            self._slots.reject_waiters(self._breaker_opened)
             return
-        if is_return:
+        if was_open:
             self._slots.restart()
-        self._suspects.acquit_provider(self._monotonic())
-        breaker.acquitted()
+        self._suspects.clear_provider(self._monotonic())
+        breaker.probe_succeeded()
 
-    def _opened(self) -> NotAskedError:
-        return self._left_alone(self._blocked() or BreakerOpen(1.0))
+    async def _by_deadline(self, call: Callable[[], Awaitable[_T]], deadline_s: float) -> _T:
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await call()
+        except TimeoutError:
+            raise DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s") from None
+
+    def _breaker_opened(self) -> NotAskedError:
+        return self._not_asked(self._blocked() or BreakerOpen(1.0))
 
     def _blocked(self) -> BreakerOpen | None:
         return None if self._breaker is None else self._breaker.blocks(self._monotonic())
 
-    def _left_alone(self, blocked: BreakerOpen) -> NotAskedError:
-        return NotAskedError(f"it is left alone for a while, because {self._why}", blocked.wait_s)
+    def _not_asked(self, blocked: BreakerOpen) -> NotAskedError:
+        return NotAskedError(f"it is left alone for a while, because {self._open_reason}", blocked.wait_s)
 
 
-def _who(about: str, address: str) -> int:
-    return hash((about, client_network(address)))
+def _suspect(token: str, address: str) -> int:
+    return hash((token, client_network(address)))
 
 
-async def _in_time(call: Callable[[], Awaitable[_T]], deadline_s: float) -> _T:
-    try:
-        async with asyncio.timeout_at(deadline_s):
-            return await call()
-    except TimeoutError:
-        raise DeadlineError("it gave no complete answer in time") from None
-
-
-def _is_passing(error: ProviderError) -> bool:
+def _is_transient(error: ProviderError) -> bool:
     return not isinstance(error, UntrustedError) and not error.retry_after_s

@@ -1,7 +1,7 @@
-"""The words of a provider that refuses a call: `error` and `error_description` (RFC 6749 §5.2, RFC 7662 §2.3).
+"""The error of a provider that refuses a call: `error` and `error_description` (RFC 6749 §5.2, RFC 7662 §2.3).
 
-They are for the operator's log and never for a client. A provider may repeat in them what it was sent, so what must
-not be in a log is taken out before they are told.
+It is for the operator's log and never for a client. A provider may repeat in it what it was sent, so secrets are
+removed before it is logged.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from gateway.http import strict_json
 
 _TOLD_MAX_CHARS = 200
-# Its error answers are a few hundred bytes, and one object.
+# A provider's error response is one object of a few hundred bytes.
 _BODY_MAX_BYTES = 16 * 2**10
 _CONTAINERS_MAX = 32
-# No word is that long, and no secret that was made by a machine is much shorter: a token that the provider cut, our
-# assertion, our credentials in Base64.
+# No word is that long, and few secrets made by a machine are shorter: a token that the provider cut, our assertion, our
+# credentials in Base64.
 _LONG = re.compile(r"[A-Za-z0-9._~+/=%-]{40,}")
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorWords:
-    """As the provider wrote them: not to be shown before `told` has looked at them."""
+class OAuthError:
+    """Holds both texts as the provider wrote them. Only `redacted` may be logged."""
 
     error: str
     description: str | None = None
 
-    def told(self, hidden: Iterable[str] = ()) -> str:
-        """Both in one line of at most 200 characters, without controls and without any of `hidden`."""
+    def redacted(self, hidden: Iterable[str] = ()) -> str:
+        """Both texts in one line of at most 200 characters, without controls and without any of `hidden`."""
         words = self.error if self.description is None else f"{self.error}: {self.description}"
         for secret in filter(None, hidden):
             words = words.replace(secret, "…")
@@ -37,8 +37,8 @@ class ErrorWords:
         return words if len(words) <= _TOLD_MAX_CHARS else words[: _TOLD_MAX_CHARS - 1] + "…"
 
 
-def error_words(body: bytes) -> ErrorWords | None:
-    """What an error answer says; `None` for one that says nothing in this form."""
+def read_oauth_error(body: bytes) -> OAuthError | None:
+    """The error in a response's body; `None` for a body that is not in this form."""
     if len(body) > _BODY_MAX_BYTES:
         return None
     try:
@@ -49,4 +49,4 @@ def error_words(body: bytes) -> ErrorWords | None:
     if not isinstance(error, str) or not error:
         return None
     description = document.get("error_description")
-    return ErrorWords(error, description if isinstance(description, str) and description else None)
+    return OAuthError(error, description if isinstance(description, str) and description else None)

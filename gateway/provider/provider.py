@@ -1,4 +1,4 @@
-"""One identity provider, as the rest of the gateway uses it: started, asked, closed."""
+"""One identity provider as the rest of the gateway uses it: start it, ask it, close it."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from gateway.provider.token_endpoint import TokenEndpoint
 
 _log = logging.getLogger(__name__)
 
-# What stands for an introspection endpoint that discovery finds. The document it comes from is the issuer's own, so
-# issuer and client say which one is meant, and say so before, while and after any instance has discovered it.
+# Stands for an introspection endpoint that discovery finds. Its document is the issuer's own, so issuer and client say
+# which endpoint is meant, before and after any instance has discovered it.
 _DISCOVERED = b"\x02"
 _NAMED = b"\x01"
 _ABSENT = b"\x00"
-_WAIT_S = 1.0  # what a caller is told who found too many before it
-# Discovery, keys, our own tokens and the probe go beside the introspections, which else would wait for them with their
-# time running.
-_BESIDE = 8
+_RETRY_AFTER_S = 1.0  # for a caller that found too many before it
+# Discovery, keys, our own tokens and the probe have connections of their own. Otherwise introspections would wait for
+# them while their deadline runs.
+_OTHER_CALLS_MAX = 8
 _PROBE_BYTES = 16
 
 
 class ProviderClient:
-    """A provider under the name it has in the configuration.
+    """Asks one provider, which has the name `name` in the configuration.
 
-    `config.timeout` bounds each call below, and the wait for discovery before it; an introspection may wait for a slot
-    as well, for `asking.WAIT_MAX_S` at most. `clock` gives seconds since the epoch.
-    `on_breaker` is told of each change of the breaker's state, and `on_token_type` once, with the provider's
-    identity, when an answer shows that its access tokens have a `token_type`. `tls` replaces the system's trust, for
-    tests. Raises `ValueError` for a private key that cannot sign.
+    `config.timeout` bounds each call below, and the wait for discovery before it. An introspection may wait for a slot
+    as well, for `introspection_guard.WAIT_MAX_S` at most. `clock` gives seconds since the epoch. `on_breaker` is called
+    at each change of the breaker's state. `on_token_type` is called once, with the provider's identity, when a result
+    shows that its access tokens have a `token_type`. `tls` replaces the system's trust, for tests. Raises `ValueError`
+    for a private key that cannot sign.
     """
 
     def __init__(
@@ -72,132 +72,136 @@ class ProviderClient:
         self._clock = clock
         self._auth = client_auth(config)
         self._calls = Calls(
-            timeout_s=config.timeout, max_concurrency=config.max_concurrency + _BESIDE, tls=tls, clock=clock
+            timeout_s=config.timeout,
+            max_concurrency=_OTHER_CALLS_MAX,
+            introspections_max=config.max_concurrency,
+            tls=tls,
+            clock=clock,
         )
         self._endpoints = Endpoints(name, config, self._calls)
-        self.keys = SigningKeys(self._calls, self._endpoints.jwks)
+        self.keys = SigningKeys(self._calls, self._endpoints.jwks_url)
         transmitter = config.events.jwks_uri if config.events is not None else None
-        self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _at(transmitter))
+        self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _fixed_url(transmitter))
         self._max_waiting = config.max_waiting
-        self._searching = 0  # questions that wait for discovery, or are about to
+        self._awaiting_discovery = 0  # questions that wait for discovery, or are about to
         self._on_breaker = on_breaker
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
-        self._asking = self._within(config, 0.0 if thresholds is None else thresholds.interval_s)
+        self._guard = self._new_guard(config, 0.0 if thresholds is None else thresholds.interval_s)
         self._has_said_active = False
 
-    def _within(self, config: Provider, vouched_s: float) -> IntrospectionGuard:
+    def _new_guard(self, config: Provider, cleared_s: float) -> IntrospectionGuard:
         return IntrospectionGuard(
             max_concurrency=config.max_concurrency,
             max_waiting=config.max_waiting,
             timeout_s=config.timeout,
             breaker=self._breaker,
             probe=self._probe,
-            vouched_s=vouched_s,
+            cleared_s=cleared_s,
         )
 
     @property
     def ready(self) -> bool:
-        """Whether introspection can be asked for; False until discovery succeeded once, where it is needed."""
+        """Whether tokens can be introspected. False until discovery succeeded once, where it is needed."""
         return self._endpoints.ready
 
     @property
     def breaker(self) -> State:
-        """`closed` as well where there is none."""
+        """The breaker's state; `closed` where there is no breaker."""
         return "closed" if self._breaker is None else self._breaker.state
 
     @property
     def breaker_is_open(self) -> bool:
-        """Whether the breaker lets no call go just now."""
-        return self._asking.breaker_is_open
+        """Whether the breaker blocks calls just now."""
+        return self._guard.breaker_is_open
 
     @property
-    def answers_within_s(self) -> float:
-        """How long a question that comes now may take, its wait for a slot included."""
-        return self._asking.answers_within_s
+    def max_duration_s(self) -> float:
+        """How long an introspection that begins now may take, its wait for a slot included."""
+        return self._guard.max_duration_s
 
     async def start(self) -> None:
-        """Begin to look for the endpoints that the configuration does not name. Returns at once, and never fails."""
+        """Begin to discover the endpoints that the configuration does not name. Returns at once, and never fails."""
         self._endpoints.start()
 
     async def close(self) -> None:
-        """End what was started and release the connections. Calls that are under way become unclear."""
-        # First the probe: cut off by what is closed below, it would convict the provider, whose name is another's now.
-        await self._asking.close()
+        """End the tasks and release the connections. Calls that are under way become unclear."""
+        # The probe ends first. Cut off by what is closed below it would fail and open the breaker, under a name that
+        # another configuration's provider may have by now.
+        await self._guard.close()
         await self.keys.close()
         await self.transmitter_keys.close()
         await self._endpoints.close()
         await self._calls.close()
 
     async def introspect(self, token: Token, address: str = "", joiners: Joiners | None = None) -> IntrospectionResult:
-        """What the provider says of the token that came from `address`, and from `joiners` as well.
+        """What the provider says of the token that came from `address`, and from the networks of `joiners` too.
 
         Raises nothing but `CancelledError`.
         """
         try:
-            endpoint = await self._endpoint()
-            answer = await self._asking.ask(partial(endpoint.answer, token), token.value, address, joiners)
+            endpoint = await self._endpoint_to_ask()
+            result = await self._guard.run(partial(endpoint.introspect, token), token.value, address, joiners)
         except NotAskedError as error:
             is_crowded = isinstance(error, CrowdedError)
             return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)
         except ProviderError as error:
-            reason = self._too_slow().reason if isinstance(error, DeadlineError) else error.reason
-            if not self._asking.are_to_blame(token.value, address):
-                return Indeterminate(reason, error.retry_after_s)
-            # The provider answers others: what its answer seems to say of our client is not so.
-            return Indeterminate(f"about this token alone: {reason}", error.retry_after_s, is_puzzling=True)
-        if isinstance(answer, Facts) and self.token_types.learns_from(answer.claims):
+            if not self._guard.is_to_blame(token.value, address):
+                return Indeterminate(error.reason, error.retry_after_s)
+            # The provider answers others. So what this response seems to say of our client is not so.
+            return Indeterminate(f"only about this token: {error.reason}", error.retry_after_s, is_puzzling=True)
+        if isinstance(result, Facts) and self.token_types.learns_from(result.claims):
             self._on_token_type(self.identity)
-        return answer
+        return result
 
     async def introspection_document(self, token: Token) -> Any:
-        """The JSON value that the provider answers, whatever it says. Raises `ProviderError`."""
+        """The JSON value of the provider's response, whatever it says. Raises `ProviderError`."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await (await self._introspection()).document(token)
+                return await (await self._introspection_endpoint()).document(token)
         except TimeoutError:
-            raise self._too_slow() from None
+            raise self._deadline_error() from None
 
     async def token(self, grant: Grant, scope: str | None = None) -> dict[str, Any]:
-        """The token endpoint's answer. Raises `TokenRefused` or `ProviderError`."""
+        """The token endpoint's JSON object. Raises `TokenRefused` or `ProviderError`."""
         try:
             async with asyncio.timeout(self.timeout_s):
-                url = await self._endpoints.token()
+                url = await self._endpoints.token_url()
                 return await TokenEndpoint(url, self._calls, self._auth, self._clock).request_token(grant, scope)
         except TimeoutError:
-            raise self._too_slow() from None
+            raise self._deadline_error() from None
 
     async def _probe(self) -> None:
-        """Asks about a token that nobody has. Raises `ProviderError` where the answer is not sound."""
-        answer = await (await self._introspection()).answer(Token(secrets.token_hex(_PROBE_BYTES)))
-        if isinstance(answer, Facts) and not self._has_said_active:
+        """Introspect a token that nobody has. Raises `ProviderError` for a response that cannot be relied on."""
+        result = await (await self._introspection_endpoint()).introspect(Token(secrets.token_hex(_PROBE_BYTES)))
+        if isinstance(result, Facts) and not self._has_said_active:
             self._has_said_active = True
             _log.warning("provider %s: it calls a random token active, as if it took any token for good", self.name)
 
-    async def _endpoint(self) -> IntrospectionEndpoint:
-        """Where to ask. Raises `NotAskedError`: what may fail here is discovery, and no question has gone out.
+    async def _endpoint_to_ask(self) -> IntrospectionEndpoint:
+        """The endpoint, discovered if need be. Raises `NotAskedError`: if discovery fails, no token has gone out.
 
-        As few wait for discovery as for the answers themselves.
+        At most `max_waiting` questions wait for discovery, as many as wait for a slot.
         """
-        if not self.ready and self._searching >= self._max_waiting:
-            raise NotAskedError("too many questions wait for its discovery", _WAIT_S)
-        self._searching += 1
+        if not self.ready and self._awaiting_discovery >= self._max_waiting:
+            raise NotAskedError("too many questions wait for its discovery", _RETRY_AFTER_S)
+        self._awaiting_discovery += 1
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._introspection()
+                return await self._introspection_endpoint()
         except TimeoutError:
-            raise NotAskedError(self._too_slow().reason) from None
+            raise NotAskedError(self._deadline_error().reason) from None
         except ProviderError as error:
             raise NotAskedError(error.reason, error.retry_after_s) from None
         finally:
-            self._searching -= 1
+            self._awaiting_discovery -= 1
 
-    async def _introspection(self) -> IntrospectionEndpoint:
-        url = await self._endpoints.introspection()
+    async def _introspection_endpoint(self) -> IntrospectionEndpoint:
+        url = await self._endpoints.introspection_url()
         return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
 
     def _breaker_changed(self, state: State, reason: str) -> None:
-        # Half open is a matter of moments, every few seconds of an outage.
+        # During an outage the breaker is half open for a moment every few seconds.
         level = {"open": logging.WARNING, "closed": logging.INFO}.get(state, logging.DEBUG)
         fields = {"provider": self.name, "state": state, "reason": reason}
         _log.log(
@@ -205,34 +209,34 @@ class ProviderClient:
         )
         self._on_breaker(state)
 
-    def _too_slow(self) -> DeadlineError:
+    def _deadline_error(self) -> DeadlineError:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
 
 
 def realm(config: Provider) -> str:
-    """Whose subjects, sessions and clients its answers name: those of two providers of one issuer are the same."""
+    """The issuer whose subjects, sessions and clients the provider's results name. Two providers may share one."""
     own = config.events.issuer if config.events is not None else None
     return config.issuer or own or identity(config).hex()
 
 
-def _at(url: str) -> Callable[[], Awaitable[str]]:
-    async def place() -> str:
+def _fixed_url(url: str) -> Callable[[], Awaitable[str]]:
+    async def locate() -> str:
         return url
 
-    return place
+    return locate
 
 
 def identity(config: Provider) -> bytes:
-    """What tells this provider from every other in a cache key: issuer, introspection endpoint and client id.
+    """Issuer, introspection endpoint and client id: tells this provider from every other in a cache key.
 
-    Made from the configuration alone, so that all instances of a fleet agree on it at any time. Each part carries its
-    kind and its length, so that no two configurations read the same.
+    It comes only from the configuration, so that all instances of a fleet agree on it at any time. Each part carries
+    its type and its length, so that no two configurations give the same bytes.
     """
     endpoint = config.introspection_endpoint
     parts = (
-        _ABSENT if config.issuer is None else _named(config.issuer),
-        _DISCOVERED if endpoint is None else _named(endpoint),
-        _named(config.client_id),
+        _ABSENT if config.issuer is None else _length_prefixed(config.issuer),
+        _DISCOVERED if endpoint is None else _length_prefixed(endpoint),
+        _length_prefixed(config.client_id),
     )
     return b"".join(parts)
 
@@ -249,6 +253,6 @@ def _thresholds(config: Provider) -> Thresholds | None:
     )
 
 
-def _named(text: str) -> bytes:
+def _length_prefixed(text: str) -> bytes:
     data = text.encode()
     return _NAMED + len(data).to_bytes(4, "big") + data

@@ -1,9 +1,9 @@
-"""The public keys that a provider signs with (RFC 7517), and no other: fetched, checked, soon forgotten.
+"""The public keys that a provider signs with (RFC 7517): fetched, checked, soon forgotten.
 
-Only keys of asymmetric algorithms that sign count (RFC 8725 §3.1-3.3); one key serves the algorithms of its own kind
-alone (§3.10 of RFC 8725: nobody is asked which, but the key). A set that is old is not used when it cannot be fetched
-again: a key may be missing from the new one because it was stolen. An unknown `kid` has the set fetched anew, but who
-sends many of them does not make many calls of it.
+Only keys of asymmetric signature algorithms count (RFC 8725 §3.1-3.3). One key serves only the algorithms of its own
+type (RFC 8725 §3.10). An old set is not used when it cannot be fetched again: the provider may have removed a key
+because it was stolen. An unknown `kid` makes the gateway fetch the set again, but many unknown ones do not make many
+calls. One task at a time fetches; all who need the set wait for it, and `close` cancels it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateway.http import strict_json
 from gateway.provider.call import Calls
-from gateway.provider.errors import ProviderError, UnreachableError, UnusableAnswerError
+from gateway.provider.errors import ProviderError, UnreachableError, UnusableResponseError
 
 ALGORITHMS: Final = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 )
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-_BY_KIND: dict[tuple[str, str | None], frozenset[str]] = {
+_ALGORITHMS_BY_TYPE: dict[tuple[str, str | None], frozenset[str]] = {
     ("RSA", None): _RSA,
     ("EC", "P-256"): frozenset({"ES256"}),
     ("EC", "P-384"): frozenset({"ES384"}),
@@ -39,9 +39,9 @@ _RSA_MAX_BITS = 16_384  # beyond, one verification takes milliseconds
 _KEYS_MAX = 100
 _TRIED_MAX = 8
 _OK = 200
-# How long a key that was taken out of the set is still believed.
+# For so many seconds a key that was removed from the set is still accepted.
 _FRESH_S = 300.0
-# Between two fetches for keys that the set does not have.
+# The pause between two fetches for keys that the set does not have.
 _QUIET_S = 5.0
 
 
@@ -51,8 +51,8 @@ class SigningKey:
     algorithms: frozenset[str]
     key: Any  # of the cryptography library
 
-    def signed(self, token: str, algorithm: str) -> bool:
-        """Whether `token`, a compact JWS, bears this key's signature."""
+    def has_signed(self, token: str, algorithm: str) -> bool:
+        """Whether this key has signed `token`, a compact JWS."""
         if algorithm not in self.algorithms:
             return False
         try:
@@ -63,61 +63,61 @@ class SigningKey:
 
 
 class SigningKeys:
-    """The keys at `place`, which is awaited for their URL. One fetch at a time, shared by all who wait for it."""
+    """Fetches and keeps the keys; `locate` gives their URL. One fetch at a time, shared by all who wait for it."""
 
     def __init__(
-        self, calls: Calls, place: Callable[[], Awaitable[str]], monotonic: Callable[[], float] = time.monotonic
+        self, calls: Calls, locate: Callable[[], Awaitable[str]], monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._calls = calls
-        self._place = place
+        self._locate = locate
         self._monotonic = monotonic
         self._keys: tuple[SigningKey, ...] = ()
-        self._fetched_at_s: float | None = None  # when those keys were asked for
+        self._fetched_at_s: float | None = None  # when the fetch of these keys began
         self._tried_at_s: float | None = None
-        self._tried_for_s: dict[str, float] = {}  # by algorithms that there was no key of; `candidates` bounds them
+        self._tried_for_s: dict[str, float] = {}  # by algorithm that had no key; `candidates` bounds them
         self._failure: ProviderError | None = None
         self._fetching: asyncio.Task[None] | None = None
 
     async def candidates(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
-        """The keys that may have signed what names `algorithm` and `kid`; none: it is no key of the provider's.
+        """The keys that may have signed a token with `algorithm` and `kid`. None: the provider has no such key.
 
-        Raises `ProviderError` when that cannot be told now.
+        Raises `ProviderError` when the keys cannot be had now.
         """
         if algorithm not in ALGORITHMS:
             return ()
         asked_at_s = self._monotonic()
         if self._fetched_at_s is None or asked_at_s - self._fetched_at_s > _FRESH_S:
             await self._fetch()
-        found = self._among(algorithm, kid)
-        is_new = not any(algorithm in key.algorithms for key in self._keys)
+        found = self._matching(algorithm, kid)
+        is_new_algorithm = not any(algorithm in key.algorithms for key in self._keys)
         was_fetched_before = self._fetched_at_s is not None and self._fetched_at_s < asked_at_s
-        if not found and was_fetched_before and not self._is_of_another_kind(algorithm, kid):
-            # It may be newer than the set.
-            await self._fetch(algorithm if is_new else None)
-            found = self._among(algorithm, kid)
+        if not found and was_fetched_before and not self._is_of_another_algorithm(algorithm, kid):
+            # The key may be newer than the set.
+            await self._fetch(algorithm if is_new_algorithm else None)
+            found = self._matching(algorithm, kid)
         return found
 
-    def _is_of_another_kind(self, algorithm: str, kid: str | None) -> bool:
-        """Whether the key of that name can never serve `algorithm`; one that is for RS256 may be for PS256 by now."""
+    def _is_of_another_algorithm(self, algorithm: str, kid: str | None) -> bool:
+        """Whether the key `kid` can never serve `algorithm`. An RSA key may change from RS256 to PS256."""
         kind = _RSA if algorithm in _RSA else {algorithm}
         return kid is not None and any(key.kid == kid and key.algorithms.isdisjoint(kind) for key in self._keys)
 
     async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
-        """Whether one of the keys has signed `token`, a compact JWS; `None` where none of them can have.
+        """Whether one of the keys has signed `token`, a compact JWS. `None`: there is no key for it.
 
-        Raises `ProviderError` when that cannot be told now.
+        Raises `ProviderError` when the keys cannot be had now.
         """
         asked_at_s = self._monotonic()
         candidates = await self.candidates(algorithm, kid)
-        if any(key.signed(token, algorithm) for key in candidates):
+        if any(key.has_signed(token, algorithm) for key in candidates):
             return True
-        is_nameless = kid is None or any(key.kid is None for key in candidates)
+        may_be_unnamed = kid is None or any(key.kid is None for key in candidates)
         is_old = self._fetched_at_s is not None and self._fetched_at_s < asked_at_s - _QUIET_S
-        if candidates and is_nameless and is_old:
-            # Without names, one that is newer than the set cannot be told from one that is nobody's.
+        if candidates and may_be_unnamed and is_old:
+            # Without names, a signature by a newer key looks like a forged one.
             await self._fetch()
-            candidates = self._among(algorithm, kid)
-            if any(key.signed(token, algorithm) for key in candidates):
+            candidates = self._matching(algorithm, kid)
+            if any(key.has_signed(token, algorithm) for key in candidates):
                 return True
         return False if candidates else None
 
@@ -126,16 +126,16 @@ class SigningKeys:
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
 
-    def _among(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
+    def _matching(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
         fitting = (key for key in self._keys if algorithm in key.algorithms)
-        # A set that names its keys has one for a name; where nothing is named few are tried, for each try costs.
+        # A named key is the only one of its name. Where names are missing few are tried, because each try costs.
         return tuple(key for key in fitting if kid is None or key.kid is None or key.kid == kid)[:_TRIED_MAX]
 
     async def _fetch(self, new_algorithm: str | None = None) -> None:
-        """Have the set anew. Raises `ProviderError` when it was not, or was tried for a moment ago.
+        """Fetch the set again. Raises `ProviderError` when that fails, or was tried a moment ago.
 
-        The set is fetched for each algorithm that it has no key of yet, whatever it was fetched for before: when a
-        provider begins to use another one, its first token must not be lost because of somebody's junk. There are few.
+        Each algorithm without a key has a pause of its own: when a provider begins to use another algorithm, somebody's
+        junk must not cost it the first token. There are few algorithms.
         """
         if self._fetching is None:
             now_s = self._monotonic()
@@ -149,7 +149,7 @@ class SigningKeys:
                 self._tried_for_s[new_algorithm] = now_s
             self._fetching = asyncio.get_running_loop().create_task(self._fetch_once(now_s))
         fetching = self._fetching
-        # Neither who gives up waiting ends it for the others, nor does `close` look like their own cancellation.
+        # A caller that leaves does not end the fetch for the others, and `close` does not cancel the callers.
         await asyncio.wait({fetching})
         if fetching.cancelled():
             raise UnreachableError("its client in the gateway is closed")
@@ -157,12 +157,14 @@ class SigningKeys:
             raise self._failure
 
     async def _fetch_once(self, now_s: float) -> None:
-        self._failure = UnusableAnswerError("its keys could not be read")  # whatever else may go wrong
+        self._failure = UnusableResponseError("its keys could not be read")  # for an exception of any other type
         try:
-            reply = await self._calls.get(await self._place())
-            if reply.status != _OK:
-                raise UnusableAnswerError(f"its keys were answered with status {reply.status}", reply.retry_after_s)
-            self._keys = read_keys(_document(reply.body))
+            response = await self._calls.get(await self._locate())
+            if response.status != _OK:
+                raise UnusableResponseError(
+                    f"its keys were answered with status {response.status}", response.retry_after_s
+                )
+            self._keys = read_keys(_document(response.body))
             self._fetched_at_s, self._failure = now_s, None
         except ProviderError as error:
             self._failure = error
@@ -174,31 +176,31 @@ def _document(body: bytes) -> object:
     try:
         return strict_json.loads(body)
     except strict_json.JSONError as error:
-        raise UnusableAnswerError(f"its keys are no JSON that can be relied on: {error}") from None
+        raise UnusableResponseError(f"its keys are not JSON that can be relied on: {error}") from None
 
 
 def read_keys(document: object) -> tuple[SigningKey, ...]:
-    """The usable keys of a JWK Set's JSON value; others are passed over (RFC 7517 §5). Raises `ProviderError`."""
+    """The usable keys of a JWK Set's JSON value. Ignores the others (RFC 7517 §5). Raises `ProviderError`."""
     match document:
         case {"keys": [*keys]}:
-            return tuple(_usable(keys[:_KEYS_MAX]))
-    raise UnusableAnswerError("its keys are no JWK Set")
+            return tuple(_usable_keys(keys[:_KEYS_MAX]))
+    raise UnusableResponseError("its keys are not a JWK Set")
 
 
-def _usable(keys: Iterable[object]) -> Iterable[SigningKey]:
+def _usable_keys(keys: Iterable[object]) -> Iterable[SigningKey]:
     for key in keys:
-        if isinstance(key, Mapping) and (usable := _key(key)) is not None:
+        if isinstance(key, Mapping) and (usable := _usable_key(key)) is not None:
             yield usable
 
 
-def _key(jwk: Mapping[str, Any]) -> SigningKey | None:
+def _usable_key(jwk: Mapping[str, Any]) -> SigningKey | None:
     kty, crv, kid, operations = jwk.get("kty"), jwk.get("crv"), jwk.get("kid"), jwk.get("key_ops")
-    is_for_signatures = jwk.get("use", "sig") == "sig" and (operations is None or _verifies(operations))
+    is_for_signatures = jwk.get("use", "sig") == "sig" and (operations is None or _allows_verifying(operations))
     if not is_for_signatures or _PRIVATE & jwk.keys() or not isinstance(kid, str | None):
         return None
     if not isinstance(kty, str) or not isinstance(crv, str | None):
         return None
-    algorithms = _BY_KIND.get((kty, crv), frozenset())
+    algorithms = _ALGORITHMS_BY_TYPE.get((kty, crv), frozenset())
     if "alg" in jwk:
         algorithms = frozenset(one for one in algorithms if one == jwk["alg"])
     if not algorithms:
@@ -212,5 +214,5 @@ def _key(jwk: Mapping[str, Any]) -> SigningKey | None:
     return SigningKey(kid, algorithms, key)
 
 
-def _verifies(operations: object) -> bool:
+def _allows_verifying(operations: object) -> bool:
     return isinstance(operations, list) and "verify" in operations

@@ -1,7 +1,7 @@
-"""aiohttp's and the system's errors, turned once into the gateway's own.
+"""Translates aiohttp's and the system's errors into the gateway's own, in this one place.
 
-The texts come from here, never from the library's message: aiohttp's quote what the peer sent, and hold on to the
-request with its `Authorization`.
+The texts come from here and never from the library: aiohttp's messages quote what the peer sent, and its errors hold
+the request with its `Authorization`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from gateway.provider.errors import (
     ProviderError,
     UnreachableError,
     UntrustedError,
-    UnusableAnswerError,
+    UnusableResponseError,
 )
 
-# What a call may raise. ValueError: a host that is no name (UnicodeError of the resolver, aiohttp's InvalidURL).
+# A call may raise these. ValueError: a host that is not a name (the resolver's UnicodeError, aiohttp's InvalidURL).
 CALL_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 _TLS_ERRORS = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError, ssl.CertificateError)
 
 
 def translate(error: Exception) -> ProviderError:
-    """The gateway's error for one of `CALL_ERRORS`. From the narrow to the wide: many of them are several at once."""
+    """The gateway's error for one of `CALL_ERRORS`. Narrow types come first: many errors are of several types."""
     if isinstance(error, TimeoutError):
         return DeadlineError("it gave no complete answer in time")
     if isinstance(error, _TLS_ERRORS):
@@ -34,17 +34,17 @@ def translate(error: Exception) -> ProviderError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UnreachableError("its name cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return UnreachableError(f"it cannot be connected to: {_words(error.errno)}")
+        return UnreachableError(f"it cannot be connected to: {_strerror(error.errno)}")
     if isinstance(error, aiohttp.ClientPayloadError):
         return ConnectionLostError("its answer broke off or is framed wrongly")
     if isinstance(error, aiohttp.ClientConnectionError | OSError):
         return ConnectionLostError("it closed or reset the connection before its answer")
     if isinstance(error, aiohttp.ClientResponseError):
-        return UnusableAnswerError("its answer is not HTTP within limits")
+        return UnusableResponseError("its answer is not HTTP within limits")
     if isinstance(error, ValueError | aiohttp.NonHttpUrlClientError):
-        return UnreachableError("its URL is none that can be called")
+        return UnreachableError("its URL cannot be called")
     return ProviderError("the call failed")
 
 
-def _words(errno: int | None) -> str:
+def _strerror(errno: int | None) -> str:
     return os.strerror(errno).lower() if errno is not None else "no reason given"

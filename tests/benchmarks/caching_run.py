@@ -53,7 +53,7 @@ class Figures:
 class _Provider:
     name = "p"
     identity = b"provider"
-    answers_within_s = 2.0
+    max_duration_s = 2.0
     breaker_is_open = False
     realm = "https://sso.example.com"
 

@@ -71,7 +71,7 @@ async def instances(
     asked: list[str] = []
     fleet = []
     for _ in range(count):
-        provider = ScriptedIntrospector(Clock(time.time()), answers_within_s=call_s, asked=asked)
+        provider = ScriptedIntrospector(Clock(time.time()), max_duration_s=call_s, asked=asked)
         fleet.append(Instance(server, provider, lifetimes, timeout_s, ahead))
     for each in fleet:
         await each.tier.start(each.authenticator.purge)

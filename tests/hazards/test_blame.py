@@ -138,7 +138,7 @@ async def test_what_a_firewall_says_of_one_networks_tokens_concerns_nobody_else(
         assert attacks == {503: 150}
         assert breaker_states(gateway) == []
         reasons = [line["reason"] for line in gateway.lines.requests if line["status"] == 503]
-        assert any(reason.startswith("about this token alone") for reason in reasons)
+        assert any(reason.startswith("only about this token") for reason in reasons)
 
 
 async def test_the_same_token_again_and_again_concerns_nobody_else(provider, backend, lane):

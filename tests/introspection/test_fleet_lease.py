@@ -87,7 +87,7 @@ def turns_by(leases: ScriptedLeases, meter: CountingMeter) -> FleetLease:
 
 
 async def turn(leases: ScriptedLeases, meter: CountingMeter) -> FlightResult | LeaseGrant:
-    return await turns_by(leases, meter).turn(KEY, ScriptedIntrospector(Clock(), answers_within_s=2.0), read)
+    return await turns_by(leases, meter).turn(KEY, ScriptedIntrospector(Clock(), max_duration_s=2.0), read)
 
 
 def taken_by(holder: bytes, recalled: Recalled | Absent = Absent.MISS, left_s: float = 10.0) -> LeaseState:
@@ -178,5 +178,5 @@ async def test_whoever_waits_looks_now_and_then_whatever_the_shared_tier_says(le
     leases = Lying([taken_by(THEIRS, left_s=left_s)] * 20 + [taken_by(OURS)], Clock())
     began_s = time.monotonic()
     turns = FleetLease(leases, leases, CountingMeter(), time.monotonic)
-    assert isinstance(await turns.turn(KEY, ScriptedIntrospector(Clock(), answers_within_s=20.0), read), LeaseGrant)
+    assert isinstance(await turns.turn(KEY, ScriptedIntrospector(Clock(), max_duration_s=20.0), read), LeaseGrant)
     assert time.monotonic() - began_s > 20 * 0.015

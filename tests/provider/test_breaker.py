@@ -8,14 +8,14 @@ FIVE = Thresholds(failures=5, failure_rate=0.5, window_s=10, minimum_calls=20, i
 
 
 def permit(breaker: Breaker, now_s: float) -> Permit:
-    given_ = breaker.ask(now_s)
+    given_ = breaker.request_permit(now_s)
     assert isinstance(given_, Permit)
     return given_
 
 
-def fail(breaker: Breaker, now_s: float, times: int = 1, *, is_enough: bool = False) -> None:
+def fail(breaker: Breaker, now_s: float, times: int = 1, *, makes_suspect: bool = False) -> None:
     for _ in range(times):
-        breaker.failed(permit(breaker, now_s), now_s, is_enough=is_enough)
+        breaker.failed(permit(breaker, now_s), now_s, makes_suspect=makes_suspect)
 
 
 def succeed(breaker: Breaker, now_s: float, times: int = 1) -> None:
@@ -30,7 +30,7 @@ def probe(breaker: Breaker, now_s: float) -> None:
 
 def convict(breaker: Breaker, now_s: float, retry_after_s: float | None = None) -> None:
     probe(breaker, now_s)
-    breaker.convicted(now_s, "it is down", retry_after_s)
+    breaker.probe_failed(now_s, "it is down", retry_after_s)
 
 
 def opened(at_s: float = 0.0) -> Breaker:
@@ -58,16 +58,16 @@ def test_the_probe_that_fails_opens_it():
     probe(breaker, 0)
     assert (breaker.state, breaker.wants_probe(100)) == ("closed", False)  # calls go on, and one probe is enough
     permit(breaker, 0)
-    breaker.convicted(0, "it is down")
+    breaker.probe_failed(0, "it is down")
     assert breaker.state == "open"
-    assert breaker.ask(0) == BreakerOpen(5)
+    assert breaker.request_permit(0) == BreakerOpen(5)
 
 
 def test_the_probe_that_is_answered_leaves_it_closed_and_forgets_the_failures():
     breaker = Breaker(FIVE)
     fail(breaker, 0, 5)
     probe(breaker, 0)
-    breaker.acquitted()
+    breaker.probe_succeeded()
     assert breaker.state == "closed"
     fail(breaker, 6, 4)
     assert not breaker.wants_probe(6)
@@ -79,7 +79,7 @@ def test_two_probes_begin_an_interval_apart_whatever_fails():
     breaker = Breaker(FIVE)
     fail(breaker, 0, 5)
     probe(breaker, 0)
-    breaker.acquitted()
+    breaker.probe_succeeded()
     fail(breaker, 0, 50)
     assert not breaker.wants_probe(4.9)
     assert breaker.wants_probe(5)
@@ -87,7 +87,7 @@ def test_two_probes_begin_an_interval_apart_whatever_fails():
 
 def test_a_success_clears_the_suspicion():
     breaker = Breaker(FIVE)
-    fail(breaker, 0, is_enough=True)
+    fail(breaker, 0, makes_suspect=True)
     assert breaker.wants_probe(0)
     succeed(breaker, 0)
     assert not breaker.wants_probe(0)
@@ -122,10 +122,10 @@ def test_what_lies_before_the_window_does_not_count():
 
 def test_open_it_lets_nothing_but_one_probe_through_when_its_time_is_over():
     breaker = opened(at_s=100)
-    assert breaker.ask(104.5) == BreakerOpen(0.5)
+    assert breaker.request_permit(104.5) == BreakerOpen(0.5)
     assert breaker.blocks(104.5) == BreakerOpen(0.5)
     assert breaker.blocks(105) is None  # whoever comes now has it asked
-    assert isinstance(breaker.ask(105), BreakerOpen)
+    assert isinstance(breaker.request_permit(105), BreakerOpen)
     probe(breaker, 105)
     assert breaker.state == "half_open"
     assert not breaker.wants_probe(1_000)  # as long as that one is under way
@@ -135,7 +135,7 @@ def test_open_it_lets_nothing_but_one_probe_through_when_its_time_is_over():
 def test_the_probe_closes_it():
     breaker = opened()
     probe(breaker, 5)
-    breaker.acquitted()
+    breaker.probe_succeeded()
     assert breaker.state == "closed"
     fail(breaker, 11, 4)  # what was counted before is forgotten
     assert not breaker.wants_probe(11)
@@ -144,9 +144,9 @@ def test_the_probe_closes_it():
 def test_a_failed_probe_opens_it_for_another_interval():
     breaker = opened()
     probe(breaker, 5)
-    breaker.convicted(7, "it is down")
+    breaker.probe_failed(7, "it is down")
     assert breaker.state == "open"
-    assert breaker.ask(11.9) == BreakerOpen(pytest.approx(0.1))
+    assert breaker.request_permit(11.9) == BreakerOpen(pytest.approx(0.1))
     assert breaker.wants_probe(12)
 
 
@@ -156,7 +156,7 @@ def test_a_probe_that_was_given_up_is_followed_by_another_an_interval_later(is_o
     if not is_open:
         fail(breaker, 5, 5)
     probe(breaker, 5)
-    breaker.abandoned()
+    breaker.probe_abandoned()
     assert breaker.state == ("open" if is_open else "closed")
     assert not breaker.wants_probe(9.9)
     assert breaker.wants_probe(10)
@@ -165,9 +165,9 @@ def test_a_probe_that_was_given_up_is_followed_by_another_an_interval_later(is_o
 @pytest.mark.parametrize(("said_s", "held_s"), [(None, 5), (0, 5), (3, 5), (30, 30), (86_400, HOLD_MAX_S)])
 def test_what_a_provider_says_to_the_probe_is_honoured_up_to_a_bound(said_s, held_s):
     breaker = Breaker(FIVE)
-    fail(breaker, 0, is_enough=True)
+    fail(breaker, 0, makes_suspect=True)
     convict(breaker, 0, said_s)
-    assert breaker.ask(0) == BreakerOpen(held_s)
+    assert breaker.request_permit(0) == BreakerOpen(held_s)
 
 
 def test_calls_from_before_it_opened_neither_close_it_nor_count_twice():
@@ -179,20 +179,20 @@ def test_calls_from_before_it_opened_neither_close_it_nor_count_twice():
         breaker.succeeded(one, 1)
     assert breaker.state == "open"
     probe(breaker, 5)
-    breaker.acquitted()
+    breaker.probe_succeeded()
     for one in early[5:]:
         breaker.failed(one, 16)
     assert not breaker.wants_probe(16)
 
 
-def test_each_change_is_told_with_its_reason():
+def test_each_change_is_reported_with_its_reason():
     told: list[tuple[str, str]] = []
     breaker = Breaker(FIVE, lambda state, reason: told.append((state, reason)))
     fail(breaker, 0, 5)
     convict(breaker, 0)
     convict(breaker, 5)
     probe(breaker, 10)
-    breaker.acquitted()
+    breaker.probe_succeeded()
     assert [state for state, _ in told] == ["open", "half_open", "open", "half_open", "closed"]
     assert [reason for state, reason in told if state == "open"] == ["it is down"] * 2
     assert all(reason for _, reason in told)
@@ -226,16 +226,16 @@ class Drive:
             if what == "success":
                 breaker.succeeded(one, now_s)
             else:
-                breaker.failed(one, now_s, is_enough=what == "pause")
+                breaker.failed(one, now_s, makes_suspect=what == "pause")
             assert breaker.state == was  # no call changes anything, whatever becomes of it
         elif self.is_probing and what in {"answered", "convicted", "abandoned"}:
             self.is_probing = False
             if what == "answered":
-                breaker.acquitted()
+                breaker.probe_succeeded()
             elif what == "convicted":
-                breaker.convicted(now_s, "down")
+                breaker.probe_failed(now_s, "down")
             else:
-                breaker.abandoned()
+                breaker.probe_abandoned()
             expected = {"answered": "closed", "convicted": "open", "abandoned": was.replace("half_open", "open")}
             assert breaker.state == expected[what]
 
@@ -245,7 +245,7 @@ class Drive:
             assert now_s - self.begun_s >= FIVE.interval_s
             self.breaker.begin_probe(now_s)
             self.is_probing, self.begun_s = True, now_s
-        got = self.breaker.ask(now_s)
+        got = self.breaker.request_permit(now_s)
         assert isinstance(got, Permit) == (self.breaker.state == "closed")
         if isinstance(got, BreakerOpen):
             assert 0 < got.wait_s <= max(FIVE.interval_s, HOLD_MAX_S)
@@ -260,13 +260,13 @@ def test_whatever_comes_one_probe_at_a_time_an_interval_apart_and_it_never_locks
         now_s += later_s
         drive.step(what, now_s)
     if drive.is_probing:
-        drive.breaker.abandoned()
+        drive.breaker.probe_abandoned()
     # When the provider is well, one probe is enough.
     now_s += max(FIVE.interval_s, HOLD_MAX_S)
     if drive.breaker.state != "closed":
         probe(drive.breaker, now_s)
-        drive.breaker.acquitted()
-    assert isinstance(drive.breaker.ask(now_s), Permit)
+        drive.breaker.probe_succeeded()
+    assert isinstance(drive.breaker.request_permit(now_s), Permit)
 
 
 @given(st.lists(st.floats(0, 3), max_size=60))

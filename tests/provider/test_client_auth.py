@@ -145,15 +145,15 @@ def test_the_algorithm_follows_the_key(key, alg):
 @pytest.mark.parametrize(
     ("private_key", "message"),
     [
-        ("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n", "no PEM private key"),
-        ("secret", "no PEM private key"),
+        ("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n", "not a PEM private key"),
+        ("secret", "not a PEM private key"),
         (pem(ec.generate_private_key(ec.SECP256R1()), b"password"), "encrypted"),
         (pem(rsa.generate_private_key(65537, 1024)), "1024 bits"),
         (pem(ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
         (pem(x25519.X25519PrivateKey.generate()), "signs no JWT"),
         (pem(dsa.generate_private_key(1024)), "signs no JWT"),
     ],
-    ids=["nonsense", "no PEM", "encrypted", "short RSA", "another curve", "X25519", "DSA"],
+    ids=["nonsense", "not PEM", "encrypted", "short RSA", "another curve", "X25519", "DSA"],
 )
 def test_a_key_that_cannot_sign_is_found_when_the_client_is_made(client, private_key, message):
     with pytest.raises(ValueError, match=message) as caught:

@@ -3,7 +3,7 @@ from support.scripted_provider import Fault, Reply
 
 from gateway.provider.call import Calls
 from gateway.provider.discovery import Metadata, discover, discovery_urls, read_metadata
-from gateway.provider.errors import DeadlineError, ProviderError, UnusableAnswerError
+from gateway.provider.errors import DeadlineError, ProviderError, UnusableResponseError
 
 ISSUER = "https://sso.example.com/realms/demo"
 INTROSPECTION = f"{ISSUER}/introspect"
@@ -44,7 +44,7 @@ def test_the_two_places_of_an_issuer(issuer, urls):
 
 
 def test_an_issuer_with_a_query_has_no_place():
-    with pytest.raises(UnusableAnswerError, match="query"):
+    with pytest.raises(UnusableResponseError, match="query"):
         discovery_urls("https://a/x?tenant=1")
 
 
@@ -56,7 +56,7 @@ def test_the_part_that_is_used_is_read():
 @pytest.mark.parametrize("named", [f"{ISSUER}/", ISSUER.upper(), "https://evil.example", None, ["x"], 1])
 def test_another_issuers_document_is_not_believed(named):
     document = {"issuer": named, "introspection_endpoint": INTROSPECTION}
-    with pytest.raises(UnusableAnswerError, match="issuer"):
+    with pytest.raises(UnusableResponseError, match="issuer"):
         read_metadata(document, ISSUER, "introspection_endpoint")
 
 
@@ -75,15 +75,15 @@ def test_another_issuers_document_is_not_believed(named):
         ["https://sso.example.com/introspect"],
     ],
 )
-def test_an_endpoint_that_is_no_url_is_not_called(endpoint):
+def test_an_endpoint_that_is_not_a_url_is_not_called(endpoint):
     document = {"issuer": ISSUER, "introspection_endpoint": endpoint}
-    with pytest.raises(UnusableAnswerError, match="introspection_endpoint"):
+    with pytest.raises(UnusableResponseError, match="introspection_endpoint"):
         read_metadata(document, ISSUER, "introspection_endpoint")
 
 
 def test_https_does_not_lead_to_clear_text():
     document = {"issuer": ISSUER, "introspection_endpoint": INTROSPECTION, "token_endpoint": "http://sso.example.com/t"}
-    with pytest.raises(UnusableAnswerError, match="not https"):
+    with pytest.raises(UnusableResponseError, match="not https"):
         read_metadata(document, ISSUER, "introspection_endpoint")
 
 
@@ -94,8 +94,8 @@ def test_except_on_this_machine(host):
 
 
 @pytest.mark.parametrize("document", [[], "x", None, 1])
-def test_a_document_that_is_no_object(document):
-    with pytest.raises(UnusableAnswerError, match="not an object"):
+def test_a_document_that_is_not_an_object(document):
+    with pytest.raises(UnusableResponseError, match="not an object"):
         read_metadata(document, ISSUER, "introspection_endpoint")
 
 
@@ -125,14 +125,14 @@ async def test_then_the_place_of_rfc_8414(calls, scripted, at_first):
 async def test_a_wrong_issuer_at_the_first_place_ends_it(calls, scripted):
     other = scripted.metadata(issuer="https://evil.example")
     scripted.discovery = lambda call: other if "openid" in call.path else scripted.metadata()
-    with pytest.raises(UnusableAnswerError, match="evil"):
+    with pytest.raises(UnusableResponseError, match="evil"):
         await discover(calls, scripted.issuer, "introspection_endpoint")
     assert len(scripted.calls) == 1
 
 
 async def test_no_introspection_endpoint_anywhere_says_what_to_write(calls, scripted):
     scripted.discovery = scripted.metadata(introspection_endpoint=None)
-    with pytest.raises(UnusableAnswerError, match="write introspection_endpoint into the configuration"):
+    with pytest.raises(UnusableResponseError, match="write introspection_endpoint into the configuration"):
         await discover(calls, scripted.issuer, "introspection_endpoint")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.http.client_network import ClientNetwork, client_network
-from gateway.provider.fair_queue import FairQueue, Queued, SlotTaken, TurnedAway
+from gateway.provider.fair_queue import FairQueue, Queued, QueueFull, SlotGranted
 
 A, B, C = (client_network(f"192.0.2.{number}") for number in (1, 2, 3))
 SITE_1, SITE_2, SITE_3 = (client_network(f"2001:db8:7:{number}::1") for number in (1, 2, 3))
@@ -19,16 +19,16 @@ def filled(queue: FairQueue[str], network: ClientNetwork, *names: str) -> list[o
 
 def next_one(queue: FairQueue[str], network: ClientNetwork) -> str | None:
     """Who goes when a slot of `network` comes free."""
-    queue.give_back(network)
+    queue.release(network)
     going = [waiter for _, waiter in queue.next_waiters()]
     assert len(going) <= 1
     return next(iter(going), None)
 
 
-def test_one_network_alone_may_have_everything():
+def test_a_single_network_may_use_everything():
     queue: FairQueue[str] = FairQueue(capacity=2, places=3)
     came = filled(queue, A, "a1", "a2", "a3", "a4", "a5", "a6")
-    assert came == [SlotTaken(), SlotTaken(), Queued(), Queued(), Queued(), TurnedAway()]
+    assert came == [SlotGranted(), SlotGranted(), Queued(), Queued(), Queued(), QueueFull()]
     assert [next_one(queue, A) for _ in range(3)] == ["a3", "a4", "a5"]
 
 
@@ -51,12 +51,12 @@ def test_a_network_whose_calls_take_long_waits_for_its_own():
     assert next_one(queue, B) == "a5"
 
 
-def test_whoever_holds_the_most_places_gives_up_its_newest():
+def test_the_network_with_the_most_places_gives_up_its_newest():
     queue: FairQueue[str] = FairQueue(capacity=1, places=4)
     filled(queue, A, "a0", "a1", "a2", "a3", "a4")
-    assert filled(queue, B, "b1", "b2", "b3") == [Queued("a4"), Queued("a3"), TurnedAway()]
+    assert filled(queue, B, "b1", "b2", "b3") == [Queued("a4"), Queued("a3"), QueueFull()]
     assert filled(queue, C, "c1") == [Queued("a2")]
-    assert filled(queue, A, "a5") == [TurnedAway()]
+    assert filled(queue, A, "a5") == [QueueFull()]
 
 
 def test_a_thousand_networks_of_one_site_have_one_share():
@@ -71,16 +71,16 @@ def test_a_thousand_networks_of_one_site_have_one_share():
 def test_within_a_site_too_the_place_is_taken_from_the_largest():
     queue: FairQueue[str] = FairQueue(capacity=1, places=3)
     filled(queue, SITE_1, "x0", "x1", "x2", "x3")
-    assert filled(queue, SITE_2, "y1", "y2") == [Queued("x3"), TurnedAway()]
+    assert filled(queue, SITE_2, "y1", "y2") == [Queued("x3"), QueueFull()]
 
 
 def test_none_waits_where_there_are_no_places():
     queue: FairQueue[str] = FairQueue(capacity=1, places=0)
-    assert filled(queue, A, "a1", "a2") == [SlotTaken(), TurnedAway()]
-    assert filled(queue, B, "b1") == [TurnedAway()]
+    assert filled(queue, A, "a1", "a2") == [SlotGranted(), QueueFull()]
+    assert filled(queue, B, "b1") == [QueueFull()]
 
 
-def test_who_leaves_is_passed_over_and_leaves_once():
+def test_a_waiter_that_left_is_passed_over_and_leaves_once():
     queue: FairQueue[str] = FairQueue(capacity=1, places=4)
     filled(queue, A, "a1", "a2", "a3")
     assert queue.leave(A, "a2")
@@ -95,17 +95,17 @@ def test_more_slots_let_more_go_and_fewer_fewer():
     queue.capacity = 3
     assert [waiter for _, waiter in queue.next_waiters()] == ["a2", "a3"]
     queue.capacity = 1
-    queue.give_back(A)
+    queue.release(A)
     assert queue.next_waiters() == []
     assert not queue.has_room
 
 
-def test_emptied_it_has_nobody_and_takes_others():
+def test_a_cleared_queue_is_empty_and_takes_new_waiters():
     queue: FairQueue[str] = FairQueue(capacity=1, places=2)
     filled(queue, A, "a1", "a2")
     filled(queue, B, "b1")
-    assert queue.empty() == ["a2", "b1"]
-    assert filled(queue, B, "b2", "b3", "b4") == [Queued(), Queued(), TurnedAway()]
+    assert queue.clear() == ["a2", "b1"]
+    assert filled(queue, B, "b2", "b3", "b4") == [Queued(), Queued(), QueueFull()]
 
 
 class Model:
@@ -120,21 +120,21 @@ class Model:
     def come(self, network: ClientNetwork) -> None:
         name = next(self.names)
         match self.queue.enter(network, name):
-            case SlotTaken():
+            case SlotGranted():
                 self.holding[network] += 1
-            case Queued(gave_way):
-                if gave_way is not None:
+            case Queued(displaced):
+                if displaced is not None:
                     blocks = Counter(one.block for one in self.waiting.values())
-                    assert blocks[self.waiting.pop(gave_way).block] == max(blocks.values())
+                    assert blocks[self.waiting.pop(displaced).block] == max(blocks.values())
                 self.waiting[name] = network
-            case TurnedAway():
+            case QueueFull():
                 assert len(self.waiting) == 6
 
     def end(self, network: ClientNetwork) -> None:
         if not self.holding[network]:
             return
         self.holding[network] -= 1
-        self.queue.give_back(network)
+        self.queue.release(network)
         for going, waiter in self.queue.next_waiters():
             assert self.waiting.pop(waiter) == going
             self.holding[going] += 1

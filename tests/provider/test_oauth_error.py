@@ -2,18 +2,18 @@ import json
 
 import pytest
 
-from gateway.provider.oauth_error import ErrorWords, error_words
+from gateway.provider.oauth_error import OAuthError, read_oauth_error
 
 
-def said(**members) -> ErrorWords | None:
-    return error_words(json.dumps(members).encode())
+def said(**members) -> OAuthError | None:
+    return read_oauth_error(json.dumps(members).encode())
 
 
-def test_both_words_are_told() -> None:
-    assert said(error="invalid_client") == ErrorWords("invalid_client")
+def test_error_and_description_are_both_shown() -> None:
+    assert said(error="invalid_client") == OAuthError("invalid_client")
     words = said(error="access_denied", error_description="Realm not enabled")
     assert words is not None
-    assert words.told() == "access_denied: Realm not enabled"
+    assert words.redacted() == "access_denied: Realm not enabled"
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ def test_both_words_are_told() -> None:
     ],
 )  # fmt: skip
 def test_what_says_nothing_in_this_form_has_no_words(body: bytes) -> None:
-    assert error_words(body) is None
+    assert read_oauth_error(body) is None
 
 
-def test_a_description_that_is_no_text_is_left_out() -> None:
-    assert said(error="invalid_client", error_description=["x"]) == ErrorWords("invalid_client")
+def test_a_description_that_is_not_a_text_is_left_out() -> None:
+    assert said(error="invalid_client", error_description=["x"]) == OAuthError("invalid_client")
 
 
 @pytest.mark.parametrize(
-    ("description", "told"),
+    ("description", "redacted"),
     [
         ("one\r\ntwo\x1b[31m\x00\u2028", "e: one  two [31m  "),
         ("a secret and a token: hidden, TOKEN.", "e: a secret and a token: …, …."),
@@ -40,15 +40,15 @@ def test_a_description_that_is_no_text_is_left_out() -> None:
         ("the beginning of a token: " + "aB3-" * 20 + "...", "e: the beginning of a token: …"),
     ],
 )
-def test_nothing_that_must_not_be_in_a_log_is_told(description, told) -> None:
-    assert ErrorWords("e", description).told(("TOKEN", "hidden", "")) == told
+def test_secrets_are_redacted(description, redacted) -> None:
+    assert OAuthError("e", description).redacted(("TOKEN", "hidden", "")) == redacted
 
 
 def test_it_is_cut() -> None:
-    told = ErrorWords("e", "word " * 100).told()
-    assert len(told) == 200
-    assert told.endswith("…")
+    redacted = OAuthError("e", "word " * 100).redacted()
+    assert len(redacted) == 200
+    assert redacted.endswith("…")
 
 
 def test_a_token_that_the_cut_would_halve_is_taken_out_first() -> None:
-    assert "SEC" not in ErrorWords("e", "x " * 98 + "SECRET").told(("SECRET",))
+    assert "SEC" not in OAuthError("e", "x " * 98 + "SECRET").redacted(("SECRET",))

@@ -192,7 +192,7 @@ async def test_the_identity_does_not_change_with_discovery(client, scripted):
     assert provider.identity == before
 
 
-async def test_a_probe_that_is_under_way_at_its_close_convicts_nobody(scripted):
+async def test_closing_during_a_probe_does_not_open_the_breaker(scripted):
     """After a reload another client has the name, and says by it what state its breaker is in."""
     states = []
     settings = {"introspection_endpoint": scripted.introspection_endpoint, "client_id": "g", "client_secret": "s"}

@@ -19,28 +19,28 @@ FITTING = {"RS256": "RSA", "PS512": "RSA", "ES256": "ES256", "ES384": "ES384", "
 def test_a_signature_of_each_algorithm_is_known(algorithm):
     private = key_for(algorithm)
     [key] = read_keys({"keys": [jwk(private)]})
-    assert key.signed(signed(CLAIMS, private, algorithm), algorithm)
-    assert not key.signed(signed(CLAIMS, private, algorithm)[:-8] + "AAAAAAAA", algorithm)
+    assert key.has_signed(signed(CLAIMS, private, algorithm), algorithm)
+    assert not key.has_signed(signed(CLAIMS, private, algorithm)[:-8] + "AAAAAAAA", algorithm)
 
 
-def test_a_key_signs_by_the_algorithms_of_its_kind_alone():
+def test_a_key_serves_only_the_algorithms_of_its_type():
     kinds = ("RS256", "ES256", "ES384", "ES512", "EdDSA")
     for one, other in itertools.permutations(kinds, 2):
         [key] = read_keys({"keys": [jwk(key_for(one))]})
-        assert not key.signed(signed(CLAIMS, key_for(other), other), other)
+        assert not key.has_signed(signed(CLAIMS, key_for(other), other), other)
 
 
 def test_a_key_for_one_algorithm_is_for_no_other():
     [key] = read_keys({"keys": [jwk(rsa_key(), alg="PS256")]})
-    assert key.signed(signed(CLAIMS, algorithm="PS256"), "PS256")
-    assert not key.signed(signed(CLAIMS), "RS256")
+    assert key.has_signed(signed(CLAIMS, algorithm="PS256"), "PS256")
+    assert not key.has_signed(signed(CLAIMS), "RS256")
 
 
 def test_neither_none_nor_a_mac_is_a_signature():
     [key] = read_keys({"keys": [jwk(rsa_key())]})
     for token, algorithm in ((unsigned(CLAIMS), "none"), (forged_by_mac(CLAIMS), "HS256")):
-        assert not key.signed(token, algorithm)
-        assert not key.signed(token, "RS256")
+        assert not key.has_signed(token, algorithm)
+        assert not key.has_signed(token, "RS256")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_key_that_is_of_no_use_is_passed_over(key):
 
 
 @pytest.mark.parametrize("document", [None, 7, [], {}, {"keys": {}}, {"keys": None}, "keys"])
-def test_what_is_no_set_is_an_error(document):
+def test_a_document_that_is_not_a_key_set_is_an_error(document):
     with pytest.raises(ProviderError):
         read_keys(document)
 
@@ -166,7 +166,7 @@ async def test_a_key_that_is_new_is_found_where_keys_have_no_names(keys, provide
     assert len(provider.key_fetches) == 2
 
 
-async def test_many_that_nobody_has_signed_make_few_calls_where_keys_have_no_names(keys, provider, clock):
+async def test_many_forged_tokens_make_few_calls_where_keys_have_no_names(keys, provider, clock):
     forged = signed({"a": 1}, rsa_key(2), kid=None)
     for _ in range(100):
         assert await keys.has_signed(forged, "RS256", None) is False
@@ -200,7 +200,7 @@ async def test_an_old_set_is_fetched_again(keys, provider, clock):
 
 
 @pytest.mark.parametrize("answer", [Reply(500, {}), Reply(302, {}, headers={"Location": "/keys"}), b"{", b"{}", b"[]"])
-async def test_an_old_set_is_not_used_when_it_cannot_be_had_anew(keys, provider, clock, answer):
+async def test_an_old_key_set_is_not_used_when_it_cannot_be_fetched_again(keys, provider, clock, answer):
     await keys.candidates("RS256", "k1")
     clock.advance(301)
     provider.keys = answer
@@ -214,7 +214,7 @@ async def test_an_old_set_is_not_used_when_it_cannot_be_had_anew(keys, provider,
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET, Fault.SILENCE])
-async def test_a_provider_that_does_not_answer_is_no_yes_and_no_no(keys, provider, fault):
+async def test_a_silent_provider_is_neither_yes_nor_no(keys, provider, fault):
     provider.fault = fault
     with pytest.raises(ProviderError):
         await keys.candidates("RS256", "k1")

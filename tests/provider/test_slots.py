@@ -56,7 +56,7 @@ async def test_so_many_at_a_time_so_many_waiting_and_the_rest_is_turned_away():
     assert await work.all_free()
 
 
-async def test_whoever_must_give_way_is_told_at_once():
+async def test_a_displaced_waiter_fails_at_once():
     work = Work(Slots(1, 2, wait_s=20))
     eves = await work.begun(3)
     bobs = await work.begun(1, BOB)
@@ -88,10 +88,10 @@ async def test_none_waits_where_none_may():
     assert await tasks[0] == "done"
 
 
-async def test_everybody_who_waits_can_be_turned_away():
+async def test_all_waiters_can_be_rejected_at_once():
     work = Work(Slots(1, 9, wait_s=20))
     tasks = await work.begun(4)
-    work.slots.turn_away(lambda: NotAskedError("left alone"))
+    work.slots.reject_waiters(lambda: NotAskedError("left alone"))
     outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
     assert [type(one) for one in outcomes] == [NotAskedError] * 3
     assert len({id(one) for one in outcomes}) == 3
@@ -109,7 +109,7 @@ async def test_from_one_slot_on_each_answer_brings_one_more_and_no_more_than_the
         await asyncio.sleep(0)
         seen.append(work.under_way)
     assert seen == [1, 2, 3, 4, 4, 4, 4]
-    assert not slots.are_growing
+    assert not slots.is_ramping_up
     work.over.set()
     assert await asyncio.gather(*tasks) == ["done"] * 9
 
@@ -165,7 +165,7 @@ async def test_a_waiter_that_has_just_left_is_passed_over():
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_whoever_leaves_and_whenever_no_slot_is_lost(seed):
+async def test_no_slot_is_lost_whenever_a_waiter_leaves(seed):
     dice = random.Random(seed)
     work = Work(Slots(3, 10, wait_s=0.02))
     tasks: list[asyncio.Task[str]] = []
@@ -234,7 +234,7 @@ async def test_one_that_loses_its_place_in_one_queue_keeps_the_other():
     assert await work.all_free()
 
 
-async def test_whoever_asks_in_several_names_and_leaves_leaves_nothing_in_any():
+async def test_a_waiter_in_several_queues_that_leaves_leaves_all_of_them():
     work = Asked(Slots(1, 50, wait_s=0.05))
     holding = await work.begun(1)
     joiners = Joiners(EVE)

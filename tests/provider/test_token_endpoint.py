@@ -2,7 +2,7 @@ import pytest
 from support.scripted_provider import Fault, Reply
 
 from gateway.demo.demo_provider import DemoProvider
-from gateway.provider.errors import ProviderError, TokenRefused, UnreachableError, UnusableAnswerError
+from gateway.provider.errors import ProviderError, TokenRefused, UnreachableError, UnusableResponseError
 from gateway.provider.grants import AuthorizationCode, ClientCredentials, Password, RefreshToken, TokenExchange
 
 GOOD = {"access_token": "a", "token_type": "Bearer", "expires_in": 300}
@@ -77,7 +77,7 @@ async def test_a_refusal_is_a_refusal(provider, scripted, status, document, erro
 )
 async def test_neither_tokens_nor_a_refusal_is_unclear(provider, scripted, answer):
     scripted.token_answer = answer
-    with pytest.raises(UnusableAnswerError):
+    with pytest.raises(UnusableResponseError):
         await provider.token(ClientCredentials())
 
 

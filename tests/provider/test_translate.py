@@ -16,7 +16,7 @@ from gateway.provider.errors import (
     TokenRefused,
     UnreachableError,
     UntrustedError,
-    UnusableAnswerError,
+    UnusableResponseError,
 )
 from gateway.provider.translate import CALL_ERRORS, translate
 
@@ -51,11 +51,11 @@ MAPPING = [
     (aiohttp.ClientOSError(errno.EPIPE, "pipe"), ConnectionLostError),
     (ConnectionResetError(), ConnectionLostError),
     (OSError(errno.EIO, "io"), ConnectionLostError),
-    (aiohttp.ClientResponseError(REQUEST, (), status=400, message="bad header"), UnusableAnswerError),
-    (aiohttp.ContentTypeError(REQUEST, ()), UnusableAnswerError),
-    (aiohttp.TooManyRedirects(REQUEST, ()), UnusableAnswerError),
-    (aiohttp.ClientHttpProxyError(REQUEST, (), status=502), UnusableAnswerError),
-    (aiohttp.WSServerHandshakeError(REQUEST, ()), UnusableAnswerError),
+    (aiohttp.ClientResponseError(REQUEST, (), status=400, message="bad header"), UnusableResponseError),
+    (aiohttp.ContentTypeError(REQUEST, ()), UnusableResponseError),
+    (aiohttp.TooManyRedirects(REQUEST, ()), UnusableResponseError),
+    (aiohttp.ClientHttpProxyError(REQUEST, (), status=502), UnusableResponseError),
+    (aiohttp.WSServerHandshakeError(REQUEST, ()), UnusableResponseError),
     (aiohttp.RedirectClientError(), ProviderError),
     (aiohttp.UploadAbortedError(), ProviderError),
     (aiohttp.ClientError(), ProviderError),

@@ -53,7 +53,7 @@ class ScriptedIntrospector:
     clock: Clock
     name: str = "keycloak"
     identity: bytes = b"https://sso.example.com introspect gateway"
-    answers_within_s: float = 2.0
+    max_duration_s: float = 2.0
     realm: str = "https://sso.example.com"
     breaker_is_open: bool = False
     exp_in_s: float | None = None
