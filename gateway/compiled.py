@@ -9,8 +9,9 @@ from typing import Literal
 
 from gateway.authn.token_type import TokenTypeRule
 from gateway.authn.tolerance import tolerances_s
-from gateway.config.model import Config, Server
+from gateway.config.model import Config
 from gateway.config.route_model import Route
+from gateway.config.server_model import Server
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules
 from gateway.http.location import OwnUrls

@@ -14,8 +14,8 @@ from typing import Any
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
 from gateway.authn.token_type import TokenTypeRule, is_untyped, not_understood, unproven
+from gateway.config.auth_model import Auth
 from gateway.config.claim_paths import ClaimRule, Scalar, Template
-from gateway.config.route_model import Auth
 from gateway.http.percent import percent_decoded
 from gateway.http.refusal import Refusal, challenge
 from gateway.policy_reasons import (

@@ -18,8 +18,9 @@ from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
 from gateway.admin.describe import describe
 from gateway.config.load import describe_problems, load_text, read_text
-from gateway.config.model import Config, Server
+from gateway.config.model import Config
 from gateway.config.problems import ConfigError
+from gateway.config.server_model import Server
 from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter

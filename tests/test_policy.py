@@ -2,7 +2,7 @@ import pytest
 
 from gateway.authn.facts import Facts, read_introspection_result
 from gateway.authn.token_type import TokenTypeRule
-from gateway.config.route_model import Auth
+from gateway.config.auth_model import Auth
 from gateway.policy import TrustedIssuer, compile_policy, judge
 
 NOW = 1_700_000_000.0

@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 from gateway.admin.access import is_rebound, token_refusal
 from gateway.admin.origins import allow_origins
 from gateway.admin.questions import BadQuestionError, parse_explain, parse_selector
-from gateway.config.model import Admin
+from gateway.config.server_model import Admin
 from gateway.http.refusal import STATUS_OF_CODE, Refusal, render
 from gateway.observe.exposition import CONTENT_TYPE, exposition
 from gateway.workers.instance import Instance, InstanceError

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.config.keys import ConfigKey, keys_of_model
 from gateway.config.model import Config
-from gateway.config.route_model import Auth, Route
+from gateway.config.model_base import Model
+from gateway.config.route_model import Route
 
 
 def describe(config: Config) -> list[dict[str, Any]]:
@@ -17,32 +19,39 @@ def describe(config: Config) -> list[dict[str, Any]]:
 
 
 def _route(route: Route) -> dict[str, Any]:
-    match = route.match
     return {
         "name": route.name,
-        "match": {
-            "host": None if match.host is None else str(match.host),
-            "path": str(match.path),
-            "methods": None if match.methods is None else list(match.methods),
-        },
-        "backend": [str(backend) for backend in route.backend],
-        "strip_prefix": None if route.strip_prefix is None else str(route.strip_prefix),
-        "rewrite": None if route.rewrite is None else str(route.rewrite),
-        "auth": _auth(route.auth),
+        "match": {key.name: _shown(getattr(route.match, key.name)) for key in keys_of_model(type(route.match))},
+        "backend": _shown(route.backend),
+        "strip_prefix": _shown(route.strip_prefix),
+        "rewrite": _shown(route.rewrite),
+        "auth": {"mode": route.auth.mode, **_demands(route.auth)},
     }
 
 
-def _auth(auth: Auth) -> dict[str, Any]:
-    """What a token must show; requirements that are not made are left out."""
-    asked = {
-        "provider": list(auth.provider),
-        "scopes": list(auth.scopes),
-        "any_scope": list(auth.any_scope),
-        "audience": list(auth.audience),
-        "issuer": auth.issuer,
-        "roles": list(auth.roles),
-        "claims": [".".join(rule.path) for rule in auth.claims],
-        "proof": None if auth.proof == "if_bound" else auth.proof,
-        "max_age_s": auth.max_age,
+def _demands(settings: Model) -> dict[str, Any]:
+    """Every key that says something else than its default, but for secrets. Durations are seconds, and say so."""
+    keys = [key for key in keys_of_model(type(settings)) if not key.is_secret]
+    values = {
+        _unit(key): (getattr(settings, key.name), key.field.get_default(call_default_factory=True)) for key in keys
     }
-    return {"mode": auth.mode, **{name: value for name, value in asked.items() if value not in (None, [])}}
+    return {name: _shown(value) for name, (value, default) in values.items() if value != default}
+
+
+def _unit(key: ConfigKey) -> str:
+    return f"{key.name}_s" if key.is_duration else key.name
+
+
+def _shown(value: object) -> Any:
+    """`value` for JSON. A value that has no text of its own is only said to be there."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case tuple():
+            return [_shown(item) for item in value]
+        case dict():
+            return {str(name): _shown(item) for name, item in value.items()}
+        case Model():
+            return _demands(value)
+        case _:
+            return str(value) if type(value).__str__ is not object.__str__ else True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.config.route_model import Auth, Route
+from gateway.config.auth_model import Auth
+from gateway.config.route_model import Route
 
 
 def tolerances_s(auth: Auth) -> dict[str, float]:

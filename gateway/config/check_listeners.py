@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from gateway.config.files import read_limited, shown_path
-from gateway.config.model import Admin, Server, Tls
 from gateway.config.node import Origin
 from gateway.config.problems import Problem
 from gateway.config.provider_model import Provider
 from gateway.config.sections import Section
+from gateway.config.server_model import Admin, Server, Tls
 from gateway.config.values import Address
 
 _PEM_LIMIT_BYTES = 2**20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.keys import token_demands
 from gateway.config.messages import closest
 from gateway.config.node import Origin, leaves
 from gateway.config.pattern import PathPattern, SegmentKind
@@ -12,8 +13,6 @@ from gateway.config.route_model import Route
 from gateway.config.scalars import is_boolean_elsewhere
 from gateway.config.sections import Section
 
-_DEMANDS = ("provider", "scopes", "any_scope", "audience", "issuer", "roles", "claims")
-_ASKED_OF_A_TOKEN = (*_DEMANDS, "proof", "max_age", "stale_if_error")
 _ENCODED_SLASH = "%2F"
 
 
@@ -50,13 +49,18 @@ def _boolean_words(origin: Origin) -> Iterator[Problem]:
 
 def _useless_demands(route: Section[Route]) -> Iterator[Problem]:
     """What the route itself asks of tokens that its mode never looks at; what it inherits is meant for others."""
-    own = route.origin.node.child("auth")
-    if route.value.auth.mode != "none" or own is None:
+    if route.value.auth.mode != "none":
         return
-    for key in _ASKED_OF_A_TOKEN:
-        if key in own.node.entries and getattr(route.value.auth, key) not in (None, ()):
+    for key in token_demands(type(route.value)):
+        if route.origin.has_own(key.path) and _value_at(route.value, key.path) not in (None, ()):
             what = "with mode none no token is looked at; take this out, or write mode: required"
-            yield route.origin.problem(("auth", key), what)
+            yield route.origin.problem(key.path, what)
+
+
+def _value_at(value: object, path: tuple[str, ...]) -> object:
+    for name in path:
+        value = getattr(value, name, None)
+    return value
 
 
 def _providers(route: Section[Route], names: frozenset[str]) -> Iterator[Problem]:

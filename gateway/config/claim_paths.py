@@ -41,6 +41,10 @@ class ClaimRule:
     def captures(self) -> frozenset[str]:
         return frozenset().union(*(a.captures for a in self.accepted if isinstance(a, Template)))
 
+    def __str__(self) -> str:
+        """The claim's name. What it must be may be personal, and is not shown."""
+        return ".".join(self.path)
+
 
 def parse_claim_path(value: object) -> ClaimPath:
     """`realm_access.roles` as its keys."""

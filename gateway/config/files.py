@@ -8,53 +8,29 @@ shows what a file holds.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-from gateway.config.model import Admin, Cache, Tls
+from gateway.config.keys import ConfigKey, keys_below, keys_of_model
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin
 from gateway.config.problems import Problem
-from gateway.config.provider_model import Provider, ProviderEvents
 
-SECRETS: dict[type[Model], tuple[str, ...]] = {
-    Admin: ("token",),
-    Provider: ("client_secret", "private_key"),
-    ProviderEvents: ("authorization",),
-    Cache: ("redis", "secret"),
-}
-# What may be a list.
-_LISTS = frozenset(["secret"])
-PATHS: dict[type[Model], tuple[str, ...]] = {Tls: ("certificate", "key", "client_ca")}
 TWIN = "_file"
-# Empty text is how an optional variable says "none": `token: ${GATEWAY_ADMIN_TOKEN:-}`. The admin listener is
-# closed without it; every other secret would leave something open.
-_MAY_BE_EMPTY = frozenset(["token"])
 _SECRET_LIMIT_BYTES = 64 * 2**10
 
 
-def with_secrets(model: type[Model], origin: Origin, directory: Path, problems: list[Problem]) -> Node:
-    """The mapping at `origin` with each `…_file` read into its twin."""
+def with_files(model: type[Model], origin: Origin, directory: Path, problems: list[Problem]) -> Node:
+    """The mapping at `origin` with each `…_file` read into its twin and each path made absolute, at every depth."""
+    if not _names_files(model):
+        return origin.node
     entries = dict(origin.node.entries)
-    for key in SECRETS.get(model, ()):
-        twin = entries.pop(key + TWIN, None)
-        if twin is not None and key in entries:
-            problems.append(origin.problem((key + TWIN,), f"{key} is given as well; keep one of the two"))
-        elif twin is not None:
-            entries[key] = _read_twin(key, twin, origin, directory, problems)
-        elif key in entries and entries[key].node.value == "":
-            _settle_empty(key, entries, origin, problems)
+    for key in keys_of_model(model):
+        if key.is_secret:
+            _settle_secret(key, entries, origin, directory, problems)
+        elif key.name in entries:
+            entries[key.name] = _with_files_below(key, entries[key.name], origin, directory, problems)
     return origin.node.with_entries(entries)
-
-
-def with_paths(model: type[Model], node: Node, directory: Path) -> Node:
-    """The mapping with its paths made absolute."""
-    entries = dict(node.entries)
-    for key in PATHS.get(model, ()):
-        entry = entries.get(key)
-        if entry is not None and isinstance(entry.node.value, str) and entry.node.value:
-            absolute = replace(entry.node, value=str(directory / entry.node.value))
-            entries[key] = KeyValue(entry.name, entry.line, absolute)
-    return node.with_entries(entries)
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
@@ -79,19 +55,52 @@ def shown_path(path: str | Path) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _settle_empty(key: str, entries: dict[str, KeyValue], origin: Origin, problems: list[Problem]) -> None:
-    entry = entries[key]
-    if key in _MAY_BE_EMPTY:
-        del entries[key]
+@cache
+def _names_files(model: type[Model]) -> bool:
+    return any(key.is_secret or key.is_file for key in keys_below(model))
+
+
+def _with_files_below(
+    key: ConfigKey, entry: KeyValue, origin: Origin, directory: Path, problems: list[Problem]
+) -> KeyValue:
+    value = entry.node.value
+    if key.is_file and isinstance(value, str) and value:
+        return KeyValue(entry.name, entry.line, replace(entry.node, value=str(directory / value)))
+    if key.inner is not None and isinstance(value, dict):
+        inner = Origin((*origin.path, key.name), entry.line, entry.node)
+        return KeyValue(entry.name, entry.line, with_files(key.inner, inner, directory, problems))
+    return entry
+
+
+def _settle_secret(
+    key: ConfigKey, entries: dict[str, KeyValue], origin: Origin, directory: Path, problems: list[Problem]
+) -> None:
+    twin = entries.pop(key.name + TWIN, None)
+    if twin is not None and key.name in entries:
+        problems.append(origin.problem((key.name + TWIN,), f"{key.name} is given as well; keep one of the two"))
+    elif twin is not None:
+        entries[key.name] = _read_twin(key, twin, origin, directory, problems)
+    elif key.name in entries and entries[key.name].node.value == "":
+        _settle_empty(key, entries, origin, problems)
+
+
+def _settle_empty(key: ConfigKey, entries: dict[str, KeyValue], origin: Origin, problems: list[Problem]) -> None:
+    """Empty text is how an optional variable says "none": `token: ${GATEWAY_ADMIN_TOKEN:-}`.
+
+    The admin listener is closed without its token; every other secret would leave something open.
+    """
+    if key.may_be_empty:
+        del entries[key.name]
         return
+    entry = entries[key.name]
     source = "what the environment gives here" if "${" in entry.node.written else "this"
-    problems.append(origin.problem((key,), f"{source} is empty; set it, or leave the key out"))
-    entries[key] = KeyValue(key, entry.line, replace(entry.node, value=BROKEN))
+    problems.append(origin.problem((key.name,), f"{source} is empty; set it, or leave the key out"))
+    entries[key.name] = KeyValue(key.name, entry.line, replace(entry.node, value=BROKEN))
 
 
-def _read_twin(key: str, twin: KeyValue, origin: Origin, directory: Path, problems: list[Problem]) -> KeyValue:
+def _read_twin(key: ConfigKey, twin: KeyValue, origin: Origin, directory: Path, problems: list[Problem]) -> KeyValue:
     """The entry of `key`; it keeps the name of its twin, by which the file's reader knows it."""
-    name = key + TWIN
+    name = key.name + TWIN
     node = twin.node
     if node.value is BROKEN:
         return KeyValue(name, twin.line, node)
@@ -100,7 +109,7 @@ def _read_twin(key: str, twin: KeyValue, origin: Origin, directory: Path, proble
     except ValueError as error:
         problems.append(origin.problem((name,), str(error)))
         secret = BROKEN
-    if key in _LISTS and isinstance(secret, str):
+    if key.may_be_list and isinstance(secret, str):
         lines = [line for each in secret.split("\n") if (line := each.removesuffix("\r"))]
         secret = lines[0] if len(lines) == 1 else tuple(Node(line, node.line) for line in lines)
     return KeyValue(name, twin.line, Node(secret, node.line))

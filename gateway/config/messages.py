@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.config.files import SECRETS, TWIN
+from gateway.config.files import TWIN
+from gateway.config.keys import model_of, secrets_of
 from gateway.config.model_base import Model
 from gateway.config.node import Located, Origin, leaves
 from gateway.config.problems import Loc, Problem, WrongAt, place_text
@@ -80,21 +81,14 @@ def closest(word: str, known: list[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
-def keys_of(model: type[Model]) -> list[str]:
+def _known_keys(model: type[Model]) -> list[str]:
     """The keys that the file may have where `model` is read."""
-    return [*model.model_fields, *(key + TWIN for key in SECRETS.get(model, ()))]
-
-
-def model_of(annotation: Any) -> type[Model] | None:
-    """The model inside `annotation`, be it optional, annotated, or the value of a mapping."""
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := model_of(part))), None)
+    return [*model.model_fields, *(key.name + TWIN for key in secrets_of(model))]
 
 
 def unknown_key(model: type[Model], key: str, known: list[str] | None = None) -> str:
     """What to say about a key that `model` does not have."""
-    known = keys_of(model) if known is None else known
+    known = _known_keys(model) if known is None else known
     for name, field in model.model_fields.items():
         inner = model_of(field.annotation)
         if inner is not None and key in inner.model_fields:

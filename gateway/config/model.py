@@ -17,28 +17,23 @@ from gateway.config.pattern import parse_prefix
 from gateway.config.problems import WrongAt
 from gateway.config.provider_model import Provider
 from gateway.config.route_model import Route
+from gateway.config.server_model import Admin, Server
 from gateway.config.value_types import (
     ONE_OR_MANY,
-    Bytes,
-    BytesOrUnlimited,
     Count,
     Flag,
     Fraction,
-    Listen,
     LongSecret,
-    LongSecretOrNone,
     Name,
     OneOrMany,
-    Origin,
     PathPrefix,
     RedisUrl,
     Seconds,
     SourceNetwork,
-    TrustedName,
-    TrustedPeer,
-    Workers,
 )
-from gateway.config.values import Address
+
+# The key of the file that no model has: it is merged into the routes before they are validated.
+DEFAULTS = "Any key of a route but name and match, for every route; the route's own keys win."
 
 _REPEATS_MAX = 5
 # Each one costs two connections to Redis, and a lookup more.
@@ -46,65 +41,38 @@ _SECRETS_MAX = 3
 _REPEAT_MAX_S = 300.0
 
 
-class Tls(Model):
-    """Certificates of the listener; `client_ca` asks clients for certificates of their own."""
-
-    certificate: str
-    key: str
-    client_ca: str | None = None
-
-
-class UnknownTokens(Model):
-    """A bucket for each client address: `burst` at once, refilled with `rate` a second."""
-
-    rate: Annotated[Count, Field(ge=1)] = 200
-    burst: Annotated[Count, Field(ge=1)] = 1_000
-
-
-class Server(Model):
-    listen: Listen = Address("0.0.0.0", 8080)  # noqa: S104 - a gateway is there to be reached
-    workers: Workers = 1
-    tls: Tls | None = None
-    trusted_proxies: tuple[TrustedPeer, ...] = ()
-    trusted_headers: tuple[TrustedName, ...] = ()
-    proxy_protocol: Flag = False
-    header_timeout: Annotated[Seconds, Field(gt=0)] = 10.0
-    idle_timeout: Annotated[Seconds, Field(gt=0)] = 75.0
-    drain_delay: Seconds = 0.0
-    shutdown_timeout: Seconds = 30.0
-    max_header_bytes: Annotated[Bytes, Field(ge=1024, le=2**24)] = 32 * 2**10
-    max_headers: Annotated[Count, Field(ge=1, le=10_000)] = 100
-    max_body: BytesOrUnlimited = 10 * 2**20
-    min_body_rate: Bytes = 240
-    max_connections: Annotated[Count, Field(ge=1)] = 10_000
-    max_connections_per_network: Annotated[Count, Field(ge=1)] | None = None  # half of max_connections
-    fast_path: Flag = True
-    unknown_tokens: UnknownTokens | None = UnknownTokens()
-
-
-class AdminCors(Model):
-    allow_origins: tuple[Origin, ...] = ()
-
-
-class Admin(Model):
-    """`token` guards what changes state or shows a token's facts; without one, those answer 403."""
-
-    listen: Listen = Address("127.0.0.1", 9090)
-    token: LongSecretOrNone | None = None
-    cors: AdminCors = AdminCors()
-
-
 class Cache(Model):
     """How long answers live and where they are shared. `ttl: 0s` asks the provider about every request."""
 
     redis: RedisUrl | None = None  # a secret because the URL may carry a password
+    """redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// (and rediss+…). Default none: each worker
+    remembers for itself."""
+
     secret: Annotated[tuple[LongSecret, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
+    """For the keys' HMAC and the entries' encryption; required with redis, the same for the whole fleet. 16 characters
+    at least. A list for rotation: the first seals, all open, and purges reach all."""
+
     ttl: Seconds = 60.0
+    """How long an active answer is used, never past the token's exp. Default 60s; 0s asks each time. Danger: for this
+    long a revoked token may still work."""
+
     inactive_ttl: Seconds = 10.0
+    """How long an inactive answer is used. Default 10s; 0s asks each time."""
+
     max_entries: Annotated[Count, Field(ge=1)] = 100_000
+    """The most answers one worker remembers. Default 100000."""
+
     timeout: Annotated[Seconds, Field(gt=0)] = 0.05
+    """For one operation of Redis; a slower one is a miss. Default 50ms; more than 0."""
+
     refresh_ahead: Fraction | None = None
+    """The part of its window after which an answer in use is asked for again in the background, so that hot tokens
+    never wait: 0.8. Default null: at the end, while a request waits. Danger: a token in steady use costs 1/0.8 times as
+    many calls; more than 0, less than 1."""
+
     clock_skew: Annotated[Seconds, Field(gt=0)] = 2.0
+    """How far the clocks of two instances may be apart; beyond, they share nothing. Default 2s; more than 0. Danger:
+    for so long beyond ttl or max_age, whoever writes to Redis can keep a revoked token working."""
 
     @model_validator(mode="after")
     def _redis_needs_a_secret(self) -> Cache:
@@ -127,14 +95,24 @@ if TYPE_CHECKING:
     _EventSources = Model
 else:
     # `from` is a word of Python's, so that no class statement can declare the key.
-    _EventSources = create_model("_EventSources", __base__=Model, **{"from": (tuple[SourceNetwork, ...], ())})
+    _FROM = (
+        "The networks that events come from; deliveries of other addresses are 403. Default []: everywhere, for the "
+        "signature counts. Behind proxies that trusted_proxies does not name, theirs is the address."
+    )
+    _sources = Annotated[tuple[SourceNetwork, ...], Field(description=_FROM)]
+    _EventSources = create_model("_EventSources", __base__=Model, **{"from": (_sources, ())})
 
 
 class Events(_EventSources):
     """Where providers tell the gateway what was revoked; without it nobody can, and no path is taken."""
 
     prefix: PathPrefix = parse_prefix("/.gateway/events")
+    """The path, on every host, under which POST …/backchannel-logout, POST …/security-events and Keycloak's POST
+    …/keycloak/k_logout and …/k_push_not_before are answered. Default /.gateway/events."""
+
     repeat_after: tuple[Annotated[Seconds, Field(gt=0)], ...] = (1.0, 5.0)
+    """When an eviction is repeated: a provider may tell of a logout before it acts on it itself. Default [1s, 5s]; []
+    never."""
 
     @property
     def sources(self) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -152,16 +130,32 @@ class Events(_EventSources):
 
 class LogSettings(Model):
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged. Default info."""
+
     access: Flag = True
+    """A line for each request. Default true."""
 
 
 class Config(Model):
     """The whole file, with `defaults` already merged into each route."""
 
     server: Server = Server()
+    """Where clients connect, and what one of them may use up."""
+
     admin: Admin = Admin()
+    """The second listener: health, metrics, routes, explain, cache."""
+
     providers: dict[Name, Provider] = Field(default_factory=dict)
+    """The identity providers that are asked about tokens, by a name of your own."""
+
     cache: Cache = Cache()
+    """How long answers of the providers are remembered, and where they are shared."""
+
     events: Events | None = None
+    """Where providers tell what was revoked. Default none: no path is taken and nobody can."""
+
     log: LogSettings = LogSettings()
+    """JSON lines on standard output."""
+
     routes: tuple[Route, ...] = ()
+    """What is forwarded where, and what a token must show. The most specific route wins."""

@@ -124,6 +124,16 @@ class Origin:
             under = below.node if below is not None and isinstance(node.value, dict) else None
         return Located(path, line, node, (), inherited)
 
+    def has_own(self, loc: Loc) -> bool:
+        """Whether the piece itself, and not only the defaults under it, has all of `loc`."""
+        node = self.node
+        for step in loc:
+            entry = node.child(step)
+            if entry is None:
+                return False
+            node = entry.node
+        return True
+
     def problem(self, loc: Loc, what: str) -> Problem:
         """A problem with what stands at `loc`."""
         found = self.find(loc)

@@ -24,42 +24,98 @@ class BreakerSettings(Model):
     """When a provider that fails is left alone, and for how long."""
 
     failures: Annotated[Count, Field(ge=1)] = 5
+    """It opens after so many failed calls in a row. Default 5."""
+
     failure_rate: Part = 0.5
+    """And when this part of the calls within the window has failed. Default 0.5; up to 1."""
+
     window: Annotated[Seconds, Field(gt=0)] = 10.0
+    """Default 10s; more than 0."""
+
     minimum_calls: Annotated[Count, Field(ge=1)] = 20
+    """With fewer calls within the window the rate says nothing. Default 20."""
+
     interval: Annotated[Seconds, Field(gt=0)] = 5.0
+    """How long it stays open, and between one trial call and the next. Default 5s; more than 0."""
 
 
 class ProviderEvents(Model):
     """How events of one provider are known for its own. `issuer` may be a transmitter apart from the provider."""
 
     issuer: Issuer | None = None
+    """The iss of its security event tokens. Default: the provider's issuer."""
+
     jwks_uri: Endpoint | None = None
+    """The keys that sign them. Default: the provider's own; needed where issuer is another one."""
+
     audience: Annotated[tuple[str, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
+    """One of these must be in aud, of logout tokens too. Default client_id. Name the clients whose logout URL is the
+    gateway's."""
+
     authorization: SecretStr | None = None  # the whole header value
+    """What the transmitter of security events sends as Authorization, scheme and all. Default: it is not looked at, and
+    the signature alone counts."""
 
 
 class Provider(Model):
     """One identity provider. Naming `introspection_endpoint` skips discovery."""
 
     issuer: Issuer | None = None
+    """Its issuer identifier; discovery fills in the endpoints that are not named."""
+
     introspection_endpoint: Endpoint | None = None
+    """RFC 7662. Named, it skips discovery."""
+
     token_endpoint: Endpoint | None = None
+    """RFC 6749, for gateway token. Default: from discovery."""
+
     jwks_uri: Endpoint | None = None
+    """Its public keys (RFC 7517), for events. Default: from discovery."""
+
     client_id: Annotated[str, Field(min_length=1)]
+    """The gateway's own client at the provider."""
+
     client_secret: SecretStr | None = None
+    """The client's secret. Better by environment or file than here."""
+
     client_auth: Literal[
         "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"
     ] = "client_secret_basic"
+    """How the client proves itself. Default client_secret_basic."""
+
     private_key: SecretStr | None = None  # PEM, for private_key_jwt
+    """PEM, for private_key_jwt."""
+
     private_key_id: str | None = None  # the assertion's kid, where the provider holds several keys
+    """The kid of that key, where the provider knows several. Default none."""
+
     timeout: Annotated[Seconds, Field(gt=0)] = 2.0
+    """For a whole call, connecting included. Default 2s; more than 0. Every request with a fresh token may wait this
+    long."""
+
     max_concurrency: Annotated[Count, Field(ge=1)] = 64
+    """The most calls at a time per worker. Default 64."""
+
     max_waiting: Annotated[Count, Field(ge=0)] = 1_024
+    """The most questions that wait for one of these calls, per worker, for 10s at most; beyond, 503. The client network
+    that holds the most gives way. Default 1024; 0: none waits. Danger: with few, one network can fill them for a
+    moment."""
+
     breaker: BreakerSettings | None = BreakerSettings()
+    """When a provider that fails, and does not answer a question of the gateway's own, is left alone. null: never.
+    Danger: then each request with an unknown token waits for a provider that is away."""
+
     events: ProviderEvents | None = None
+    """How its events are known, with events: at the top. Default: signed by its keys, for client_id."""
+
     leeway: Annotated[Seconds, Field(le=300)] | None = None
+    """How far its clock may be ahead when nbf is looked at, never exp; at most 5m. Default: 5s where nbf is the moment
+    of issue (within 1s of iat), else 0s."""
+
     require_token_type: AutoOrFlag = "auto"  # noqa: S105 - it is a word, not a secret
+    """Whether an active answer without token_type is refused. Some providers call refresh and ID tokens active as well,
+    and leave it out of those. auto: from the first answer of this provider on that has one. Default auto. Danger: with
+    false, such a token passes for an access token."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from gateway.config.auth_model import Auth
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_path
 from gateway.config.problems import WrongAt
@@ -15,7 +16,6 @@ from gateway.config.value_types import (
     BackendUrl,
     BytesOrUnlimited,
     ClaimPath,
-    Claims,
     CorsHeaderName,
     Count,
     Flag,
@@ -29,10 +29,12 @@ from gateway.config.value_types import (
     Origin,
     PathMatch,
     Rewrite,
-    Scope,
     Seconds,
 )
 from gateway.http.header_names import fold_header_name
+
+# The keys of a route that `defaults` cannot have.
+ONE_ROUTES_OWN = frozenset(["name", "match"])
 
 
 def _refuse_twins(key: str, names: Iterable[str]) -> None:
@@ -47,26 +49,13 @@ def _refuse_twins(key: str, names: Iterable[str]) -> None:
 
 class Match(Model):
     host: HostMatch | None = None
+    """api.example.com, or *.example.com for any depth below. Default any."""
+
     path: PathMatch = parse_path("/**")
+    """Segments: a literal, {name} for one of anything, ** at the end for all below. Default /**."""
+
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
-
-
-class Auth(Model):
-    """What a request to the route must show. An empty list asks for nothing."""
-
-    mode: Literal["required", "optional", "none"] = "required"
-    provider: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
-    scopes: tuple[Scope, ...] = ()
-    any_scope: tuple[Scope, ...] = ()
-    audience: tuple[str, ...] = ()
-    issuer: str | None = None
-    roles: tuple[str, ...] = ()
-    claims: Claims = ()
-    proof: Literal["if_bound", "required", "ignore"] = "if_bound"
-    max_age: Seconds | None = None
-    stale_if_error: Seconds | None = None
-    stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")
-    streams: Literal["end", "keep"] = "end"
+    """Default any. GET stands for HEAD too."""
 
 
 class IdentitySettings(Model):
@@ -81,6 +70,7 @@ class IdentitySettings(Model):
             "X-Roles": (("realm_access", "roles"),),
         }
     )
+    """Header: claim path, or a list of which the first present is sent."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> IdentitySettings:
@@ -90,7 +80,10 @@ class IdentitySettings(Model):
 
 class Headers(Model):
     set: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Replaces what is there."""
+
     remove: tuple[HeaderName, ...] = ()
+    """In any spelling: letters and digits alone count."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Headers:
@@ -100,11 +93,22 @@ class Headers(Model):
 
 class Cors(Model):
     allow_origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
+    """scheme://host[:port] of each, or *."""
+
     allow_methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
+    """Default GET, HEAD, POST."""
+
     allow_headers: tuple[CorsHeaderName, ...] = ()
+    """Default none; * for any."""
+
     expose_headers: tuple[CorsHeaderName, ...] = ()
+    """What pages may read of the answer. Default none."""
+
     allow_credentials: Flag = False
+    """Cookies and Authorization of the browser. Default false; never with *."""
+
     max_age: Seconds | None = None
+    """How long a browser remembers a preflight. Default: the browser's own."""
 
     @model_validator(mode="after")
     def _credentials_need_names(self) -> Cors:
@@ -120,23 +124,70 @@ _NO_HEADERS = Headers()
 
 class Route(Model):
     name: Name
+    """Unique; the label in metrics and logs."""
+
     match: Match = Match()
+    """Which requests take this route. Default: all."""
+
     backend: Annotated[tuple[BackendUrl, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]
+    """http(s)://host[:port][/prefix] or unix:/socket[:/prefix], or a list that takes turns."""
+
     strip_prefix: PathMatch | None = None
+    """Taken off the path: its first segments. Default nothing."""
+
     rewrite: Rewrite | None = None
+    """The path that the backend gets; {name} and {**} are what match.path matched. Default: as it came."""
+
     preserve_host: Flag = False
+    """Send the client's Host, not the backend's. Default false."""
+
     allow_encoded_slash: Flag = False
+    """Pass %2F on undecoded. Default false: 400. Danger: a backend that decodes it sees another path than was
+    authorised."""
+
     allow_path_parameters: Flag = False
+    """Pass path parameters (/a;v=1) on. Default false: 400. Routes and policies go by the path without them. Danger: a
+    backend that reads them can be told there what nobody has authorised."""
+
     auth: Annotated[Auth, BeforeValidator(lambda value: {"mode": value} if isinstance(value, str) else value)] = Auth()
+    """What a token must show, or just required, optional or none. Default required."""
+
     identity: IdentitySettings = Field(default_factory=lambda: _IDENTITY)
+    """How the backend learns who is calling."""
+
     authorization: Literal["strip", "keep"] = "strip"
+    """What the backend gets of the caller's token. Default strip. Danger: with keep, a backend can act as the caller
+    elsewhere."""
+
     request_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
+    """Set and removed on the way to the backend."""
+
     response_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
+    """Set and removed on the way to the client."""
+
     cors: Cors | None = None
+    """Cross-origin requests, answered by the gateway. Default none: they are ordinary requests."""
+
     timeout: Annotated[Seconds, Field(gt=0)] = 30.0
+    """Request sent to the headers of the answer. Default 30s; more than 0."""
+
     connect_timeout: Annotated[Seconds, Field(gt=0)] = 2.0
+    """Default 2s; more than 0."""
+
     read_timeout: Annotated[Seconds, Field(gt=0)] = 60.0
+    """Between two parts of an answer's body. Default 60s; more than 0."""
+
     retries: Annotated[Count, Field(ge=0, le=10)] = 1
+    """How often an idempotent request is sent again when no byte of an answer came. Default 1; 0 to 10. A connection
+    that was not made costs none: the next backend of the list is asked."""
+
     connection_max_age: Annotated[Seconds, Field(gt=0)] = 300.0
+    """A connection to the backend that is older takes no further request, so that its name is resolved again. Default
+    5m; more than 0."""
+
     on_success: Literal["evict_token"] | None = None
+    """evict_token: the backend revokes tokens (RFC 7009), and what it takes is forgotten before it is answered. Default
+    nothing."""
+
     max_body: BytesOrUnlimited = 10 * 2**20
+    """The largest request body. Default: the server's; 0 allows none, or unlimited."""

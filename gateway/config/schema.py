@@ -11,9 +11,11 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
-from gateway.config.descriptions import DESCRIPTIONS
-from gateway.config.files import SECRETS, TWIN
-from gateway.config.model import Config
+from gateway.config.files import TWIN
+from gateway.config.keys import ConfigKey, keys_below, keys_of_model
+from gateway.config.model import DEFAULTS, Config
+from gateway.config.model_base import Model
+from gateway.config.route_model import ONE_ROUTES_OWN
 
 _Schema = dict[str, Any]
 
@@ -29,7 +31,6 @@ _LEFT_OUT = frozenset(["title", "gt", "writeOnly"])
 # The marks of what is no free text.
 _PARSED = frozenset(["enum", "const", "pattern"])
 _PARSED_TYPES = ("boolean", "integer", "number")
-_ONE_ROUTES_OWN = ("name", "match")
 
 
 class _WithoutDefaults(GenerateJsonSchema):
@@ -42,8 +43,10 @@ class _WithoutDefaults(GenerateJsonSchema):
 def json_schema() -> _Schema:
     """The schema as a new dict, ready for `json.dumps`."""
     generated = Config.model_json_schema(schema_generator=_WithoutDefaults)
-    models: dict[str, _Schema] = {**generated.pop("$defs"), "Config": generated}
-    models = {name: _for_files(name, model) for name, model in models.items()}
+    schemas: dict[str, _Schema] = {**generated.pop("$defs"), "Config": generated}
+    described: dict[str, type[Model]] = {key.inner.__name__: key.inner for key in keys_below(Config) if key.inner}
+    described["Config"] = Config
+    models = {name: _for_files(described[name], schema) for name, schema in schemas.items()}
     _complete(models)
     top = models.pop("Config")
     return {
@@ -54,13 +57,20 @@ def json_schema() -> _Schema:
     }
 
 
-def _for_files(name: str, model: _Schema) -> _Schema:
-    """A model's schema with what its keys mean, each of them open to the environment."""
-    words = DESCRIPTIONS[name]
-    keys = {key: {"description": words[key], **_open(value)} for key, value in model["properties"].items()}
-    return {"type": "object", "additionalProperties": False, "properties": keys} | (
-        {"required": model["required"]} if "required" in model else {}
-    )
+def _for_files(model: type[Model], schema: _Schema) -> _Schema:
+    """A model's schema with what its keys mean, each of them open to the environment, and twins for its secrets."""
+    keys: _Schema = {}
+    for key in keys_of_model(model):
+        keys[key.name] = {"description": key.description, **_open(schema["properties"][key.name])}
+    for key in keys_of_model(model):
+        if key.is_secret:
+            keys[key.name + TWIN] = _twin(key)
+    required = {"required": schema["required"]} if "required" in schema else {}
+    return {"type": "object", "additionalProperties": False, "properties": keys, **required}
+
+
+def _twin(key: ConfigKey) -> _Schema:
+    return {"description": f"The path of a file that holds {key.name}, instead of it.", "type": "string"}
 
 
 def _open(schema: Any) -> Any:
@@ -77,22 +87,18 @@ def _open(schema: Any) -> Any:
 
 def _complete(models: dict[str, _Schema]) -> None:
     """What the file has and the models do not."""
-    for model, secrets in SECRETS.items():
-        keys = models[model.__name__]["properties"]
-        for key in secrets:
-            keys[key + TWIN] = {"description": f"The path of a file that holds {key}, instead of it.", "type": "string"}
     route = models["Route"]
     modes = models["Auth"]["properties"]["mode"]["anyOf"]
     auth = route["properties"]["auth"]
     auth["anyOf"] = [{"$ref": auth.pop("$ref")}, *modes]
-    defaults = {key: value for key, value in route["properties"].items() if key not in _ONE_ROUTES_OWN}
+    defaults = {key: value for key, value in route["properties"].items() if key not in ONE_ROUTES_OWN}
     models["Defaults"] = {**route, "properties": defaults, "required": []}
     # Whatever else a route needs it may have from the defaults.
     route["required"] = ["name"]
     models["Cors"].pop("required")
     top = models["Config"]
     top["properties"]["defaults"] = {
-        "description": DESCRIPTIONS["Config"]["defaults"],
+        "description": DEFAULTS,
         "anyOf": [{"$ref": "#/$defs/Defaults"}, {"type": "null"}],
     }
     for name in ("server", "admin", "cache", "log"):

@@ -13,21 +13,22 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.files import with_paths, with_secrets
+from gateway.config.files import with_files
+from gateway.config.keys import model_of
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.messages import kind, model_of, problems_of, unknown_key
-from gateway.config.model import Admin, Cache, Config, Events, LogSettings, Server, Tls
+from gateway.config.messages import kind, problems_of, unknown_key
+from gateway.config.model import Cache, Config, Events, LogSettings
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
-from gateway.config.provider_model import Provider, ProviderEvents
-from gateway.config.route_model import Route
+from gateway.config.provider_model import Provider
+from gateway.config.route_model import ONE_ROUTES_OWN, Route
+from gateway.config.server_model import Admin, Server
 from gateway.config.wire_values import parse_name
 
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": LogSettings}
-_KEYS = ["server", "admin", "providers", "cache", "events", "log", "defaults", "routes"]
-_NOT_DEFAULTS = frozenset(["name", "match"])
+_KEYS = [*(key for key in Config.model_fields if key != "routes"), "defaults", "routes"]
 # Stand in for keys with problems, so that the rest of their piece is not said to lack them.
 _STAND_INS: dict[type[Model], dict[str, Any]] = {
     Route: {"name": "-", "backend": "http://-"},
@@ -101,9 +102,7 @@ def _cut_sections(pieces: Sections, directory: Path) -> None:
             pieces.sections[name] = Section(model(), pieces.root, frozenset(model.model_fields if wrong else ()))
             continue
         origin = Origin((name,), entry.line, entry.node)
-        origin = Origin((name,), entry.line, with_secrets(model, origin, directory, pieces.problems))
-        if name == "server":
-            origin = Origin((name,), entry.line, _with_tls_paths(origin.node, directory))
+        origin = Origin((name,), entry.line, with_files(model, origin, directory, pieces.problems))
         pieces.sections[name] = _validated(model, origin, pieces.problems) or Section(
             model(), origin, frozenset(model.model_fields)
         )
@@ -114,15 +113,6 @@ def _cut_events(pieces: Sections) -> None:
     entry = _entry(pieces, "events")
     if entry is not None:
         pieces.events = _validated(Events, Origin(("events",), entry.line, entry.node), pieces.problems)
-
-
-def _with_tls_paths(server: Node, directory: Path) -> Node:
-    tls = server.entries.get("tls")
-    if tls is None or not isinstance(tls.node.value, dict):
-        return server
-    return server.with_entries(
-        {**server.entries, "tls": KeyValue("tls", tls.line, with_paths(Tls, tls.node, directory))}
-    )
 
 
 def _cut_providers(pieces: Sections, directory: Path) -> None:
@@ -139,20 +129,10 @@ def _cut_providers(pieces: Sections, directory: Path) -> None:
             pieces.problems.append(origin.problem((), str(error)))
         if not _is_mapping(origin, pieces.problems):
             continue
-        origin = Origin(origin.path, own.line, with_secrets(Provider, origin, directory, pieces.problems))
-        origin = Origin(origin.path, own.line, _with_event_secrets(origin, directory, pieces.problems))
+        origin = Origin(origin.path, own.line, with_files(Provider, origin, directory, pieces.problems))
         piece = _validated(Provider, origin, pieces.problems)
         if piece is not None:
             pieces.providers[name] = piece
-
-
-def _with_event_secrets(provider: Origin, directory: Path, problems: list[Problem]) -> Node:
-    events = provider.node.entries.get("events")
-    if events is None or not isinstance(events.node.value, dict):
-        return provider.node
-    inner = Origin((*provider.path, "events"), events.line, events.node)
-    node = with_secrets(ProviderEvents, inner, directory, problems)
-    return provider.node.with_entries({**provider.node.entries, "events": KeyValue("events", events.line, node)})
 
 
 def _cut_defaults(pieces: Sections) -> None:
@@ -160,10 +140,10 @@ def _cut_defaults(pieces: Sections) -> None:
     entry = _entry(pieces, "defaults")
     if entry is None:
         return
-    for key in _NOT_DEFAULTS & entry.node.entries.keys():
+    for key in sorted(ONE_ROUTES_OWN & entry.node.entries.keys()):
         what = f"{key} belongs to one route alone; write it in the route"
         pieces.problems.append(pieces.root.problem(("defaults", key), what))
-    kept = {key: own for key, own in entry.node.entries.items() if key not in _NOT_DEFAULTS}
+    kept = {key: own for key, own in entry.node.entries.items() if key not in ONE_ROUTES_OWN}
     node = with_auth_spelled_out(entry.node.with_entries(kept))
     pieces.defaults = Origin(("defaults",), entry.line, node)
     try:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
 from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer
 from gateway.config.claim_paths import ClaimRule, parse_claim_path, parse_claim_rules
+from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
 from gateway.config.secret import check_secret, check_secret_or_none
@@ -89,7 +90,8 @@ TrustedPeer = Annotated[
 SourceNetwork = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network), text(examples=["10.0.0.0/8"])]
 Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-]{1,100}$")]
 LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
-LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none)]
+LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none), KeyMark.EMPTY_IS_NONE]
+FilePath = Annotated[str, KeyMark.FILE]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url)]
 Bytes = Annotated[
     int,

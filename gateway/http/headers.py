@@ -91,7 +91,7 @@ def connection_options(headers: Pairs) -> frozenset[str]:
 
 
 def nominated(headers: Pairs) -> frozenset[str]:
-    """The names in `AiohttpConnection`, folded, that are hop-by-hop by the sender's word and may be."""
+    """The names in `Connection`, folded, that are hop-by-hop by the sender's word and may be."""
     return frozenset(filter(may_be_nominated, map(fold, connection_options(headers))))
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
-from gateway.config.model import Config, Server
+from gateway.config.model import Config
+from gateway.config.server_model import Server
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
 from gateway.http.unfinished import HeadLimits

@@ -4,7 +4,7 @@ from support.admin import TOKEN, Client, FakeInstance
 
 from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
-from gateway.config.model import Admin
+from gateway.config.server_model import Admin
 from gateway.config.values import parse_address
 from gateway.workers.sockets import bind
 

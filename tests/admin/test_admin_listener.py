@@ -6,7 +6,7 @@ from support.admin import FakeInstance
 
 from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
-from gateway.config.model import Admin
+from gateway.config.server_model import Admin
 from gateway.config.values import parse_address
 from gateway.workers.sockets import bind
 

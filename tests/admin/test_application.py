@@ -8,7 +8,7 @@ import yarl
 from support.admin import TOKEN, problem
 from support.exchanges import exchange
 
-from gateway.config.model import Admin
+from gateway.config.server_model import Admin
 from gateway.workers.instance import InstanceError, Readiness
 
 

@@ -5,17 +5,17 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jsonschema import Draft202012Validator
+from support.everything import Written
 
+from gateway.config.auth_model import Auth
+from gateway.config.keys import keys_below
 from gateway.config.load import load_text
-from gateway.config.messages import model_of
 from gateway.config.model import Config
-from gateway.config.model_base import Model
-from gateway.config.route_model import Auth, Cors, Route
+from gateway.config.route_model import Cors, Route
 from gateway.config.schema import json_schema
 
 FOLDER = Path(__file__).parents[2] / "config"
 EXAMPLES = sorted(FOLDER.glob("*.yaml"))
-OPTIONAL = {"introspection_endpoint", "token_endpoint", "private_key", "private_key_id", "jwks_uri"}
 
 
 @pytest.fixture(scope="module")
@@ -45,24 +45,19 @@ def test_every_example_fits_the_schema(path):
     Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text()))
 
 
-def test_everything_names_every_key(environ):
-    written = (FOLDER / "everything.yaml").read_text()
+def everything() -> Written:
+    return Written((FOLDER / "everything.yaml").read_text())
 
-    def check(model: type[Model], value: object, place: str) -> None:
-        for name, field in model.model_fields.items():
-            if name in OPTIONAL:
-                assert f"# {name}" in written, f"{place}.{name}"
-                continue
-            assert isinstance(value, dict), place
-            assert name in value or (model, name) == (Route, "rewrite"), f"{place}.{name}"
-            if inner := model_of(field.annotation):
-                below = value[name]
-                below = next(iter(below.values())) if name == "providers" else below
-                below = below[0] if name == "routes" else below
-                if below is not None:
-                    check(inner, below, f"{place}.{name}")
 
-    check(Config, yaml.safe_load(written), "")
+def test_everything_names_every_key():
+    assert [key.path for key in keys_below(Config) if key.path not in everything()] == []
+
+
+def test_everything_tells_the_dangers_that_the_descriptions_tell():
+    written = everything()
+    assert {key.path for key in keys_below(Config) if key.danger} == {
+        key.path for key in keys_below(Config) if "Danger:" in written.comment(key.path)
+    }
 
 
 def test_everything_shows_the_defaults_where_it_says_so(environ):

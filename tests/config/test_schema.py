@@ -6,10 +6,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from support.configuration import PROVIDER, ROUTE, loaded
 
-from gateway.config.descriptions import DESCRIPTIONS
-from gateway.config.messages import model_of
+from gateway.config.keys import keys_below
 from gateway.config.model import Config
-from gateway.config.model_base import Model
 from gateway.config.schema import json_schema
 from gateway.config.value_types import Flag
 
@@ -18,21 +16,6 @@ from gateway.config.value_types import Flag
 def validator():
     Draft202012Validator.check_schema(json_schema())
     return Draft202012Validator(json_schema())
-
-
-def models(model: type[Model]) -> dict[str, type[Model]]:
-    found = {model.__name__: model}
-    for field in model.model_fields.values():
-        if inner := model_of(field.annotation):
-            found |= models(inner)
-    return found
-
-
-def test_every_key_is_described_and_nothing_else():
-    assert {name: set(keys) for name, keys in DESCRIPTIONS.items()} == {
-        name: set(model.model_fields) | ({"defaults"} if model is Config else set())
-        for name, model in models(Config).items()
-    }
 
 
 def test_it_is_json_and_made_anew_each_time():
@@ -105,9 +88,8 @@ def test_it_speaks_of_no_class_and_no_default_in_other_units():
 def test_a_flag_is_read_as_one_wherever_a_key_has_one():
     """Without the parser of flags pydantic takes `yes` and 1 for true, and a message does not say what to write."""
     flags = [
-        f"{name}.{key}"
-        for name, model in models(Config).items()
-        for key, field in model.model_fields.items()
-        if field.annotation is bool and Flag.__metadata__[0] not in field.metadata
+        key.path
+        for key in keys_below(Config)
+        if key.field.annotation is bool and Flag.__metadata__[0] not in key.field.metadata
     ]
     assert flags == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.deployed import DEPLOY, SPARE_S, document, stopping_s
 
-from gateway.config.model import Server
+from gateway.config.server_model import Server
 from gateway.runtime.descriptors import descriptors_for
 
 UNIT = DEPLOY / "systemd" / "gateway.service"

@@ -5,7 +5,8 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.authn.question import Question
 from gateway.authn.tolerance import longest_tolerated_s, tolerances_s
-from gateway.config.route_model import Auth, Route
+from gateway.config.auth_model import Auth
+from gateway.config.route_model import Route
 from gateway.introspection.lifetime import Lifetimes, left_s
 from gateway.introspection.stale import is_tolerable, kept_s
 

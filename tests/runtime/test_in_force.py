@@ -7,123 +7,19 @@ that was started with it: what is left of the value before is a key that was app
 import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 import trustme
 from support.in_force import differences, values
+from support.other_values import OTHER_VALUES, plain_path
 from support.running_gateway import ADMIN_TOKEN, RunningGateway
 
-from gateway.config.messages import model_of
+from gateway.config.keys import keys_below
 from gateway.config.model import Config
-from gateway.config.model_base import Model
 
 FIXED = {"server.listen", "server.workers", "server.proxy_protocol", "admin.listen"}
-# Another value for each key, for the file below; a mapping replaces what is there.
-ANOTHER = {
-    "server.listen": "127.0.0.2:0",
-    "server.workers": 2,
-    "server.tls.certificate": "other-cert.pem",
-    "server.tls.key": "other-key.pem",
-    "server.tls.client_ca": "other-ca.pem",
-    "server.trusted_proxies": ["10.0.0.0/8"],
-    "server.trusted_headers": ["X-Real-IP"],
-    "server.proxy_protocol": True,
-    "server.header_timeout": "11s",
-    "server.idle_timeout": "76s",
-    "server.drain_delay": "1s",
-    "server.shutdown_timeout": "31s",
-    "server.max_header_bytes": "33KiB",
-    "server.max_headers": 101,
-    "server.max_body": "11MiB",
-    "server.min_body_rate": 241,
-    "server.max_connections": 101,
-    "server.max_connections_per_network": 7,
-    "server.fast_path": False,
-    "server.unknown_tokens.rate": 201,
-    "server.unknown_tokens.burst": 1001,
-    "admin.listen": "127.0.0.2:0",
-    "admin.token": "another-token-of-the-admin-listener",
-    "admin.cors.allow_origins": ["https://b.example"],
-    "providers.p.issuer": "http://127.0.0.1:1/other",
-    "providers.p.introspection_endpoint": "http://127.0.0.1:1/other",
-    "providers.p.token_endpoint": "http://127.0.0.1:1/other",
-    "providers.p.jwks_uri": "http://127.0.0.1:1/other",
-    "providers.p.client_id": "other",
-    "providers.p.client_secret": "another-secret-of-the-client",
-    "providers.p.client_auth": "client_secret_post",
-    "providers.p.private_key_id": "other",
-    "providers.p.timeout": "3s",
-    "providers.p.max_concurrency": 65,
-    "providers.p.max_waiting": 1025,
-    "providers.p.breaker.failures": 6,
-    "providers.p.breaker.failure_rate": 0.6,
-    "providers.p.breaker.window": "11s",
-    "providers.p.breaker.minimum_calls": 21,
-    "providers.p.breaker.interval": "6s",
-    "providers.p.events.issuer": "http://127.0.0.1:1/other",
-    "providers.p.events.jwks_uri": "http://127.0.0.1:1/other-keys",
-    "providers.p.events.audience": ["other"],
-    "providers.p.events.authorization": "Bearer another-push-token",
-    "providers.p.leeway": "3s",
-    "providers.p.require_token_type": True,
-    "cache.redis": "redis://127.0.0.1:2/1",
-    "cache.secret": "another-secret-of-the-cache-0123456789",
-    "cache.ttl": "61s",
-    "cache.inactive_ttl": "11s",
-    "cache.max_entries": 1001,
-    "cache.timeout": "60ms",
-    "cache.clock_skew": "3s",
-    "cache.refresh_ahead": 0.8,
-    "events.prefix": "/.other/events",
-    "events.repeat_after": ["2s"],
-    "events.from": ["198.51.100.0/24"],
-    "log.level": "warning",
-    "log.access": False,
-    "routes.0.name": "other",
-    "routes.0.match.host": "b.example",
-    "routes.0.match.path": "/t/{t}/other/**",
-    "routes.0.match.methods": ["PUT"],
-    "routes.0.backend": "http://127.0.0.1:2",
-    "routes.0.strip_prefix": "/t/{t}",
-    "routes.0.preserve_host": True,
-    "routes.0.allow_encoded_slash": True,
-    "routes.0.allow_path_parameters": True,
-    "routes.0.auth.mode": "optional",
-    "routes.0.auth.provider": "q",
-    "routes.0.auth.scopes": ["other"],
-    "routes.0.auth.any_scope": ["other"],
-    "routes.0.auth.audience": ["other"],
-    "routes.0.auth.issuer": "http://127.0.0.1:1/other",
-    "routes.0.auth.roles": ["other"],
-    "routes.0.auth.claims": {"other": "x"},
-    "routes.0.auth.proof": "ignore",
-    "routes.0.auth.max_age": "31s",
-    "routes.0.auth.stale_if_error": "6m",
-    "routes.0.auth.stale_methods": ["GET"],
-    "routes.0.auth.streams": "keep",
-    "routes.0.identity.headers": {"X-Other": "sub"},
-    "routes.0.authorization": "keep",
-    "routes.0.request_headers.set": {"X-Env": "other"},
-    "routes.0.request_headers.remove": ["X-Other"],
-    "routes.0.response_headers.set": {"X-Env": "other"},
-    "routes.0.response_headers.remove": ["X-Other"],
-    "routes.0.cors.allow_origins": ["https://b.example"],
-    "routes.0.cors.allow_methods": ["PUT"],
-    "routes.0.cors.allow_headers": ["X-Other"],
-    "routes.0.cors.expose_headers": ["X-Other"],
-    "routes.0.cors.allow_credentials": True,
-    "routes.0.cors.max_age": "11m",
-    "routes.0.timeout": "31s",
-    "routes.0.connect_timeout": "3s",
-    "routes.0.read_timeout": "61s",
-    "routes.0.retries": 2,
-    "routes.0.connection_max_age": "6m",
-    "routes.0.on_success": "evict_token",
-    "routes.0.max_body": "12MiB",
-    "routes.1.rewrite": "/other/{**}",
-}
 
 
 def document(folder, key: str = "") -> dict:
@@ -197,7 +93,7 @@ def folder(tmp_path_factory):
 
 def changed(before: dict, key: str, folder) -> str:
     after = copy.deepcopy(before)
-    for path, value in {key: ANOTHER[key], **TOGETHER.get(key, {})}.items():
+    for path, value in {key: OTHER_VALUES[key], **TOGETHER.get(key, {})}.items():
         *places, last = path.split(".")
         place = after
         for name in places:
@@ -206,16 +102,10 @@ def changed(before: dict, key: str, folder) -> str:
     return json.dumps(after)
 
 
-def keys(model: type[Model], place: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        inner = model_of(field.annotation)
-        yield from [f"{place}{name}"] if inner is None else keys(inner, f"{place}{name}.")
-
-
 def test_every_key_has_another_value():
-    named = {".".join(part for part in key.split(".") if not part.isdigit() and part not in "pk") for key in ANOTHER}
+    keys = {key.path for key in keys_below(Config) if key.inner is None}
     # A private key takes the place of a secret, and is a setting of the provider as that is.
-    assert named == set(keys(Config)) - {"providers.private_key"}
+    assert {plain_path(place) for place in OTHER_VALUES} == keys - {("providers", "private_key")}
 
 
 async def started(text: str) -> RunningGateway:
@@ -239,7 +129,7 @@ def by_nature(folder):
     return asyncio.run(compared())
 
 
-@pytest.mark.parametrize("key", sorted(set(ANOTHER) - FIXED))
+@pytest.mark.parametrize("key", sorted(set(OTHER_VALUES) - FIXED))
 async def test_it_is_in_force(folder, by_nature, key):
     before = document(folder, key)
     after = changed(before, key, folder)

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from gateway.config.model import Admin
+from gateway.config.server_model import Admin
 from gateway.observe.metrics import Metrics
 from gateway.workers.instance import Readiness
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from gateway.config.model import Server
+from gateway.config.server_model import Server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Beyond its own two times: workers that are killed at the deadline have five seconds, connections to Redis one.

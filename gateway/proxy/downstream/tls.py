@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from gateway.config.model import Tls
+from gateway.config.server_model import Tls
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:

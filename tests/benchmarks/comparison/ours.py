@@ -14,7 +14,7 @@ from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
 from benchmarks.comparison.place import Place, port
 
 import gateway
-from gateway.config.model import Server
+from gateway.config.server_model import Server
 
 _LANE_KEY = "fast_path"
 _THIS_ONE = (sys.executable, "-m", "gateway")

@@ -1,0 +1,70 @@
+"""What a token must show, as the configuration names it; see `gateway.config.model`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.config.model_base import KeyMark, Model
+from gateway.config.value_types import (
+    ONE_OR_MANY,
+    Claims,
+    Method,
+    OneOrMany,
+    Scope,
+    Seconds,
+)
+
+
+class Auth(Model):
+    """What a request to the route must show. An empty list asks for nothing."""
+
+    keys_demand_token = True
+
+    mode: Annotated[Literal["required", "optional", "none"], KeyMark.NEEDS_NO_TOKEN] = "required"
+    """required; optional: no token passes without identity, a bad one is 401; none. Default required. Danger: with none
+    nobody looks at a token."""
+
+    provider: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
+    """Who is asked; a list picks by the token's iss. Default: the only provider. Danger: with a list, an opaque token
+    of one provider is shown to those before it, which can then use it."""
+
+    scopes: tuple[Scope, ...] = ()
+    """All of these must be in scope. Default none."""
+
+    any_scope: tuple[Scope, ...] = ()
+    """One of these must be in scope. Default none."""
+
+    audience: tuple[str, ...] = ()
+    """One of these must be in aud. Default: aud is not looked at. Danger: without it, tokens meant for other services
+    pass."""
+
+    issuer: str | None = None
+    """What iss must be; written out, facts without iss are refused. Default: the provider's."""
+
+    roles: tuple[str, ...] = ()
+    """All of these: of the realm, of our client, or client:role for another client's. Default none."""
+
+    claims: Claims = ()
+    """Each claim equals the value, or one of a list, compared with its type, or has it as an element of a list or as a
+    name in an object; {name} is the path's own."""
+
+    proof: Literal["if_bound", "required", "ignore"] = "if_bound"
+    """Tokens that are bound to a key (cnf), or whose token_type is not Bearer, are good only with a proof, which is not
+    verified yet: if_bound refuses these; required refuses every token; ignore passes them as if they were not bound.
+    Default if_bound. Danger: with ignore, who has got hold of a bound token can use it."""
+
+    max_age: Seconds | None = None
+    """The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request."""
+
+    stale_if_error: Seconds | None = None
+    """How much older the last known answer may be when the provider cannot tell. Default none: 503. Danger: so long
+    after cache.ttl or max_age, a revoked token may still work while the provider is away."""
+
+    stale_methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("GET", "HEAD", "OPTIONS")
+    """The methods stale_if_error holds for. Default GET, HEAD, OPTIONS. Danger: what others do cannot be undone."""
+
+    streams: Annotated[Literal["end", "keep"], KeyMark.NEEDS_NO_TOKEN] = "end"  # streams end with their route too
+    """What a WebSocket, an event stream or another open exchange does when its token or its route ends. Default end.
+    Danger: with keep, whoever holds one open is served after logout, revocation and exp."""
