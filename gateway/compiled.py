@@ -106,7 +106,6 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
 def _gated(
     route: Route, config: Config, identity_names: frozenset[str], to_client: dict[ResponseRules, ResponseHeaderRules]
 ) -> CompiledRoute:
-    has_own_limit = "max_body" in route.model_fields_set
     response_rules = ResponseRules(
         remove=frozenset(route.response_headers.remove),
         set=tuple(route.response_headers.set.items()),
@@ -129,7 +128,7 @@ def _gated(
         ),
         fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls(route.backend),
-        max_body_bytes=route.max_body if has_own_limit else config.server.max_body,
+        max_body_bytes=route.max_body,
         is_plain=route.cors is None and route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,

@@ -1,8 +1,8 @@
-"""Which of the exchanges that stay open a purge ends, and how long one goes by the facts that it has.
+"""The open exchanges by the tags of their facts: which of them a purge ends, and how long facts are good for one.
 
-A request is decided once, and an exchange may outlast what it was decided by. Each open one is found by the marks of
-its facts, so that a purge costs no look at those that it does not cover. Purges are remembered for a while as well: an
-exchange becomes known only when it has been open for some time, and one of them may have come before that.
+A request is decided once, and its exchange may outlast the facts that let it in. The index finds open exchanges by
+tag, so that a purge does not look at those that it does not cover. It also remembers purges for a while: an exchange
+enters the index only after it has been open for some time, and a purge may have come before that.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Generic, TypeVar
 from gateway.introspection.tag_purge import KnownPurges, TagPurge
 
 _PURGED_MAX = 50_000
-# Where no answer may be kept for any time, asking without a pause would serve nobody.
+# Where no result may be cached at all, asking without a pause would help nobody.
 _WINDOW_MIN_S = 1.0
-# The rest of the window is for a provider that cannot tell just then.
+# The rest of the window is there for a provider that cannot tell at that moment.
 _ASKED_AFTER = 0.75
 
 T = TypeVar("T")
 
 
 class StreamFate(Enum):
-    """What the purges since an exchange was let in mean for it."""
+    """What purges mean for an open exchange."""
 
     GOES_ON = "goes on"
     IS_ASKED = "is asked about"  # everything was purged, and nobody said that this token is no good
@@ -35,9 +35,9 @@ class StreamFate(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """How long facts do for an open exchange, in seconds since they were introspected.
+    """How long an open exchange may rely on its facts, in seconds since they were introspected.
 
-    A new answer is asked for from `ask_after_s` on. While there is none to be had, they do until `end_after_s`.
+    The gateway asks again from `ask_after_s` on. While the provider cannot tell, the facts hold until `end_after_s`.
     """
 
     ask_after_s: float
@@ -50,69 +50,69 @@ def window_of(ttl_s: float, max_age_s: float | None, stale_s: float | None) -> W
 
 
 class OpenExchanges(Generic[T]):
-    """Values are told apart by what they are, not by what is in them. `now_s` and the like are the monotonic clock."""
+    """Finds open exchanges by tag, compared by identity. All times are in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._marks: dict[T, tuple[bytes, ...]] = {}
-        self._bearing: dict[bytes, set[T]] = {}
+        self._tags: dict[T, tuple[bytes, ...]] = {}
+        self._by_tag: dict[bytes, set[T]] = {}
         self._purged_at_s: OrderedDict[bytes, float] = OrderedDict()
         self._all_purged_at_s = -math.inf
         self._known = KnownPurges()
 
     def __len__(self) -> int:
-        return len(self._marks)
+        return len(self._tags)
 
     def __iter__(self) -> Iterator[T]:
-        return iter(tuple(self._marks))
+        return iter(tuple(self._tags))
 
-    def __contains__(self, one: T) -> bool:
-        return one in self._marks
+    def __contains__(self, stream: T) -> bool:
+        return stream in self._tags
 
-    def put(self, one: T, marks: tuple[bytes, ...], since_s: float) -> StreamFate:
-        """Find `one` by `marks` from now on; what was purged since `since_s` may concern it already."""
-        self.discard(one)
-        self._marks[one] = marks
-        for mark in marks:
-            self._bearing.setdefault(mark, set()).add(one)
-        if any(self._purged_at_s.get(mark, -math.inf) >= since_s for mark in marks):
+    def put(self, stream: T, tags: tuple[bytes, ...], since_s: float) -> StreamFate:
+        """Index `stream` under `tags`. The result is its fate by the purges that came since `since_s`."""
+        self.discard(stream)
+        self._tags[stream] = tags
+        for tag in tags:
+            self._by_tag.setdefault(tag, set()).add(stream)
+        if any(self._purged_at_s.get(tag, -math.inf) >= since_s for tag in tags):
             return StreamFate.ENDS
-        return StreamFate.IS_ASKED if marks and self._all_purged_at_s >= since_s else StreamFate.GOES_ON
+        return StreamFate.IS_ASKED if tags and self._all_purged_at_s >= since_s else StreamFate.GOES_ON
 
-    def discard(self, one: T) -> None:
-        for mark in self._marks.pop(one, ()):
-            bearing = self._bearing[mark]
-            bearing.discard(one)
-            if not bearing:
-                del self._bearing[mark]
+    def discard(self, stream: T) -> None:
+        for tag in self._tags.pop(stream, ()):
+            tagged = self._by_tag[tag]
+            tagged.discard(stream)
+            if not tagged:
+                del self._by_tag[tag]
 
-    def marks(self, one: T) -> tuple[bytes, ...]:
-        return self._marks.get(one, ())
+    def tags(self, stream: T) -> tuple[bytes, ...]:
+        return self._tags.get(stream, ())
 
-    def bearing(self, marks: Iterable[bytes]) -> set[T]:
-        """Those that bear one of `marks`."""
-        return {one for mark in marks for one in self._bearing.get(mark, ())}
+    def tagged(self, tags: Iterable[bytes]) -> set[T]:
+        """The exchanges that carry one of `tags`."""
+        return {stream for tag in tags for stream in self._by_tag.get(tag, ())}
 
     def purge(self, purge: TagPurge, now_s: float) -> tuple[StreamFate, set[T]]:
-        """What the order means, and for which; the same order a second time means nothing."""
+        """The fate that `purge` brings, and the exchanges it concerns. A repeated purge concerns none."""
         if not self._known.is_news(purge):
             return StreamFate.GOES_ON, set()
         if purge.marks is None:
             self._all_purged_at_s = now_s
-            return StreamFate.IS_ASKED, {one for one, marks in self._marks.items() if marks}
+            return StreamFate.IS_ASKED, {stream for stream, tags in self._tags.items() if tags}
         if purge.is_of_realms:
-            # Whose marks come after this cannot be told by realm: they are all asked about, which harms nobody.
+            # An exchange that enters later cannot be told by its realm, so each of those is asked about: that is safe.
             self._all_purged_at_s = now_s
-            return StreamFate.IS_ASKED, self.bearing(purge.marks)
-        for mark in purge.marks:
-            self._purged_at_s[mark] = now_s
-            self._purged_at_s.move_to_end(mark)
+            return StreamFate.IS_ASKED, self.tagged(purge.marks)
+        for tag in purge.marks:
+            self._purged_at_s[tag] = now_s
+            self._purged_at_s.move_to_end(tag)
         while len(self._purged_at_s) > _PURGED_MAX:
-            # Nobody can tell any more whom it named: whoever was open then is asked about.
+            # The index no longer knows whom that purge named, so it asks about everything that was open then.
             _, at_s = self._purged_at_s.popitem(last=False)
             self._all_purged_at_s = max(self._all_purged_at_s, at_s)
-        return StreamFate.ENDS, self.bearing(purge.marks)
+        return StreamFate.ENDS, self.tagged(purge.marks)
 
     def forget_purges(self, before_s: float) -> None:
-        """Those that nobody can have missed who is still to be put here."""
+        """Forget the purges before `before_s`, which no exchange still to be indexed can have missed."""
         while self._purged_at_s and next(iter(self._purged_at_s.values())) < before_s:
             self._purged_at_s.popitem(last=False)

@@ -1,14 +1,21 @@
-"""Exchanges that stay open, and what ends them: a purge that names their token, its `exp`, a provider's no, a reload.
+"""What ends an exchange that stays open: a purge that names its token, its `exp`, a provider's no, a reload.
 
-A request is decided once; a WebSocket, an event stream or a long download then goes on for as long as it likes. Those
-that are still open after half a second are looked for here, several times a second, so that short exchanges pay
-nothing. From then on each is found by the marks of its facts. An order to forget something ends it at once; an order to
-forget everything, or the end of the facts' window, has its token asked about, through the caches and turns that every
-question goes through. What a reload leaves open is judged by the new configuration.
+A request is decided once. A WebSocket, an event stream or a long download then goes on for as long as it likes.
 
-Nothing here may hold up the loop: what concerns many is done in slices, and few questions are under way at a time.
-Client networks take turns with them, and an exchange whose turn has not come in time ends: whoever has thousands of
-tokens delays neither the end of his own exchanges nor the questions about those of others.
+How this works:
+
+- A timer sweeps over the relays four times a second. It takes up those that have been open for half a second, so
+  that short exchanges pay nothing.
+- From then on `OpenExchanges` finds each of them by the tags of its facts. A purge that names a tag ends it at once.
+- Each exchange has a window for its facts. Near the window's end, and after a purge of everything, the gateway asks
+  about the token again, through the same caches and leases as any other question.
+- The result renews the facts, ends the exchange, or leaves it until the window ends where the provider cannot tell.
+- A reload has `judge_all` judge every open exchange by the new configuration.
+
+Nothing here may hold up the event loop: `Slices` does in slices what concerns many exchanges, and only a few questions
+are under way at once. `Rounds` lets client networks take turns. An exchange that the gateway did not get to ask about
+in time ends. So a client with thousands of tokens delays neither the end of its own exchanges nor the questions about
+those of others.
 """
 
 from __future__ import annotations
@@ -30,32 +37,32 @@ from gateway.proxy.generation import Generation
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import RequestContext
 from gateway.proxy.streams.exchange_index import OpenExchanges, StreamFate, Window, window_of
-from gateway.proxy.streams.open_exchange import EXPIRED, GONE, REVOKED, UNTOLD, OpenExchange, opened, refused_by
+from gateway.proxy.streams.open_exchange import EXPIRED, GONE, REVOKED, UNCERTAIN, OpenExchange, opened, refused_by
 from gateway.proxy.streams.rounds import Rounds
 from gateway.proxy.streams.slices import Slices
 
-_PERIOD_S = 0.25
+_SWEEP_S = 0.25
 _YOUNG_S = 0.5
-# How long facts may take at the most: their turn in the fleet, their place in a queue, their call.
+# How long facts may take at most: the lease of the fleet, the place in a queue, the call itself.
 _FACTS_S = 60.0
 _SPREAD_S = 10.0
-_AGAIN_S = 1.0
-_AGAIN_MAX_S = 10.0
-# How long after its time a question may still be waited for: in the queues before a provider, and for its answer.
-_LATE_S = 10.0
-# Whoever waits for an answer comes before what is open anyway.
+_RETRY_S = 1.0
+_RETRY_MAX_S = 10.0
+# How long past its end an exchange may wait for its question: in the queues before a provider, and for the result.
+_OVERDUE_S = 10.0
+# A request that waits for facts comes before an exchange that is open anyway.
 _ASKING_SHARE = 4
 
 
 class Streams:
-    """Of one listener. `relays` are the exchanges under way; `running` is the configuration in force."""
+    """Watches the open exchanges of a listener. `relays` gives those under way, `in_force` the configuration."""
 
-    def __init__(self, running: Callable[[], Generation], relays: Callable[[], Iterable[Relay]]) -> None:
-        self._running = running
+    def __init__(self, in_force: Callable[[], Generation], relays: Callable[[], Iterable[Relay]]) -> None:
+        self._generation = in_force
         self._relays = relays
         self._open: OpenExchanges[OpenExchange] = OpenExchanges()
         self._slices = Slices()
-        self._waiting: Rounds[OpenExchange] = Rounds()  # for their turn to be asked about
+        self._waiting: Rounds[OpenExchange] = Rounds()  # to be asked about
         self._asking: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._purges_kept_s = inf
@@ -65,7 +72,7 @@ class Streams:
 
     def start(self) -> None:
         self._keep_purges()
-        self._timer = asyncio.get_running_loop().call_later(_PERIOD_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -74,131 +81,134 @@ class Streams:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
 
-    # What may end them.
+    # What may end an exchange.
 
     def purged(self, purge: TagPurge) -> None:
-        """What `purge` covers is forgotten in this process."""
+        """End or ask about the exchanges that `purge` covers."""
         now_s = time.monotonic()
         fate, those = self._open.purge(purge, now_s)
-        for one in those:
-            self._befall(one, fate, now_s)
+        for stream in those:
+            self._apply(stream, fate, now_s)
 
     def revoked_elsewhere(self, key: bytes) -> None:
-        """A provider has called the token with this cache key inactive."""
+        """End the exchanges of the token with this cache key, which a provider has called inactive."""
         now = time.time()
-        for one in self._open.bearing((key,)):
-            self._end(one, EXPIRED if one.exp <= now else REVOKED)
+        for stream in self._open.tagged((key,)):
+            self._end(stream, EXPIRED if stream.exp <= now else REVOKED)
 
     def judge_all(self) -> None:
-        """Another configuration is in force, or something was learned by which facts are judged."""
+        """Judge every open exchange: another configuration is in force, or the rules for facts have changed."""
         self._keep_purges()
-        routes = {route.name: route for route in self._running().gate.routes}
+        routes = {route.name: route for route in self._generation().gate.routes}
         now_s = time.monotonic()
-        for one in self._open:
-            self._slices.do(partial(self._judge_anew, one, routes.get(one.route.name), now_s))
+        for stream in self._open:
+            self._slices.do(partial(self._judge, stream, routes.get(stream.route.name), now_s))
 
     # Several times a second.
 
-    def _look(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(_PERIOD_S, self._look)
+    def _sweep(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         now_s, now = time.monotonic(), time.time()
         for relay in self._relays():
             if not relay.is_watched and now_s - relay.started_s >= _YOUNG_S:
                 relay.is_watched = True
-                self._take_up(relay, now_s)
-        for one in self._open:
-            if not one.relay.is_open:
-                self._open.discard(one)
-                one.relay.is_watched = False  # it may be sent again
-            elif one.is_kept:
-                pass  # whatever becomes of its token
-            elif one.exp <= now:
-                self._end(one, EXPIRED)
-            elif one.end_at_s + _LATE_S <= now_s:
-                self._end(one, UNTOLD)
-            elif one.ask_at_s <= now_s and not one.is_asking:
-                one.is_asking = True
-                self._waiting.put(one.turn.client, self._open.marks(one)[0], one)
+                self._begin_to_watch(relay, now_s)
+        for stream in self._open:
+            if not stream.relay.is_open:
+                self._open.discard(stream)
+                stream.relay.is_watched = False  # it may be sent again
+            elif stream.is_kept:
+                pass  # its token does not matter
+            elif stream.exp <= now:
+                self._end(stream, EXPIRED)
+            elif stream.end_at_s + _OVERDUE_S <= now_s:
+                self._end(stream, UNCERTAIN)
+            elif stream.ask_at_s <= now_s and not stream.is_asking:
+                stream.is_asking = True
+                self._waiting.put(stream.context.client, self._open.tags(stream)[0], stream)
         self._open.forget_purges(now_s - self._purges_kept_s)
-        self._ask_more()
+        self._start_asking()
 
     def _keep_purges(self) -> None:
-        """From a request's first byte until it is seen here nothing takes longer than facts and a connection."""
-        longest_s = max((route.config.timeout for route in self._running().gate.routes), default=0.0)
-        self._purges_kept_s = _FACTS_S + longest_s + _YOUNG_S + _PERIOD_S
+        """Keep purges for as long as a request may take, from its first byte until a sweep sees it."""
+        longest_s = max((route.config.timeout for route in self._generation().gate.routes), default=0.0)
+        self._purges_kept_s = _FACTS_S + longest_s + _YOUNG_S + _SWEEP_S
 
-    def _take_up(self, relay: Relay, now_s: float) -> None:
-        turn = relay.exchange
-        if not isinstance(turn, RequestContext) or turn.matched is None:
+    def _begin_to_watch(self, relay: Relay, now_s: float) -> None:
+        context = relay.exchange
+        if not isinstance(context, RequestContext) or context.matched is None:
             return
-        route: CompiledRoute | None = turn.matched.value
-        one, running = opened(relay, turn, turn.matched.value, now_s), self._running()
-        if turn.running is not running:
-            route = next((each for each in running.gate.routes if each.name == one.route.name), None)
-        self._judge_anew(one, route, turn.started_s)
+        route: CompiledRoute | None = context.matched.value
+        stream, generation = opened(relay, context, context.matched.value, now_s), self._generation()
+        if context.running is not generation:
+            route = next((each for each in generation.gate.routes if each.name == stream.route.name), None)
+        self._judge(stream, route, context.started_s)
 
-    # What the configuration in force says of one.
+    # What the configuration in force says of an exchange.
 
-    def _judge_anew(self, one: OpenExchange, route: CompiledRoute | None, since_s: float) -> None:
-        """`route` is the one of its name now. Purges since `since_s` may not have found it."""
-        if not one.relay.is_open:
+    def _judge(self, stream: OpenExchange, route: CompiledRoute | None, since_s: float) -> None:
+        """Judge by `route`, which has its route's name now, and by the purges since `since_s`."""
+        if not stream.relay.is_open:
             return
-        running, was_kept = self._running(), one.is_kept
-        one.is_kept = (one.route if route is None else route).config.auth.streams == "keep"
+        generation, was_kept = self._generation(), stream.is_kept
+        stream.is_kept = (stream.route if route is None else route).config.auth.streams == "keep"
         if route is not None:
-            one.route = route
+            stream.route = route
         now_s = time.monotonic()
-        reason = GONE if route is None else refused_by(route, one, running.gate, time.time())
-        if reason is not None and not one.is_kept:
-            self._hold(one, now_s)  # until it has ended
-            self._end(one, reason)
+        reason = GONE if route is None else refused_by(route, stream, generation.gate, time.time())
+        if reason is not None and not stream.is_kept:
+            self._index_without_token(stream, now_s)  # until it has ended
+            self._end(stream, reason)
             return
-        if one.question is None or one.facts is None or one.question.provider not in running.gate.speakers:
-            self._hold(one, now_s)
+        if stream.question is None or stream.facts is None or stream.question.provider not in generation.gate.speakers:
+            self._index_without_token(stream, now_s)
             return
-        if one.keyed_by is not running.authenticator:
-            self._key(one, one.question, one.facts, running, since_s)
-        self._has_window(one, one.question, running)
-        if was_kept and not one.is_kept:
-            one.ask_at_s, one.end_at_s = now_s, max(now_s, one.end_at_s)  # nobody has asked meanwhile
+        if stream.tagged_by is not generation.authenticator:
+            self._index_by_token(stream, stream.question, stream.facts, generation, since_s)
+        self._set_window(stream, stream.question, generation)
+        if was_kept and not stream.is_kept:
+            stream.ask_at_s, stream.end_at_s = now_s, max(now_s, stream.end_at_s)  # nobody asked meanwhile
 
-    def _hold(self, one: OpenExchange, now_s: float) -> None:
-        """It has no token that could end, or none that matters any more."""
-        one.keyed_by, one.ask_at_s, one.end_at_s = None, inf, inf
-        self._open.put(one, (), now_s)
+    def _index_without_token(self, stream: OpenExchange, now_s: float) -> None:
+        """Index it under no tag and set no window: it has no token, or none that matters any more."""
+        stream.tagged_by, stream.ask_at_s, stream.end_at_s = None, inf, inf
+        self._open.put(stream, (), now_s)
 
-    def _key(self, one: OpenExchange, question: Question, facts: Facts, running: Generation, since_s: float) -> None:
-        now_s, authenticator = time.monotonic(), running.authenticator
-        is_rekeyed, one.keyed_by = one.keyed_by is not None, authenticator
-        fate = self._open.put(one, authenticator.marks(question, facts), since_s)
-        if is_rekeyed:
-            # Another cache or another provider: what is known there of the token has to be seen.
+    def _index_by_token(
+        self, stream: OpenExchange, question: Question, facts: Facts, generation: Generation, since_s: float
+    ) -> None:
+        now_s, authenticator = time.monotonic(), generation.authenticator
+        is_moved, stream.tagged_by = stream.tagged_by is not None, authenticator
+        fate = self._open.put(stream, authenticator.marks(question, facts), since_s)
+        if is_moved:
+            # Another cache or another provider, which may know more about the token.
             fate = StreamFate.IS_ASKED if fate is StreamFate.GOES_ON else fate
-        elif one.turn.stale_s is not None or authenticator.introspected_at_s(question) is None:
-            # Its facts only stood in, or are forgotten already: perhaps somebody else has had a no since.
-            one.known_at_s, one.ask_at_s = one.turn.started_s - (one.turn.stale_s or 0.0), now_s
+        elif stream.context.stale_s is not None or authenticator.introspected_at_s(question) is None:
+            # Its facts were stale, or are forgotten already: somebody else may have had a no since.
+            stream.introspected_at_s = stream.context.started_s - (stream.context.stale_s or 0.0)
+            stream.ask_at_s = now_s
         else:
-            self._is_known(one, question, running, instead_s=one.turn.started_s)
-        self._befall(one, fate, now_s)
+            self._renew(stream, question, generation, instead_s=stream.context.started_s)
+        self._apply(stream, fate, now_s)
 
     # Asking again.
 
-    def _is_known(self, one: OpenExchange, question: Question, running: Generation, *, instead_s: float) -> None:
-        """Its facts are as old as the caches say, else as of `instead_s`."""
-        at_s = running.authenticator.introspected_at_s(question)
-        one.known_at_s, one.tries, one.ask_at_s = instead_s if at_s is None else at_s, 0, inf
-        self._has_window(one, question, running)
+    def _renew(self, stream: OpenExchange, question: Question, generation: Generation, *, instead_s: float) -> None:
+        """Begin a new window. The facts are as old as the caches say, else as of `instead_s`."""
+        at_s = generation.authenticator.introspected_at_s(question)
+        stream.introspected_at_s, stream.tries, stream.ask_at_s = instead_s if at_s is None else at_s, 0, inf
+        self._set_window(stream, question, generation)
 
-    def _has_window(self, one: OpenExchange, question: Question, running: Generation) -> None:
-        """By the configuration in force, and since its facts are known."""
-        window = self._window(question, running)
-        one.ask_at_s = min(one.ask_at_s, one.known_at_s + window.ask_after_s)
-        one.end_at_s = one.known_at_s + window.end_after_s
+    def _set_window(self, stream: OpenExchange, question: Question, generation: Generation) -> None:
+        """Set both ends of the window by the configuration in force."""
+        window = self._window(question, generation)
+        stream.ask_at_s = min(stream.ask_at_s, stream.introspected_at_s + window.ask_after_s)
+        stream.end_at_s = stream.introspected_at_s + window.end_after_s
 
-    def _window(self, question: Question, running: Generation) -> Window:
-        return window_of(running.config.cache.ttl, question.max_age_s, question.stale_s)
+    def _window(self, question: Question, generation: Generation) -> Window:
+        return window_of(generation.config.cache.ttl, question.max_age_s, question.stale_s)
 
-    def _ask_more(self) -> None:
+    def _start_asking(self) -> None:
         limit = self._asking_max()
         while self._waiting and len(self._asking) < limit:
             work = self._ask(self._waiting.take())
@@ -207,76 +217,77 @@ class Streams:
             task.add_done_callback(self._asked)
 
     def _asking_max(self) -> int:
-        providers = self._running().config.providers.values()
-        return max(1, min((one.max_concurrency for one in providers), default=1) // _ASKING_SHARE)
+        providers = self._generation().config.providers.values()
+        return max(1, min((provider.max_concurrency for provider in providers), default=1) // _ASKING_SHARE)
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         self._asking.discard(task)
         if not task.cancelled():
-            self._ask_more()
+            self._start_asking()
 
     async def _ask(self, those: list[OpenExchange]) -> None:
-        """One question for all that have this token, as young an answer as the strictest of them needs."""
-        running = self._running()
+        """Ask once for all exchanges of a token, for a result as young as the strictest of them needs."""
+        generation = self._generation()
         try:
-            questions = [one.question for one in those if one.question is not None]
+            questions = [stream.question for stream in those if stream.question is not None]
             if not questions:
-                return  # a reload has made their routes open
-            max_age_s = min(self._window(question, running).ask_after_s for question in questions)
+                return  # a reload has made their routes public
+            max_age_s = min(self._window(question, generation).ask_after_s for question in questions)
             question = replace(questions[0], max_age_s=max_age_s, stale_s=None, address=AHEAD)
-            if question.provider not in running.gate.speakers:
-                return  # a reload has come, which judges them
-            found = await running.authenticator.ask(question)
-            for one in those:
-                self._slices.do(partial(self._heard, one, found.answer, running))
+            if question.provider not in generation.gate.speakers:
+                return  # a reload has come and judges them
+            found = await generation.authenticator.ask(question)
+            for stream in those:
+                self._slices.do(partial(self._take_result, stream, found.answer, generation))
         finally:
-            for one in those:
-                one.is_asking = False
-                one.ask_at_s = max(one.ask_at_s, time.monotonic() + _PERIOD_S)
+            for stream in those:
+                stream.is_asking = False
+                stream.ask_at_s = max(stream.ask_at_s, time.monotonic() + _SWEEP_S)
 
-    def _heard(self, one: OpenExchange, answer: IntrospectionResult | TooMany, running: Generation) -> None:
-        question, known = one.question, one.facts
-        if question is None or one not in self._open or running is not self._running():
+    def _take_result(self, stream: OpenExchange, result: IntrospectionResult | TooMany, generation: Generation) -> None:
+        question, before = stream.question, stream.facts
+        if question is None or stream not in self._open or generation is not self._generation():
             return
         now_s = time.monotonic()
-        if isinstance(answer, Inactive):
-            self._end(one, EXPIRED if one.exp <= time.time() else REVOKED)
+        if isinstance(result, Inactive):
+            self._end(stream, EXPIRED if stream.exp <= time.time() else REVOKED)
             return
-        if not isinstance(answer, Facts):
-            # A queue of the gateway's own is no outage: who can fill it must not keep a revoked token alive.
-            is_crowded = isinstance(answer, TooMany) or (isinstance(answer, Indeterminate) and answer.is_crowded)
-            self._is_untold(one, now_s, 0.0 if question.stale_s is None or not is_crowded else question.stale_s)
+        if not isinstance(result, Facts):
+            # A full queue of our own is not an outage: a client that can fill it must not keep a revoked token alive.
+            is_crowded = isinstance(result, TooMany) or (isinstance(result, Indeterminate) and result.is_crowded)
+            self._wait_or_end(stream, now_s, 0.0 if question.stale_s is None or not is_crowded else question.stale_s)
             return
-        one.facts = answer
-        if answer is not known and (marks := running.authenticator.marks(question, answer)) != self._open.marks(one):
-            self._open.put(one, marks, now_s)
-        if (reason := refused_by(one.route, one, running.gate, time.time())) is not None:
-            self._end(one, reason)
+        stream.facts = result
+        tags = self._open.tags(stream) if result is before else generation.authenticator.marks(question, result)
+        if tags != self._open.tags(stream):
+            self._open.put(stream, tags, now_s)
+        if (reason := refused_by(stream.route, stream, generation.gate, time.time())) is not None:
+            self._end(stream, reason)
             return
-        self._is_known(one, question, running, instead_s=now_s)
+        self._renew(stream, question, generation, instead_s=now_s)
 
-    def _is_untold(self, one: OpenExchange, now_s: float, less_s: float) -> None:
-        """Nobody could tell: it has what is left of its time, or so much less, and is asked about again within that."""
-        until_s = one.end_at_s - less_s
+    def _wait_or_end(self, stream: OpenExchange, now_s: float, less_s: float) -> None:
+        """Nobody could tell: ask again within the rest of its window, less `less_s`, or end it where none is left."""
+        until_s = stream.end_at_s - less_s
         if until_s <= now_s:
-            self._end(one, UNTOLD)
+            self._end(stream, UNCERTAIN)
             return
-        one.tries += 1
-        again_s = min(_AGAIN_MAX_S, _AGAIN_S * one.tries) * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
-        one.ask_at_s = min(now_s + again_s, until_s)
+        stream.tries += 1
+        again_s = min(_RETRY_MAX_S, _RETRY_S * stream.tries) * random.uniform(0.7, 1.0)  # noqa: S311 - no secret
+        stream.ask_at_s = min(now_s + again_s, until_s)
 
     # The end.
 
-    def _befall(self, one: OpenExchange, fate: StreamFate, now_s: float) -> None:
+    def _apply(self, stream: OpenExchange, fate: StreamFate, now_s: float) -> None:
         match fate:
             case StreamFate.ENDS:
-                self._end(one, REVOKED)
+                self._end(stream, REVOKED)
             case StreamFate.IS_ASKED:
                 soon_s = now_s + random.uniform(0, _SPREAD_S)  # noqa: S311 - no secret
-                one.ask_at_s = min(one.ask_at_s, soon_s)
+                stream.ask_at_s = min(stream.ask_at_s, soon_s)
             case StreamFate.GOES_ON:
                 pass
 
-    def _end(self, one: OpenExchange, reason: str) -> None:
-        if not one.is_kept:
-            self._slices.do(partial(one.relay.stop, reason))
+    def _end(self, stream: OpenExchange, reason: str) -> None:
+        if not stream.is_kept:
+            self._slices.do(partial(stream.relay.stop, reason))

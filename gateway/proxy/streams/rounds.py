@@ -1,6 +1,6 @@
-"""Whose turn it is where many wait and few may go: one of each client network in turn.
+"""A fair queue: one group of each client network in turn. Pure.
 
-Pure. Who waits for the same is one, and goes at once.
+Items that wait for the same thing form a group and leave together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Rounds(Generic[T]):
-    """What is put here comes back in groups, each once. Networks are those of addresses, the /48 for IPv6."""
+    """Returns each item once, in groups, round robin over client networks (for IPv6 the /48)."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, OrderedDict[Hashable, list[T]]] = OrderedDict()
@@ -23,13 +23,13 @@ class Rounds(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def put(self, address: str, about: Hashable, one: T) -> None:
-        """`one` waits in the name of `address`, together with those of its network that wait for `about`."""
+    def put(self, address: str, about: Hashable, item: T) -> None:
+        """Queue `item` for the network of `address`, in the group of those that wait for `about`."""
         groups = self._waiting.setdefault(client_network(address).block, OrderedDict())
-        groups.setdefault(about, []).append(one)
+        groups.setdefault(about, []).append(item)
 
     def take(self) -> list[T]:
-        """The next group: the oldest of the network that has waited longest for its turn. There must be one."""
+        """The next group: the oldest of the network that has waited longest. The queue must not be empty."""
         network, groups = self._waiting.popitem(last=False)
         _, group = groups.popitem(last=False)
         if groups:

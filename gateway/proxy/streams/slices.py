@@ -1,4 +1,4 @@
-"""Work for many at once, some of it in each turn of the event loop, so that nobody else waits long for theirs."""
+"""Work for many exchanges at once, done in slices, so that the event loop never stands still for long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SLICE = 100
 
 
 class Slices:
-    """What is put here is done in its order, soon."""
+    """Runs what it is given in order, at most `_SLICE` callbacks in each pass of the event loop."""
 
     def __init__(self) -> None:
         self._left: deque[Callable[[], object]] = deque()
@@ -26,7 +26,7 @@ class Slices:
         try:
             for _ in range(min(_SLICE, len(self._left))):
                 self._left.popleft()()
-        finally:  # what fails, the loop tells of; it stops none of the others
+        finally:  # the loop logs a callback that fails; the others still run
             self._is_under_way = bool(self._left)
             if self._is_under_way:
                 asyncio.get_running_loop().call_soon(self._do_some)

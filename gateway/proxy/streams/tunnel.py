@@ -1,13 +1,14 @@
-"""Bytes both ways after a 101: what the two ends say to each other is no longer HTTP.
+"""The tunnel after a 101: bytes go both ways, and they are no longer HTTP.
 
-Bytes that the client sent behind its upgrade request stay unread until the backend has switched; only then are they
-passed on. Each direction is paused while the other end does not take what it already has.
+Bytes that the client sent right behind its upgrade request stay unread until the backend has switched; then the
+gateway passes them on. Each direction pauses while the receiving end does not take what it already has.
 
-Each direction ends by itself: an end that sends no more is told to the other one, which may go on (RFC 9293 §3.6). An
-end whose process is gone looks the same, so a tunnel that is half closed and silent for the idle timeout is ended.
+Each direction ends on its own: when one end stops sending, the gateway tells the other, which may go on sending
+(RFC 9293 §3.6). An end whose process is gone looks the same. So the gateway ends a tunnel that is half closed and
+has been silent for the idle timeout.
 
-The gateway may end a tunnel, too. The client then gets a close frame, where the stream stands between two frames, and
-has half a second to answer it; an abort would throw away what it has not read yet, the close frame included.
+The gateway may also end a tunnel. Where the stream stands between two frames, the client gets a close frame and half
+a second to answer it. An abort would throw away what the client has not read yet, the close frame included.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _LAST_WORDS_S = 0.5
 
 
 class Tap:
-    """What aiohttp calls a payload parser: takes the bytes of a connection that has been upgraded."""
+    """Takes the bytes of an upgraded client connection from aiohttp, as its payload parser, and sends them on."""
 
     def __init__(
-        self, client: asyncio.Transport, backend: BackendConnection, relay: Relay, exchange: AccessRecord
+        self, client: asyncio.Transport, backend: BackendConnection, relay: Relay, record: AccessRecord
     ) -> None:
         self._client = client
         self._backend = backend
-        self._exchange = exchange
+        self._record = record
         self._relay = relay
         self._is_paused = False
         self._to_backend = Frames()
@@ -51,26 +52,26 @@ class Tap:
             if self._to_backend.has_closed:
                 self._relay.tunnel_is_over()  # the client has answered the close frame
             return False, b""
-        self._exchange.bytes_received += len(data)
+        self._record.bytes_received += len(data)
         self._backend.write(data)
         if not self._backend.is_writable:
-            # Also when it was paused before: aiohttp resumes once it has handed over what it had kept.
+            # Pause again even if already paused: aiohttp resumes once it has handed over what it had kept.
             self._is_paused = True
             self._client.pause_reading()
         return False, b""
 
     def feed_eof(self) -> None:
-        """The client's connection has ended, which cancels its handler, and that ends the tunnel."""
+        """Nothing to do: the end of the client's connection cancels its handler, and that ends the tunnel."""
 
     def client_has_ended(self) -> bool:
-        """The client sends no more; whether it may still be sent something."""
+        """The client sends no more. The result: whether it may still be sent something."""
         self._has_client_ended = True
         if self._is_stopping or self._has_backend_ended:
             return False
         return self._backend.write_eof()
 
     def backend_has_ended(self) -> bool:
-        """The backend sends no more; whether it may still be sent something."""
+        """The backend sends no more. The result: whether it may still be sent something."""
         self._has_backend_ended = True
         if self._has_client_ended or not self._client.can_write_eof():
             return False
@@ -78,14 +79,14 @@ class Tap:
         return True
 
     def is_abandoned(self, now_s: float, idle_timeout_s: float) -> bool:
-        """Whether only one end is left, and nothing has moved for `idle_timeout_s`."""
-        moved_bytes = self._exchange.bytes_received + self._exchange.bytes_sent
+        """Whether only one end is left and nothing has moved for `idle_timeout_s`."""
+        moved_bytes = self._record.bytes_received + self._record.bytes_sent
         if moved_bytes != self._moved_bytes or not (self._has_client_ended or self._has_backend_ended):
             self._moved_bytes, self._silent_since_s = moved_bytes, now_s
         return now_s - self._silent_since_s >= idle_timeout_s
 
     def stop(self, reason: str, to_client: Frames) -> bool:
-        """End both directions. Whether the client was sent a close frame and is now waited for."""
+        """End both directions. The result: whether the client got a close frame and may still answer it."""
         self._is_stopping = True
         loop = asyncio.get_running_loop()
         if self._to_backend.is_between and not self._to_backend.has_closed:

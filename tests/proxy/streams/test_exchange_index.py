@@ -20,11 +20,11 @@ def known():
 
 
 @pytest.mark.parametrize(
-    ("marks", "ended"),
+    ("tags", "ended"),
     [([A], {"a"}), ([KEY_B], {"b"}), ([SHARED], {"a", "b"}), ([A, B], {"a", "b"}), ([b"another"], set()), ([], set())],
 )
-def test_a_purge_ends_those_that_bear_one_of_its_marks(known, marks, ended):
-    assert known.purge(purge_of(marks), 1.0) == (StreamFate.ENDS, ended)
+def test_a_purge_ends_those_that_bear_one_of_its_marks(known, tags, ended):
+    assert known.purge(purge_of(tags), 1.0) == (StreamFate.ENDS, ended)
 
 
 def test_everything_has_those_asked_about_that_have_a_token(known):
@@ -51,7 +51,7 @@ def test_what_has_ended_is_found_no_more(known):
     assert set(known) == {"b", "nobody's"}
 
 
-def test_what_has_new_marks_is_found_by_these_alone(known):
+def test_what_has_new_marks_is_found_only_by_these(known):
     assert known.put("a", (KEY_A, b"new"), 0.0) is StreamFate.GOES_ON
     assert known.purge(purge_of([A]), 1.0) == (StreamFate.ENDS, set())
     assert known.purge(purge_of([b"new"]), 1.0) == (StreamFate.ENDS, {"a"})

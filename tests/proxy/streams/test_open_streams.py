@@ -300,8 +300,8 @@ class TestAskedAgain:
         monkeypatch.setattr(Authenticator, "ask", crowded_out)
         await stream.ended(within_s=2.5, reason=UNTOLD)
 
-    async def test_nor_does_a_turn_to_ask_that_never_comes(self, streams, monkeypatch):
-        monkeypatch.setattr("gateway.proxy.streams.open_streams._LATE_S", 0.3)
+    async def test_nor_does_a_question_whose_turn_never_comes(self, streams, monkeypatch):
+        monkeypatch.setattr("gateway.proxy.streams.open_streams._OVERDUE_S", 0.3)
         monkeypatch.setattr(Streams, "_asking_max", lambda _: 0)
         stream = await streams("websocket", cache={"ttl": "1s"})
         await stream.goes_on(0.8)
