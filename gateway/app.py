@@ -1,7 +1,7 @@
-"""What the commands run: a service under signals, a worker of one, the demo with all its parts.
+"""Runs the commands: the service under signals, one of its workers, the demo with all its parts.
 
-Signals reach only the first process: SIGHUP reloads, SIGTERM and SIGINT drain, a second one drains no longer, whether
-it comes within `drain_delay` or later.
+Only the first process handles signals: SIGHUP reloads, SIGTERM and SIGINT drain. A second SIGTERM or SIGINT ends the
+draining at once, within `drain_delay` or later.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from gateway.observe.observation import Observation
 from gateway.service import Service, Worker, read_source
 from gateway.workers.worker import ConfigSource, Siblings, serve_worker
 
-# New objects that are not freed yet; 700 by default, which busy connections alone come to.
+# How many new objects may be unfreed before the collector looks; busy connections hold more than the default, 700.
 _COLLECTED_AFTER = 20_000
 _DEMO_DRAIN_S = 2.0
 
 
 async def serve(path: str) -> None:
-    """`gateway serve`: until SIGTERM or SIGINT."""
+    """Run `gateway serve` until SIGTERM or SIGINT."""
     _spare_the_collector()
     service = Service(lambda: read_source(path), standard_output())
     loop = asyncio.get_running_loop()
@@ -59,16 +59,18 @@ async def serve(path: str) -> None:
 
 
 async def work(control_fd: int, listen_fd: int) -> None:
-    """`gateway worker`: one process of several, until the supervisor has no more use for it."""
+    """Run `gateway worker`, one process of several, until the supervisor ends it."""
     _spare_the_collector()
     control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
     siblings = Siblings()
-    await serve_worker(control, Worker(listener, Observation(standard_output()), siblings.spread), siblings)
+    await serve_worker(control, Worker(listener, Observation(standard_output()), siblings.broadcast), siblings)
 
 
 def _spare_the_collector() -> None:
-    """What a request needs is freed as it ends; the modules stay for good. So there is little to look for, and each
-    look holds everybody up (https://docs.python.org/3/library/gc.html#gc.freeze).
+    """Make the garbage collector look rarely: each look holds up all requests, and there is little to find.
+
+    A request's objects are freed as it ends, and the modules stay for good
+    (https://docs.python.org/3/library/gc.html#gc.freeze).
     """
     gc.collect()
     gc.freeze()
@@ -83,7 +85,7 @@ async def _reload_when(wanted: asyncio.Event, service: Service) -> None:
 
 
 async def demo(port_base: int | None, *, is_check: bool) -> int:
-    """`gateway demo`; the exit status. Raises `OSError`, with all ports that are taken."""
+    """Run `gateway demo`. Returns the exit status. Raises `OSError`, which names all ports that are taken."""
     places = places_from(port_base)
     check_free(places)
     transcript = Transcript(sys.stdout)
@@ -102,7 +104,7 @@ async def demo(port_base: int | None, *, is_check: bool) -> int:
 
 @asynccontextmanager
 async def _demonstrating(places: Places) -> AsyncIterator[DemoProvider]:
-    """The demo's provider, backend and gateway, which end in the opposite order."""
+    """Run the demo's provider, backend and gateway; they end in the opposite order."""
     async with AsyncExitStack() as stack:
         provider = DemoProvider(port=places.provider)
         await provider.start()
@@ -110,7 +112,7 @@ async def _demonstrating(places: Places) -> AsyncIterator[DemoProvider]:
         backend = EchoBackend(places.backend)
         await backend.start()
         stack.push_async_callback(backend.stop)
-        # Standard output is the reader's: what goes wrong is logged beside it.
+        # Standard output belongs to the walk-through, so the log goes to standard error.
         writer = LineWriter(sys.stderr.fileno() if sys.stderr is not None else None)
         stack.callback(writer.close)
         source = ConfigSource(demo_settings.text(places), demo_settings.NAME, ".")

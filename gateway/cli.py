@@ -1,7 +1,8 @@
-"""The command line: what `gateway --help` lists, and what each command's exit status means.
+"""The command line: the commands that `gateway --help` lists, and their exit statuses.
 
-0 done, or yes; 1 no (an inactive token, a refused grant, a failed walk-through); 2 a configuration or command line
-that cannot be used; 3 cannot tell. Results go to standard output, problems to standard error.
+0 means done, or yes. 1 means no: an inactive token, a refused grant, a failed walk-through. 2 means that the
+configuration or the command line cannot be used. 3 means cannot tell. Results go to standard output, problems to
+standard error.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from gateway.provider.grants import (
 )
 from gateway.provider.provider import ProviderClient
 from gateway.runtime.assembly import assemble, release
-from gateway.runtime.build import FORM
+from gateway.runtime.build import BUILD
 from gateway.runtime.explain import explain as explained
 from gateway.workers.supervisor import StartError
 
@@ -50,7 +51,7 @@ _provider_option = click.option("--provider", metavar="P", help="Which provider,
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(gateway.__version__, prog_name="gateway", message=f"%(prog)s, version %(version)s, {FORM}")
+@click.version_option(gateway.__version__, prog_name="gateway", message=f"%(prog)s, version %(version)s, {BUILD}")
 def main() -> None:
     """A reverse proxy that introspects every bearer token and tells the backend who is calling."""
 
@@ -70,7 +71,7 @@ def serve(path: str) -> None:
 @main.command()
 @_config_option
 def check(path: str) -> None:
-    """Say everything that is wrong with the file; exit 0 or 2."""
+    """List everything that is wrong with the file; exit 0 or 2."""
     config = _load(path)
     click.echo(f"{path}: ok, {len(config.routes)} routes, {len(config.providers)} providers")
 
@@ -119,7 +120,7 @@ def explain(path: str, method: str, url: str, token: str | None) -> None:
 @click.option("--audience", metavar="A", multiple=True, help="For token_exchange; may be repeated.")
 @click.option("--resource", metavar="URI", multiple=True, help="For token_exchange; may be repeated.")
 def token(path: str, provider: str | None, grant: str, scope: tuple[str, ...], **options: Any) -> None:
-    """Print the token endpoint's answer; exit 1 when it refuses."""
+    """Print the token endpoint's response; exit 1 when it refuses."""
     client = _client(_load(path), provider)
     asked = _grant(grant, options)
     try:
@@ -127,7 +128,7 @@ def token(path: str, provider: str | None, grant: str, scope: tuple[str, ...], *
     except TokenRefused as error:
         _fail(NO, f"gateway: {client.name} refuses: {error}")
     except ProviderError as error:
-        _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
+        _fail(CANNOT_TELL, f"gateway: {client.name} cannot tell: {error.reason}")
 
 
 @main.command()
@@ -135,17 +136,17 @@ def token(path: str, provider: str | None, grant: str, scope: tuple[str, ...], *
 @_provider_option
 @click.argument("token", metavar="(- | TOKEN)")
 def introspect(path: str, provider: str | None, token: str) -> None:
-    """Print the introspection endpoint's answer about a token.
+    """Print the introspection endpoint's response about a token.
 
-    Write - to read the token from standard input: a TOKEN on the command line shows in `ps` and in the shell's history.
+    Write - to read the token from standard input: a TOKEN on the command line shows in `ps` and the shell's history.
 
-    Exits with 0 for active, 1 for inactive, 3 when the provider can not tell.
+    Exits with 0 for active, 1 for inactive, 3 when the provider cannot tell.
     """
     client = _client(_load(path), provider)
     try:
         document = _run(_introspect(client, Token(_given(token) or "")))
     except ProviderError as error:
-        _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {error.reason}")
+        _fail(CANNOT_TELL, f"gateway: {client.name} cannot tell: {error.reason}")
     _print_json(document)
     now = time.time()
     match as_of(read_introspection_result(document, now), now):
@@ -154,7 +155,7 @@ def introspect(path: str, provider: str | None, token: str) -> None:
         case Inactive():
             sys.exit(NO)
         case Indeterminate(reason=reason):
-            _fail(CANNOT_TELL, f"gateway: {client.name} can not tell: {reason}")
+            _fail(CANNOT_TELL, f"gateway: {client.name} cannot tell: {reason}")
 
 
 @main.command("demo")
@@ -169,7 +170,7 @@ def demo_command(is_check: bool, port_base: int | None) -> None:
     try:
         sys.exit(_run(app.demo(port_base, is_check=is_check)))
     except BrokenPipeError:
-        raise  # whoever read has gone; click ends quietly
+        raise  # the reader has gone; click ends quietly
     except (StartError, OSError) as error:
         _fail(NO, f"gateway: {error}")
 
@@ -178,18 +179,18 @@ def demo_command(is_check: bool, port_base: int | None) -> None:
 @click.option("--control-fd", type=int, required=True)
 @click.option("--listen-fd", type=int, required=True)
 def worker(control_fd: int, listen_fd: int) -> None:
-    """One process of several; started by `serve`."""
+    """Run one worker process; `serve` starts it."""
     _run(app.work(control_fd, listen_fd))
 
 
 async def _explain(config: Config, method: str, url: str, token: str | None) -> dict[str, Any]:
-    # Asked of the provider itself, whatever the fleet remembers.
+    # Without the fleet's cache, so that the provider itself is asked.
     alone = config.model_copy(update={"cache": Cache()})
-    running = await assemble(alone, Metrics(), lambda _: None)
+    generation = await assemble(alone, Metrics(), lambda _: None)
     try:
-        return await explained(running.gate, running.authenticator, method, url, token)
+        return await explained(generation.gate, generation.authenticator, method, url, token)
     finally:
-        await release(running, None)
+        await release(generation, None)
 
 
 async def _request_token(client: ProviderClient, grant: Grant, scope: str | None) -> dict[str, Any]:
@@ -236,7 +237,10 @@ def _grant(name: str, options: dict[str, Any]) -> Grant:
 def _client(config: Config, name: str | None) -> ProviderClient:
     known = ", ".join(config.providers)
     if name is None and len(config.providers) != 1:
-        _fail(UNUSABLE, f"gateway: the file has not one provider; write --provider with one of: {known or 'none'}")
+        _fail(
+            UNUSABLE,
+            f"gateway: the file does not have exactly one provider; write --provider with one of: {known or 'none'}",
+        )
     chosen = name if name is not None else next(iter(config.providers))
     if chosen not in config.providers:
         _fail(UNUSABLE, f"gateway: no provider {chosen!r}; write --provider with one of: {known or 'none'}")
@@ -251,7 +255,7 @@ def _load(path: str) -> Config:
 
 
 def _given(value: str | None) -> str | None:
-    """An option's value; `-` stands for standard input, so that secrets need not be seen by `ps`."""
+    """An option's value. `-` reads standard input, so that `ps` does not show a secret."""
     return sys.stdin.read().strip() if value == "-" else value
 
 
@@ -261,7 +265,7 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
-    """One of uvloop where that installs: all that is done for a request costs a third less of it."""
+    """A loop of uvloop where that is installed: it takes a third off the cost of a request."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

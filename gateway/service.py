@@ -1,6 +1,6 @@
-"""A gateway built and joined: its listeners, one process or a supervisor with workers, metrics and log.
+"""Builds a gateway and joins its parts: the listeners, one process or a supervisor with workers, metrics and log.
 
-With `workers: 1` the process serves by itself; with more, it holds the sockets and its workers serve.
+With `workers: 1` this process serves. With more, it holds the sockets and its workers serve.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,63 +25,48 @@ from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter
 from gateway.observe.observation import Observation
-from gateway.runtime.build import FORM
-from gateway.runtime.invalidation_broadcaster import Spread
+from gateway.runtime.build import BUILD
+from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.worker_server import WorkerServer
-from gateway.workers.instance import Instance, Readiness
-from gateway.workers.single import InProcess
+from gateway.workers.instance import Instance
+from gateway.workers.single import SingleProcess
 from gateway.workers.sockets import bind, unbind
-from gateway.workers.supervisor import ReloadRefusedError, StartError, Supervisor
+from gateway.workers.supervisor import ReloadRefusedError, Supervisor
 from gateway.workers.worker import ConfigSource
 
 _logger = logging.getLogger(__name__)
 
-# -P: `-m` looks for modules in the current directory before the standard library, so that a file called `yaml.py` in
-# the directory that the gateway was started from would run in each worker.
+# -P: otherwise `-m` looks for modules in the current directory first, and a file called `yaml.py` in the directory
+# where the gateway was started would run in each worker.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "gateway", "worker")
 
 
-class Worker:
-    """A `WorkerHandler`: the engine under the texts that the supervisor sends."""
+class Worker(WorkerServer):
+    """Does what the supervisor asks (`WorkerHandler`): reads the configuration that it sends, and serves it."""
 
-    def __init__(self, sock: socket.socket, observation: Observation, spread: Spread | None = None) -> None:
-        self._engine = WorkerServer(sock, observation, spread)
+    def __init__(self, sock: socket.socket, observation: Observation, broadcast: Broadcast | None = None) -> None:
+        super().__init__(sock, observation, broadcast)
         self._observation = observation
 
     async def configure(self, source: ConfigSource) -> None:
         config = await _load(source)
         self._observation.configure(config)
-        await self._engine.start(config)
+        await self.start(config)
 
     async def reload(self, source: ConfigSource) -> None:
         config = await _load(source)
-        await self._engine.apply(config)
+        await self.apply(config)
         self._observation.configure(config)
 
-    async def purge(self, selector: Mapping[str, str]) -> int:
-        return await self._engine.purge(selector)
-
-    async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
-        return await self._engine.explain(question)
-
-    def forget(self, eviction: Mapping[str, Any]) -> None:
-        self._engine.forget(invalidation_from_json(eviction))
-
-    def lame_duck(self) -> None:
-        self._engine.lame_duck()
-
-    async def drain(self, timeout_s: float | None) -> None:
-        await self._engine.drain(timeout_s)
+    def forget(self, invalidation: Mapping[str, Any]) -> None:
+        self.apply_locally(invalidation_from_json(invalidation))
 
     def snapshot(self) -> dict[str, Any]:
         return self._observation.snapshot()
 
-    def ready(self) -> Readiness:
-        return self._engine.readiness()
-
 
 class _Serving(Instance, Protocol):
-    """What `Service` drives, whether one process or several."""
+    """Serves in one process or several; `Service` drives it."""
 
     async def start(self) -> None: ...
 
@@ -92,36 +77,8 @@ class _Serving(Instance, Protocol):
     async def drain(self, timeout_s: float) -> None: ...
 
 
-class SingleProcess(InProcess):
-    """The worker within this very process."""
-
-    def __init__(self, worker: Worker, source: ConfigSource, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
-        super().__init__(worker, routes)
-        self._serving = worker
-        self._source = source
-
-    async def start(self) -> None:
-        try:
-            await self._serving.configure(self._source)
-        except ValueError as error:
-            raise StartError(str(error)) from None
-
-    async def reload(self, source: ConfigSource) -> None:
-        try:
-            await self._serving.reload(source)
-        except ValueError as error:
-            raise ReloadRefusedError(str(error)) from None
-
-    async def lame_duck(self, delay_s: float) -> None:
-        self._serving.lame_duck()
-        await asyncio.sleep(delay_s)
-
-    async def drain(self, timeout_s: float) -> None:
-        await self._serving.drain(timeout_s)
-
-
 class Service:
-    """A gateway that serves what `read` gives: `start`, then `reload` and `drain` as signals say.
+    """Serves the configuration that `read` gives: first `start`, then `reload` and `drain` as signals ask.
 
     Raises `ConfigError` for the configuration, `OSError` (`BindError`) for an address and `StartError` for the rest.
     """
@@ -137,7 +94,7 @@ class Service:
         self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
-        """Bind, then answer the admin listener, which says "starting", then serve."""
+        """Bind, start the admin listener, which says "starting", then serve."""
         self._observation.configure(self.config)
         workers = worker_count(self.config.server)
         self._sockets = bind(self.config.server.listen, workers)
@@ -146,7 +103,7 @@ class Service:
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
             listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
-            fields = {"listen": listen, "admin": admin, "workers": workers, "form": FORM}
+            fields = {"listen": listen, "admin": admin, "workers": workers, "form": BUILD}
             await self._admin.start(admin_socket)
             await self._serving.start()
         except BaseException:
@@ -155,7 +112,7 @@ class Service:
         _logger.info("serving", extra={"event": "serving", "fields": fields})
 
     async def reload(self) -> bool:
-        """Serve what the file says now; False, with the reason in the log, where the old configuration stays."""
+        """Serve what the file says now. Returns False, and logs the reason, where the old configuration stays."""
         async with self._reloading:
             try:
                 source = await asyncio.to_thread(self._read)
@@ -174,15 +131,15 @@ class Service:
             return True
 
     async def drain(self, timeout_s: float | None = None) -> None:
-        """Be not ready, go on accepting for `drain_delay`, then let exchanges end within `shutdown_timeout`.
+        """Stop being ready, go on accepting for `drain_delay`, then let exchanges end within `shutdown_timeout`.
 
-        With `timeout_s`: without the delay, and within that time. The admin listener answers until the end.
+        With `timeout_s` there is no delay, and exchanges have that time. The admin listener answers until the end.
         """
         server = self.config.server
         _logger.info("draining", extra={"event": "draining"})
         if self._serving is not None and timeout_s is None:
             await self._serving.lame_duck(server.drain_delay)
-        unbind(self._sockets)  # else new connections would wait where nobody takes them
+        unbind(self._sockets)  # otherwise new connections would wait where nobody accepts them
         if self._serving is not None:
             await self._serving.drain(server.shutdown_timeout if timeout_s is None else timeout_s)
         await self._close()
@@ -195,7 +152,7 @@ class Service:
 
     def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:
-            # The listener closes what it is given; the socket itself, with a Unix socket's file, is for `unbind`.
+            # The listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
             worker = Worker(self._sockets[0].dup(), self._observation)
             return SingleProcess(worker, self._source, lambda: describe(self.config))
         return Supervisor(
@@ -217,7 +174,7 @@ class Service:
         }
         for name, (before, after) in fixed.items():
             if before != after:
-                raise ValueError(f"{name} changed from {before} to {after}, which a reload can not do; restart for it")
+                raise ValueError(f"{name} changed from {before} to {after}, which a reload cannot do; restart for it")
 
     def _refused(self, reason: str) -> bool:
         self._observation.reloaded("failure")
@@ -232,7 +189,7 @@ def worker_count(server: Server) -> int:
 
 
 def read_source(path: str) -> ConfigSource:
-    """The file's text, with what it takes to read it the same way elsewhere. Raises `ConfigError`."""
+    """The file's text, with all that another process needs to read it the same way. Raises `ConfigError`."""
     return ConfigSource(read_text(path), path, str(Path(path).absolute().parent))
 
 

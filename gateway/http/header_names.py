@@ -192,7 +192,7 @@ _NEVER_NOMINATED_PREFIXES = ("accesscontrol", "content", "secfetch", "xrequestid
 
 
 def may_be_nominated(folded_name: str) -> bool:
-    """Whether `AiohttpConnection` may take fields of this name away."""
+    """Whether `Connection` may take fields of this name away."""
     return not (
         not folded_name
         or folded_name in _NEVER_NOMINATED

@@ -85,7 +85,7 @@ def values_of(headers: Pairs, wanted: str) -> list[str]:
 
 
 def connection_options(headers: Pairs) -> frozenset[str]:
-    """What stands in `AiohttpConnection`, lower case (RFC 9110 §7.6.1)."""
+    """What stands in `Connection`, lower case (RFC 9110 §7.6.1)."""
     options = ",".join(values_of(headers, "connection")).lower().split(",")
     return frozenset(option.strip() for option in options)
 

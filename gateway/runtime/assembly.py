@@ -1,7 +1,13 @@
-"""Puts a generation of the configuration together, and takes it apart.
+"""Assembles a generation of the configuration, and takes it apart.
 
-A reload makes a new one beside the old one. Parts whose settings did not change are taken over, so that connections,
-discovered endpoints and remembered facts live on; the old one is retired when the last exchange has left it.
+How this works:
+
+- `assemble` builds a `Generation`: the providers' clients, the caches, the authenticator, the compiled routes, the
+  admission of unknown tokens.
+- A reload assembles a new generation beside the old one. It takes over each part whose settings did not change, so
+  that connections, discovered endpoints and cached facts live on.
+- `retire` waits until the last exchange has left the old generation, or for an hour at most. `release` then closes the
+  parts that the new one did not take over.
 """
 
 from __future__ import annotations
@@ -37,24 +43,27 @@ from gateway.proxy.repeats import Repeats
 from gateway.runtime.token_type_sharing import recall_token_types
 
 _RETIRE_POLL_S = 0.1
-# Streams and WebSockets may hold a configuration for days; its parts are small, so they are left in peace this long.
-# What becomes of those then is decided by the configuration in force (`gateway.proxy.streams.open_streams`).
+# Streams and WebSockets may hold a generation for days. Its parts are small, so it may keep them this long. The
+# configuration in force decides whether such a stream stays open (`gateway.proxy.streams.open_streams`).
 _RETIRE_MAX_S = 3600.0
-_LANDING_S = 1.0
-# Of the calls that a provider gets at a time, one in so many may be for answers that are not needed yet.
+_CLOSE_S = 1.0
+# One in so many of a provider's concurrent calls may refresh facts that are not needed yet.
 _REFRESHING_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Breakers:
-    """Metrics know a provider by its name, which one that retires or never comes into force shares with another."""
+    """Tells the metrics of breaker changes, but only of providers in force.
+
+    Metrics know a provider by its name, and a client that retires or never comes into force may have the same name.
+    """
 
     watch: Watch
     in_force: Callable[[], Generation | None]
 
     def changed(self, provider: ProviderClient, state: State) -> None:
-        running = self.in_force()
-        if running is not None and running.providers.get(provider.name) is provider:
+        generation = self.in_force()
+        if generation is not None and generation.providers.get(provider.name) is provider:
             self.watch.breaker_changed(provider.name, state)
 
 
@@ -68,10 +77,10 @@ async def assemble(
     on_no: Callable[[bytes], object] | None = None,
     in_force: Callable[[], Generation | None] = lambda: None,
 ) -> Generation:
-    """A `Generation` for `config`, which takes over from `before` what did not change. Raises `ValueError`, in words.
+    """Build a `Generation` for `config`, with all of `before` that did not change. Raises `ValueError` with a reason.
 
-    `on_purge` is called with what the fleet purges, `on_revoked` and `on_no` with tokens as `Authenticator` says,
-    `on_token_type` as by `ProviderClient`. The breakers of the configuration that is `in_force` are told to `meter`.
+    `on_purge` gets the purges of the fleet. `Authenticator` calls `on_revoked` and `on_no`, `ProviderClient` calls
+    `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
     """
     breakers = _Breakers(meter, in_force)
     providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
@@ -89,15 +98,15 @@ async def assemble(
     for name, provider in providers.items():
         if before is None or before.providers.get(name) is not provider:
             await provider.start()
-    if before is not None and _remembers_alike(before, providers, cache, tolerated):
+    if before is not None and _may_share_authenticator(before, providers, cache, tolerated):
         authenticator = before.authenticator
     else:
         authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_no)
     await recall_token_types(providers.values(), cache.keys, cache.shared)
-    gate = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
+    compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
     allowance = _allowance(config, before)
-    desk = Admission(gate, authenticator, allowance)
-    return Generation(config, gate, providers, cache, authenticator, allowance, desk, Repeats(gate))
+    admission = Admission(compiled, authenticator, allowance)
+    return Generation(config, compiled, providers, cache, authenticator, allowance, admission, Repeats(compiled))
 
 
 async def retire(old: Generation, new: Generation) -> None:
@@ -109,9 +118,9 @@ async def retire(old: Generation, new: Generation) -> None:
 
 
 async def release(old: Generation, new: Generation | None) -> None:
-    """Close what `new` did not take over of `old`."""
+    """Close the parts of `old` that `new` did not take over."""
     if new is None or new.authenticator is not old.authenticator:
-        await old.authenticator.close(_LANDING_S)
+        await old.authenticator.close(_CLOSE_S)
     for name, provider in old.providers.items():
         if new is None or new.providers.get(name) is not provider:
             await provider.close()
@@ -138,7 +147,7 @@ def _authenticator(
         clock=time.time,
         monotonic=time.monotonic,
         leases=None if cache.shared is None else cache.shared.leases,
-        ahead=_ahead(config),
+        ahead=_refresh_ahead(config),
         longest_tolerated_s=tolerated,
         on_revoked=on_revoked,
         on_no=on_no,
@@ -146,7 +155,7 @@ def _authenticator(
     )
 
 
-def _remembers_alike(
+def _may_share_authenticator(
     before: Generation, providers: Mapping[str, ProviderClient], cache: CacheParts, tolerated: Mapping[str, float]
 ) -> bool:
     is_same = before.providers == providers and before.cache is cache
@@ -173,15 +182,15 @@ def _provider(
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
     for other in () if before is None else before.providers.values():
         if other.identity == provider.identity and other.token_types.learned:
-            provider.token_types.learn()  # the same provider, under settings that say nothing of its tokens
+            provider.token_types.learn()  # the same provider; the settings that changed do not concern its tokens
     return provider
 
 
-def _ahead(config: Config) -> Ahead | None:
+def _refresh_ahead(config: Config) -> Ahead | None:
     fraction = config.cache.refresh_ahead
     if fraction is None or not config.providers:
         return None
-    # Whoever waits for an answer comes before who may come to need one.
+    # A request that waits for facts comes before facts that may be needed later.
     limit = min(provider.max_concurrency for provider in config.providers.values()) // _REFRESHING_SHARE
     return Ahead(fraction, config.cache.ttl, max(1, limit))
 
@@ -189,7 +198,7 @@ def _ahead(config: Config) -> Ahead | None:
 async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
     secrets = [secret.get_secret_value().encode() for secret in cache.secret or ()]
     for secret in secrets:
-        await asyncio.to_thread(stretched, secret)  # so that making keys of it takes no time
+        await asyncio.to_thread(stretched, secret)  # caches it, so that making the keys takes no time
     keys = keys_of(secrets)
     tiers = []
     if cache.redis is not None:

@@ -1,7 +1,7 @@
-"""Which form of the gateway runs: the modules that every request goes through may have been compiled."""
+"""Which build of the gateway runs: the modules on the path of every request may be compiled."""
 
 from __future__ import annotations
 
 from gateway.proxy import access_record
 
-FORM = "interpreted" if str(access_record.__file__).endswith(".py") else "compiled"
+BUILD = "interpreted" if str(access_record.__file__).endswith(".py") else "compiled"

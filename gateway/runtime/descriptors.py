@@ -1,8 +1,8 @@
-"""File descriptors: as many as the connections that are allowed may need, and some that no client gets.
+"""File descriptors: as many as the allowed connections need, and a reserve that no client gets.
 
-The usual soft limit is 1,024. What a process has besides clients' connections comes out of a reserve: the admin
-listener, providers, Redis, logs, and the second half of every exchange, the connection to a backend. A liveness probe
-must be answered while clients hold all that they can get.
+The usual soft limit is 1,024. The reserve is for everything but clients' connections: the admin listener, providers,
+Redis, logs, and the second half of every exchange, the connection to a backend. A liveness probe must be answered while
+clients hold all that they can get.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 _logger = logging.getLogger(__name__)
 
-# A client's connection and its backend's, and what a process has besides: logs, Redis, providers, DNS.
+# Two for each client: its connection and the backend's. The reserve: logs, Redis, providers, DNS.
 _PER_CONNECTION = 2
-_BESIDES = 256
-_BESIDES_PART = 4  # where the limit is low
+_RESERVE = 256
+_RESERVE_PART = 4  # the reserve is this part of a low limit
 _WITHOUT_LIMIT = 2**31
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """What clients may take: so many connections, and no descriptor of this number or above.
+    """Limits clients to `connections_max` connections, and to descriptors below the number `clients_end`.
 
-    The kernel gives out the lowest number that is free: a high one says that few are left.
+    The kernel gives out the lowest free number, so a high number means that few are left.
     """
 
     connections_max: int
@@ -32,12 +32,12 @@ class Descriptors:
 
 
 def descriptors_for(max_connections: int) -> int:
-    """How many files a worker may have open when all its connections are."""
-    return max_connections * _PER_CONNECTION + _BESIDES
+    """How many files a worker may have open when all its connections are open."""
+    return max_connections * _PER_CONNECTION + _RESERVE
 
 
 def allow_descriptors(max_connections: int) -> Descriptors:
-    """Raise this process's limit as far as it may. What is missing is said in the log, and taken from clients."""
+    """Raise this process's limit as far as possible. Log what is missing, and take it from the clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return Descriptors(max_connections, _WITHOUT_LIMIT)
@@ -45,7 +45,7 @@ def allow_descriptors(max_connections: int) -> Descriptors:
     most = max(soft, wanted if hard == resource.RLIM_INFINITY else min(wanted, hard))
     if soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    allowed = shared_out(most, max_connections)
+    allowed = shares_of(most, max_connections)
     if allowed.connections_max < max_connections:
         _logger.warning(
             "server.max_connections is %d and this process may open %d files, enough for %d connections; "
@@ -58,7 +58,7 @@ def allow_descriptors(max_connections: int) -> Descriptors:
     return allowed
 
 
-def shared_out(limit: int, max_connections: int) -> Descriptors:
-    """What clients get of so many descriptors."""
-    reserve = min(_BESIDES, limit // _BESIDES_PART)
+def shares_of(limit: int, max_connections: int) -> Descriptors:
+    """The clients' share of `limit` descriptors."""
+    reserve = min(_RESERVE, limit // _RESERVE_PART)
     return Descriptors(min(max_connections, max(1, (limit - reserve) // _PER_CONNECTION)), limit - reserve)

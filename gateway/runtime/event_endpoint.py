@@ -1,11 +1,16 @@
-"""Events over HTTP: head looked at, body read within bounds, handed to the inbox, its answer sent.
+"""Events over HTTP: checks the head, reads the body within bounds, has the event received, and returns the reply.
 
-    head -> address, length, media type, authorization -> body, unplaced -> a place -> verified -> done -> place left
+    head -> address, length, media type, authorization -> body, no place yet -> place -> verified -> done -> place left
 
-A place is for work, not for waiting. A body that has not arrived holds none; there is room for some hundred of those,
-and the oldest goes for the newest: nobody honest needs 100 ms. A delivery that waits for keys holds a place and may
-lose it to a newer one in the same way; one that was verified keeps it until all is done. So whoever fills the room
-takes it from itself, even where an ingress makes the attacker and the provider one address.
+How this works:
+
+- Work takes a place, waiting does not. A body that has not arrived holds no place. There is room for some hundred such
+  bodies, and a new one displaces the oldest: an honest sender does not need 100 ms.
+- A delivery that waits for keys holds a place, and a newer one may displace it in the same way. A delivery that was
+  verified keeps its place until it is done.
+- So a sender that fills the room takes it from itself, even where an ingress gives the attacker and the provider one
+  address.
+- A delivery that was signed with an unknown key is tried again later, when the keys may be fetched once more.
 """
 
 from __future__ import annotations
@@ -39,78 +44,79 @@ from gateway.proxy.generation import Generation
 from gateway.proxy.request_body import BodyError, BodyFault, Pace, RequestBody
 from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster
 
-# A body of 64 KiB takes milliseconds, unless the line is very poor.
+# A body of 64 KiB takes milliseconds, except over a very poor line.
 _BODY_S = 5.0
 _BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES = 512, 256, 4 * 2**20
 _AT_ONCE_MAX, _AT_ONCE_PER_NETWORK_MAX = 256, 64
-# Keycloak publishes the first key of a new algorithm only after its first logout token was answered, and does not send
-# that again: what is signed by a key that is not known is looked at again, when the keys may be fetched once more.
-_AGAIN_S = (6.0, 15.0)
-_KEPT_MAX, _KEPT_PER_NETWORK_MAX = 256, 64
+# Keycloak publishes the first key of a new algorithm only after the response to its first logout token, and does not
+# send that token again. So a delivery with an unknown key is tried again when the keys may be fetched once more.
+_RETRY_AFTER_S = (6.0, 15.0)
+_RETRIES_MAX, _RETRIES_PER_NETWORK_MAX = 256, 64
 _REFUSAL_OF_FAULT = {
     BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
     BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
     BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
 }
-_PRESSED_OUT = Refusal("request_timeout", "the body did not arrive before newer ones needed the room")
-_ELSEWHERE = Refusal("forbidden", "events do not come from this address", reason="events.from does not hold it")
+_DISPLACED = Refusal("request_timeout", "the body did not arrive before newer ones needed the room")
+_FOREIGN_ADDRESS = Refusal("forbidden", "events do not come from this address", reason="events.from does not hold it")
 
 
-class Receiving:
-    """A `EventPort` for one configuration; without an `inbox` nobody may send anything.
+class EventEndpoint:
+    """Receives events, and tokens that a client revokes, under one configuration (`EventPort`).
 
-    `sources` are the networks that events come from; empty for all. `desk` charges for revocations.
+    Without a `receiver` it refuses every event. `sources` are the networks that may send events; empty means all.
+    `admission` charges for revocations.
     """
 
     def __init__(
         self,
-        inbox: EventReceiver | None,
-        evicting: InvalidationBroadcaster,
-        desk: Admission,
+        receiver: EventReceiver | None,
+        broadcaster: InvalidationBroadcaster,
+        admission: Admission,
         sources: Sequence[Network] = (),
     ) -> None:
-        self._inbox = inbox
-        self._evicting = evicting
-        self._desk = desk
+        self._receiver = receiver
+        self._broadcaster = broadcaster
+        self._admission = admission
         self._sources = sources
         self._bodies = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
         self._forms = Reclaimable(_BODIES_MAX, _BODIES_PER_NETWORK_MAX, _BODIES_MAX_BYTES)
         self._places = Reclaimable(_AT_ONCE_MAX, _AT_ONCE_PER_NETWORK_MAX)
-        self._kept = Reclaimable(_KEPT_MAX, _KEPT_PER_NETWORK_MAX)  # to be looked at again
+        self._retries = Reclaimable(_RETRIES_MAX, _RETRIES_PER_NETWORK_MAX)
 
     def remember(self, seen: SeenEvent) -> None:
-        if self._inbox is not None:
-            self._inbox.remember(seen)
+        if self._receiver is not None:
+            self._receiver.remember(seen)
 
-    async def receive(self, request: web.Request, received: Receive, exchange: AccessRecord) -> DeliveryReply | Refusal:
+    async def receive(self, request: web.Request, received: Receive, record: AccessRecord) -> DeliveryReply | Refusal:
         address = received.case.caller.address
-        if self._inbox is None:
-            return _ELSEWHERE
+        if self._receiver is None:
+            return _FOREIGN_ADDRESS
         if self._sources and not _is_among(address, self._sources):
-            self._inbox.not_read(received.kind, "it comes from an address that events.from does not hold")
-            return _ELSEWHERE
+            self._receiver.not_read(received.kind, "it comes from an address that events.from does not hold")
+            return _FOREIGN_ADDRESS
         if received.case.body_bytes > BODY_MAX_BYTES:
-            self._inbox.not_read(received.kind, "the body is too large")
+            self._receiver.not_read(received.kind, "the body is too large")
             return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
         headers = received.case.request.headers
         content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
-        reply = self._inbox.refused_by_head(received.kind, Delivery(content_type, authorization))
+        reply = self._receiver.refused_by_head(received.kind, Delivery(content_type, authorization))
         if reply is None:
             network = client_network(address).block
-            body = await whole_body(request, BODY_MAX_BYTES, exchange, self._bodies, network)
+            body = await read_body(request, BODY_MAX_BYTES, record, self._bodies, network)
             if isinstance(body, Refusal):
-                tell = self._inbox.turned_away if body is _PRESSED_OUT else self._inbox.not_read
+                tell = self._receiver.turned_away if body is _DISPLACED else self._receiver.not_read
                 tell(received.kind, body.detail)
                 return body
-            # A sender that has no patience left does not stop what it began, and holds its place until that is done.
+            # Work that was begun goes on when its sender leaves, and keeps its place until it is done.
             delivery = Delivery(content_type, authorization, body)
-            reply = await self._evicting.finish(self._placed(self._inbox, received, delivery, network))
+            reply = await self._broadcaster.finish(self._receive_in_place(self._receiver, received, delivery, network))
         if isinstance(reply, DeliveryReply) and reply.reason is not None:
-            exchange.code, exchange.reason = "invalid_request", reply.reason
+            record.code, record.reason = "invalid_request", reply.reason
         return reply
 
-    async def _placed(
-        self, inbox: EventReceiver, received: Receive, delivery: Delivery, network: str
+    async def _receive_in_place(
+        self, receiver: EventReceiver, received: Receive, delivery: Delivery, network: str
     ) -> DeliveryReply | Refusal:
         loop = asyncio.get_running_loop()
         place: Hold | None = None
@@ -118,35 +124,35 @@ class Receiving:
             async with asyncio.timeout(None) as bound:
                 place = self._places.take(network, lambda: bound.reschedule(loop.time()))
                 if place is None:
-                    return inbox.turned_away(received.kind, "too many events are under way")
+                    return receiver.turned_away(received.kind, "too many events are under way")
 
-                def keep_delivery() -> None:
-                    self._look_again(inbox, received, delivery, network)
+                def retry_later() -> None:
+                    self._retry_later(receiver, received, delivery, network)
 
-                return await inbox.receive(received.kind, delivery, place.keep, keep_delivery)
+                return await receiver.receive(received.kind, delivery, place.keep, retry_later)
         except TimeoutError:
-            return inbox.turned_away(received.kind, "newer ones needed the place in which it waited for keys")
+            return receiver.turned_away(received.kind, "newer ones needed the place in which it waited for keys")
         finally:
             if place is not None:
                 self._places.leave(place)
 
-    def _look_again(self, inbox: EventReceiver, received: Receive, delivery: Delivery, network: str) -> None:
+    def _retry_later(self, receiver: EventReceiver, received: Receive, delivery: Delivery, network: str) -> None:
         loop = asyncio.get_running_loop()
         handles: list[asyncio.TimerHandle] = []
 
-        def look() -> None:
-            self._evicting.own(inbox.receive_again(received.kind, delivery))
+        def retry() -> None:
+            self._broadcaster.own(receiver.receive_again(received.kind, delivery))
 
         def forget() -> None:
             for handle in handles:
                 handle.cancel()
 
-        hold = self._kept.take(network, forget)
+        hold = self._retries.take(network, forget)
         if hold is not None:
-            handles += (loop.call_later(after_s, look) for after_s in _AGAIN_S)
-            handles.append(loop.call_later(_AGAIN_S[-1], self._kept.leave, hold))
+            handles += (loop.call_later(after_s, retry) for after_s in _RETRY_AFTER_S)
+            handles.append(loop.call_later(_RETRY_AFTER_S[-1], self._retries.leave, hold))
 
-    async def passing(self, request: web.Request, allow: Allow, exchange: AccessRecord) -> Passing | Refusal | None:
+    async def passing(self, request: web.Request, allow: Allow, record: AccessRecord) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":
             return None
         headers = allow.case.request.headers
@@ -155,31 +161,32 @@ class Receiving:
         limits = (REVOCATION_MAX_BYTES, allow.route.max_body_bytes)
         limit_bytes = min(limit for limit in limits if limit is not None)
         network = client_network(allow.case.caller.address).block
-        body = await whole_body(request, limit_bytes, exchange, self._forms, network)
+        body = await read_body(request, limit_bytes, record, self._forms, network)
         if isinstance(body, Refusal):
             return body
         token = revoked_token(body)
         if isinstance(token, Refusal):
             return token
-        charged = self._desk.charge_revocation(token, allow.case.caller.address)
+        charged = self._admission.charge_revocation(token, allow.case.caller.address)
         if isinstance(charged, RetryAfter):
             return too_many("too many tokens that nobody knows were revoked from this address", charged.wait_s)
-        return _Revocation(token, body, self._evicting, charged)
+        return _Revocation(token, body, self._broadcaster, charged)
 
 
 class _Revocation:
-    """The provider answers 200 to a token that it never issued as well (RFC 7009 §2.2).
+    """Invalidates a token once the backend, a revocation endpoint, has accepted its revocation.
 
-    Each such token becomes an order to the whole fleet, because another instance may know what this one does not. So
-    the order is made, and the network that sends many of them is charged for each. `not_revoked` gives that back.
+    A provider answers 200 to tokens that it never issued as well (RFC 7009 §2.2). The whole fleet is told of each
+    token all the same, because another instance may have cached it. So a network that sends many unknown tokens is
+    charged for each. `not_revoked` refunds the charge.
     """
 
     def __init__(
-        self, token: Token, body: bytes, evicting: InvalidationBroadcaster, not_revoked: Callable[[], None]
+        self, token: Token, body: bytes, broadcaster: InvalidationBroadcaster, not_revoked: Callable[[], None]
     ) -> None:
         self.body = body
         self._token = token
-        self._evicting = evicting
+        self._broadcaster = broadcaster
         self._not_revoked = not_revoked
 
     async def answered(self, status: int) -> Refusal | None:
@@ -187,55 +194,55 @@ class _Revocation:
             self._not_revoked()
             return None
         try:
-            await self._evicting.evict(evict(token=self._token))
+            await self._broadcaster.broadcast(evict(token=self._token))
         except NotEverywhereError as error:
             # RFC 7009 §2.2.1: with 503 the client has to assume that the token still exists, and may try again.
-            detail = "the token was revoked, but may be good here for a moment; try again"
+            detail = "the token was revoked, but may still work here for a moment; try again"
             return Refusal("eviction_unavailable", detail, (("Retry-After", "1"),), str(error))
         return None
 
     def lost(self) -> None:
-        # It costs one introspection if it was not revoked.
-        self._evicting.evict_soon(evict(token=self._token))
+        # If it was not revoked, this costs only one introspection.
+        self._broadcaster.broadcast_soon(evict(token=self._token))
 
 
-def receiver_of(
-    running: Generation,
-    evicting: InvalidationBroadcaster,
-    repeats: DelayedInvalidations,
+def event_endpoint_of(
+    generation: Generation,
+    broadcaster: InvalidationBroadcaster,
+    delayed: DelayedInvalidations,
     replays: Replays,
     meter: EventMeter,
 ) -> EventPort:
-    """The receiver of a configuration. Evictions, their repeats and the replays outlive it."""
-    config = running.config
+    """The endpoint of a generation. `broadcaster`, `delayed` and `replays` outlive it."""
+    config = generation.config
     events = config.events
     if events is None:
-        return Receiving(None, evicting, running.desk)
-    logouts = (logout_transmitter(name, one, running.providers[name]) for name, one in config.providers.items())
-    transmitters = (event_transmitter(name, one, running.providers[name]) for name, one in config.providers.items())
+        return EventEndpoint(None, broadcaster, generation.desk)
+    logouts = (logout_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
+    transmitters = (event_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
 
-    async def forget(named: tuple[ClaimSelector, ...], not_before: float | None) -> None:
-        repeats.after(events.repeat_after, named)
-        await evicting.evict(evict(named, not_before=not_before))
+    async def invalidate(selectors: tuple[ClaimSelector, ...], not_before: float | None) -> None:
+        delayed.after(events.repeat_after, selectors)
+        await broadcaster.broadcast(evict(selectors, not_before=not_before))
 
-    inbox = EventReceiver(
-        logout_senders=[sender for sender in logouts if sender is not None],
-        event_senders=[sender for sender in transmitters if sender is not None],
-        evict=forget,
+    receiver = EventReceiver(
+        logout_senders=[transmitter for transmitter in logouts if transmitter is not None],
+        event_senders=[transmitter for transmitter in transmitters if transmitter is not None],
+        evict=invalidate,
         replays=replays,
-        shared=running.cache.shared,
-        mark=running.cache.keys.event_mark,
+        shared=generation.cache.shared,
+        mark=generation.cache.keys.event_mark,
         meter=meter,
         clock=time.time,
-        tell=evicting.tell_workers_seen,
+        tell=broadcaster.tell_workers_seen,
     )
-    return Receiving(inbox, evicting, running.desk, events.sources)
+    return EventEndpoint(receiver, broadcaster, generation.desk, events.sources)
 
 
-async def whole_body(
-    request: web.Request, limit_bytes: int, exchange: AccessRecord, bodies: Reclaimable, network: str
+async def read_body(
+    request: web.Request, limit_bytes: int, record: AccessRecord, bodies: Reclaimable, network: str
 ) -> bytes | Refusal:
-    """The body, read to its end within a few seconds and among the `bodies` that are read now, or why it was not."""
+    """The whole body, or the refusal of one that takes more than a few seconds or that newer `bodies` displace."""
     if (request.content_length or 0) > limit_bytes:
         return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
     body = RequestBody(request, limit_bytes, Pace(_BODY_S))
@@ -247,19 +254,19 @@ async def whole_body(
         async with asyncio.timeout(_BODY_S) as bound:
 
             def give_up() -> None:
-                if not bound.expired():  # else it goes in this turn of the loop anyway
+                if not bound.expired():  # an expired one ends in this pass of the loop anyway
                     bound.reschedule(loop.time())
 
             hold = bodies.take(network, give_up)
             return await _read(body, bodies, hold)
     except TimeoutError:
-        return _PRESSED_OUT if hold is not None and hold.is_lost else _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
+        return _DISPLACED if hold is not None and hold.is_lost else _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
     except BodyError:
         return _REFUSAL_OF_FAULT[body.fault or BodyFault.BROKEN]
     finally:
         if hold is not None:
             bodies.leave(hold)
-        exchange.bytes_received = body.received_bytes
+        record.bytes_received = body.received_bytes
 
 
 async def _read(body: RequestBody, bodies: Reclaimable, hold: Hold | None) -> bytes:
@@ -272,7 +279,7 @@ async def _read(body: RequestBody, bodies: Reclaimable, hold: Hold | None) -> by
 
 
 def _is_among(address: str, networks: Sequence[Network]) -> bool:
-    """The address of a Unix socket's peer is empty, and in no network."""
+    """Whether `address` is in one of `networks`; the empty address of a Unix socket's peer is in none."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""How a request would be decided, in words: the pipeline's own decision, with its steps told."""
+"""Explains how a request would be decided: the pipeline's own decision, step by step in words."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _LOCAL_HOST = "localhost"
 
 
 async def explain(
-    gate: CompiledConfig, authenticator: Authenticator, method: str, url: str, token: str | None = None
+    compiled: CompiledConfig, authenticator: Authenticator, method: str, url: str, token: str | None = None
 ) -> dict[str, Any]:
     """`{"route", "decision", "status", "code", "steps"}` for a request to `url`, a path or a whole URL.
 
-    Asks the provider where the caches do not know the token. Raises `ValueError` where `url` is neither.
+    Asks the provider where the caches do not know the token. Raises `ValueError` where `url` is neither of these.
     """
     steps: list[str] = []
-    desk = Admission(gate, authenticator, None)  # the operator is limited by nothing
-    decision = decide(gate, _request(method, url, token))
+    admission = Admission(compiled, authenticator, None)  # no limit for the operator
+    decision = decide(compiled, _request(method, url, token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
         found = authenticator.remembered(question)
-        if found is None and not authenticator.knows(question) and (why := desk.cannot_be_valid(decision)):
+        if found is None and not authenticator.knows(question) and (why := admission.cannot_be_valid(decision)):
             steps.append(f"{question.provider} need not be asked: {why}")
             found = FactsLookup(Inactive(time.time(), why), None)
         else:
             found = found or await authenticator.ask(question)
             stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
-            steps.append(f"facts of {question.provider} from {found.tier}: {_words(found.answer)}{stands_in}")
-        decision = resume(gate, decision, found.answer, time.time())
-    return {**_outcome(decision), "steps": [*_way(decision), *steps, *_end(decision)]}
+            steps.append(f"facts of {question.provider} from {found.tier}: {_in_words(found.answer)}{stands_in}")
+        decision = resume(compiled, decision, found.answer, time.time())
+    return {**_outcome(decision), "steps": [*_steps_before(decision), *steps, *_steps_after(decision)]}
 
 
 def _request(method: str, url: str, token: str | None) -> Request:
@@ -66,7 +66,7 @@ def _outcome(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _way(decision: Decision) -> list[str]:
+def _steps_before(decision: Decision) -> list[str]:
     case = decision.case
     steps = []
     if case.target is not None:
@@ -79,7 +79,7 @@ def _way(decision: Decision) -> list[str]:
     return steps
 
 
-def _end(decision: Decision) -> list[str]:
+def _steps_after(decision: Decision) -> list[str]:
     match decision:
         case Refuse():
             reason = f" ({decision.refusal.reason})" if decision.refusal.reason else ""
@@ -102,16 +102,16 @@ def _end(decision: Decision) -> list[str]:
             assert_never(decision)
 
 
-def _words(answer: IntrospectionResult | TooMany) -> str:
-    match answer:
+def _in_words(result: IntrospectionResult | TooMany) -> str:
+    match result:
         case Facts():
-            age_s = max(0, round(time.time() - answer.introspected_at))
+            age_s = max(0, round(time.time() - result.introspected_at))
             return f"active, introspected {age_s} s ago"
         case Inactive():
             return "not active"
         case Indeterminate():
-            return f"cannot tell, {answer.reason}"
+            return f"cannot tell, {result.reason}"
         case TooMany():
             return "not asked"
         case _:
-            assert_never(answer)
+            assert_never(result)

@@ -1,13 +1,13 @@
-"""How the processes of a fleet share what `require_token_type: auto` has learned of a provider.
+"""How the processes of a fleet share what `require_token_type: auto` has learned about a provider.
 
     one process learns -> its siblings are told            (`InvalidationBroadcaster.tell_of_token_type`)
-                       -> Redis keeps it for who starts later  (`share_token_type`, `recall_token_types`)
-                       -> the fleet's log tells who is there   (`note_token_types`)
+                       -> Redis keeps it for later starts  (`share_token_type`, `recall_token_types`)
+                       -> the fleet's log tells the others (`note_token_types`)
 
-What is told is a mark, an HMAC of the provider's identity: who can write to Redis and does not have the secret can
-neither read nor make one. Whoever deletes it delays a process that starts, until that has its own first answer.
-Facts that are remembered need not be thrown away: the policy asks the rule at each request, and what is still open is
-judged anew (`Streams.judge_all`).
+The message is a tag, an HMAC of the provider's identity. Someone who can write to Redis but does not have the secret
+can neither read nor make one. Someone who deletes it only delays a process that starts, until that process has its own
+first response. Cached facts stay: the policy applies the rule at each request, and `Streams.judge_all` judges open
+streams again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.cache.key_ring import KeyRing
 from gateway.events.replay import SharedSeen
 from gateway.introspection.tag_purge import TagPurge, purge_of
 
-# Said again by each process that starts within that time.
+# Each process that starts within that time renews it.
 _LIFE_S = 30 * 24 * 3600.0
 
 
@@ -31,49 +31,51 @@ class HasTokenTypes(Protocol):
 
 
 class SharedTypes(SharedSeen, Protocol):
-    """Raises nothing but `CancelledError`."""
+    """Keeps and publishes what was learned. Raises nothing but `CancelledError`."""
 
     async def publish_purge(self, purge: TagPurge) -> bool: ...
 
 
 async def share_token_type(identity: bytes, keys: HmacKeys | KeyRing, shared: SharedTypes) -> None:
-    """Tell the fleet, now and later, that the provider of `identity` gives its access tokens a `token_type`."""
-    mark = _mark(identity, keys)
-    await shared.remember_seen(mark, _LIFE_S)
-    await shared.publish_purge(purge_of(_said(mark, keys)))
+    """Tell the fleet, now and later, that the provider with this `identity` gives access tokens a `token_type`."""
+    tag = _tag(identity, keys)
+    await shared.remember_seen(tag, _LIFE_S)
+    await shared.publish_purge(purge_of(_aliases_of(tag, keys)))
 
 
 async def recall_token_types(
     providers: Iterable[HasTokenTypes], keys: HmacKeys | KeyRing, shared: SharedSeen | None
 ) -> None:
-    """Take over what the fleet has learned."""
-    for rule in _learning(providers):
-        mark = _mark(rule.identity, keys)
-        if shared is not None and await shared.has_seen(mark):
+    """Learn what the fleet has learned."""
+    for rule in _rules_that_learn(providers):
+        tag = _tag(rule.identity, keys)
+        if shared is not None and await shared.has_seen(tag):
             rule.learn()
-            await shared.remember_seen(mark, _LIFE_S)
+            await shared.remember_seen(tag, _LIFE_S)
 
 
 def note_token_types(purge: TagPurge, providers: Iterable[HasTokenTypes], keys: HmacKeys | KeyRing) -> bool:
-    """Take over what `purge`, which came from the fleet, says of them; whether that was news."""
+    """Learn what `purge`, which came from the fleet, says of these providers. Returns whether that was news."""
     if not purge.marks:
         return False
     named = [
-        rule for rule in _learning(providers) if not purge.marks.isdisjoint(_said(_mark(rule.identity, keys), keys))
+        rule
+        for rule in _rules_that_learn(providers)
+        if not purge.marks.isdisjoint(_aliases_of(_tag(rule.identity, keys), keys))
     ]
     for rule in named:
         rule.learn()
     return bool(named)
 
 
-def _learning(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]:
+def _rules_that_learn(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]:
     return [provider.token_types for provider in providers if provider.token_types.learning]
 
 
-def _mark(identity: bytes, keys: HmacKeys | KeyRing) -> bytes:
+def _tag(identity: bytes, keys: HmacKeys | KeyRing) -> bytes:
     return keys.event_mark("require_token_type", identity.hex())
 
 
-def _said(mark: bytes, keys: HmacKeys | KeyRing) -> tuple[bytes, ...]:
-    """What stands for `mark` in an order: one mark for each secret."""
-    return keys.aliases(mark) or (mark,)
+def _aliases_of(tag: bytes, keys: HmacKeys | KeyRing) -> tuple[bytes, ...]:
+    """The tags that stand for `tag` in a purge: one for each secret."""
+    return keys.aliases(tag) or (tag,)

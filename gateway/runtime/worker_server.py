@@ -1,4 +1,15 @@
-"""One process that serves: a listener, the configuration in force, and how it is swapped, purged, asked and drained."""
+"""One process that serves: the listener, the generation of the configuration in force, and all that happens to both.
+
+How this works:
+
+- `start` assembles the first generation, builds the pools, the lanes and the listener, and begins to accept.
+- `apply` assembles a new generation beside the one in force, adjusts the listener, the sweep and the pools, and makes
+  the new one the one in force. A task retires the old one once its last exchange has ended. Open streams are judged by
+  the new one.
+- `purge` comes from an operator; it forgets in this process and tells the fleet. `apply_locally` comes from another
+  worker of the instance. `_on_purge` comes from the fleet. All three reach every generation that still has requests.
+- `lame_duck`, then `drain`, end it: no more accepting, exchanges end, tasks end, everything is released.
+"""
 
 from __future__ import annotations
 
@@ -35,83 +46,83 @@ from gateway.proxy.streams.open_streams import Streams
 from gateway.proxy.upstream.pools import UpstreamPools
 from gateway.runtime.assembly import assemble, release, retire
 from gateway.runtime.descriptors import allow_descriptors
-from gateway.runtime.event_endpoint import receiver_of
+from gateway.runtime.event_endpoint import event_endpoint_of
 from gateway.runtime.explain import explain
-from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster, Spread
+from gateway.runtime.invalidation_broadcaster import Broadcast, DelayedInvalidations, InvalidationBroadcaster
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
 _logger = logging.getLogger(__name__)
-_LANDING_S = 1.0
+_CLOSE_S = 1.0
 
 
 class Observer(Watch, Recorder, Gauge, EventMeter, Protocol):
-    """Who counts and logs what this process does."""
+    """Counts and logs what this process does."""
 
-    def finished(self, exchange: AccessRecord) -> None: ...
+    def finished(self, record: AccessRecord) -> None: ...
 
 
 class WorkerServer:
-    """`start` first, `drain` last. `sock` is bound already."""
+    """Serves requests on `sock`, which is bound already. `start` comes first, `drain` last."""
 
-    def __init__(self, sock: socket.socket, observer: Observer, spread: Spread | None = None) -> None:
+    def __init__(self, sock: socket.socket, observer: Observer, tell_siblings: Broadcast | None = None) -> None:
         self._sock = sock
         self._observer = observer
-        self._evicting = InvalidationBroadcaster(lambda: self.running, self._on_purge, spread)
-        self._repeats = DelayedInvalidations(self._evicting)
+        self._broadcaster = InvalidationBroadcaster(lambda: self.generation, self._on_purge, tell_siblings)
+        self._delayed = DelayedInvalidations(self._broadcaster)
         self._replays = Replays(time.monotonic)
-        self._streams = Streams(lambda: self.running, self._relays)
-        self._running: Generation | None = None
+        self._streams = Streams(lambda: self.generation, self._relays)
+        self._generation: Generation | None = None
         self._retiring: dict[asyncio.Task[None], Generation] = {}
         self._listener: Listener | None = None
-        self._backends: UpstreamPools | None = None
+        self._pools: UpstreamPools | None = None
         self._sweep: Sweep | None = None
         self._fast_lane: FastLane | None = None
         self._is_draining = False
         self._was_ready = False
 
     @property
-    def running(self) -> Generation:
-        if self._running is None:
-            raise RuntimeError("the engine has not been started")
-        return self._running
+    def generation(self) -> Generation:
+        if self._generation is None:
+            raise RuntimeError("the server has not been started")
+        return self._generation
 
     async def start(self, config: Config) -> None:
-        """Accept requests under `config`. Raises `ValueError`, in words, where it can not be served."""
+        """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served."""
         server = config.server
         tls = _context(server)
-        self._running = await self._assembled(config)
-        self._running.show_breakers(self._observer)
-        self._backends = UpstreamPools(lambda: self.running.config.server.max_connections)
-        self._backends.adjust(config.routes)
-        turns = RequestContextFactory(lambda: self.running, self._observer, RequestIds().new)
-        self._fast_lane = FastLane(turns, self._backends)
-        self._listener = Listener(turns, self._backends, self._observer, _limits(server), self._fast(server))
-        self._sweep = Sweep([self._listener.sweep, self._backends.sweep], config)
+        self._generation = await self._assembled(config)
+        self._generation.show_breakers(self._observer)
+        self._pools = UpstreamPools(lambda: self.generation.config.server.max_connections)
+        self._pools.adjust(config.routes)
+        contexts = RequestContextFactory(lambda: self.generation, self._observer, RequestIds().new)
+        self._fast_lane = FastLane(contexts, self._pools)
+        self._listener = Listener(contexts, self._pools, self._observer, _limits(server), self._fast_lane_for(server))
+        self._sweep = Sweep([self._listener.sweep, self._pools.sweep], config)
         self._streams.start()
         await self._listener.start(self._sock, tls, proxy_protocol=server.proxy_protocol)
 
     async def apply(self, config: Config) -> None:
-        """Serve the next request under `config`; of those under way, what stays open is judged by it as well.
+        """Serve the next request under `config`, and judge the open streams by it.
 
-        Raises `ValueError`.
+        Raises `ValueError` where it cannot be served; the configuration before it stays in force then.
         """
-        before = self.running
+        before = self.generation
         if (before.config.server.tls is None) != (config.server.tls is None):
-            raise ValueError("server.tls can not be switched by a reload; restart to serve with or without TLS")
+            raise ValueError("server.tls cannot be switched by a reload; restart to serve with or without TLS")
         if before.config.server.proxy_protocol != config.server.proxy_protocol:
             raise ValueError(
-                "server.proxy_protocol can not be switched by a reload; restart to serve with or without it"
+                "server.proxy_protocol cannot be switched by a reload; restart to serve with or without it"
             )
         tls = _context(config.server)  # fails before anything is changed
         new = await self._assembled(config, before)
         if self._listener is not None:
-            self._listener.adjust(_limits(config.server), self._fast(config.server), tls)
+            self._listener.adjust(_limits(config.server), self._fast_lane_for(config.server), tls)
         if self._sweep is not None:
             self._sweep.adjust(config)
-        if self._backends is not None:
-            self._backends.adjust(config.routes)
-        self._running = new
+        if self._pools is not None:
+            self._pools.adjust(config.routes)
+        self._generation = new
         new.show_breakers(self._observer)
         self._streams.judge_all()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
@@ -119,47 +130,46 @@ class WorkerServer:
         task.add_done_callback(self._retired)
 
     async def purge(self, selector: Mapping[str, str]) -> int:
-        """Forget `{"token": …}`, `{"sub": …}` or another `Kind`, or everything.
+        """Forget `{"token": …}`, `{"sub": …}` or another claim of `KINDS`, or everything.
 
-        `id` names the order where others got it as well.
-        Returns how many entries this process dropped. The fleet is told; where Redis can not be reached now, it is
-        told later.
+        `id` identifies the purge where other workers got it as well. Returns how many entries this process dropped.
+        The fleet is told, later where Redis cannot be reached now.
         """
-        running = self.running
+        generation = self.generation
         token = selector.get("token")
         claims = {kind: selector.get(kind) for kind in KINDS}
-        purge = running.authenticator.purge_of(token=Token(token) if token else None, **claims)
+        purge = generation.authenticator.purge_of(token=Token(token) if token else None, **claims)
         if "id" in selector:
             purge = replace(purge, id=bytes.fromhex(selector["id"]))
         evicted = self._on_purge(purge)
-        shared = running.cache.shared
+        shared = generation.cache.shared
         if shared is not None and not await shared.publish_purge(purge):
             _logger.warning("the fleet could not be told of a purge yet", extra={"event": "purge_delayed"})
         return evicted
 
-    def forget(self, eviction: Invalidation) -> None:
-        """Forget what another worker of this instance was told of."""
-        if self._running is not None:
-            self._evicting.here(eviction)
-            if eviction.typed is not None:
+    def apply_locally(self, invalidation: Invalidation) -> None:
+        """Apply an invalidation that another worker of this instance has received."""
+        if self._generation is not None:
+            self._broadcaster.apply_locally(invalidation)
+            if invalidation.typed is not None:
                 self._streams.judge_all()
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
-        running = self.running
+        generation = self.generation
         return await explain(
-            running.gate, running.authenticator, question["method"], question["url"], question.get("token")
+            generation.gate, generation.authenticator, question["method"], question["url"], question.get("token")
         )
 
-    def readiness(self) -> Readiness:
-        """Ready once every provider has been found; a reload that adds one does not take the rest away."""
-        if self._running is None:
+    def ready(self) -> Readiness:
+        """Ready once every provider has been discovered. A reload that adds a provider does not undo that."""
+        if self._generation is None:
             return Readiness(ready=False, reasons=("starting",))
-        waiting = [name for name, provider in self._running.providers.items() if not provider.ready]
+        waiting = [name for name, provider in self._generation.providers.items() if not provider.ready]
         self._was_ready = self._was_ready or not waiting
-        shared = self._running.cache.shared
+        shared = self._generation.cache.shared
         checks = {
-            "providers": {name: "waiting" if name in waiting else "ready" for name in self._running.providers},
-            "breakers": {name: provider.breaker for name, provider in self._running.providers.items()},
+            "providers": {name: "waiting" if name in waiting else "ready" for name in self._generation.providers},
+            "breakers": {name: provider.breaker for name, provider in self._generation.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
         reasons = ["draining"] if self._is_draining else []
@@ -168,56 +178,66 @@ class WorkerServer:
         return Readiness(not reasons, tuple(reasons), checks)
 
     def lame_duck(self) -> None:
-        """No longer ready, and each response is the last on its connection; requests are served as before."""
+        """Stop being ready and make each response the last on its connection, but serve requests as before."""
         self._is_draining = True
         if self._listener is not None:
             self._listener.lame_duck()
 
     async def drain(self, timeout_s: float | None = None) -> None:
-        """Stop accepting, let exchanges end for `timeout_s` (else as configured), release everything."""
+        """Stop accepting, let exchanges end within `timeout_s` (by default as configured), release everything."""
         self._is_draining = True
-        if self._running is None:
+        if self._generation is None:
             return
-        running = self._running
+        generation = self._generation
         if self._listener is not None:
-            await self._listener.drain(running.config.server.shutdown_timeout if timeout_s is None else timeout_s)
-        await self._repeats.close()
-        await self._evicting.close(_LANDING_S)
+            await self._listener.drain(generation.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+        await self._delayed.close()
+        await self._broadcaster.close(_CLOSE_S)
         retiring = list(self._retiring.items())
         for task, _ in retiring:
             task.cancel()
         await asyncio.gather(*(task for task, _ in retiring), return_exceptions=True)
         for _, old in retiring:
-            await release(old, running)
-        await release(running, None)
+            await release(old, generation)
+        await release(generation, None)
         await self._streams.close()
         if self._sweep is not None:
             self._sweep.stop()
-        if self._backends is not None:
-            self._backends.close()
+        if self._pools is not None:
+            self._pools.close()
 
-    def _fast(self, server: Server) -> FastLane | None:
+    def _fast_lane_for(self, server: Server) -> FastLane | None:
         return self._fast_lane if server.fast_path else None
 
     async def _assembled(self, config: Config, before: Generation | None = None) -> Generation:
-        told = self._evicting.tell_workers_of, self._learned_token_type, self._streams.revoked_elsewhere
-        running = await assemble(config, self._observer, self._on_purge, before, *told, lambda: self._running)
-        running.receiver = receiver_of(running, self._evicting, self._repeats, self._replays, self._observer)
-        return running
+        generation = await assemble(
+            config,
+            self._observer,
+            self._on_purge,
+            before,
+            on_revoked=self._broadcaster.tell_workers_of,
+            on_token_type=self._learned_token_type,
+            on_no=self._streams.revoked_elsewhere,
+            in_force=lambda: self._generation,
+        )
+        generation.receiver = event_endpoint_of(
+            generation, self._broadcaster, self._delayed, self._replays, self._observer
+        )
+        return generation
 
     def _on_purge(self, purge: TagPurge) -> int:
-        if self._running is None:
+        if self._generation is None:
             return 0
         self._streams.purged(purge)
-        all_running = [self._running, *self._retiring.values()]
-        news = [note_token_types(purge, one.providers.values(), one.cache.keys) for one in all_running]
+        generations = [self._generation, *self._retiring.values()]
+        news = [note_token_types(purge, one.providers.values(), one.cache.keys) for one in generations]
         if any(news):
             self._streams.judge_all()
-        # Several configurations may share one memory: what the first one dropped is not there for the next.
-        return sum(one.authenticator.purge(purge) for one in all_running)
+        # Several generations may share one cache: the next one no longer finds what the first one dropped.
+        return sum(one.authenticator.purge(purge) for one in generations)
 
     def _learned_token_type(self, identity: bytes) -> None:
-        self._evicting.tell_of_token_type(identity)
+        self._broadcaster.tell_of_token_type(identity)
         self._streams.judge_all()
 
     def _relays(self) -> list[Relay]:
@@ -235,11 +255,11 @@ def _context(server: Server) -> ssl.SSLContext | None:
     try:
         return None if server.tls is None else server_context(server.tls)
     except OSError as error:
-        raise ValueError(f"server.tls: the certificate or its key can not be used ({error}); name others") from error
+        raise ValueError(f"server.tls: the certificate or its key cannot be used ({error}); name others") from error
 
 
 def _limits(server: Server) -> Limits:
-    """What its connections are held to, once there are descriptors for them as far as this process may have them."""
+    """The limits of the listener's connections, after raising the process's limit of descriptors as far as possible."""
     descriptors = allow_descriptors(server.max_connections)
     share = server.max_connections_per_network or default_share(descriptors.connections_max)
     return Limits(

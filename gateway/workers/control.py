@@ -1,10 +1,17 @@
 """The channel between the supervisor and a worker: JSON lines over a socket pair.
 
-Three forms of line: `{"ask": word, "id": n, "body": …}`, its answer `{"id": n, "answer": …}` or
-`{"id": n, "failure"|"refusal": words}`, and the one-way `{"tell": word, "body": …}`. Either side may ask. Lines
-are bounded, every question has a deadline, and the end of the stream means that the other process is gone.
+How this works:
 
-What goes over it (configurations, tokens to explain) stays between two processes of one user, and is never logged.
+- Either side may ask: `{"ask": name, "id": n, "body": …}`. The other side answers with the same id:
+  `{"id": n, "answer": …}`, or `{"id": n, "failure": text}`, or `{"id": n, "refusal": text}`.
+- Either side may also send a notice that nobody answers: `{"tell": name, "body": …}`.
+- `Channel.run` reads lines until the other process is gone. It hands each question to a task of its own, and each
+  answer to the future of `ask` that waits for its id.
+- Lines are bounded, the number of questions under way is bounded, and every question has a deadline. The end of the
+  stream means that the other process is gone.
+
+Configurations and tokens to explain go over the channel. They stay between two processes of one user and are never
+logged.
 """
 
 from __future__ import annotations
@@ -20,22 +27,22 @@ from typing import Any
 
 # The largest lines are configurations and snapshots: 10,000 routes make about 5 MiB of either.
 LINE_MAX_BYTES = 64 * 2**20
-# Questions of the other side that may be worked on at once; more are refused, so that reading never stops.
-_AT_ONCE = 256
-# How long the last lines of a channel that is closed may take to be read.
-_CLOSING_S = 2.0
+# How many questions of the other side may be under way; more are refused, so that reading never stops.
+_QUESTIONS_MAX = 256
+# How long the other side may take to read the last lines of a closed channel.
+_CLOSE_S = 2.0
 
 _logger = logging.getLogger(__name__)
 
-Answerer = Callable[[str, Any], Awaitable[Any]]
+Handler = Callable[[str, Any], Awaitable[Any]]
 
 
 class ControlError(Exception):
-    """A question was not answered as asked."""
+    """The other process did not answer a question as asked."""
 
 
 class ChannelClosedError(ControlError):
-    """The other process is gone, or was given up."""
+    """The other process is gone, or this one gave it up."""
 
 
 class UnansweredError(ControlError):
@@ -43,27 +50,27 @@ class UnansweredError(ControlError):
 
 
 class FailedError(ControlError):
-    """The other process answered that it could not; the text is its own."""
+    """The other process answered that it could not do it; the text is its own."""
 
 
 class RefusedError(FailedError):
-    """The other process answered that the question is wrong: a `ValueError` there."""
+    """The other process future that the question is wrong, a `ValueError` there."""
 
 
-async def _answers_nothing(word: str, _body: Any) -> Any:
-    raise FailedError(f"{word} is not answered here")
+async def _handles_nothing(name: str, _body: Any) -> Any:
+    raise FailedError(f"{name} is not answered here")
 
 
 class Channel:
-    """One end. `run` reads until the other end is gone; `ask` and `tell` may be used meanwhile.
+    """Asks and answers questions at one end. `run` reads until the other end is gone; `ask` and `tell` work meanwhile.
 
-    Questions of the other side go to `answer(word, body)`, which may be set until `run` begins: each in a task of
-    its own, begun in the order in which they came. What it raises is told to the asker: `ValueError` as a
-    `RefusedError`, `FailedError` as itself, both in their words, and anything else as a `FailedError` without them.
+    Questions of the other side go to `answer(name, body)`, which may be set until `run` begins. Each runs in a task of
+    its own, in the order of arrival. The asker gets a `ValueError` as a `RefusedError` and a `FailedError` as itself,
+    both with their text, and any other exception as a `FailedError` without its text.
     """
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answerer = _answers_nothing
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Handler = _handles_nothing
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -74,14 +81,14 @@ class Channel:
         self._closed = False
 
     @classmethod
-    async def over(cls, sock: socket.socket, answer: Answerer = _answers_nothing) -> Channel:
-        """The end on `sock`, which the channel owns from now on."""
+    async def over(cls, sock: socket.socket, answer: Handler = _handles_nothing) -> Channel:
+        """Make the end on `sock`, which the channel owns from then on."""
         sock.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LINE_MAX_BYTES)
         return cls(reader, writer, answer)
 
     async def run(self) -> None:
-        """Read until the other end is gone or speaks another language, then fail all that is waiting."""
+        """Read until the other end is gone or sends something else, then fail every question that waits."""
         try:
             while line := await self._reader.readline():
                 if not line.endswith(b"\n"):
@@ -93,48 +100,48 @@ class Channel:
             self.close()
             await self._ended()
 
-    async def ask(self, word: str, body: Any = None, *, timeout_s: float) -> Any:
-        """The answer to a question, which is sent before the first wait. Raises `ControlError`."""
+    async def ask(self, name: str, body: Any = None, *, timeout_s: float) -> Any:
+        """Send a question before the first wait, and return its answer. Raises `ControlError`."""
         if self._closed:
             raise ChannelClosedError("the other process is gone")
         number = next(self._ids)
-        self._send({"ask": word, "id": number, "body": body})
-        answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answered
+        self._send({"ask": name, "id": number, "body": body})
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
         try:
             async with asyncio.timeout(timeout_s):
-                return await answered
+                return await future
         except TimeoutError:
-            raise UnansweredError(f"no answer to {word} within {timeout_s:g} s") from None
+            raise UnansweredError(f"no answer to {name} within {timeout_s:g} s") from None
         finally:
             del self._waiting[number]
 
-    def tell(self, word: str, body: Any = None) -> None:
-        """Send without waiting for anything; lost when the other process is gone."""
+    def tell(self, name: str, body: Any = None) -> None:
+        """Send a notice without waiting. It is lost when the other process is gone."""
         if not self._closed:
             with contextlib.suppress(ChannelClosedError):
-                self._send({"tell": word, "body": body})
+                self._send({"tell": name, "body": body})
 
     def close(self) -> None:
-        """Close the end; whoever waits for an answer gets `ChannelClosedError`.
+        """Close the end. Every `ask` that waits raises `ChannelClosedError`.
 
-        What was sent before is still delivered, if the other process reads it soon.
+        The other process still gets what was sent before, if it reads soon.
         """
         if not self._closed:
             self._closed = True
             self._writer.close()
-            # Closing waits until all is written, and reading ends no sooner than that.
-            asyncio.get_running_loop().call_later(_CLOSING_S, self._writer.transport.abort)
-        for answered in self._waiting.values():
-            if not answered.done():
-                answered.set_exception(ChannelClosedError("the other process is gone"))
+            # The transport closes only when all is written, and reading does not end before that.
+            asyncio.get_running_loop().call_later(_CLOSE_S, self._writer.transport.abort)
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ChannelClosedError("the other process is gone"))
 
     def _send(self, message: dict[str, Any]) -> None:
         line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         if len(line) > LINE_MAX_BYTES:
             raise FailedError(f"{len(line)} bytes are more than the {LINE_MAX_BYTES} of a line")
         if self._writer.transport.get_write_buffer_size() > LINE_MAX_BYTES:
-            # It has stopped reading, and what it does not read is our memory.
+            # The other process has stopped reading, and unread lines fill our memory.
             self.close()
             self._writer.transport.abort()
             raise ChannelClosedError("the other process has stopped reading")
@@ -142,24 +149,24 @@ class Channel:
 
     def _received(self, message: dict[str, Any]) -> None:
         if "ask" in message or "tell" in message:
-            if len(self._tasks) >= _AT_ONCE:
+            if len(self._tasks) >= _QUESTIONS_MAX:
                 self._reply(message, {"failure": "busy with other questions"})
                 return
-            task = asyncio.create_task(self._attend(message), name=f"control {message.get('ask', 'notice')}")
+            task = asyncio.create_task(self._handle(message), name=f"control {message.get('ask', 'notice')}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
-        answered = self._waiting.get(message["id"])
-        if answered is None or answered.done():
-            return  # it came after its deadline
+        future = self._waiting.get(message["id"])
+        if future is None or future.done():
+            return  # the answer came after the deadline
         if "refusal" in message:
-            answered.set_exception(RefusedError(message["refusal"]))
+            future.set_exception(RefusedError(message["refusal"]))
         elif "failure" in message:
-            answered.set_exception(FailedError(message["failure"]))
+            future.set_exception(FailedError(message["failure"]))
         else:
-            answered.set_result(message["answer"])
+            future.set_result(message["answer"])
 
-    async def _attend(self, message: dict[str, Any]) -> None:
+    async def _handle(self, message: dict[str, Any]) -> None:
         try:
             answer = await self.answer(message.get("ask") or message["tell"], message.get("body"))
             reply = {"answer": answer}
@@ -168,7 +175,7 @@ class Channel:
         except ControlError as error:
             reply = {"failure": str(error)}
         except Exception as error:
-            # The process goes on; what went wrong stands in its log, not in the answer.
+            # The process goes on; the log says what went wrong, the answer does not.
             _logger.exception("a question of the other process failed", extra={"event": "control_failed"})
             reply = {"failure": f"internal error: {type(error).__name__}"}
         self._reply(message, reply)
@@ -179,12 +186,12 @@ class Channel:
         with contextlib.suppress(ControlError):
             try:
                 self._send({"id": message["id"], **reply})
-            except (FailedError, TypeError) as error:  # too large, or no JSON
+            except (FailedError, TypeError) as error:  # too large, or not JSON
                 self._send({"id": message["id"], "failure": str(error)})
 
     async def _ended(self) -> None:
-        # What came last may have come together with the end, as a goodbye does; a task that is cancelled before its
-        # first step never takes it.
+        # The last notice may have come together with the end, as a goodbye does. A task that is cancelled before its
+        # first step would never handle it, so give it one.
         await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()

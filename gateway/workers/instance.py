@@ -1,4 +1,4 @@
-"""What the admin listener asks of the running gateway, whether one process or several answer."""
+"""The questions that the admin listener asks of a running gateway of one process or several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BREAKER_STATES = ("closed", "half_open", "open")
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether requests should be sent here. `reasons` says in words why not; `checks` is for the reader."""
+    """Says whether requests should be sent here. `reasons` are the reasons against it; `checks` is for people."""
 
     ready: bool
     reasons: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Readiness:
 
 
 def worst_breakers(told: Iterable[Readiness]) -> dict[str, str]:
-    """The state of each provider's breaker in the worker that is worst off; `checks["breakers"]` of all."""
+    """The worst state of each provider's breaker over all workers, from their `checks["breakers"]`."""
     worst: dict[str, str] = {}
     for one in told:
         for name, state in dict(one.checks.get("breakers", {})).items():
@@ -35,20 +35,23 @@ def worst_breakers(told: Iterable[Readiness]) -> dict[str, str]:
 
 
 class InstanceError(Exception):
-    """A worker did not do what it was asked, or none was there to ask; the text is for the operator."""
+    """A worker did not do what it was asked, or there was none to ask; the text is for the operator."""
 
 
 class Instance(Protocol):
-    """A running gateway. Each call has a deadline of its own and raises `InstanceError` when it is missed."""
+    """Answers for a running gateway. Each call has its own deadline and raises `InstanceError` when it is missed."""
 
     async def snapshot(self) -> dict[str, Any]:
-        """What all workers counted, those that are gone included."""
+        """The counts of all workers, including those that are gone."""
 
     async def purge(self, selector: Mapping[str, str]) -> int:
-        """Forget the facts of `{"token": …}`, of `{"sub": …}`, or all (`{}`); the number of entries that went."""
+        """Forget the facts of `{"token": …}` or `{"sub": …}`, or all (`{}`). Returns the number of entries dropped."""
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
-        """How `{"method": …, "url": …, "token"?: …}` would be decided now. `ValueError`: no such request can be."""
+        """Say how `{"method": …, "url": …, "token"?: …}` would be decided now.
+
+        Raises `ValueError` where there can be no such request.
+        """
 
     def readiness(self) -> Readiness: ...
 

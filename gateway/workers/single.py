@@ -1,4 +1,4 @@
-"""`workers: 1`: the gateway answers the admin listener from its own process."""
+"""`workers: 1`: the one worker serves in the process that answers the admin listener."""
 
 from __future__ import annotations
 
@@ -7,18 +7,41 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from gateway.workers.instance import InstanceError, Readiness
-from gateway.workers.worker import WorkerHandler
+from gateway.workers.supervisor import ReloadRefusedError, StartError
+from gateway.workers.worker import ConfigSource, WorkerHandler
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 _DEADLINE_S = 10.0
 
 
-class InProcess:
-    """An `Instance` of one worker, which is called instead of asked."""
+class SingleProcess:
+    """Runs an `Instance` of one worker, and calls it directly."""
 
-    def __init__(self, worker: WorkerHandler, routes: Callable[[], Sequence[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self, worker: WorkerHandler, source: ConfigSource, routes: Callable[[], Sequence[Mapping[str, Any]]]
+    ) -> None:
         self._worker = worker
+        self._source = source
         self._routes = routes
+
+    async def start(self) -> None:
+        try:
+            await self._worker.configure(self._source)
+        except ValueError as error:
+            raise StartError(str(error)) from None
+
+    async def reload(self, source: ConfigSource) -> None:
+        try:
+            await self._worker.reload(source)
+        except ValueError as error:
+            raise ReloadRefusedError(str(error)) from None
+
+    async def lame_duck(self, delay_s: float) -> None:
+        self._worker.lame_duck()
+        await asyncio.sleep(delay_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        await self._worker.drain(timeout_s)
 
     async def snapshot(self) -> dict[str, Any]:
         return self._worker.snapshot()
@@ -36,9 +59,9 @@ class InProcess:
         return self._routes()
 
 
-async def _within_deadline(answer: Awaitable[_Answer]) -> _Answer:
+async def _within_deadline(work: Awaitable[_Result]) -> _Result:
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            return await answer
+            return await work
     except TimeoutError:
         raise InstanceError(f"no answer within {_DEADLINE_S:g} s") from None

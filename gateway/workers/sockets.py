@@ -1,8 +1,8 @@
-"""The listening sockets: bound once, held by whoever outlives the workers, handed to those by file descriptor.
+"""The listening sockets: bound once, and handed to the workers by file descriptor.
 
-A worker that dies takes no queued connection with it: its socket stays open in the supervisor, and the replacement
-accepts what waited. Over TCP each worker has a socket of its own (SO_REUSEPORT spreads new connections over them);
-a Unix socket is one, shared.
+The process that outlives the workers holds them. So a worker that dies takes no queued connection with it: its socket
+stays open in the supervisor, and the replacement accepts what waited. Over TCP each worker has its own socket, and
+SO_REUSEPORT spreads new connections over them. The workers share a Unix socket.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from pathlib import Path
 
 from gateway.config.values import Address
 
-# Connections that may wait for an accept; the kernel caps it at net.core.somaxconn (4096 by default).
+# How many connections may wait for an accept; the kernel caps it at net.core.somaxconn (4096 by default).
 BACKLOG = 4096
 _UNIX_MODE = 0o660
 
 
 class BindError(OSError):
-    """The address cannot be listened on; the text says which and why, and what would help."""
+    """The gateway cannot listen on an address; the text says on which, why, and what would help."""
 
 
 def bind(address: Address, count: int = 1) -> list[socket.socket]:
     """`count` listening, non-blocking sockets on one address. Raises `BindError`.
 
-    Port 0 is chosen once and shared. No host, and `::`, stand for every address of either family; a name stands for
-    its first address, an IPv4 one where it has both, as every client that knows the name tries that too.
+    The kernel chooses a port for port 0, and all sockets share it. No host, and `::`, mean every address of both
+    families. A name means its first address, an IPv4 one where it has both: every client that knows the name tries
+    that too.
     """
     try:
         if address.path is not None:
@@ -41,7 +42,7 @@ def bind(address: Address, count: int = 1) -> list[socket.socket]:
     except (socket.gaierror, UnicodeError):
         raise BindError(f"cannot listen on {address}: no such host {address.host!r}") from None
     except OSError as error:
-        raise BindError(f"cannot listen on {address}: {_words(error)}") from None
+        raise BindError(f"cannot listen on {address}: {_reason(error)}") from None
 
 
 def unbind(sockets: Iterable[socket.socket]) -> None:
@@ -57,8 +58,8 @@ def unbind(sockets: Iterable[socket.socket]) -> None:
 def _bind_tcp(address: Address, count: int) -> list[socket.socket]:
     family, host = _resolve(address)
     if count > 1 and address.port:
-        # SO_REUSEPORT would let us share a port with a stranger of the same user, who then gets half of the
-        # connections: a socket without it fails where somebody listens.
+        # With SO_REUSEPORT we might share a port with another program of the same user, which would then get half of
+        # the connections. A socket without it fails where somebody listens.
         _tcp_socket(family, host, address.port, shared=False).close()
     sockets: list[socket.socket] = []
     port = address.port
@@ -78,8 +79,8 @@ def _bind_tcp(address: Address, count: int) -> list[socket.socket]:
 def _resolve(address: Address) -> tuple[int, str]:
     if not address.host:
         return (socket.AF_INET6, "::") if _has_ipv6() else (socket.AF_INET, "0.0.0.0")  # noqa: S104 - asked for
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, _, _, _, sockaddr = min(found, key=lambda one: one[0] != socket.AF_INET)
+    infos = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, sockaddr = min(infos, key=lambda one: one[0] != socket.AF_INET)
     return family, str(sockaddr[0])
 
 
@@ -111,7 +112,7 @@ def _has_ipv6() -> bool:
 def _bind_unix(path: str) -> socket.socket:
     _remove_stale(path)
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The umask, not a chmod afterwards: at no moment may others connect.
+    # The umask, not a chmod afterwards: others must not be able to connect at any moment.
     before = os.umask(0o777 & ~_UNIX_MODE)
     try:
         one.setblocking(False)
@@ -126,11 +127,11 @@ def _bind_unix(path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove the file of a socket that nobody listens on any more. Raises `BindError` for anything else."""
+    """Remove the file of a socket on which nobody listens any more. Raises `BindError` for anything else."""
     if not os.path.lexists(path):
         return
     if not _is_socket(path):
-        raise BindError(f"cannot listen on unix:{path}: there is something that is no socket; name another path")
+        raise BindError(f"cannot listen on unix:{path}: there is a file that is not a socket; name another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
@@ -150,7 +151,7 @@ def _is_socket(path: str) -> bool:
         return False
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return "in use by another process"

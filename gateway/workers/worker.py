@@ -1,7 +1,7 @@
-"""A worker's side of the supervision: what it is told over the control channel, and when it leaves.
+"""A worker's side of the supervision: what the supervisor tells it over the control channel, and when it leaves.
 
-It leaves when the supervisor says so, on SIGTERM, and when the supervisor is gone (the channel ends): a worker that
-nobody reloads, purges or counts must not go on answering.
+A worker leaves when the supervisor says so, on SIGTERM, and when the supervisor is gone (the channel ends). A worker
+that nobody reloads, purges or counts must not go on serving.
 """
 
 from __future__ import annotations
@@ -20,42 +20,45 @@ from gateway.workers.instance import Readiness
 
 _logger = logging.getLogger(__name__)
 
-# The sender of an event waits for it; a worker that is stuck for longer is noticed by the supervisor.
-_SPREAD_S = 5.0
+# The sender of an event waits for this. The supervisor notices a worker that is stuck for longer.
+_BROADCAST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """A configuration as it was read and accepted: what is on the disk may be another one by now."""
+    """Holds a configuration as it was read and accepted; the file on the disk may have changed since."""
 
     text: str
     name: str  # the file, for messages
-    directory: str  # what relative paths in it start from
+    directory: str  # relative paths in it start here
 
 
 class WorkerHandler(Protocol):
-    """What a worker can do. `configure`, `reload` and `purge` are called one at a time, in the order of the asking."""
+    """Does what the supervisor asks of a worker.
+
+    `configure`, `reload` and `purge` are called one at a time, in the order in which they were asked for.
+    """
 
     async def configure(self, source: ConfigSource) -> None:
-        """Build everything and begin to accept; called once, first. `ValueError`: refused, in words."""
+        """Build everything and begin to accept; called once, first. Raises `ValueError` where it refuses."""
 
     async def reload(self, source: ConfigSource) -> None:
-        """Serve the next request by this one. `ValueError`: refused, in words, and the old one stays."""
+        """Serve the next request under `source`. Raises `ValueError` with the reason where the old one stays."""
 
     async def purge(self, selector: Mapping[str, str]) -> int: ...
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]: ...
 
-    def forget(self, eviction: Mapping[str, Any]) -> None:
-        """Forget what another worker was told of."""
+    def forget(self, invalidation: Mapping[str, Any]) -> None:
+        """Apply an invalidation that another worker has received."""
 
     def lame_duck(self) -> None:
-        """Go on serving, and say in each response that it is the last on its connection. `drain` comes next."""
+        """Go on serving, and mark each response as the last on its connection. `drain` comes next."""
 
     async def drain(self, timeout_s: float | None) -> None:
-        """Accept what waits in the socket, then no more; return when all is answered, or at the deadline.
+        """Accept what waits in the socket, then no more. Return when every request has ended, or at the deadline.
 
-        None stands for the configured `shutdown_timeout`.
+        None means the configured `shutdown_timeout`.
         """
 
     def snapshot(self) -> dict[str, Any]: ...
@@ -64,19 +67,19 @@ class WorkerHandler(Protocol):
 
 
 class Siblings:
-    """The other workers of the instance, as one of them reaches them: through the supervisor."""
+    """Reaches the other workers of the instance, through the supervisor."""
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
 
-    async def spread(self, eviction: Mapping[str, Any]) -> None:
-        """Returns when they have forgotten it. Raises `ControlError`."""
+    async def broadcast(self, invalidation: Mapping[str, Any]) -> None:
+        """Return when the other workers have applied it. Raises `ControlError`."""
         if self.channel is not None:
-            await self.channel.ask("spread", dict(eviction), timeout_s=_SPREAD_S)
+            await self.channel.ask("broadcast", dict(invalidation), timeout_s=_BROADCAST_S)
 
 
 async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings: Siblings | None = None) -> None:
-    """Do what comes over `control` until it is time to leave; return when drained."""
+    """Do what the supervisor asks over `control` until it is time to leave. Return when drained."""
     side = _WorkerSide(handler)
     channel = await Channel.over(control, side.answer)
     if siblings is not None:
@@ -84,7 +87,7 @@ async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings:
     reading = asyncio.create_task(channel.run(), name="control channel")
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, side.leaving.set)
-    for ignored in (signal.SIGINT, signal.SIGHUP):  # the supervisor's business, though a terminal sends them to all
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # for the supervisor, though a terminal sends them to all
         loop.add_signal_handler(ignored, lambda: None)
     leaving = asyncio.create_task(side.leaving.wait(), name="leaving")
     try:
@@ -107,10 +110,10 @@ class _WorkerSide:
         self.drained = False
         self._handler = handler
         self._configured = False
-        self._changing = asyncio.Lock()  # first come, first served: a purge does not overtake the configuration
+        self._changing = asyncio.Lock()  # first come, first served: a purge does not overtake a configuration
 
-    async def answer(self, word: str, body: Any) -> Any:
-        match word:
+    async def answer(self, name: str, body: Any) -> Any:
+        match name:
             case "configure":
                 async with self._changing:
                     await self._handler.configure(ConfigSource(**body))
@@ -122,7 +125,7 @@ class _WorkerSide:
                 async with self._changing:
                     return await self._handler.purge(body)
             case "forget":
-                # Beside the changes: it need not wait for a reload, which keeps what is remembered or begins anew.
+                # Without the lock: a reload either keeps what is cached or begins with nothing, so this need not wait.
                 self._handler.forget(body)
             case "explain":
                 return await self._handler.explain(body)
@@ -136,7 +139,7 @@ class _WorkerSide:
                 await self.drain(body)
                 return self._handler.snapshot()
             case _:
-                raise FailedError(f"a worker knows no {word!r}")
+                raise FailedError(f"a worker does not know {name!r}")
         return None
 
     async def drain(self, timeout_s: float | None) -> None:
@@ -149,5 +152,5 @@ class _WorkerSide:
 
 
 def as_body(source: ConfigSource) -> dict[str, str]:
-    """The source as it goes over the channel."""
+    """The source in the form in which it goes over the channel."""
     return asdict(source)

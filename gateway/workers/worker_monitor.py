@@ -1,4 +1,13 @@
-"""Keeping one worker alive on one listening socket."""
+"""Keeps one worker alive on one listening socket.
+
+How this works:
+
+- `WorkerMonitor.run` loops until `draining` is set: spawn a worker, hand it the configuration, wait until it is gone.
+- A worker that dies within `_STEADY_S` of its start is replaced only after a pause. The pause doubles each time.
+- While the worker serves, `WorkerProcess.watch` asks it for its readiness and its counts, and kills it when it is
+  stuck.
+- What a worker counted is added to `departed` when it ends, so that the sums of a scrape never go down.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +21,18 @@ from typing import Any, Protocol
 
 from gateway.workers.control import ChannelClosedError, ControlError
 from gateway.workers.worker import ConfigSource
-from gateway.workers.worker_process import Spread, WorkerProcess
+from gateway.workers.worker_process import Broadcast, WorkerProcess
 
 _logger = logging.getLogger(__name__)
 
-# A worker that dies sooner than this after its start is replaced only after a wait, which doubles each time.
+# A worker that dies sooner than this after its start is replaced only after a pause, which doubles each time.
 _STEADY_S = 5.0
 _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 5.0
 
 
 class Counting(Protocol):
-    """How snapshots are added up, which is the business of whoever makes them."""
+    """Adds up snapshots; the module that makes snapshots implements it."""
 
     def merge(self, snapshots: Iterable[Mapping[str, Any]]) -> dict[str, Any]: ...
 
@@ -31,11 +40,12 @@ class Counting(Protocol):
 
 
 class WorkerMonitor:
-    """`worker` is the present one, which may only be starting; `departed` is what those before it counted.
+    """Starts a worker, watches it, and replaces it when it ends.
 
-    `first` is settled when the first worker serves (None) or has failed (why). `source` gives the configuration of
-    the moment. `run` ends when `draining` is set and the worker has gone; a worker that comes after `leaving` is set
-    begins as a lame duck.
+    `worker` is the present one, which may only be starting. `departed` holds the counts of those before it. The future
+    `first` is set when the first worker serves (to None) or has failed (to the reason). `source` gives the
+    configuration in force. `run` ends when `draining` is set and the worker has gone. A worker that starts after
+    `leaving` is set begins as a lame duck.
     """
 
     def __init__(
@@ -47,7 +57,7 @@ class WorkerMonitor:
         counting: Counting,
         leaving: asyncio.Event,
         draining: asyncio.Event,
-        spread: Spread,
+        broadcast: Broadcast,
     ) -> None:
         self.worker: WorkerProcess | None = None
         self.departed: dict[str, Any] = {}
@@ -58,22 +68,22 @@ class WorkerMonitor:
         self._counting = counting
         self._leaving = leaving
         self._draining = draining
-        self._spread = spread
+        self._broadcast = broadcast
 
     async def run(self) -> None:
         early_deaths = 0
         while not self._draining.is_set():
             began = time.monotonic()
-            self._settle(await self._live())
+            self._settle(await self._run_one())
             early_deaths = early_deaths + 1 if time.monotonic() - began < _STEADY_S else 0
             if early_deaths:
                 await self._pause(min(_BACKOFF_FIRST_S * 2 ** (early_deaths - 1), _BACKOFF_MAX_S))
         self._settle("stopped before it served")
 
-    async def _live(self) -> str:
-        """The life of one worker, from its start to its end; why it ended."""
+    async def _run_one(self) -> str:
+        """Run one worker from its start to its end. Returns why it ended."""
         try:
-            worker = await WorkerProcess.spawn(self._command, self._listener, self._spread)
+            worker = await WorkerProcess.spawn(self._command, self._listener, self._broadcast)
         except OSError as error:
             event(logging.ERROR, "worker_not_started", 0, str(error))
             return f"a process cannot be started: {error.strerror}"
@@ -88,7 +98,7 @@ class WorkerMonitor:
         return reason
 
     async def _configure(self, worker: WorkerProcess) -> str | None:
-        """Hand over the configuration; None when it serves, otherwise why it does not."""
+        """Hand over the configuration. Returns None when the worker serves, otherwise the reason why it does not."""
         if self._draining.is_set():
             return "stopped before it served"
         try:
@@ -96,17 +106,18 @@ class WorkerMonitor:
             if self._leaving.is_set():
                 await worker.lame_duck()
         except ChannelClosedError:
-            return f"{_exit_words(await worker.gone())} before it served"
+            return f"{_exit_reason(await worker.gone())} before it served"
         except ControlError as error:
             return str(error)
         return None
 
     async def _serve(self, worker: WorkerProcess) -> str:
+        """Watch the worker until it is gone. Returns why it ended."""
         event(logging.INFO, "worker_started", worker.pid, "serving")
         self._settle(None)
         watching = asyncio.create_task(worker.watch(), name=f"watch of worker {worker.pid}")
         try:
-            return _exit_words(await worker.gone())
+            return _exit_reason(await worker.gone())
         finally:
             watching.cancel()
 
@@ -122,12 +133,12 @@ class WorkerMonitor:
             pass
 
 
-def event(level: int, word: str, pid: int, words: str) -> None:
+def event(level: int, name: str, pid: int, text: str) -> None:
     """Log what happened to a worker."""
-    _logger.log(level, "worker %d: %s", pid, words, extra={"event": word, "fields": {"pid": pid}})
+    _logger.log(level, "worker %d: %s", pid, text, extra={"event": name, "fields": {"pid": pid}})
 
 
-def _exit_words(status: int) -> str:
+def _exit_reason(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     try:

@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: a process, the channel to it, and what it last said of itself."""
+"""One worker as the supervisor sees it: a process, the channel to it, and its last readiness and counts."""
 
 from __future__ import annotations
 
@@ -23,42 +23,45 @@ _STARTING = Readiness(ready=False, reasons=("starting",))
 _CONFIGURE_S = 60.0
 _RELOAD_S = 30.0
 _PURGE_S = 10.0
-_FORGET_S = 4.0  # less than the worker that asks for it waits
+_FORGET_S = 4.0  # less than the wait of the worker that asks for it
 _EXPLAIN_S = 10.0
 _SNAPSHOT_S = 2.0
 _READY_S = 5.0
 _LAME_DUCK_S = 5.0
-# Between the end of the channel, the last thing a worker lets go, and the end of its process.
+# From the end of the channel, which a worker lets go last, to the end of its process.
 _EXIT_S = 5.0
-# How old `readiness` may be, and how much of its counting a worker takes with it when it is killed.
-_TURN_S = 1.0
-_SNAPSHOT_EVERY_TURNS = 3
-# A worker that has answered nothing for so long is stuck for its clients too.
+# How old `readiness` may be, and after how many rounds the counts are fetched: a killed worker takes newer ones along.
+_ROUND_S = 1.0
+_SNAPSHOT_EVERY_ROUNDS = 3
+# A worker that answers nothing during this time is stuck for its clients too.
 _UNRESPONSIVE_S = 30.0
 
 
-Spread = Callable[["WorkerProcess", Mapping[str, Any]], Awaitable[None]]
+Broadcast = Callable[["WorkerProcess", Mapping[str, Any]], Awaitable[None]]
 
 
 class WorkerProcess:
-    """`serving` once it accepts; `snapshot` and `readiness` are the last that it told."""
+    """Starts, asks and ends one worker process.
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, spread: Spread) -> None:
+    `serving` is true once the worker accepts. `snapshot` and `readiness` are the last ones that it sent.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, broadcast: Broadcast) -> None:
         self.pid = process.pid
         self.serving = False
         self.snapshot: dict[str, Any] = {}
         self.readiness = _STARTING
         self._process = process
         self._channel = channel
-        self._spread = spread
-        channel.answer = self._told
+        self._broadcast = broadcast
+        channel.answer = self._handle
         self._reading = asyncio.create_task(channel.run(), name=f"worker {self.pid}")
 
     @classmethod
-    async def spawn(cls, command: Sequence[str], listener: socket.socket, spread: Spread) -> WorkerProcess:
+    async def spawn(cls, command: Sequence[str], listener: socket.socket, broadcast: Broadcast) -> WorkerProcess:
         """Start `command` with `--control-fd N --listen-fd M` after it. Raises `OSError`.
 
-        `spread` is called with what the worker wants all others to forget.
+        `broadcast` is called with the invalidations that the worker wants all others to apply.
         """
         ours, theirs = socket.socketpair()
         channel = await Channel.over(ours)
@@ -69,20 +72,20 @@ class WorkerProcess:
                 *("--control-fd", str(descriptors[0]), "--listen-fd", str(descriptors[1])),
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
-                # Out of the reach of a terminal's Ctrl-C, which is the supervisor's to handle.
+                # Out of the reach of a terminal's Ctrl-C: the supervisor handles that.
                 start_new_session=True,
             )
         except BaseException:
-            channel.close()  # should the process have come to life, it reads the end of the channel and leaves
+            channel.close()  # if the process did start, it reads the end of the channel and leaves
             raise
         finally:
             theirs.close()
-        return cls(process, channel, spread)
+        return cls(process, channel, broadcast)
 
     async def configure(self, source: ConfigSource) -> None:
-        """Hand over the configuration; returns when the worker accepts. Raises `ControlError`.
+        """Hand over the configuration. Returns when the worker accepts. Raises `ControlError`.
 
-        It is sent before the first wait, so that a reload or a purge that is asked for next comes after it.
+        The channel sends it before the first wait, so that the next reload or purge comes after it.
         """
         await self._channel.ask("configure", as_body(source), timeout_s=_CONFIGURE_S)
         self.serving = True
@@ -93,8 +96,8 @@ class WorkerProcess:
     async def purge(self, selector: Mapping[str, str]) -> int:
         return int(await self._channel.ask("purge", dict(selector), timeout_s=_PURGE_S))
 
-    async def forget(self, eviction: Mapping[str, Any]) -> None:
-        await self._channel.ask("forget", dict(eviction), timeout_s=_FORGET_S)
+    async def forget(self, invalidation: Mapping[str, Any]) -> None:
+        await self._channel.ask("forget", dict(invalidation), timeout_s=_FORGET_S)
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         return dict(await self._channel.ask("explain", dict(question), timeout_s=_EXPLAIN_S))
@@ -106,12 +109,12 @@ class WorkerProcess:
         self.readiness = Readiness.from_json(await self._channel.ask("ready", None, timeout_s=_READY_S))
 
     async def watch(self) -> None:
-        """Keep `readiness` and `snapshot` fresh; kill the process when it has answered nothing for long."""
+        """Keep `readiness` and `snapshot` fresh. Kill the process when it has answered nothing for too long."""
         heard_at = time.monotonic()
-        for turn in itertools.count():
+        for round_number in itertools.count():
             try:
                 await self.refresh_readiness()
-                if turn % _SNAPSHOT_EVERY_TURNS == 0:
+                if round_number % _SNAPSHOT_EVERY_ROUNDS == 0:
                     await self.refresh_snapshot()
                 heard_at = time.monotonic()
             except UnansweredError:
@@ -124,19 +127,19 @@ class WorkerProcess:
                 return
             except ControlError as error:
                 _logger.warning("worker %d: %s", self.pid, error, extra={"event": "worker_unwell"})
-            await asyncio.sleep(_TURN_S)
+            await asyncio.sleep(_ROUND_S)
 
     async def lame_duck(self) -> None:
-        """Have it say in each response that it is the last on its connection. Raises `ControlError`."""
+        """Have the worker mark each response as the last on its connection. Raises `ControlError`."""
         await self._channel.ask("lame_duck", None, timeout_s=_LAME_DUCK_S)
 
     async def drain(self, timeout_s: float) -> None:
-        """Have it answer what it has, and leave; it tells its last snapshot. Raises `ControlError`."""
-        # The deadline of the whole is the supervisor's, who kills then; this one only ends the waiting.
+        """Have the worker finish its requests, send its last snapshot, and leave. Raises `ControlError`."""
+        # The supervisor has the deadline for the whole drain and kills then; this one only ends the waiting.
         self.snapshot = await self._channel.ask("drain", timeout_s, timeout_s=timeout_s + _EXIT_S)
 
     async def gone(self) -> int:
-        """Wait until the process has ended, and all that it said is read; its exit status."""
+        """Wait until the process has ended and all that it sent is read. Returns its exit status."""
         exited = asyncio.create_task(self._process.wait(), name=f"exit of worker {self.pid}")
         try:
             await asyncio.wait({exited, self._reading}, return_when=asyncio.FIRST_COMPLETED)
@@ -155,7 +158,7 @@ class WorkerProcess:
             self._process.terminate()
 
     def kill(self) -> None:
-        """End the process at once, by its id; does nothing when it has ended."""
+        """End the process at once, by its id. Does nothing when it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
 
@@ -166,8 +169,8 @@ class WorkerProcess:
         await self._reading
         await self._process.wait()
 
-    async def _told(self, word: str, body: Any) -> None:
-        if word == "goodbye":
+    async def _handle(self, name: str, body: Any) -> None:
+        if name == "goodbye":
             self.snapshot = body
-        elif word == "spread":
-            await self._spread(self, body)
+        elif name == "broadcast":
+            await self._broadcast(self, body)

@@ -654,7 +654,7 @@ async def test_junk_pushes_out_no_good_token(start, provider, backend):
         await passes(gateway, token, token)
         assert tier(gateway) == "local"
     assert len(provider.introspections) == 320
-    local = gateway.service._serving._serving._engine.running.cache.local
+    local = gateway.service._serving._worker.generation.cache.local
     assert len(local) <= 20 + 2
     assert backend_users(backend) == set(good)
 

@@ -261,7 +261,7 @@ async def test_a_slow_body_is_given_up_and_a_cut_one_is_nothing(gateway, unharme
 
 
 def receiving_of(gateway):
-    return gateway.service._serving._serving._engine.running.receiver
+    return gateway.service._serving._worker.generation.receiver
 
 
 class Attack:
@@ -351,7 +351,7 @@ async def test_places_are_for_what_was_verified_and_the_oldest_that_waits_goes(g
     """Keys that are slow to come do not fill the places with those who wait for them."""
     receiving = receiving_of(gateway)
     monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
-    inbox, may_go_on = receiving._inbox, asyncio.Event()
+    inbox, may_go_on = receiving._receiver, asyncio.Event()
     receive = inbox.receive
 
     async def waiting_for_keys(kind, delivery, *told):
@@ -381,13 +381,13 @@ def counted(gateway, outcome):
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
     receiving = receiving_of(gateway)
     monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
-    evict, may_go_on = receiving._inbox._evict, asyncio.Event()
+    evict, may_go_on = receiving._receiver._evict, asyncio.Event()
 
     async def held(*named):
         await may_go_on.wait()
         await evict(*named)
 
-    monkeypatch.setattr(receiving._inbox, "_evict", held)
+    monkeypatch.setattr(receiving._receiver, "_evict", held)
     for number in range(4):
         body = urlencode({"logout_token": issuer.logout()}).encode()
         async with await Client.of(gateway.address) as client:

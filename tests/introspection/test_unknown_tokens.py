@@ -157,8 +157,8 @@ class TestLimit:
         gateway = await serve(server=FEW)
         for number in range(20):
             await status(gateway, f"junk-{number}")
-        engine = gateway.service._serving._serving._engine
-        told = await engine.explain({"method": "GET", "url": "/api/x", "token": "good"})
+        worker = gateway.service._serving._worker
+        told = await worker.explain({"method": "GET", "url": "/api/x", "token": "good"})
         assert told["decision"] == "allow"
 
 
@@ -247,8 +247,8 @@ class TestHopeless:
         await self.refused_unasked(gateway, provider, jwt(iss=ISSUER))
 
     async def test_explain_says_why(self, gateway, provider):
-        engine = gateway.service._serving._serving._engine
-        told = await engine.explain({"method": "GET", "url": "/api/x", "token": jwt(exp=1)})
+        worker = gateway.service._serving._worker
+        told = await worker.explain({"method": "GET", "url": "/api/x", "token": jwt(exp=1)})
         assert (told["status"], told["code"]) == (401, "invalid_token")
         assert any("expired by its own exp" in step for step in told["steps"])
         assert provider.introspections == []

@@ -176,7 +176,7 @@ class TestBreaker:
         document = json.loads(gateway.text)
         document["providers"]["p"]["timeout"] = "3s"
         with monkeypatch.context() as patch:
-            patch.setattr(worker_server, "receiver_of", fails)
+            patch.setattr(worker_server, "event_endpoint_of", fails)
             assert not await gateway.reload(json.dumps(document))
         assert (await samples(gateway))["gateway_provider_breaker_state", "p"] == 2
         assert await gateway.reload(json.dumps(document))
@@ -184,7 +184,7 @@ class TestBreaker:
 
     async def test_a_provider_that_retires_shows_nothing_under_the_name_of_another(self, serve, provider):
         gateway = await serve(provider_keys=LONG)
-        old = gateway.service._serving._serving._engine.running.providers["p"]
+        old = gateway.service._serving._worker.generation.providers["p"]
         document = json.loads(gateway.text)
         document["providers"]["p"]["timeout"] = "3s"
         assert await gateway.reload(json.dumps(document))

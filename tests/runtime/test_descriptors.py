@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gateway.runtime.descriptors import Descriptors, shared_out
+from gateway.runtime.descriptors import Descriptors, shares_of
 
 PROGRAM = """
 import json, logging, resource, sys
@@ -65,4 +65,4 @@ def test_a_limit_that_falls_short_only_of_the_reserve_will_do():
 )
 def test_what_clients_get_of_so_many_descriptors(limit, wanted, clients, end):
     """Each may need a connection to a backend; and some are left for the admin listener, whatever clients do."""
-    assert shared_out(limit, wanted) == Descriptors(clients, end)
+    assert shares_of(limit, wanted) == Descriptors(clients, end)

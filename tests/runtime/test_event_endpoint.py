@@ -487,7 +487,7 @@ async def test_keycloaks_admin_pushes_evict_and_a_not_before_refuses_what_is_fir
 
 async def test_an_event_whose_key_is_published_after_the_answer_is_acted_on(gateway, provider, issuer, monkeypatch):
     """As Keycloak does with the first key of a new algorithm; it does not send the event again."""
-    monkeypatch.setattr(event_endpoint, "_AGAIN_S", (0.3, 0.6))
+    monkeypatch.setattr(event_endpoint, "_RETRY_AFTER_S", (0.3, 0.6))
     monkeypatch.setattr(signing_keys, "_QUIET_S", 0.1)
     assert (await gateway.get("/api/x", token="good")).status == 200
     newer = key_for("ES256")
@@ -515,7 +515,7 @@ async def test_a_body_whose_time_is_over_gives_way_without_harm_to_the_one_that_
     monkeypatch.setattr(event_endpoint, "_BODY_S", 0.05)
     loop, bodies, taken = asyncio.get_running_loop(), Reclaimable(10, 1), []
     request, exchange = SimpleNamespace(content_length=None), SimpleNamespace()
-    reading = loop.create_task(event_endpoint.whole_body(request, 100, exchange, bodies, "192.0.2.1"))
+    reading = loop.create_task(event_endpoint.read_body(request, 100, exchange, bodies, "192.0.2.1"))
     await asyncio.sleep(0.01)
     loop.call_later(0.05, lambda: taken.append(bodies.take("192.0.2.1", list)))
     time.sleep(0.1)  # noqa: ASYNC251 - both fall due in one turn of the loop, as on a busy one

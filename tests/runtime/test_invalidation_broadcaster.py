@@ -14,8 +14,8 @@ from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, Inval
 from gateway.workers.control import UnansweredError
 
 
-class Running:
-    """What `InvalidationBroadcaster` uses of one; `told` is what the fleet was told."""
+class FakeGeneration:
+    """The part of a generation that `InvalidationBroadcaster` uses. `told` holds what the fleet was told."""
 
     def __init__(self):
         self.authenticator = self.cache = self.shared = self
@@ -23,8 +23,8 @@ class Running:
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    def purge_for(self, eviction):
-        return TagPurge(eviction.id, frozenset(named.value.encode() for named in eviction.named))
+    def purge_for(self, invalidation):
+        return TagPurge(invalidation.id, frozenset(named.value.encode() for named in invalidation.named))
 
     async def publish_purge(self, purge):
         await self.go_on.wait()
@@ -32,114 +32,116 @@ class Running:
         return True
 
 
-class Here:
-    def __init__(self, spread=None):
-        self.running = Running()
+class Process:
+    def __init__(self, tell_siblings=None):
+        self.generation = FakeGeneration()
         self.forgotten = []
-        self.spread_to = []
+        self.siblings_told = []
         self.failure = None
-        self.evicting = InvalidationBroadcaster(lambda: self.running, self.forgotten.append, spread or self.spread)
-        self.repeats = DelayedInvalidations(self.evicting)
+        self.broadcaster = InvalidationBroadcaster(
+            lambda: self.generation, self.forgotten.append, tell_siblings or self.tell_siblings
+        )
+        self.delayed = DelayedInvalidations(self.broadcaster)
 
-    async def spread(self, eviction):
-        self.spread_to.append(eviction)
+    async def tell_siblings(self, invalidation):
+        self.siblings_told.append(invalidation)
         if self.failure is not None:
             raise self.failure
 
 
 @pytest.fixture
-async def here():
-    made = Here()
+async def process():
+    made = Process()
     yield made
-    await made.repeats.close()
-    await made.evicting.close(0)
+    await made.delayed.close()
+    await made.broadcaster.close(0)
 
 
 def named(*values):
     return [ClaimSelector("r", "sub", value) for value in values]
 
 
-async def test_it_is_forgotten_here_by_the_other_workers_and_by_the_fleet_under_one_id(here):
-    eviction = evict(named("alice"))
-    await here.evicting.evict(eviction)
-    assert [one.id for one in (*here.forgotten, *here.running.told)] == [eviction.id] * 2
-    assert here.spread_to[0]["id"] == eviction.id.hex()
+async def test_it_is_forgotten_here_by_the_other_workers_and_by_the_fleet_under_one_id(process):
+    invalidation = evict(named("alice"))
+    await process.broadcaster.broadcast(invalidation)
+    assert [one.id for one in (*process.forgotten, *process.generation.told)] == [invalidation.id] * 2
+    assert process.siblings_told[0]["id"] == invalidation.id.hex()
 
 
-async def test_a_worker_that_does_not_answer_makes_it_uncertain(here):
-    here.failure = UnansweredError("no answer")
+async def test_a_worker_that_does_not_answer_makes_it_uncertain(process):
+    process.failure = UnansweredError("no answer")
     with pytest.raises(NotEverywhereError, match="no answer"):
-        await here.evicting.evict(evict(named("alice")))
-    assert len(here.forgotten) == len(here.running.told) == 1  # the others have it all the same
+        await process.broadcaster.broadcast(evict(named("alice")))
+    assert len(process.forgotten) == len(process.generation.told) == 1  # the others have it nevertheless
 
 
-async def test_who_leaves_does_not_end_it(here):
-    here.running.go_on.clear()
-    leaving = asyncio.create_task(here.evicting.evict(evict(named("alice"))))
-    await eventually(lambda: here.spread_to)
+async def test_a_caller_that_leaves_does_not_end_it(process):
+    process.generation.go_on.clear()
+    leaving = asyncio.create_task(process.broadcaster.broadcast(evict(named("alice"))))
+    await eventually(lambda: process.siblings_told)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
-    here.running.go_on.set()
-    await eventually(lambda: here.running.told)
+    process.generation.go_on.set()
+    await eventually(lambda: process.generation.told)
 
 
-async def test_an_eviction_is_repeated_under_another_id(here, monkeypatch):
-    monkeypatch.setattr(invalidation_broadcaster, "_TURN_S", 0.01)
-    here.repeats.after((0.02, 0.05), named("alice"))
-    await eventually(lambda: len(here.forgotten) == 2)
-    assert len({one.id for one in here.forgotten}) == 2
-    assert here.repeats._pending == 0
+async def test_an_eviction_is_repeated_under_another_id(process, monkeypatch):
+    monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.01)
+    process.delayed.after((0.02, 0.05), named("alice"))
+    await eventually(lambda: len(process.forgotten) == 2)
+    assert len({one.id for one in process.forgotten}) == 2
+    assert process.delayed._pending == 0
 
 
-async def test_many_that_fall_due_together_are_few_orders(here, monkeypatch):
-    monkeypatch.setattr(invalidation_broadcaster, "_TURN_S", 0.2)
+async def test_many_that_fall_due_together_are_few_orders(process, monkeypatch):
+    monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.2)
     for number in range(1000):
-        here.repeats.after((0.01,), named(f"u{number}"))
-    await eventually(lambda: sum(len(one.marks or ()) for one in here.forgotten) == 1000)
-    assert len(here.forgotten) <= 10
-    assert all(len(one.marks or ()) <= 200 for one in here.forgotten)
+        process.delayed.after((0.01,), named(f"u{number}"))
+    await eventually(lambda: sum(len(one.marks or ()) for one in process.forgotten) == 1000)
+    assert len(process.forgotten) <= 10
+    assert all(len(one.marks or ()) <= 200 for one in process.forgotten)
 
 
-async def test_what_waits_is_bounded(here):
+async def test_what_waits_is_bounded(process):
     for number in range(25_000):
-        here.repeats.after((60,), named(f"u{number}"))
-    assert here.repeats._pending == 20_000
+        process.delayed.after((60,), named(f"u{number}"))
+    assert process.delayed._pending == 20_000
 
 
-async def test_what_waits_when_it_ends_is_evicted_then(here):
-    here.repeats.after((60, 90), named("alice", "bob"))
-    await here.repeats.close()
-    await here.evicting.close(1)
-    assert [one.marks for one in here.forgotten] == [{b"alice", b"bob"}]
-    assert len(here.running.told) == 1
+async def test_what_waits_when_it_ends_is_evicted_then(process):
+    process.delayed.after((60, 90), named("alice", "bob"))
+    await process.delayed.close()
+    await process.broadcaster.close(1)
+    assert [one.marks for one in process.forgotten] == [{b"alice", b"bob"}]
+    assert len(process.generation.told) == 1
 
 
-async def test_what_comes_sooner_does_not_wait_for_what_comes_later(here, monkeypatch):
-    monkeypatch.setattr(invalidation_broadcaster, "_TURN_S", 0.02)
-    here.repeats.after((60,), named("later"))
+async def test_what_comes_sooner_does_not_wait_for_what_comes_later(process, monkeypatch):
+    monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.02)
+    process.delayed.after((60,), named("later"))
     await asyncio.sleep(0)
-    here.repeats.after((0.02,), named("sooner"))
-    await eventually(lambda: here.forgotten)
-    assert here.forgotten[0].marks == {b"sooner"}
+    process.delayed.after((0.02,), named("sooner"))
+    await eventually(lambda: process.forgotten)
+    assert process.forgotten[0].marks == {b"sooner"}
 
 
-async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_orders(here):
+async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_orders(process):
     for number in range(300):
-        here.evicting.tell_workers_of(Token(f"alice.{number % 250}"))
-    await eventually(lambda: len(here.spread_to) == 2)
-    orders = [invalidation_from_json(order) for order in here.spread_to]
+        process.broadcaster.tell_workers_of(Token(f"alice.{number % 250}"))
+    await eventually(lambda: len(process.siblings_told) == 2)
+    orders = [invalidation_from_json(order) for order in process.siblings_told]
     assert [token.value for order in orders for token in order.tokens] == [f"alice.{number}" for number in range(250)]
     assert all(order.is_no for order in orders)
-    assert here.forgotten == here.running.told == []  # who found it out knows better than nothing
+    assert process.forgotten == process.generation.told == []  # the process that found it out need not forget
 
 
-async def test_workers_that_do_not_answer_change_nothing_and_fill_no_memory(here, monkeypatch, caplog):
+async def test_workers_that_do_not_answer_change_nothing_and_fill_no_memory(process, monkeypatch, caplog):
     monkeypatch.setattr(invalidation_broadcaster, "_GATHERED_MAX", 10)
-    here.failure = UnansweredError("no answer")
+    process.failure = UnansweredError("no answer")
     for number in range(100):
-        here.evicting.tell_workers_of(Token(f"alice.{number}"))
-    assert len(here.evicting._gathered) == 10
+        process.broadcaster.tell_workers_of(Token(f"alice.{number}"))
+    assert len(process.broadcaster._gathered) == 10
     assert len([line for line in caplog.records if "too many wait" in line.message]) == 1
-    await eventually(lambda: here.spread_to and not here.evicting._gathered)
-    here.evicting.tell_workers_of(Token("bob"))
-    await eventually(lambda: here.spread_to[-1]["tokens"] == ["bob"])
+    await eventually(lambda: process.siblings_told and not process.broadcaster._gathered)
+    process.broadcaster.tell_workers_of(Token("bob"))
+    await eventually(lambda: process.siblings_told[-1]["tokens"] == ["bob"])

@@ -16,8 +16,8 @@ from gateway.workers.control import (
 )
 
 
-async def answer(word, body):
-    match word:
+async def answer(name, body):
+    match name:
         case "echo":
             return body
         case "refuse":
@@ -78,8 +78,8 @@ async def test_what_is_told_last_is_heard_although_the_end_comes_with_it():
     """Some event loops hand over both in one turn."""
     heard = []
 
-    async def hear(word, body):
-        heard.append((word, body))
+    async def hear(name, body):
+        heard.append((name, body))
 
     left, right = socket.socketpair()
     channel = await Channel.over(left, hear)
@@ -192,7 +192,7 @@ async def test_an_end_that_has_stopped_reading_costs_bounded_memory(raw, monkeyp
 
 
 async def test_too_many_questions_at_once_are_refused_and_reading_goes_on(pair, monkeypatch):
-    monkeypatch.setattr(control, "_AT_ONCE", 5)
+    monkeypatch.setattr(control, "_QUESTIONS_MAX", 5)
     stuck = [asyncio.create_task(pair[0].ask("never", timeout_s=60)) for _ in range(5)]
     await asyncio.sleep(0)
     with pytest.raises(FailedError, match="busy"):
@@ -215,8 +215,8 @@ async def test_what_is_told_needs_no_answer():
     left, right = socket.socketpair()
     told = asyncio.Queue()
 
-    async def listen(word, body):
-        await told.put((word, body))
+    async def listen(name, body):
+        await told.put((name, body))
 
     teller, listener = await Channel.over(left), await Channel.over(right, listen)
     run = asyncio.create_task(listener.run())

@@ -4,7 +4,8 @@ import pytest
 
 from gateway.workers import single
 from gateway.workers.instance import Instance, InstanceError, Readiness
-from gateway.workers.single import InProcess
+from gateway.workers.single import SingleProcess
+from gateway.workers.worker import ConfigSource
 
 
 class Worker:
@@ -25,7 +26,7 @@ class Worker:
 
 @pytest.fixture
 def instance() -> Instance:
-    return InProcess(Worker(), routes=lambda: [{"name": "orders"}])
+    return SingleProcess(Worker(), ConfigSource("", "gateway.yaml", "."), routes=lambda: [{"name": "orders"}])
 
 
 async def test_one_worker_answers_for_itself(instance):

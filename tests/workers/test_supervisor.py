@@ -153,7 +153,7 @@ async def test_a_worker_that_is_told_to_end_answers_first_and_is_replaced():
 
 
 async def test_a_worker_that_leaves_tells_what_it_counted_last(monkeypatch):
-    monkeypatch.setattr(worker_process, "_SNAPSHOT_EVERY_TURNS", 1_000_000)  # once at its start, and never again
+    monkeypatch.setattr(worker_process, "_SNAPSHOT_EVERY_ROUNDS", 1_000_000)  # once at its start, and never again
     async with supervised(1) as (supervisor, address):
         await until(lambda: supervisor._serving()[0].snapshot)
         pid, _ = await call(address)
@@ -367,7 +367,7 @@ async def test_a_worker_that_never_answers_is_given_up_and_killed(monkeypatch):
 
 
 async def test_a_worker_that_serves_and_then_falls_silent_is_killed_and_replaced(monkeypatch):
-    for name, seconds in {"_UNRESPONSIVE_S": 0.3, "_READY_S": 0.2, "_TURN_S": 0.05}.items():
+    for name, seconds in {"_UNRESPONSIVE_S": 0.3, "_READY_S": 0.2, "_ROUND_S": 0.05}.items():
         monkeypatch.setattr(worker_process, name, seconds)
     async with supervised(1) as (_, address):
         pid, _ = await call(address)
@@ -385,7 +385,7 @@ async def test_workers_that_die_at_once_are_not_started_in_a_hot_loop(monkeypatc
 
     monkeypatch.setattr(worker_monitor.Keeper, "_pause", pause)
     async with supervised(1) as (supervisor, _):
-        supervisor._command = supervisor._keepers[0]._command = (*FAKE, "--die-at-once")
+        supervisor._command = supervisor._monitors[0]._command = (*FAKE, "--die-at-once")
         os.kill(supervisor._serving()[0].pid, signal.SIGKILL)
         await until(lambda: len(pauses) >= 7)
     assert pauses[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]

@@ -168,7 +168,7 @@ class TestConnections:
         for _ in range(50):
             client.writer.write(request("GET", "/open/x"))
         client.writer.write(request("GET", "/open/x", "Connection: close"))
-        serving = gateway.service._serving._serving._engine._listener._house.shares
+        serving = gateway.service._serving._worker._listener._house.shares
         await eventually(lambda: len(serving) == 1)
         await eventually(lambda: len(serving) == 0)
 
@@ -243,7 +243,7 @@ class TestUnfinishedHeads:
 
     async def test_where_all_together_are_too_much_the_largest_is_given_up(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
-        heads = gateway.service._serving._serving._engine._listener._house.heads
+        heads = gateway.service._serving._worker._listener._house.heads
         heads.bytes_max = 100_000
         small = await gateway.client()
         await small.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\n")
@@ -259,7 +259,7 @@ class TestUnfinishedHeads:
 
     async def test_where_one_network_fills_the_budget_another_keeps_its_large_head(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
-        heads = gateway.service._serving._serving._engine._listener._house.heads
+        heads = gateway.service._serving._worker._listener._house.heads
         heads.bytes_max = 100_000
         victim = await Client.of(gateway.address, source="127.0.0.3")
         await victim.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 15_000)
@@ -374,7 +374,7 @@ class TestTls:
 
     async def test_handshakes_count_from_the_first_moment(self, serve, backend, files, trusting):
         gateway = await serve(server={"tls": files.tls(), "max_connections": 3, "max_connections_per_network": 3})
-        shares = gateway.service._serving._serving._engine._listener._house.shares
+        shares = gateway.service._serving._worker._listener._house.shares
         silent = [await gateway.client() for _ in range(3)]
         await eventually(lambda: len(shares) == 3)
         assert (await over(gateway, trusting))[0].status == 200

@@ -267,8 +267,8 @@ class TestAskedAgain:
         stream = await streams(kind)
         await asyncio.sleep(OPEN_S)
         provider.answers["typed"] = {"active": True, "sub": "bob", "token_type": "Bearer"}
-        engine = stream.gateway.service._serving._serving._engine
-        told = await engine.explain({"method": "GET", "url": "/api/x", "token": "typed"})
+        worker = stream.gateway.service._serving._worker
+        told = await worker.explain({"method": "GET", "url": "/api/x", "token": "typed"})
         assert told["decision"] == "allow"
         await stream.ended(reason="the route refuses the caller now")
 
@@ -372,7 +372,7 @@ class TestReloaded:
 
     async def test_purges_are_remembered_for_as_long_as_a_request_may_take_to_be_open(self, streams):
         stream = await streams("events")
-        watched = stream.gateway.service._serving._worker._engine._streams
+        watched = stream.gateway.service._serving._worker._streams
         assert watched._purges_kept_s > 60
         assert await stream.gateway.reload(changed(stream.gateway, timeout="10m"))
         assert watched._purges_kept_s > 600
@@ -448,7 +448,7 @@ async def test_an_exchange_that_has_ended_is_not_looked_at_any_more(serve, backe
         await client.send(request("GET", "/api/x", token="good"))
         assert await client.head()
         await asyncio.sleep(OPEN_S)
-        watched = gateway.service._serving._worker._engine._streams
+        watched = gateway.service._serving._worker._streams
         assert len(watched) == 1
         go_on.set()
         assert (await client.read_exactly(19)).endswith(b"0\r\n\r\n")
