@@ -36,7 +36,7 @@ def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dic
     return {
         "server": {
             "listen": f"127.0.0.1:{listen_port}",
-            "workers": 1,
+            "workers": place.workers,
             "idle_timeout": "10m",
             "shutdown_timeout": "1s",
             **lane,

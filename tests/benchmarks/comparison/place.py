@@ -16,6 +16,7 @@ class Place:
 
     `routes` and `has_cors` are for the gateway: one route for each of so many first segments of the mixed load, and
     whether what is below `/cors` has CORS. With `routes` at 0 one route takes everything.
+    `workers` is for the gateway, too.
     """
 
     folder: Path
@@ -26,6 +27,7 @@ class Place:
     redis_port: int = 0
     routes: int = 0
     has_cors: bool = False
+    workers: int = 1
 
     def below(self, name: str) -> Place:
         """The same with a folder of its own, made empty."""

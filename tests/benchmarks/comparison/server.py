@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,9 +65,9 @@ class Server:
             found += children(pid)
         return found
 
-    def cpu_s(self) -> float:
-        """User and system time so far, of all its processes."""
-        return sum(_cpu_ticks(pid) for pid in self.processes()) / _TICKS_PER_S
+    def cpu_s(self, pids: Sequence[int] = ()) -> float:
+        """User and system time so far, of all its processes, or of some."""
+        return sum(_cpu_ticks(pid) for pid in pids or self.processes()) / _TICKS_PER_S
 
     def memory_bytes(self) -> int:
         """Resident: what each process has for itself, and once what they share (program files, shared memory)."""
