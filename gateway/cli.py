@@ -20,10 +20,12 @@ import gateway
 from gateway import app
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, read_introspection_result
+from gateway.compiled import compile_config
 from gateway.config.load import describe_problems, load
 from gateway.config.model import Cache, Config
 from gateway.config.problems import ConfigError
 from gateway.config.schema import json_schema
+from gateway.http import strict_json
 from gateway.introspection.lifetime import as_of
 from gateway.observe.metrics import Metrics
 from gateway.provider.errors import ProviderError, TokenRefused
@@ -38,10 +40,15 @@ from gateway.provider.grants import (
 from gateway.provider.provider import ProviderClient
 from gateway.runtime.assembly import assemble, release
 from gateway.runtime.build import BUILD
+from gateway.runtime.case_file import load_cases
+from gateway.runtime.case_run import differences
 from gateway.runtime.explain import explain as explained
+from gateway.runtime.explain import explain_offline
 from gateway.workers.supervisor import StartError
 
 NO, UNUSABLE, CANNOT_TELL = 1, 2, 3
+_UNTOLD_CODES = frozenset({"introspection_unavailable"})
+_CLAIMS_MAX_BYTES = 2**20
 T = TypeVar("T")
 
 _config_option = click.option(
@@ -87,13 +94,55 @@ def schema() -> None:
 @click.argument("method")
 @click.argument("url")
 @click.option("--token", metavar="(- | T)", help="The caller's token; - reads it from standard input, unseen by `ps`.")
-def explain(path: str, method: str, url: str, token: str | None) -> None:
-    """Tell how a request would be decided, and why."""
+@click.option(
+    "--claims",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    help="JSON: what introspection would say. No provider is asked.",
+)
+def explain(path: str, method: str, url: str, token: str | None, claims: str | None) -> None:
+    """Tell how a request would be decided, and why.
+
+    Exits with 0 for allow, 1 for refuse, 3 when the provider cannot tell.
+    """
     config = _load(path)
+    if token is not None and claims is not None:
+        _fail(UNUSABLE, "gateway: --token asks the provider, and --claims asks nobody; write one of them")
     try:
-        _print_json(_run(_explain(config, method, url, _given(token))))
+        if claims is not None:
+            told = explain_offline(compile_config(config), method, url, _claims(claims), time.time())
+        else:
+            told = _run(_explain(config, method, url, _given(token)))
     except ValueError as error:
         _fail(UNUSABLE, f"gateway: {error}")
+    _print_json(told)
+    if told["decision"] != "allow":
+        sys.exit(CANNOT_TELL if told["code"] in _UNTOLD_CODES else NO)
+
+
+@main.command("test")
+@_config_option
+@click.argument("cases", metavar="CASES.yaml")
+def test_command(path: str, cases: str) -> None:
+    """Decide the requests of CASES.yaml with the claims given there, and compare with what is expected.
+
+    No provider and no backend is asked. Exits with 0 when all is as expected, 1 when not, 2 for a bad file.
+    """
+    config = _load(path)
+    try:
+        read = load_cases(cases)
+    except ConfigError as error:
+        _fail(UNUSABLE, describe_problems(error))
+    compiled, now = compile_config(config), time.time()
+    failed = 0
+    for line, case in read:
+        found = differences(compiled, case, now)
+        failed += bool(found)
+        for words in found:
+            click.echo(f"{cases}:{line}: {case.name}: {words}")
+    click.echo(f"{cases}: {len(read)} cases, {failed or 'none'} not as expected")
+    if failed:
+        sys.exit(NO)
 
 
 @main.command()
@@ -245,6 +294,18 @@ def _client(config: Config, name: str | None) -> ProviderClient:
     if chosen not in config.providers:
         _fail(UNUSABLE, f"gateway: no provider {chosen!r}; write --provider with one of: {known or 'none'}")
     return ProviderClient(chosen, config.providers[chosen])
+
+
+def _claims(path: str) -> dict[str, Any]:
+    """Raises `ValueError`."""
+    with click.open_file(path, "rb") as file:
+        try:
+            claims = strict_json.loads(file.read(_CLAIMS_MAX_BYTES))
+        except strict_json.JSONError as error:
+            raise ValueError(f"{path} is not JSON: {error}; write an object of claims") from None
+    if not isinstance(claims, dict):
+        raise ValueError(f'{path} is not an object; write claims such as {{"sub": "bob", "scope": ""}}')
+    return claims
 
 
 def _load(path: str) -> Config:

@@ -19,6 +19,7 @@ LAYERS = (
     {"route_path"},
     {"decision"},
     {"pipeline"},
+    {"nearest_routes"},
     {"introspection"},
     {"provider"},
     {"cache"},

@@ -158,15 +158,68 @@ async def test_explain_tells_the_decision_and_its_steps(demo_provider, config_fo
     path = config_for(demo_provider, client="demo-service")
     status, out, _ = await gateway("explain", "-c", path, "GET", "/orders/1")
     told = json.loads(out)
-    assert status == 0
+    assert status == 1
     assert (told["route"], told["decision"], told["status"], told["code"]) == ("orders", "refuse", 401, "token_missing")
     _, out, _ = await gateway("token", "-c", path)
     token = json.loads(out)["access_token"]
-    _, out, _ = await gateway("explain", "-c", path, "GET", "http://api.example.com/orders/1", "--token", token)
+    status, out, _ = await gateway("explain", "-c", path, "GET", "http://api.example.com/orders/1", "--token", token)
     told = json.loads(out)
-    assert told["decision"] == "allow"
+    assert (status, told["decision"]) == (0, "allow")
     assert any("active" in step for step in told["steps"])
     assert token not in out
+
+
+async def test_explain_exits_with_3_where_the_provider_cannot_tell(config_for) -> None:
+    async with ScriptedProvider() as provider:
+        provider.default = {"active": "yes"}
+        status, out, _ = await gateway("explain", "-c", config_for(provider), "GET", "/orders/1", "--token", "t")
+    assert (status, json.loads(out)["code"]) == (3, "introspection_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected", "word"),
+    [
+        ('{"scope": "orders:read"}', 0, "forwarded: as /orders/1"),
+        ('{"scope": "x"}', 1, "scope is [x], all of [orders:read] wanted"),
+        ('{"active": 1}', 3, "cannot tell"),
+        ("[]", 2, "is not an object"),
+        ("{", 2, "is not JSON"),
+    ],
+)
+async def test_explain_takes_claims_instead_of_a_provider(tmp_path, config_for, claims, expected, word) -> None:
+    async with ScriptedProvider() as provider:
+        path = config_for(provider)
+        (tmp_path / "claims.json").write_text(claims)
+        status, out, err = await gateway(
+            "explain", "-c", path, "--claims", str(tmp_path / "claims.json"), "GET", "/orders/1"
+        )
+        assert provider.calls == []
+    assert status == expected
+    assert word in out + err
+
+
+async def test_explain_of_a_misspelt_path_names_the_nearest_route(config_for) -> None:
+    async with ScriptedProvider() as provider:
+        status, out, _ = await gateway("explain", "-c", config_for(provider), "GET", "/order/1")
+    assert status == 1
+    assert "near: orders has 'orders' as segment 1, not 'order'" in json.loads(out)["steps"]
+
+
+async def test_cases_are_decided_and_each_difference_is_told(tmp_path, config_for) -> None:
+    cases = tmp_path / "cases.yaml"
+    good = "cases:\n  - {name: a, request: GET /orders/1, expect: {status: 401}}\n"
+    async with ScriptedProvider() as provider:
+        path = config_for(provider)
+        cases.write_text(good)
+        assert await gateway("test", "-c", path, str(cases)) == (0, f"{cases}: 1 cases, none not as expected\n", "")
+        cases.write_text(good + "  - {name: b, request: GET /orders/1, expect: {status: 200}}\n")
+        status, out, _ = await gateway("test", "-c", path, str(cases))
+        assert (status, out.splitlines()[0].partition(" (")[0]) == (1, f"{cases}:3: b: status is 401, 200 expected")
+        cases.write_text("cases: 5\n")
+        status, out, err = await gateway("test", "-c", path, str(cases))
+        assert (status, out) == (2, "")
+        assert err.startswith(f"{cases}:1: cases: ")
+        assert provider.calls == []
 
 
 async def test_an_unknown_provider_is_named_with_those_there_are(demo_provider, config_for) -> None:

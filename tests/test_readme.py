@@ -220,7 +220,7 @@ def token_of_alice(demo: Places) -> str:
 
 def test_the_provider_is_asked_from_the_command_line(folder, moved):
     done = pasted(folder, moved(ASK))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (1, "")  # the last command explains a refusal
     introspected, explained = documents_in(done.stdout)
     assert (introspected["active"], introspected["client_id"]) == (True, "gateway")
     assert (explained["status"], explained["code"]) == (403, "insufficient_scope")

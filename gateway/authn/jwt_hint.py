@@ -30,6 +30,7 @@ _TIME_MAX_S = 253_402_300_799
 # Keycloak, Entra ID, Okta, Auth0 and Hydra name `iss` and `exp` within the first few hundred bytes.
 _BYTES_MAX = 4 * 2**10
 _TOKENS_MAX = 256
+_SHOWN_MAX_CHARS = 80
 _CHARS_MAX = -(-_BYTES_MAX // 3) * 4
 _TOKEN = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+"|[{}\[\]:,]|[^ \t\r\n"{}\[\]:,]++)', re.DOTALL)
 
@@ -52,6 +53,25 @@ def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
     if issuer is not None and isinstance(named, str) and named != issuer:
         return "it is from another issuer by its own iss"
     return None
+
+
+def own_words(token: Token, issuer: str | None, client_id: str, now: float) -> list[str]:
+    """What a JWT that a provider calls inactive says of itself, for an operator. Empty for an opaque token."""
+    payload = _members(token, 1, "iss", "exp", "aud", "azp")
+    exp, named, audience = payload.get("exp"), payload.get("iss"), payload.get("aud")
+    if not _is_time(exp) or not isinstance(named, str):
+        return []
+    ends = f"is good for {exp - now:.0f} s more" if exp > now else f"ended {now - exp:.0f} s ago"
+    whose = "of this issuer" if named == issuer else f"of {named[:_SHOWN_MAX_CHARS]}"
+    audiences = [one for one in (audience if isinstance(audience, list) else [audience]) if isinstance(one, str)]
+    shown = ", ".join(audiences)[:_SHOWN_MAX_CHARS]
+    words = [f"by its own word, unverified, the token {ends}, is {whose}, and its aud is [{shown}]"]
+    if exp > now and named == issuer and client_id not in audiences:
+        words.append(
+            f"Keycloak calls a token inactive when the client that asks is not in its aud: add {client_id} to it, with "
+            "an audience mapper of the caller's client or its scope"
+        )
+    return words
 
 
 def header_type(token: Token) -> str | None:

@@ -59,9 +59,12 @@ class _Frame:
     height: int = 1
 
 
-def read_yaml(text: str) -> tuple[Node | None, list[Problem]]:
-    """The tree of a file and what is wrong with it; no tree where it can not be read to the end."""
-    reader = _Reader(text)
+def read_yaml(text: str, top: str = "server:, providers: and routes:") -> tuple[Node | None, list[Problem]]:
+    """The tree of a file and what is wrong with it; no tree where it cannot be read to the end.
+
+    `top` names the keys that such a file begins with.
+    """
+    reader = _Reader(text, top)
     try:
         return reader.read(), reader.problems
     except _StopReadingError:
@@ -69,8 +72,9 @@ def read_yaml(text: str) -> tuple[Node | None, list[Problem]]:
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, top: str) -> None:
         self._text = text
+        self._top_keys = top
         self._frames: list[_Frame] = []
         self._anchors: dict[str, Node | None] = {}
         self._roots: list[Node] = []
@@ -94,12 +98,12 @@ class _Reader:
 
     def _top(self) -> Node:
         if not self._roots or self._roots[0].value is None:
-            self._stop("the file is empty; write at least routes:", None)
+            self._stop(f"the file is empty; write {self._top_keys}", None)
         if len(self._roots) > 1:
             self._stop("a second document begins here; write one only, without ---", self._roots[1].line)
         root = self._roots[0]
         if not isinstance(root.value, dict):
-            self._stop("the file is no mapping of keys to values; write server:, providers: and routes:", root.line)
+            self._stop(f"the file is not a mapping of keys to values; write {self._top_keys}", root.line)
         return root
 
     def _take(self, event: yaml.Event) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, assert_never
-from urllib.parse import urlsplit
 
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
-from gateway.authn.question import FactsLookup
+from gateway.authn.jwt_hint import own_words
+from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
+from gateway.nearest_routes import nearest_routes
 from gateway.pipeline import decide, resume
-
-_LOCAL_HOST = "localhost"
+from gateway.runtime.offline import decide_by, request_to, said_of, stand_in_token
 
 
 async def explain(
@@ -26,7 +27,7 @@ async def explain(
     """
     steps: list[str] = []
     admission = Admission(compiled, authenticator, None)  # no limit for the operator
-    decision = decide(compiled, _request(method, url, token))
+    decision = decide(compiled, request_to(method, url, token=token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
         found = authenticator.remembered(question)
@@ -35,24 +36,43 @@ async def explain(
             found = FactsLookup(Inactive(time.time(), why), None)
         else:
             found = found or await authenticator.ask(question)
-            stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
-            steps.append(f"facts of {question.provider} from {found.tier}: {_in_words(found.answer)}{stands_in}")
+            steps += _said(compiled, question, found)
         decision = resume(compiled, decision, found.answer, time.time())
-    return {**_outcome(decision), "steps": [*_steps_before(decision), *steps, *_steps_after(decision)]}
+    return _told(compiled, decision, steps)
 
 
-def _request(method: str, url: str, token: str | None) -> Request:
-    host, target = _LOCAL_HOST, url
-    if not url.startswith("/"):
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise ValueError("the url is neither a path nor a URL; write /orders/7 or http://api.example.com/orders/7")
-        host = parts.netloc
-        target = url[len(parts.scheme) + len("://") + len(host) :].partition("#")[0] or "/"
-    headers = [("Host", host)]
-    if token is not None:
-        headers.append(("Authorization", f"Bearer {token}"))
-    return Request(method, target, headers, "", "http", (1, 1), "explain")
+def explain_offline(
+    compiled: CompiledConfig, method: str, url: str, claims: Mapping[str, Any], now: float
+) -> dict[str, Any]:
+    """The same for a token about which introspection would say `claims`; nobody is asked."""
+    said = said_of(claims, now)
+    decision = decide_by(compiled, request_to(method, url, token=stand_in_token(claims)), said, now)
+    return _told(compiled, decision, [f"facts as given: {_in_words(said)}"])
+
+
+def _told(compiled: CompiledConfig, decision: Decision, steps: list[str]) -> dict[str, Any]:
+    return {
+        **_outcome(decision),
+        "steps": [*_steps_before(decision), *steps, *_steps_after(decision), *_nearest(compiled, decision)],
+    }
+
+
+def _said(compiled: CompiledConfig, question: Question, found: FactsLookup) -> list[str]:
+    stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
+    steps = [f"facts of {question.provider} from {found.tier}: {_in_words(found.answer)}{stands_in}"]
+    if isinstance(found.answer, Inactive):
+        speaker = compiled.speakers[question.provider]
+        steps += own_words(question.token, speaker.issuer, speaker.client_id, time.time())
+    return steps
+
+
+def _nearest(compiled: CompiledConfig, decision: Decision) -> list[str]:
+    case = decision.case
+    if not isinstance(decision, Refuse) or case.target is None or case.route is not None:
+        return []
+    configs = (route.config for route in compiled.routes)
+    near = nearest_routes(configs, case.target.host, case.target.segments, case.request.method)
+    return [f"near: {words}" for words in near]
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:
@@ -82,8 +102,10 @@ def _steps_before(decision: Decision) -> list[str]:
 def _steps_after(decision: Decision) -> list[str]:
     match decision:
         case Refuse():
-            reason = f" ({decision.refusal.reason})" if decision.refusal.reason else ""
-            return [f"refused: {decision.refusal.detail}{reason}"]
+            reason = decision.refusal.reason
+            # Why a provider cannot tell stands in its own step already.
+            is_new = reason and decision.refusal.code != "introspection_unavailable"
+            return [f"refused: {decision.refusal.detail}" + (f" ({reason})" if is_new else "")]
         case Allow():
             path = decision.path_and_query.partition("?")[0]
             backends = ", ".join(str(backend) for backend in decision.route.config.backend)

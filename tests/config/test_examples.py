@@ -7,15 +7,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jsonschema import Draft202012Validator
 from support.everything import Written
 
+from gateway.compiled import compile_config
 from gateway.config.auth_model import Auth
 from gateway.config.keys import keys_below
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.route_model import Cors, Route
 from gateway.config.schema import json_schema
+from gateway.runtime.case_file import load_cases
+from gateway.runtime.case_run import differences
 
 FOLDER = Path(__file__).parents[2] / "config"
-EXAMPLES = sorted(FOLDER.glob("*.yaml"))
+CASES = FOLDER / "cases.yaml"
+EXAMPLES = sorted(set(FOLDER.glob("*.yaml")) - {CASES})
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,14 @@ def test_every_example_loads(path, environ):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_fits_the_schema(path):
     Draft202012Validator(json_schema()).validate(yaml.safe_load(path.read_text()))
+
+
+def test_the_example_of_cases_holds_for_the_file_that_it_names(environ):
+    config = load_text((FOLDER / "keycloak.yaml").read_text(), "keycloak.yaml", environ=environ, directory=FOLDER)
+    compiled = compile_config(config)
+    assert {
+        case.name: found for _, case in load_cases(str(CASES)) if (found := differences(compiled, case, 1.7e9))
+    } == {}
 
 
 def everything() -> Written:

@@ -1,0 +1,66 @@
+"""Decides a request without a provider, a cache or a backend: somebody says what introspection would.
+
+`gateway explain --claims` and `gateway test` use it. It is the pipeline's own decision: the same rules, in the same
+order, over the same compiled configuration.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.authn.facts import Inactive, IntrospectionResult, read_introspection_result
+from gateway.compiled import CompiledConfig
+from gateway.decision import Decision, NeedsFacts, Request
+from gateway.pipeline import decide, resume
+
+_LOCAL_HOST = "localhost"
+_AUTHORIZATION = "authorization"
+_NO_URL = "the url is neither a path nor a URL; write /orders/7 or http://api.example.com/orders/7"
+
+
+def request_to(method: str, url: str, fields: Iterable[tuple[str, str]] = (), token: str | None = None) -> Request:
+    """A request to `url`, a path or a whole URL, with its `Host`, `fields` and `token`.
+
+    `token` is left out where `fields` have an `Authorization` of their own. Raises `ValueError` where `url` is neither.
+    """
+    scheme, host, target = "http", _LOCAL_HOST, url
+    if not url.startswith("/"):
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.netloc:
+            raise ValueError(_NO_URL)
+        scheme, host = parts.scheme, parts.netloc
+        target = url[len(parts.scheme) + len("://") + len(host) :].partition("#")[0] or "/"
+    headers = [*fields]
+    named = {name.lower() for name, _ in headers}
+    if "host" not in named:
+        headers.insert(0, ("Host", host))
+    if token is not None and _AUTHORIZATION not in named:
+        headers.append(("Authorization", f"Bearer {token}"))
+    return Request(method, target, headers, "", scheme, (1, 1), "explain")
+
+
+def stand_in_token(claims: Mapping[str, Any]) -> str:
+    """A token that no provider has issued. It names the issuer of `claims`, which picks among a route's providers."""
+    named = {"iss": claims["iss"]} if isinstance(claims.get("iss"), str) else {}
+    return ".".join([_part({"alg": "none"}), _part(named), "offline"])
+
+
+def said_of(claims: Mapping[str, Any], now: float) -> IntrospectionResult:
+    """What introspection says of a token with `claims`: facts, unless they say otherwise by `active`."""
+    return read_introspection_result({"active": True, **claims}, now)
+
+
+def decide_by(compiled: CompiledConfig, request: Request, said: IntrospectionResult, now: float) -> Decision:
+    """The decision where the first provider that is asked says `said`. Any other says that the token is not active."""
+    decision = decide(compiled, request)
+    while isinstance(decision, NeedsFacts):
+        decision, said = resume(compiled, decision, said, now), Inactive(now)
+    return decision
+
+
+def _part(members: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
