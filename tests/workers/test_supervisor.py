@@ -383,7 +383,7 @@ async def test_workers_that_die_at_once_are_not_started_in_a_hot_loop(monkeypatc
         pauses.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(worker_monitor.Keeper, "_pause", pause)
+    monkeypatch.setattr(worker_monitor.WorkerMonitor, "_pause", pause)
     async with supervised(1) as (supervisor, _):
         supervisor._command = supervisor._monitors[0]._command = (*FAKE, "--die-at-once")
         os.kill(supervisor._serving()[0].pid, signal.SIGKILL)
