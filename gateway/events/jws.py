@@ -1,7 +1,7 @@
-"""A signed token as it arrives, before anybody has looked at its signature (RFC 7515 §3.1, RFC 7519 §7.2).
+"""Reads a signed token before its signature is verified (RFC 7515 §3.1, RFC 7519 §7.2).
 
-Read strictly and without a key. Anybody can send one, so no more of it is read than a real one has. What a header
-says of where keys are (`jku`, `jwk`, `x5u`, `x5c`) is never followed.
+Strictly, and without a key. Anybody can send one, so the size is bounded by what a real one needs. The places that a
+header names for keys (`jku`, `jwk`, `x5u`, `x5c`) are never followed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeGuard
 
 from gateway.http.strict_json import JSONError, loads
 
-# RFC 8935 §2.4; what a logout token is refused for has no code of its own, and is told by the description.
+# RFC 8935 §2.4. A refused logout token has no code of its own; its description says why.
 Code = Literal[
     "invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed", "access_denied"
 ]
@@ -24,7 +24,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _UNSIGNED = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.")
 _ENCRYPTED_PARTS = 5
 _TEXT_MAX_CHARS = 1024
-# Of a token of one logout or event. Each object and list costs a call before anybody has shown who he is.
+# Bounds of a token of one logout or event. Each object and list costs a call before the sender is known.
 _COMPACT_MAX_CHARS = 32 * 2**10
 _CONTAINERS_MAX = 256
 # 9999-12-31, as for tokens.
@@ -35,9 +35,9 @@ _EVENTS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class EventError:
-    """Why what was sent is refused, in words that quote nothing of it.
+    """Says why a delivery is refused, in words that quote nothing of it.
 
-    `hint` is for the operator alone: what to write in the configuration for what a provider has really sent.
+    `hint` is only for the operator: what to write in the configuration for a token that the provider has really signed.
     """
 
     code: Code
@@ -47,7 +47,7 @@ class EventError:
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """`compact` is the token itself."""
+    """Holds a token whose signature is not verified yet. `compact` is the token itself."""
 
     compact: str = field(repr=False)
     algorithm: str
@@ -58,7 +58,7 @@ class Unverified:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The claims that a logout token and a security event token have in common. Times are of the wall clock."""
+    """Holds the claims that logout tokens and security event tokens have in common. Times are of the wall clock."""
 
     issuer: str
     audience: frozenset[str]
@@ -76,13 +76,13 @@ def read_compact(text: str) -> Unverified | EventError:
     if _UNSIGNED.fullmatch(text):
         return EventError("invalid_key", "the token is not signed")
     if not _COMPACT.fullmatch(text):
-        return EventError("invalid_request", "this is no token in compact form")
+        return EventError("invalid_request", "this is not a token in compact form")
     try:
-        header, claims = (loads(_decoded(part), containers_max=_CONTAINERS_MAX) for part in text.split(".")[:2])
+        header, claims = (loads(_decode(part), containers_max=_CONTAINERS_MAX) for part in text.split(".")[:2])
     except (JSONError, binascii.Error, ValueError):
-        return EventError("invalid_request", "the token's header or claims are no JSON with one meaning")
+        return EventError("invalid_request", "the token's header or claims are not JSON with one meaning")
     if not isinstance(header, dict) or not isinstance(claims, dict):
-        return EventError("invalid_request", "the token's header or claims are no object")
+        return EventError("invalid_request", "the token's header or claims are not an object")
     algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not isinstance(typ, str | None):
         return EventError("invalid_request", "the token's header has a member of the wrong type")
@@ -93,22 +93,22 @@ def read_compact(text: str) -> Unverified | EventError:
 
 
 def read_envelope(claims: Mapping[str, Any]) -> Envelope | EventError:
-    """`iss`, `aud`, `iat`, `jti` and `events`, each of which has to be there."""
+    """Reads `iss`, `aud`, `iat`, `jti` and `events`. All of them are required."""
     issuer, issued_at, event_id, events = (claims.get(name) for name in ("iss", "iat", "jti", "events"))
     if not is_text(issuer):
-        return EventError("invalid_issuer", "iss is missing or no text")
+        return EventError("invalid_issuer", "iss is missing or not a text")
     audience = _audience(claims.get("aud"))
     if audience is None:
         return EventError("invalid_audience", "aud is missing, or neither a text nor a list of texts")
     if not is_time(issued_at):
-        return EventError("invalid_request", "iat is missing or no time in seconds")
+        return EventError("invalid_request", "iat is missing or not a time in seconds")
     if not is_text(event_id):
-        return EventError("invalid_request", "jti is missing or no text")
+        return EventError("invalid_request", "jti is missing or not a text")
     if not isinstance(events, dict) or not 0 < len(events) <= _EVENTS_MAX:
-        return EventError("invalid_request", "events is missing, empty or no object")
+        return EventError("invalid_request", "events is missing, empty or not an object")
     # Keycloak puts `revoke_offline_access: true` beside a logout.
     if not all(isinstance(payload, dict | bool) for payload in events.values()):
-        return EventError("invalid_request", "an event is no object")
+        return EventError("invalid_request", "an event is not an object")
     return Envelope(issuer, audience, float(issued_at), event_id, events)
 
 
@@ -127,6 +127,6 @@ def _audience(value: object) -> frozenset[str] | None:
     return frozenset(values)
 
 
-def _decoded(part: str) -> bytes:
-    # Python's decoder forgives what it does not know; the characters were looked at before.
+def _decode(part: str) -> bytes:
+    # Python's decoder ignores characters that it does not know, so `_COMPACT` has checked them before.
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

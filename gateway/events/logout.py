@@ -1,7 +1,7 @@
-"""Logout tokens: OpenID Connect Back-Channel Logout 1.0 §2.4 and §2.6, all but issuer, audience and signature.
+"""Reads logout tokens: OpenID Connect Back-Channel Logout 1.0 §2.4 and §2.6, all but issuer, audience and signature.
 
-With `sid` the session is meant, with `sub` alone every session of the subject. Where both are given the subject's
-other tokens are asked about anew as well: an introspection answer need not name its session.
+`sid` names a session, and `sub` without it every session of the subject. With both the gateway forgets the subject's
+other tokens as well, because an introspection result need not name its session.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from gateway.events.jws import EventError, Unverified, is_text, is_time, read_en
 from gateway.events.security_event import SecurityEvent, SubjectSelector
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
-# §4.1 recommends the type; providers that are older than that send the general one. Any other is another kind of JWT.
+# §4.1 recommends the last one; older providers send the general one. Any other is another type of JWT.
 _TYPES = frozenset({None, "jwt", "logout+jwt"})
-# How far two clocks may be apart, and how late a logout may come where no `exp` says so; replays are known for longer.
+# Two clocks may be so far apart, and a logout without `exp` may come so late. Replays are remembered for longer.
 LEEWAY_S = 60.0
 AGE_MAX_S = 300.0
 
 
 def read_logout(token: Unverified, now: float) -> SecurityEvent | EventError:
-    """What a logout token says at `now` (wall clock)."""
+    """The event in a logout token that arrives at `now` (wall clock)."""
     if token.typ not in _TYPES:
-        return EventError("invalid_request", "the token's typ is that of another kind of token")
+        return EventError("invalid_request", "the token's typ is that of another type of token")
     envelope = read_envelope(token.claims)
     if isinstance(envelope, EventError):
         return envelope
@@ -28,17 +28,17 @@ def read_logout(token: Unverified, now: float) -> SecurityEvent | EventError:
         return EventError("invalid_request", "the token's events hold no back-channel logout")
     if "nonce" in token.claims:
         return EventError("invalid_request", "a logout token has no nonce")
-    if wrong := _times(token, envelope.issued_at, now):
-        return wrong
-    aims = []
+    if error := _times(token, envelope.issued_at, now):
+        return error
+    subjects = []
     for name in ("sub", "sid"):
         if name in token.claims:
             if not is_text(value := token.claims[name]):
-                return EventError("invalid_request", f"{name} is no text")
-            aims.append(SubjectSelector(name, value))
-    if not aims:
+                return EventError("invalid_request", f"{name} is not a text")
+            subjects.append(SubjectSelector(name, value))
+    if not subjects:
         return EventError("invalid_request", "the token has neither sub nor sid")
-    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, ("logout",), tuple(aims))
+    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, ("logout",), tuple(subjects))
 
 
 def _times(token: Unverified, issued_at: float, now: float) -> EventError | None:
@@ -48,7 +48,7 @@ def _times(token: Unverified, issued_at: float, now: float) -> EventError | None
         return EventError("invalid_request", "the token was issued too long ago")
     for name in ("exp", "nbf"):
         if name in token.claims and not is_time(token.claims[name]):
-            return EventError("invalid_request", f"{name} is no time in seconds")
+            return EventError("invalid_request", f"{name} is not a time in seconds")
     if token.claims.get("exp", now) <= now - LEEWAY_S:
         return EventError("invalid_request", "the token has expired")
     if token.claims.get("nbf", now) > now + LEEWAY_S:

@@ -1,8 +1,11 @@
-"""Which events have been acted on: within this process, its instance, and the fleet where there is a Redis.
+"""Remembers which events have been acted on, so that a replay has no effect.
 
-An event is remembered once all of it is done, never before: a sender that is told to try again must find the door
-open. Two of the same at once are both acted on, which does no harm. The memory is bounded; what is forgotten for lack
-of room costs an eviction when it is sent again.
+    unknown -> remember (all of it is done) -> known here, in the other workers, in the fleet -> life_s over -> unknown
+
+An event is known in this process and in the other workers of the instance, which `note` it. With a Redis the fleet
+knows it too. It is remembered only when all of it is done: a sender that was told to try again must not be taken for
+a replay. Two equal events at once are both acted on, which does no harm. The memory is bounded. An event that was
+forgotten for lack of room costs one invalidation when it is sent again. There are no tasks here.
 """
 
 from __future__ import annotations
@@ -15,33 +18,33 @@ _REMEMBERED_MAX = 10_000
 
 
 class SharedSeen(Protocol):
-    """What the fleet has seen. Raises nothing but `CancelledError`; when it cannot tell, nothing was seen."""
+    """Remembers events for the fleet. Raises nothing but `CancelledError`; when it cannot tell, it has seen nothing."""
 
-    async def has_seen(self, mark: bytes) -> bool: ...
+    async def has_seen(self, key: bytes) -> bool: ...
 
-    async def remember_seen(self, mark: bytes, life_s: float) -> None: ...
+    async def remember_seen(self, key: bytes, life_s: float) -> None: ...
 
 
 class Replays:
-    """`monotonic` is the clock that remembered events die by."""
+    """Remembers events until their time is over, by the clock `monotonic`."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._until_s: OrderedDict[bytes, float] = OrderedDict()
 
-    async def is_replay(self, mark: bytes, shared: SharedSeen | None) -> bool:
-        if self._until_s.get(mark, 0.0) > self._monotonic():
+    async def is_replay(self, key: bytes, shared: SharedSeen | None) -> bool:
+        if self._until_s.get(key, 0.0) > self._monotonic():
             return True
-        return shared is not None and await shared.has_seen(mark)
+        return shared is not None and await shared.has_seen(key)
 
-    async def remember(self, mark: bytes, life_s: float, shared: SharedSeen | None) -> None:
-        self.note(mark, life_s)
+    async def remember(self, key: bytes, life_s: float, shared: SharedSeen | None) -> None:
+        self.note(key, life_s)
         if shared is not None:
-            await shared.remember_seen(mark, life_s)
+            await shared.remember_seen(key, life_s)
 
-    def note(self, mark: bytes, life_s: float) -> None:
-        """Remember in this process alone."""
-        self._until_s[mark] = self._monotonic() + life_s
-        self._until_s.move_to_end(mark)
+    def note(self, key: bytes, life_s: float) -> None:
+        """Remember only in this process."""
+        self._until_s[key] = self._monotonic() + life_s
+        self._until_s.move_to_end(key)
         while len(self._until_s) > _REMEMBERED_MAX:
             self._until_s.popitem(last=False)

@@ -1,7 +1,7 @@
-"""Security event tokens: RFC 8417 as Shared Signals 1.0 §4 profiles it, all but issuer, audience and signature.
+"""Reads security event tokens: RFC 8417 as Shared Signals 1.0 §4 profiles it, all but issuer, audience and signature.
 
-An event that is not known is acknowledged (RFC 8417 §2: what is not understood is ignored), however old: a revocation
-that was held up on its way is one all the same.
+An unknown event is acknowledged (RFC 8417 §2: ignore what is not understood). An old event counts: a revocation that
+was delayed is still a revocation.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ EVENTS: dict[str, EventName] = {
     f"{_BASE}ssf/event-type/verification": "verification",
     f"{_BASE}ssf/event-type/stream-updated": "stream-updated",
 }
-# Against a SET being taken for another JWT, or another JWT for a SET.
+# No SET can be taken for another JWT then, and no other JWT for a SET.
 _FORBIDDEN = ("sub", "exp")
 
 
 def read_security_event(token: Unverified, now: float) -> SecurityEvent | EventError:
-    """What a security event token says at `now` (wall clock)."""
+    """The event in a security event token that arrives at `now` (wall clock)."""
     if token.typ != _TYPE:
         return EventError("invalid_request", "the token's typ is not secevent+jwt")
     for name in _FORBIDDEN:
@@ -36,14 +36,14 @@ def read_security_event(token: Unverified, now: float) -> SecurityEvent | EventE
     if isinstance(envelope, EventError):
         return envelope
     if not all(isinstance(payload, dict) for payload in envelope.events.values()):
-        return EventError("invalid_request", "an event is no object")
+        return EventError("invalid_request", "an event is not an object")
     if envelope.issued_at > now + LEEWAY_S:
         return EventError("invalid_request", "the token was issued in the future")
     events = tuple(dict.fromkeys(EVENTS.get(uri, "other") for uri in envelope.events))
-    notice = SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, ())
-    if not notice.evicts:
-        return notice
-    aims = read_subject(token.claims.get("sub_id"))
-    if isinstance(aims, EventError):
-        return aims
-    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, aims)
+    event = SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, ())
+    if not event.invalidates:
+        return event
+    subjects = read_subject(token.claims.get("sub_id"))
+    if isinstance(subjects, EventError):
+        return subjects
+    return SecurityEvent(envelope.issuer, envelope.audience, envelope.id, events, subjects)

@@ -1,7 +1,7 @@
-"""Whom a security event is about (RFC 9493; Shared Signals 1.0 §3), as what introspection answers can be found by.
+"""Turns the subject of a security event (RFC 9493; Shared Signals 1.0 §3) into claims of introspection results.
 
-In doubt more is evicted than is meant, which costs an introspection; what no answer can be found by is passed over,
-and the caller is told that nothing is left by an empty result.
+In doubt it selects more than is meant, which costs introspections. It ignores identifiers that no result has, so the
+result may be empty.
 """
 
 from __future__ import annotations
@@ -18,34 +18,36 @@ _NO_SUBJECT = EventError("invalid_request", "sub_id is missing or no subject ide
 
 
 def read_subject(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
-    """The aims of a `sub_id`, simple or complex; none when its tokens cannot be told from others."""
+    """The selectors of a `sub_id`, simple or complex. None when its tokens cannot be told from others."""
     if not isinstance(sub_id, Mapping) or not isinstance(sub_id.get("format"), str):
         return _NO_SUBJECT
     if sub_id["format"] == "complex":
-        return _complex(sub_id)
-    return _simple(sub_id)
+        return _read_complex(sub_id)
+    return _read_simple(sub_id)
 
 
-def _complex(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
-    """Its members narrow each other down; they are added up instead, except for what would be far too much.
+def _read_complex(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
+    """Adds the members up, although they narrow each other down, except where that would be far too much.
 
-    A session's id may be the transmitter's own, which no token names, so its user counts beside it. The clients of a
-    user are not told apart; an application counts where nothing else does.
+    A session's id may be the transmitter's own, which no token names, so its user counts too. The clients of a user are
+    not told apart. An application counts only where no other member does.
     """
     found: dict[str, tuple[SubjectSelector, ...]] = {}
     for member in ("user", "session", "application"):
         if member in sub_id:
-            aims = read_subject(sub_id[member]) if member == "user" else _identifier(sub_id[member])
-            if isinstance(aims, EventError):
-                return aims
-            found[member] = aims
-    session = tuple(SubjectSelector("sid", aim.value, aim.issuer) for aim in found.get("session", ()))
-    application = tuple(SubjectSelector("client_id", aim.value, aim.issuer) for aim in found.get("application", ()))
+            subjects = read_subject(sub_id[member]) if member == "user" else _read_identifier(sub_id[member])
+            if isinstance(subjects, EventError):
+                return subjects
+            found[member] = subjects
+    session = tuple(SubjectSelector("sid", subject.value, subject.issuer) for subject in found.get("session", ()))
+    application = tuple(
+        SubjectSelector("client_id", subject.value, subject.issuer) for subject in found.get("application", ())
+    )
     return (*found.get("user", ()), *session) or application
 
 
-def _identifier(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
-    """One identifier of something that is no user: its value alone counts."""
+def _read_identifier(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
+    """One identifier of something that is not a user: only its value counts."""
     if not isinstance(sub_id, Mapping) or not isinstance(sub_id.get("format"), str):
         return _NO_SUBJECT
     match sub_id:
@@ -58,7 +60,7 @@ def _identifier(sub_id: object) -> tuple[SubjectSelector, ...] | EventError:
     return ()
 
 
-def _simple(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
+def _read_simple(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventError:
     match sub_id:
         case {"format": "iss_sub", "iss": str(issuer), "sub": str(sub)} if is_text(issuer) and is_text(sub):
             return (SubjectSelector("sub", sub, issuer),)
@@ -66,7 +68,7 @@ def _simple(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventErr
             return (
                 SubjectSelector("sub", value),
                 SubjectSelector("sid", value),
-            )  # CAEP names sessions by it, and others users
+            )  # CAEP names sessions by it, others name users
         case {"format": "email", "email": str(email)} if is_text(email):
             return (SubjectSelector("email", email),)
         case {"format": "account", "uri": str(uri)} if is_text(uri) and uri.startswith(_ACCOUNT):
@@ -74,14 +76,14 @@ def _simple(sub_id: Mapping[str, Any]) -> tuple[SubjectSelector, ...] | EventErr
         case {"format": "jwt_id", "iss": str(issuer), "jti": str(jti)} if is_text(issuer) and is_text(jti):
             return (SubjectSelector("jti", jti, issuer),)
         case {"format": "aliases", "identifiers": [*identifiers]} if 0 < len(identifiers) <= _ALIASES_MAX:
-            return _aliases(identifiers)
+            return _read_aliases(identifiers)
         case {"format": "iss_sub" | "opaque" | "email" | "account" | "jwt_id" | "aliases"}:
             return _NO_SUBJECT
     return ()
 
 
-def _aliases(identifiers: list[Any]) -> tuple[SubjectSelector, ...] | EventError:
-    aims: list[SubjectSelector] = []
+def _read_aliases(identifiers: list[Any]) -> tuple[SubjectSelector, ...] | EventError:
+    subjects: list[SubjectSelector] = []
     for identifier in identifiers:
         # RFC 9493 §3.2.8: aliases are not nested.
         if not isinstance(identifier, Mapping) or identifier.get("format") in {"aliases", "complex"}:
@@ -89,5 +91,5 @@ def _aliases(identifiers: list[Any]) -> tuple[SubjectSelector, ...] | EventError
         found = read_subject(identifier)
         if isinstance(found, EventError):
             return found
-        aims += found
-    return tuple(aims)
+        subjects += found
+    return tuple(subjects)

@@ -1,4 +1,4 @@
-"""Who may tell the gateway that something was revoked, and what shows that it was them."""
+"""The transmitters that may tell the gateway of revocations, and how each proves that it is the sender."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gateway.provider.provider import ProviderClient
 
 class KeySource(Protocol):
     async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
-        """Whether a key has signed; `None`: none can have. Raises `ProviderError` when that cannot be told now."""
+        """Whether one of the keys has signed. `None`: there is no key for it. Raises `ProviderError` if unsure."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Transmitter:
-    """One provider by one of the protocols. `issuer` is that of its tokens here, `subject_issuers` of its subjects."""
+    """Sends one provider's events by one protocol, signed by `issuer`, about subjects of `subject_issuers`."""
 
     provider: str
     realm: str
@@ -33,17 +33,17 @@ class Transmitter:
     keys: KeySource
     authorization: SecretStr | None = None
 
-    def admits(self, authorization: Sequence[str]) -> bool:
-        """Whether these `Authorization` headers are what was agreed on; anything is where nothing was."""
+    def accepts(self, authorization: Sequence[str]) -> bool:
+        """Whether these `Authorization` values are the configured one. Without one, any values are accepted."""
         if self.authorization is None:
             return True
         expected = self.authorization.get_secret_value()
-        # Digests, so that neither the length nor a common beginning shows in the time it takes.
+        # Compare digests, so that the time tells neither the length nor a common beginning.
         return len(authorization) == 1 and hmac.compare_digest(_digest(authorization[0]), _digest(expected))
 
 
 def logout_transmitter(name: str, config: Provider, client: ProviderClient) -> Transmitter | None:
-    """The provider as the sender of its own logout tokens; `None` where its issuer is not known."""
+    """The provider as transmitter of its own logout tokens; `None` if its issuer is not known."""
     issuer = config.issuer or issuer_of_events(config)
     if issuer is None:
         return None
@@ -51,7 +51,7 @@ def logout_transmitter(name: str, config: Provider, client: ProviderClient) -> T
 
 
 def event_transmitter(name: str, config: Provider, client: ProviderClient) -> Transmitter | None:
-    """The provider's transmitter of security events, which may be somebody else."""
+    """The transmitter of the provider's security events, which may be another server; `None` if there is none."""
     issuer = issuer_of_events(config)
     if issuer is None:
         return None

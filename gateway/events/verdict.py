@@ -1,7 +1,7 @@
-"""What became of a delivery, and what its sender, the operator's log and the metrics are told of it.
+"""The outcome of a delivery: the reply to its sender, the line in the log and the label in the metrics.
 
-Answers: OpenID Connect Back-Channel Logout 1.0 §2.8; RFC 8935 §2.2 and §2.4; for Keycloak's admin pushes 204 or 400.
-What cannot be told now, because keys cannot be fetched or a worker does not answer, is neither yes nor no: 503.
+Replies: OpenID Connect Back-Channel Logout 1.0 §2.8; RFC 8935 §2.2 and §2.4; for Keycloak's admin pushes 204 or 400.
+An outcome that is open, because keys cannot be fetched or a worker does not respond, is neither yes nor no: 503.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gateway.http.refusal import Fields, Refusal
 
 _log = logging.getLogger(__name__)
 
-# `turned_away`: there was no room for it, and nobody knows what it would have said.
+# `turned_away`: there was no room for it, so its content is not known.
 Outcome = Literal["evicted", "unmatched", "acknowledged", "replayed", "refused", "unclear", "turned_away"]
 EventKind = Literal["logout", "security_event", "k_push_not_before", "k_logout"]
 
-NOBODY = "none"  # the provider of what nobody is known to have sent
+NOBODY = "none"  # stands for the provider of a delivery whose sender is not known
 _STATUS_OF_KIND: dict[EventKind, int] = {
     "logout": 200,
     "security_event": 202,
@@ -37,7 +37,7 @@ _LINES_AT_ONCE, _LINES_PER_S = 100, 1.0
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReply:
-    """What the sender is answered. `reason` is set where it was refused."""
+    """Holds the response to the sender. `reason` is set where the delivery was refused."""
 
     status: int
     headers: Fields
@@ -47,7 +47,7 @@ class DeliveryReply:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a delivery; `why` says it of one that was not acted on."""
+    """Holds the outcome of a delivery. `why` is set where it was not acted on."""
 
     outcome: Outcome
     events: tuple[EventName, ...] = ("other",)
@@ -57,12 +57,12 @@ class Verdict:
     retry_after_s: float | None = None
 
 
-def refused(wrong: EventError) -> Verdict:
-    return Verdict("refused", why=wrong)
+def refused(error: EventError) -> Verdict:
+    return Verdict("refused", why=error)
 
 
-def answer(kind: EventKind, verdict: Verdict) -> DeliveryReply | Refusal:
-    """What the sender is told."""
+def reply_to(kind: EventKind, verdict: Verdict) -> DeliveryReply | Refusal:
+    """The reply to the sender."""
     headers: Fields = (("Cache-Control", "no-store"),)
     if isinstance(verdict.why, EventError):
         document: dict[str, Any] = {"error": "invalid_request", "error_description": verdict.why.description}
@@ -76,7 +76,7 @@ def answer(kind: EventKind, verdict: Verdict) -> DeliveryReply | Refusal:
         wait_s = max(1, math.ceil(verdict.retry_after_s or 0))
         return Refusal(
             "event_unavailable",
-            "it can not be told now whether this is so; try again",
+            "it cannot be told now whether this is so; try again",
             (("Retry-After", str(wait_s)),),
             verdict.why,
         )
@@ -84,28 +84,28 @@ def answer(kind: EventKind, verdict: Verdict) -> DeliveryReply | Refusal:
 
 
 class EventLog:
-    """Writes one line for each delivery; nothing of a token but the id of one that is who it says.
+    """Writes one line for each delivery. Of a token it writes only the id, and only when the token is verified.
 
-    What is genuine and was refused for the configuration's sake is a warning: its hint says what to write. Anybody can
-    send what nobody is known to have sent: of that only so many lines are written, and the next one says how many
-    were left out. `monotonic` measures, in seconds.
+    A genuine delivery that the configuration refuses is a warning: its hint says what to write. Anybody can send
+    deliveries that are not verified. Their lines are limited, and the next line says how many were left out.
+    `monotonic` measures, in seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._lines: dict[tuple[Outcome, bool], _Lines] = {}
+        self._budgets: dict[tuple[Outcome, bool], _LineBudget] = {}
 
-    def tell(self, kind: EventKind, verdict: Verdict) -> None:
+    def write(self, kind: EventKind, verdict: Verdict) -> None:
         why = verdict.why.description if isinstance(verdict.why, EventError) else verdict.why
         hint = verdict.why.hint if isinstance(verdict.why, EventError) else None
         left_out = 0
         if verdict.provider == NOBODY:
             now_s = self._monotonic()
-            # What is genuine but for the configuration is told of even while others flood.
-            lines = self._lines.setdefault((verdict.outcome, hint is not None), _Lines(now_s))
-            if not lines.admit(now_s):
+            # A delivery with a hint has a budget of its own, so that a flood of others does not hide it.
+            budget = self._budgets.setdefault((verdict.outcome, hint is not None), _LineBudget(now_s))
+            if not budget.allows(now_s):
                 return
-            left_out, lines.left_out = lines.left_out, 0
+            left_out, budget.left_out = budget.left_out, 0
         fields: dict[str, Any] = {
             "kind": kind,
             "provider": verdict.provider,
@@ -116,20 +116,20 @@ class EventLog:
         }
         if left_out:
             fields["left_out"] = left_out
-        is_worth_it = verdict.outcome in _WORTH_A_WARNING or hint is not None
-        level = logging.WARNING if is_worth_it else logging.INFO
+        is_warning = verdict.outcome in _WORTH_A_WARNING or hint is not None
+        level = logging.WARNING if is_warning else logging.INFO
         _log.log(level, "security event %s", verdict.outcome, extra={"event": "security_event", "fields": fields})
 
 
-class _Lines:
-    """How many lines may be written now: `_LINES_AT_ONCE`, and then `_LINES_PER_S`."""
+class _LineBudget:
+    """Allows `_LINES_AT_ONCE` lines, and then `_LINES_PER_S`."""
 
     def __init__(self, now_s: float) -> None:
         self.left_out = 0
         self._level = float(_LINES_AT_ONCE)
         self._at_s = now_s
 
-    def admit(self, now_s: float) -> bool:
+    def allows(self, now_s: float) -> bool:
         self._level = min(_LINES_AT_ONCE, self._level + (now_s - self._at_s) * _LINES_PER_S)
         self._at_s = now_s
         if self._level < 1:

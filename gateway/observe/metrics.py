@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar, get_args
 
-from gateway.events.security_event import EVICTING, EventName
+from gateway.events.security_event import INVALIDATING, EventName
 from gateway.events.verdict import NOBODY, Outcome
 from gateway.observe.families import (
     BACKEND_DURATION,
@@ -147,7 +147,7 @@ class Metrics:
 
     def _declare_events(self, senders: list[str]) -> None:
         for event in get_args(EventName):
-            outcomes = _EVICTING_OUTCOMES if event in EVICTING else _OTHER_OUTCOMES
+            outcomes = _EVICTING_OUTCOMES if event in INVALIDATING else _OTHER_OUTCOMES
             _begin(self._events, ((sender, event, outcome) for sender in senders for outcome in outcomes))
         if senders:
             _begin(self._events, ((NOBODY, "other", outcome) for outcome in _NOBODYS_OUTCOMES))

@@ -93,10 +93,10 @@ class EventEndpoint:
         if self._receiver is None:
             return _FOREIGN_ADDRESS
         if self._sources and not _is_among(address, self._sources):
-            self._receiver.not_read(received.kind, "it comes from an address that events.from does not hold")
+            self._receiver.record_unread(received.kind, "it comes from an address that events.from does not hold")
             return _FOREIGN_ADDRESS
         if received.case.body_bytes > BODY_MAX_BYTES:
-            self._receiver.not_read(received.kind, "the body is too large")
+            self._receiver.record_unread(received.kind, "the body is too large")
             return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
         headers = received.case.request.headers
         content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
@@ -105,7 +105,7 @@ class EventEndpoint:
             network = client_network(address).block
             body = await read_body(request, BODY_MAX_BYTES, record, self._bodies, network)
             if isinstance(body, Refusal):
-                tell = self._receiver.turned_away if body is _DISPLACED else self._receiver.not_read
+                tell = self._receiver.reject_overload if body is _DISPLACED else self._receiver.record_unread
                 tell(received.kind, body.detail)
                 return body
             # Work that was begun goes on when its sender leaves, and keeps its place until it is done.
@@ -124,14 +124,14 @@ class EventEndpoint:
             async with asyncio.timeout(None) as bound:
                 place = self._places.take(network, lambda: bound.reschedule(loop.time()))
                 if place is None:
-                    return receiver.turned_away(received.kind, "too many events are under way")
+                    return receiver.reject_overload(received.kind, "too many events are under way")
 
                 def retry_later() -> None:
                     self._retry_later(receiver, received, delivery, network)
 
                 return await receiver.receive(received.kind, delivery, place.keep, retry_later)
         except TimeoutError:
-            return receiver.turned_away(received.kind, "newer ones needed the place in which it waited for keys")
+            return receiver.reject_overload(received.kind, "newer ones needed the place in which it waited for keys")
         finally:
             if place is not None:
                 self._places.leave(place)
@@ -141,7 +141,7 @@ class EventEndpoint:
         handles: list[asyncio.TimerHandle] = []
 
         def retry() -> None:
-            self._broadcaster.own(receiver.receive_again(received.kind, delivery))
+            self._broadcaster.own(receiver.retry(received.kind, delivery))
 
         def forget() -> None:
             for handle in handles:
@@ -226,15 +226,15 @@ def event_endpoint_of(
         await broadcaster.broadcast(evict(selectors, not_before=not_before))
 
     receiver = EventReceiver(
-        logout_senders=[transmitter for transmitter in logouts if transmitter is not None],
-        event_senders=[transmitter for transmitter in transmitters if transmitter is not None],
-        evict=invalidate,
+        logout_transmitters=[transmitter for transmitter in logouts if transmitter is not None],
+        event_transmitters=[transmitter for transmitter in transmitters if transmitter is not None],
+        invalidate=invalidate,
         replays=replays,
         shared=generation.cache.shared,
-        mark=generation.cache.keys.event_mark,
+        replay_key=generation.cache.keys.event_mark,
         meter=meter,
         clock=time.time,
-        tell=broadcaster.tell_workers_seen,
+        announce=broadcaster.tell_workers_seen,
     )
     return EventEndpoint(receiver, broadcaster, generation.desk, events.sources)
 

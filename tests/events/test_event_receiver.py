@@ -35,7 +35,7 @@ class KeySource:
         if self.failure is not None:
             raise self.failure
         keys = [key for key in self.keys if algorithm in key.algorithms and kid in (None, key.kid)]
-        return any(key.signed(token, algorithm) for key in keys) if keys else None
+        return any(key.has_signed(token, algorithm) for key in keys) if keys else None
 
 
 def sender(issuer, name, **more):
@@ -51,7 +51,7 @@ def sender(issuer, name, **more):
 
 
 @dataclass
-class Door:
+class Deliveries:
     """An inbox, what it evicted and what it counted."""
 
     senders: list = field(default_factory=lambda: [sender(HERE, "here"), sender(THERE, "there")])
@@ -61,13 +61,13 @@ class Door:
     not_before: float | None = None
 
     def __post_init__(self):
-        self.inbox = EventReceiver(
-            logout_senders=self.senders,
-            event_senders=self.senders,
-            evict=self.evict,
+        self.receiver = EventReceiver(
+            logout_transmitters=self.senders,
+            event_transmitters=self.senders,
+            invalidate=self.evict,
             replays=Replays(time.monotonic),
             shared=None,
-            mark=HmacKeys(b"s").event_mark,
+            replay_key=HmacKeys(b"s").event_mark,
             meter=self,
             clock=time.time,
         )
@@ -83,16 +83,16 @@ class Door:
 
     async def logout(self, token, content_type=(FORM,)):
         body = urlencode({"logout_token": token}).encode()
-        return await self.inbox.receive("logout", Delivery(content_type, (), body))
+        return await self.receiver.receive("logout", Delivery(content_type, (), body))
 
     async def event(self, token, content_type=(SET,), authorization=()):
         body = token if isinstance(token, bytes) else token.encode()
-        return await self.inbox.receive("security_event", Delivery(content_type, authorization, body))
+        return await self.receiver.receive("security_event", Delivery(content_type, authorization, body))
 
 
 @pytest.fixture
-def door():
-    return Door()
+def deliveries():
+    return Deliveries()
 
 
 def refused(reply, code=None):
@@ -109,27 +109,27 @@ def refused(reply, code=None):
     return document["description"]
 
 
-async def test_a_logout_evicts_and_is_answered_200(door):
-    reply = await door.logout(HERE.logout(sid="s1"))
+async def test_a_logout_evicts_and_is_answered_200(deliveries):
+    reply = await deliveries.logout(HERE.logout(sid="s1"))
     assert (reply.status, reply.body, dict(reply.headers)) == (200, b"", {"Cache-Control": "no-store"})
-    assert door.evicted == [ALICE, ClaimSelector("https://here", "sid", "s1")]
-    assert door.counted == {("here", "logout", "evicted"): 1}
+    assert deliveries.evicted == [ALICE, ClaimSelector("https://here", "sid", "s1")]
+    assert deliveries.counted == {("here", "logout", "evicted"): 1}
 
 
-async def test_a_security_event_evicts_and_is_answered_202(door):
-    reply = await door.event(HERE.event())
+async def test_a_security_event_evicts_and_is_answered_202(deliveries):
+    reply = await deliveries.event(HERE.event())
     assert (reply.status, reply.body) == (202, b"")
-    assert door.evicted == [ALICE]
-    assert door.counted == {("here", "session-revoked", "evicted"): 1}
+    assert deliveries.evicted == [ALICE]
+    assert deliveries.counted == {("here", "session-revoked", "evicted"): 1}
 
 
 @pytest.mark.parametrize("algorithm", ["RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed448"])
 async def test_each_kind_of_key(algorithm):
     issuer = Issuer("https://here", key=key_for(algorithm))
-    door = Door([sender(issuer, "here")])
+    deliveries = Deliveries([sender(issuer, "here")])
     name = algorithm.replace("Ed448", "EdDSA")
     token = signed(issuer.event_claims(), issuer.key, name, typ="secevent+jwt")
-    assert (await door.event(token)).status == 202
+    assert (await deliveries.event(token)).status == 202
 
 
 FORGERIES = {
@@ -154,81 +154,81 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-async def test_no_forgery_evicts_anything(door, name):
+async def test_no_forgery_evicts_anything(deliveries, name):
     forge, code = FORGERIES[name]
-    refused(await door.logout(forge(HERE.logout_claims(), typ="logout+jwt")))
-    refused(await door.event(forge(HERE.event_claims(), typ="secevent+jwt")), code)
-    assert door.evicted == []
-    assert set(door.counted) == {("none", "other", "refused")}
+    refused(await deliveries.logout(forge(HERE.logout_claims(), typ="logout+jwt")))
+    refused(await deliveries.event(forge(HERE.event_claims(), typ="secevent+jwt")), code)
+    assert deliveries.evicted == []
+    assert set(deliveries.counted) == {("none", "other", "refused")}
 
 
-async def test_changed_claims_are_no_longer_signed(door):
+async def test_changed_claims_are_no_longer_signed(deliveries):
     head, _, signature = HERE.logout().split(".")
     other = HERE.logout(sub="bob").split(".")[1]
-    refused(await door.logout(f"{head}.{other}.{signature}"))
-    assert door.evicted == []
+    refused(await deliveries.logout(f"{head}.{other}.{signature}"))
+    assert deliveries.evicted == []
 
 
-async def test_a_token_without_kid_is_known_by_the_only_key(door):
+async def test_a_token_without_kid_is_known_by_the_only_key(deliveries):
     token = signed(HERE.logout_claims(), kid=None, typ="logout+jwt")
-    assert (await door.logout(token)).status == 200
+    assert (await deliveries.logout(token)).status == 200
 
 
-async def test_the_issuer_decides_before_any_key_is_asked(door):
-    for one in door.senders:
+async def test_the_issuer_decides_before_any_key_is_asked(deliveries):
+    for one in deliveries.senders:
         one.keys.failure = AssertionError("asked")
-    refused(await door.logout(HERE.logout(iss="https://nobody")))
-    refused(await door.event(HERE.event(iss="https://nobody")), "invalid_issuer")
-    refused(await door.event(HERE.event(iss="https://here/")), "invalid_issuer")
+    refused(await deliveries.logout(HERE.logout(iss="https://nobody")))
+    refused(await deliveries.event(HERE.event(iss="https://nobody")), "invalid_issuer")
+    refused(await deliveries.event(HERE.event(iss="https://here/")), "invalid_issuer")
 
 
 @pytest.mark.parametrize("failure", [None, ProviderError("away")])
-async def test_another_audience_is_refused_whether_keys_can_be_had_or_not(door, failure):
-    for one in door.senders:
+async def test_another_audience_is_refused_whether_keys_can_be_had_or_not(deliveries, failure):
+    for one in deliveries.senders:
         one.keys.failure = failure
-    refused(await door.logout(HERE.logout(aud="other")))
-    refused(await door.event(HERE.event(aud="other")), "invalid_audience")
-    assert door.evicted == []
+    refused(await deliveries.logout(HERE.logout(aud="other")))
+    refused(await deliveries.event(HERE.event(aud="other")), "invalid_audience")
+    assert deliveries.evicted == []
 
 
-async def test_a_forgotten_audience_is_a_warning_that_says_what_to_write(door, caplog):
-    refused(await door.logout(HERE.logout(aud=["web-app", "phone-app"])))
+async def test_a_forgotten_audience_is_a_warning_that_says_what_to_write(deliveries, caplog):
+    refused(await deliveries.logout(HERE.logout(aud=["web-app", "phone-app"])))
     [line] = caplog.records
     assert line.levelname == "WARNING"
     for word in ("here signed it", "web-app", "gw", "providers.here.events.audience"):
         assert word in line.fields["reason"]
-    assert door.counted == {("none", "other", "refused"): 1}
+    assert deliveries.counted == {("none", "other", "refused"): 1}
 
 
-async def test_who_is_not_genuine_is_told_of_at_info_and_quoted_nowhere(door, caplog):
+async def test_a_forgery_is_logged_at_info_and_never_quoted(deliveries, caplog):
     caplog.set_level("INFO")
-    refused(await door.logout(signed(HERE.logout_claims(aud="evil"), rsa_key(3), typ="logout+jwt")))
+    refused(await deliveries.logout(signed(HERE.logout_claims(aud="evil"), rsa_key(3), typ="logout+jwt")))
     [line] = caplog.records
     assert (line.levelname, line.fields["provider"]) == ("INFO", "none")
     assert "evil" not in line.fields["reason"]
 
 
-async def test_one_issuer_speaks_for_its_own_subjects_alone(door):
-    await door.logout(THERE.logout())
-    assert door.evicted == [ClaimSelector("https://there", "sub", "alice")]
+async def test_an_issuer_speaks_only_for_its_own_subjects(deliveries):
+    await deliveries.logout(THERE.logout())
+    assert deliveries.evicted == [ClaimSelector("https://there", "sub", "alice")]
     foreign = {"format": "iss_sub", "iss": "https://here", "sub": "alice"}
-    refused(await door.event(THERE.event(sub_id=foreign)), "access_denied")
-    assert door.evicted == [ClaimSelector("https://there", "sub", "alice")]
+    refused(await deliveries.event(THERE.event(sub_id=foreign)), "access_denied")
+    assert deliveries.evicted == [ClaimSelector("https://there", "sub", "alice")]
 
 
 async def test_a_transmitter_apart_from_its_provider_speaks_for_the_providers_subjects():
     transmitter = Issuer("https://events", key=rsa_key(2))
     issuers = frozenset({"https://events", "https://here"})
-    door = Door([sender(transmitter, "here", realm="https://here", subject_issuers=issuers)])
+    deliveries = Deliveries([sender(transmitter, "here", realm="https://here", subject_issuers=issuers)])
     subject = {"format": "iss_sub", "iss": "https://here", "sub": "alice"}
-    assert (await door.event(transmitter.event(sub_id=subject))).status == 202
-    assert door.evicted == [ALICE]
+    assert (await deliveries.event(transmitter.event(sub_id=subject))).status == 202
+    assert deliveries.evicted == [ALICE]
 
 
-async def test_two_clients_of_one_issuer_are_told_by_the_audience():
-    door = Door([sender(HERE, "one"), sender(HERE, "two", audience=frozenset({"app", "web"}))])
-    await door.logout(HERE.logout(aud=["web", "else"]))
-    assert door.counted == {("two", "logout", "evicted"): 1}
+async def test_the_audience_tells_two_clients_of_one_issuer_apart():
+    deliveries = Deliveries([sender(HERE, "one"), sender(HERE, "two", audience=frozenset({"app", "web"}))])
+    await deliveries.logout(HERE.logout(aud=["web", "else"]))
+    assert deliveries.counted == {("two", "logout", "evicted"): 1}
 
 
 @pytest.mark.parametrize(
@@ -238,25 +238,25 @@ async def test_two_clients_of_one_issuer_are_told_by_the_audience():
         ({"format": "iss_sub", "iss": "https://nobody", "sub": "alice"}, "https://here"),
     ],
 )
-async def test_a_subject_that_nobody_here_has_is_acknowledged_and_told(door, sub_id, iss):
-    assert (await door.event(HERE.event(sub_id=sub_id, iss=iss))).status == 202
-    assert door.evicted == []
-    assert door.counted == {("here", "session-revoked", "unmatched"): 1}
+async def test_a_subject_that_nobody_here_has_is_acknowledged_and_logged(deliveries, sub_id, iss):
+    assert (await deliveries.event(HERE.event(sub_id=sub_id, iss=iss))).status == 202
+    assert deliveries.evicted == []
+    assert deliveries.counted == {("here", "session-revoked", "unmatched"): 1}
 
 
 @pytest.mark.parametrize("event", [SSF + "verification", "urn:of:nobody"])
-async def test_what_evicts_nothing_is_acknowledged(door, event):
-    assert (await door.event(HERE.event(event))).status == 202
+async def test_an_event_that_invalidates_nothing_is_acknowledged(deliveries, event):
+    assert (await deliveries.event(HERE.event(event))).status == 202
     name = "verification" if "verification" in event else "other"
-    assert door.counted == {("here", name, "acknowledged"): 1}
+    assert deliveries.counted == {("here", name, "acknowledged"): 1}
 
 
-async def test_a_logout_token_counts_once(door):
+async def test_a_logout_token_counts_once(deliveries):
     token = HERE.logout()
-    assert (await door.logout(token)).status == 200
-    assert "before" in refused(await door.logout(token))
-    assert door.evicted == [ALICE]
-    assert (await door.logout(THERE.logout(jti=json.loads(_payload(token))["jti"]))).status == 200
+    assert (await deliveries.logout(token)).status == 200
+    assert "before" in refused(await deliveries.logout(token))
+    assert deliveries.evicted == [ALICE]
+    assert (await deliveries.logout(THERE.logout(jti=json.loads(_payload(token))["jti"]))).status == 200
 
 
 def _payload(token):
@@ -266,112 +266,113 @@ def _payload(token):
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-async def test_a_security_event_that_comes_again_is_acknowledged_again_and_done_once(door):
+async def test_a_security_event_that_comes_again_is_acknowledged_again_and_done_once(deliveries):
     token = HERE.event()
-    assert [(await door.event(token)).status for _ in range(3)] == [202, 202, 202]
-    assert door.evicted == [ALICE]
-    assert door.counted["here", "session-revoked", "replayed"] == 2
+    assert [(await deliveries.event(token)).status for _ in range(3)] == [202, 202, 202]
+    assert deliveries.evicted == [ALICE]
+    assert deliveries.counted["here", "session-revoked", "replayed"] == 2
 
 
-async def test_one_id_at_both_doors_is_two_events(door):
-    await door.logout(HERE.logout(jti="same"))
-    await door.event(HERE.event(jti="same"))
-    assert door.evicted == [ALICE, ALICE]
+async def test_one_id_at_both_endpoints_is_two_events(deliveries):
+    await deliveries.logout(HERE.logout(jti="same"))
+    await deliveries.event(HERE.event(jti="same"))
+    assert deliveries.evicted == [ALICE, ALICE]
 
 
-async def test_a_forgery_does_not_use_up_the_id_of_what_it_imitates(door):
+async def test_a_forgery_does_not_use_up_the_id_of_what_it_imitates(deliveries):
     claims = HERE.logout_claims()
-    refused(await door.logout(signed(claims, rsa_key(3), typ="logout+jwt")))
-    assert (await door.logout(signed(claims, typ="logout+jwt"))).status == 200
+    refused(await deliveries.logout(signed(claims, rsa_key(3), typ="logout+jwt")))
+    assert (await deliveries.logout(signed(claims, typ="logout+jwt"))).status == 200
 
 
-async def test_keys_that_cannot_be_had_are_neither_yes_nor_no(door):
-    door.senders[0].keys.failure = ProviderError("it is away", 6.2)
+async def test_unavailable_keys_are_neither_yes_nor_no(deliveries):
+    deliveries.senders[0].keys.failure = ProviderError("it is away", 6.2)
     token = HERE.logout()
-    for reply in (await door.logout(token), await door.event(HERE.event())):
+    for reply in (await deliveries.logout(token), await deliveries.event(HERE.event())):
         assert isinstance(reply, Refusal)
         assert (reply.status, reply.code, dict(reply.headers)) == (503, "event_unavailable", {"Retry-After": "7"})
-    assert door.counted["none", "other", "unclear"] == 2
-    door.senders[0].keys.failure = None
-    assert (await door.logout(token)).status == 200
+    assert deliveries.counted["none", "other", "unclear"] == 2
+    deliveries.senders[0].keys.failure = None
+    assert (await deliveries.logout(token)).status == 200
 
 
-async def test_what_did_not_reach_every_worker_may_be_sent_again(door):
-    door.failure = NotEverywhereError("worker 7 does not answer")
+async def test_what_did_not_reach_every_worker_may_be_sent_again(deliveries):
+    deliveries.failure = NotEverywhereError("worker 7 does not answer")
     token = HERE.event()
-    reply = await door.event(token)
+    reply = await deliveries.event(token)
     assert isinstance(reply, Refusal)
     assert (reply.status, reply.reason) == (503, "worker 7 does not answer")
-    door.failure = None
-    assert (await door.event(token)).status == 202
-    assert door.evicted == [ALICE]
+    deliveries.failure = None
+    assert (await deliveries.event(token)).status == 202
+    assert deliveries.evicted == [ALICE]
 
 
 @pytest.mark.parametrize("content_type", [(), ("text/plain",), (SET, SET), ("application/json",)])
-async def test_another_body_than_a_set_is_no_set(door, content_type):
-    refused(await door.event(HERE.event(), content_type), "invalid_request")
+async def test_a_body_of_another_type_is_not_a_set(deliveries, content_type):
+    refused(await deliveries.event(HERE.event(), content_type), "invalid_request")
 
 
 @pytest.mark.parametrize("content_type", [(), (SET,), (FORM, FORM), ("multipart/form-data",)])
-async def test_another_body_than_a_form_is_no_logout(door, content_type):
-    refused(await door.logout(HERE.logout(), content_type))
+async def test_a_body_that_is_not_a_form_is_not_a_logout(deliveries, content_type):
+    refused(await deliveries.logout(HERE.logout(), content_type))
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{}", b"a.b.c", b"x" * 65536])
-async def test_junk_is_refused_at_both_doors(door, body):
-    refused(await door.event(body), "invalid_request")
-    refused(await door.inbox.receive("logout", Delivery((FORM,), (), body)))
-    refused(await door.inbox.receive("logout", Delivery((FORM,), (), b"logout_token=" + body)))
+async def test_junk_is_refused_at_both_endpoints(deliveries, body):
+    refused(await deliveries.event(body), "invalid_request")
+    refused(await deliveries.receiver.receive("logout", Delivery((FORM,), (), body)))
+    refused(await deliveries.receiver.receive("logout", Delivery((FORM,), (), b"logout_token=" + body)))
 
 
-async def test_two_logout_tokens_in_one_form_are_none(door):
+async def test_two_logout_tokens_in_one_form_are_none(deliveries):
     body = urlencode([("logout_token", HERE.logout()), ("logout_token", HERE.logout())]).encode()
-    refused(await door.inbox.receive("logout", Delivery((FORM,), (), body)))
+    refused(await deliveries.receiver.receive("logout", Delivery((FORM,), (), body)))
 
 
-async def test_neither_kind_of_token_opens_the_others_door(door):
-    refused(await door.event(HERE.logout()), "invalid_request")
-    refused(await door.logout(HERE.event()))
+async def test_neither_type_of_token_passes_at_the_others_endpoint(deliveries):
+    refused(await deliveries.event(HERE.logout()), "invalid_request")
+    refused(await deliveries.logout(HERE.event()))
     both = {**HERE.event_claims(), **without(HERE.logout_claims(), "sub")}
-    refused(await door.event(signed(both, typ="logout+jwt")), "invalid_request")
+    refused(await deliveries.event(signed(both, typ="logout+jwt")), "invalid_request")
 
 
 class TestAuthorization:
     @pytest.fixture
-    def door(self):
-        return Door([sender(HERE, "here", authorization=SecretStr("Bearer s3cret"))])
+    def deliveries(self):
+        return Deliveries([sender(HERE, "here", authorization=SecretStr("Bearer s3cret"))])
 
     @pytest.mark.parametrize(
         "values", [(), ("Bearer other",), ("Bearer s3cret", "Bearer s3cret"), ("bearer s3cret",), ("s3cret",), ("",)]
     )
-    async def test_another_one_is_refused(self, door, values):
-        refused(await door.event(HERE.event(), authorization=values), "authentication_failed")
-        assert door.evicted == []
+    async def test_another_one_is_refused(self, deliveries, values):
+        refused(await deliveries.event(HERE.event(), authorization=values), "authentication_failed")
+        assert deliveries.evicted == []
 
-    async def test_the_head_is_enough_to_refuse_another_one(self, door):
+    async def test_the_head_is_enough_to_refuse_another_one(self, deliveries):
         refused(
-            door.inbox.refused_by_head("security_event", Delivery((SET,), ("Bearer other",))), "authentication_failed"
+            deliveries.receiver.refused_by_head("security_event", Delivery((SET,), ("Bearer other",))),
+            "authentication_failed",
         )
-        assert door.inbox.refused_by_head("security_event", Delivery((SET,), ("Bearer s3cret",))) is None
-        assert door.counted == {("none", "other", "refused"): 1}
+        assert deliveries.receiver.refused_by_head("security_event", Delivery((SET,), ("Bearer s3cret",))) is None
+        assert deliveries.counted == {("none", "other", "refused"): 1}
 
-    async def test_the_one_agreed_on_is_not_enough_without_a_signature(self, door):
+    async def test_the_one_agreed_on_is_not_enough_without_a_signature(self, deliveries):
         token = signed(HERE.event_claims(), rsa_key(3), typ="secevent+jwt")
-        refused(await door.event(token, authorization=("Bearer s3cret",)), "authentication_failed")
+        refused(await deliveries.event(token, authorization=("Bearer s3cret",)), "authentication_failed")
 
-    async def test_with_both_it_is_taken(self, door):
-        assert (await door.event(HERE.event(), authorization=("Bearer s3cret",))).status == 202
+    async def test_with_both_it_is_taken(self, deliveries):
+        assert (await deliveries.event(HERE.event(), authorization=("Bearer s3cret",))).status == 202
 
-    def test_it_is_in_no_repr(self, door):
-        assert "s3cret" not in repr(door.senders)
+    def test_the_secret_is_in_no_repr(self, deliveries):
+        assert "s3cret" not in repr(deliveries.senders)
 
 
-async def test_one_line_is_logged_for_each_and_no_token(door, caplog):
+async def test_one_line_is_logged_for_each_and_no_token(deliveries, caplog):
     caplog.set_level("INFO", "gateway.events")
     tokens = [HERE.logout(), HERE.event(event=CAEP + "credential-change"), unsigned(HERE.logout_claims())]
-    await door.logout(tokens[0])
-    await door.event(tokens[1])
-    await door.logout(tokens[2])
+    await deliveries.logout(tokens[0])
+    await deliveries.event(tokens[1])
+    await deliveries.logout(tokens[2])
     fields = [record.fields for record in caplog.records]
     assert [(one["kind"], one["provider"], one["outcome"]) for one in fields] == [
         ("logout", "here", "evicted"),
@@ -396,23 +397,25 @@ class TestKeysThatAreNotKnownYet:
         return Delivery((FORM,), (), urlencode({"logout_token": token}).encode())
 
     @pytest.mark.parametrize("failure", [None, ProviderError("fetched a moment ago")])
-    async def test_what_they_signed_can_be_looked_at_again(self, door, newer, failure):
+    async def test_what_they_signed_can_be_looked_at_again(self, deliveries, newer, failure):
         told, delivery = [], self.logout(newer)
-        door.senders[0].keys.failure = failure
-        answer = await door.inbox.receive("logout", delivery, on_unknown_key=lambda: told.append("unknown"))
-        assert (answer.status, told, door.evicted) == (400 if failure is None else 503, ["unknown"], [])
-        await door.inbox.receive_again("logout", delivery)
-        assert sum(door.counted.values()) == 1  # that it is still not known is not told twice
-        door.senders[0].keys.failure = None
-        door.senders[0].keys.keys += read_keys({"keys": [jwk(newer.key, "k2")]})
-        await door.inbox.receive_again("logout", delivery)
-        assert door.evicted == [ALICE]
-        await door.inbox.receive_again("logout", delivery)
-        assert door.evicted == [ALICE]
+        deliveries.senders[0].keys.failure = failure
+        answer = await deliveries.receiver.receive("logout", delivery, on_unknown_key=lambda: told.append("unknown"))
+        assert (answer.status, told, deliveries.evicted) == (400 if failure is None else 503, ["unknown"], [])
+        await deliveries.receiver.retry("logout", delivery)
+        assert sum(deliveries.counted.values()) == 1  # that it is still not known is not told twice
+        deliveries.senders[0].keys.failure = None
+        deliveries.senders[0].keys.keys += read_keys({"keys": [jwk(newer.key, "k2")]})
+        await deliveries.receiver.retry("logout", delivery)
+        assert deliveries.evicted == [ALICE]
+        await deliveries.receiver.retry("logout", delivery)
+        assert deliveries.evicted == [ALICE]
 
     @pytest.mark.parametrize("forge", [unsigned, forged_by_mac, lambda claims, **h: signed(claims, rsa_key(3), **h)])
-    async def test_a_forgery_that_no_new_key_can_mend_is_not(self, door, forge):
+    async def test_a_forgery_that_no_new_key_can_mend_is_not(self, deliveries, forge):
         told = []
         body = urlencode({"logout_token": forge(HERE.logout_claims(), typ="logout+jwt")}).encode()
-        await door.inbox.receive("logout", Delivery((FORM,), (), body), on_unknown_key=lambda: told.append("unknown"))
+        await deliveries.receiver.receive(
+            "logout", Delivery((FORM,), (), body), on_unknown_key=lambda: told.append("unknown")
+        )
         assert told == []

@@ -84,7 +84,7 @@ def test_an_audience_may_be_a_list():
     assert read_envelope({**CLAIMS, "aud": ["a", "b"]}).audience == {"a", "b"}
 
 
-def test_a_made_up_one_of_any_form_costs_little():
+def test_a_forgery_of_any_form_costs_little():
     """Nobody has shown who he is. It was 16 ms; alone on this machine it is 0.3 ms at the most."""
     payloads = (
         b'{"a":[' + b"{}," * 5_000 + b"{}]}",

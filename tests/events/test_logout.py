@@ -19,8 +19,8 @@ def test_a_logout_of_a_session_and_its_subject():
     notice = read(sid="s1")
     assert isinstance(notice, SecurityEvent)
     assert (notice.issuer, notice.audience, notice.events) == ("https://sso.example.com", {"gw"}, ("logout",))
-    assert notice.aims == (SubjectSelector("sub", "alice"), SubjectSelector("sid", "s1"))
-    assert notice.evicts
+    assert notice.subjects == (SubjectSelector("sub", "alice"), SubjectSelector("sid", "s1"))
+    assert notice.invalidates
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from events.test_event_receiver import HERE, THERE, Door
+from events.test_event_receiver import HERE, THERE, Deliveries
 from support.signing import forged_by_mac, rsa_key, signed, unsigned
 
 from gateway.events.event_receiver import Delivery
@@ -34,11 +34,11 @@ def read(reader, claims, **header):
 def test_a_not_before_is_about_everything_of_the_realm():
     notice = read(read_not_before, action())
     assert notice == SecurityEvent(None, frozenset({"web"}), "a-1", ("not-before",), EVERYTHING, float(NOW - 5))
-    assert notice.evicts
+    assert notice.invalidates
 
 
 @pytest.mark.parametrize(
-    ("members", "aims"),
+    ("members", "subjects"),
     [
         ({}, EVERYTHING),
         ({"adapterSessionIds": [], "keycloakSessionIds": []}, EVERYTHING),
@@ -50,9 +50,9 @@ def test_a_not_before_is_about_everything_of_the_realm():
         ({"keycloakSessionIds": [str(number) for number in range(201)]}, EVERYTHING),  # more than a message holds
     ],
 )
-def test_a_logout_is_about_the_sessions_that_it_names_or_everything(members, aims):
+def test_a_logout_is_about_the_sessions_that_it_names_or_everything(members, subjects):
     notice = read(read_admin_logout, logout(**members))
-    assert (notice.aims, notice.events, notice.not_before) == (aims, ("logout",), None)
+    assert (notice.subjects, notice.events, notice.not_before) == (subjects, ("logout",), None)
 
 
 WRONG = [
@@ -71,12 +71,12 @@ def test_what_both_must_have(more):
 
 
 @pytest.mark.parametrize("value", [None, "1", True, -1, NOW + 61, NOW * 1000])
-def test_a_not_before_that_is_no_moment_of_the_past(value):
+def test_a_not_before_that_is_not_in_the_past(value):
     assert isinstance(read(read_not_before, action(notBefore=value)), EventError)
 
 
 @pytest.mark.parametrize("value", ["s1", {"a": 1}, [7], [""], [None], 7])
-def test_sessions_that_are_no_list_of_texts(value):
+def test_sessions_that_are_not_a_list_of_texts(value):
     assert isinstance(read(read_admin_logout, logout(keycloakSessionIds=value)), EventError)
 
 
@@ -91,44 +91,44 @@ def test_another_kind_of_token_is_none(typ):
 
 
 @pytest.fixture
-def door():
-    return Door()
+def deliveries():
+    return Deliveries()
 
 
 def current(**more):
     return action(**{"resource": "gw", "expiration": int(time.time()) + 30, "notBefore": int(time.time()) - 5, **more})
 
 
-async def push(door, token, kind="k_push_not_before"):
-    return await door.inbox.receive(kind, Delivery(("text/plain; charset=ISO-8859-1",), (), token.encode()))
+async def push(deliveries, token, kind="k_push_not_before"):
+    return await deliveries.receiver.receive(kind, Delivery(("text/plain; charset=ISO-8859-1",), (), token.encode()))
 
 
-async def test_the_signature_tells_whose_it_is(door):
+async def test_the_signature_tells_whose_it_is(deliveries):
     claims = current()
-    reply = await push(door, signed(claims, THERE.key, typ="JWT"))
+    reply = await push(deliveries, signed(claims, THERE.key, typ="JWT"))
     assert (reply.status, reply.body) == (204, b"")
-    assert (door.evicted, door.not_before) == ([everything_of("https://there")], claims["notBefore"])
-    assert door.counted == {("there", "not-before", "evicted"): 1}
+    assert (deliveries.evicted, deliveries.not_before) == ([everything_of("https://there")], claims["notBefore"])
+    assert deliveries.counted == {("there", "not-before", "evicted"): 1}
 
 
-async def test_a_logout_names_sessions(door):
+async def test_a_logout_names_sessions(deliveries):
     claims = current(action="LOGOUT", notBefore=0, keycloakSessionIds=["s1"])
-    assert (await push(door, signed(claims, HERE.key), "k_logout")).status == 204
-    assert (door.evicted, door.not_before) == ([ClaimSelector("https://here", "sid", "s1")], None)
+    assert (await push(deliveries, signed(claims, HERE.key), "k_logout")).status == 204
+    assert (deliveries.evicted, deliveries.not_before) == ([ClaimSelector("https://here", "sid", "s1")], None)
 
 
-async def test_keys_of_one_that_cannot_be_had_do_not_hide_the_other(door):
-    door.senders[0].keys.failure = ProviderError("away")
-    assert (await push(door, signed(current(), THERE.key))).status == 204
-    assert (await push(door, signed(current(), HERE.key))).status == 503
-    assert door.evicted == [everything_of("https://there")]
+async def test_missing_keys_of_one_issuer_do_not_hide_another(deliveries):
+    deliveries.senders[0].keys.failure = ProviderError("away")
+    assert (await push(deliveries, signed(current(), THERE.key))).status == 204
+    assert (await push(deliveries, signed(current(), HERE.key))).status == 503
+    assert deliveries.evicted == [everything_of("https://there")]
 
 
-async def test_each_id_counts_once(door):
+async def test_each_id_counts_once(deliveries):
     token = signed(current(), HERE.key)
-    assert (await push(door, token)).status == 204
-    assert (await push(door, token)).status == 400
-    assert door.evicted == [everything_of("https://here")]
+    assert (await push(deliveries, token)).status == 204
+    assert (await push(deliveries, token)).status == 400
+    assert deliveries.evicted == [everything_of("https://here")]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ async def test_each_id_counts_once(door):
         lambda: "\u00e9",
     ],
 )
-async def test_everything_else_is_a_400(door, token):
+async def test_everything_else_is_a_400(deliveries, token):
     for kind in ("k_push_not_before", "k_logout"):
-        reply = await push(door, token(), kind)
+        reply = await push(deliveries, token(), kind)
         assert reply.status == 400
         assert json.loads(reply.body).keys() == {"error", "error_description"}
-    assert door.evicted == []
+    assert deliveries.evicted == []

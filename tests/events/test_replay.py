@@ -7,11 +7,11 @@ class Fleet:
     def __init__(self):
         self.seen = {}
 
-    async def has_seen(self, mark):
-        return mark in self.seen
+    async def has_seen(self, key):
+        return key in self.seen
 
-    async def remember_seen(self, mark, life_s):
-        self.seen[mark] = life_s
+    async def remember_seen(self, key, life_s):
+        self.seen[key] = life_s
 
 
 async def test_an_event_is_known_again_until_its_time_is_over():
@@ -25,7 +25,7 @@ async def test_an_event_is_known_again_until_its_time_is_over():
     assert not await replays.is_replay(b"a", None)
 
 
-async def test_what_one_has_seen_the_fleet_has():
+async def test_an_event_that_one_has_seen_the_fleet_has_seen():
     fleet = Fleet()
     await Replays(Clock()).remember(b"a", 60, fleet)
     assert fleet.seen == {b"a": 60}

@@ -25,9 +25,9 @@ def read(event=CAEP + "session-revoked", typ="secevent+jwt", **claims):
         (RISC + "account-disabled", "account-disabled"),
     ],
 )
-def test_events_that_evict(uri, name):
+def test_events_that_invalidate(uri, name):
     notice = read(uri)
-    assert (notice.events, notice.aims, notice.evicts) == ((name,), ALICE, True)
+    assert (notice.events, notice.subjects, notice.invalidates) == ((name,), ALICE, True)
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ def test_events_that_evict(uri, name):
         ("urn:of:nobody", "other"),
     ],
 )
-def test_events_that_evict_nothing_need_no_subject_that_is_understood(uri, name):
+def test_events_that_invalidate_nothing_need_no_known_subject(uri, name):
     notice = read(uri, sub_id={"format": "opaque", "id": "stream"})
-    assert (notice.events, notice.aims, notice.evicts) == ((name,), (), False)
+    assert (notice.events, notice.subjects, notice.invalidates) == ((name,), (), False)
     assert isinstance(read(uri, sub_id=None), SecurityEvent)
 
 
 def test_of_several_events_the_known_one_counts():
     notice = read(events={"urn:of:nobody": {}, CAEP + "session-revoked": {"reason_admin": {"en": "x"}}})
     assert notice.events == ("other", "session-revoked")
-    assert notice.aims == ALICE
+    assert notice.subjects == ALICE
 
 
 def test_an_old_event_is_one_all_the_same():
@@ -61,7 +61,7 @@ def test_the_type_in_any_letters(typ):
 
 
 @pytest.mark.parametrize("typ", [None, "JWT", "logout+jwt", "at+jwt"])
-def test_explicit_typing_is_asked_for(typ):
+def test_explicit_typing_is_required(typ):
     assert isinstance(read(typ=typ), EventError)
 
 

@@ -12,7 +12,7 @@ SESSION = {"format": "opaque", "id": "s1"}
 
 
 @pytest.mark.parametrize(
-    ("sub_id", "aims"),
+    ("sub_id", "subjects"),
     [
         (ISS_SUB, [SubjectSelector("sub", "alice", ISS)]),
         ({"format": "opaque", "id": "x"}, [SubjectSelector("sub", "x"), SubjectSelector("sid", "x")]),
@@ -39,8 +39,8 @@ SESSION = {"format": "opaque", "id": "s1"}
     ],
     ids=str,
 )
-def test_who_is_meant(sub_id, aims):
-    assert read_subject(sub_id) == tuple(aims)
+def test_each_subject_identifier_gives_its_selectors(sub_id, subjects):
+    assert read_subject(sub_id) == tuple(subjects)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_who_is_meant(sub_id, aims):
     ],
     ids=str,
 )
-def test_whom_no_token_names_is_nobody(sub_id):
+def test_a_subject_that_no_token_names_gives_nothing(sub_id):
     assert read_subject(sub_id) == ()
 
 
@@ -93,5 +93,5 @@ def test_whom_no_token_names_is_nobody(sub_id):
     ],
     ids=str,
 )
-def test_what_is_no_identifier_is_refused(sub_id):
+def test_what_is_not_an_identifier_is_refused(sub_id):
     assert isinstance(read_subject(sub_id), EventError)

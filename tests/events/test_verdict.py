@@ -5,7 +5,7 @@ import pytest
 from gateway.events.jws import EventError
 from gateway.events.verdict import EventLog, Verdict, refused
 
-JUNK = refused(EventError("invalid_request", "this is no token in compact form"))
+JUNK = refused(EventError("invalid_request", "this is not a token in compact form"))
 PRESSED_OUT = Verdict("turned_away", why="too many events are under way")
 MISADDRESSED = refused(EventError("invalid_audience", "it is meant for somebody else", hint="write it under audience"))
 GENUINE = Verdict("evicted", ("logout",), "here", "e1")
@@ -23,7 +23,7 @@ class Written:
     def lines_of(self, *verdicts):
         self._caplog.clear()
         for verdict in verdicts:
-            self.log.tell("logout", verdict)
+            self.log.write("logout", verdict)
         return self._caplog.records
 
 
@@ -33,7 +33,7 @@ def written(caplog):
 
 
 @pytest.mark.parametrize("junk", [JUNK, PRESSED_OUT])
-def test_a_flood_of_what_anybody_can_send_is_no_flood_of_lines(written, junk):
+def test_a_flood_of_forgeries_does_not_flood_the_log(written, junk):
     assert len(written.lines_of(*[junk] * 1000)) == 100
     written.now_s += 10
     told = written.lines_of(*[junk] * 1000)
@@ -41,7 +41,7 @@ def test_a_flood_of_what_anybody_can_send_is_no_flood_of_lines(written, junk):
     assert [line.fields.get("left_out") for line in told[:2]] == [900, None]
 
 
-def test_what_is_genuine_is_told_of_each_time_in_the_middle_of_a_flood(written):
+def test_each_genuine_event_is_logged_in_the_middle_of_a_flood(written):
     written.lines_of(*[JUNK] * 1000)
     assert len(written.lines_of(*[GENUINE] * 500)) == 500
     [told] = written.lines_of(JUNK, MISADDRESSED)
