@@ -373,13 +373,13 @@ class TestRevocationThatPasses:
         self, gateway, backend, provider, monkeypatch
     ):
         told = []
-        evict = InvalidationBroadcaster.evict
+        broadcast = InvalidationBroadcaster.broadcast
 
-        async def count(evicting, eviction):
-            told.append(eviction)
-            await evict(evicting, eviction)
+        async def count(broadcaster, invalidation):
+            told.append(invalidation)
+            await broadcast(broadcaster, invalidation)
 
-        monkeypatch.setattr(InvalidationBroadcaster, "evict", count)
+        monkeypatch.setattr(InvalidationBroadcaster, "broadcast", count)
         await gateway.get("/api/x", token="good")
         document = json.loads(gateway.text)
         document["server"]["unknown_tokens"] = {"rate": 1, "burst": 3}
@@ -402,7 +402,7 @@ class TestRevocationThatPasses:
         async def fail(*_):
             raise NotEverywhereError("a worker is stuck")
 
-        monkeypatch.setattr(InvalidationBroadcaster, "evict", fail)
+        monkeypatch.setattr(InvalidationBroadcaster, "broadcast", fail)
         for steps in ([ok(b"done")], [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", HANG]):
             backend.default = script(*steps)
             refused = await self.revoke(gateway)
@@ -417,7 +417,7 @@ class TestRevocationThatPasses:
             began.set()
             await go_on.wait()
 
-        monkeypatch.setattr(InvalidationBroadcaster, "evict", take_time)
+        monkeypatch.setattr(InvalidationBroadcaster, "broadcast", take_time)
         backend.default = script(ok(b"done"))
         asking = asyncio.create_task(self.revoke(gateway))
         await began.wait()

@@ -409,11 +409,11 @@ from gateway.config.values import parse_address
 from gateway.observe import snapshots
 from gateway.workers.sockets import bind
 from gateway.workers.supervisor import Supervisor
-from gateway.workers.worker import Source
+from gateway.workers.worker import ConfigSource
 
 async def main():
     sockets = bind(parse_address("127.0.0.1:0"), 2)
-    supervisor = Supervisor(sys.argv[1:], sockets, Source("first", "f", "/"), counting=snapshots)
+    supervisor = Supervisor(sys.argv[1:], sockets, ConfigSource("first", "f", "/"), counting=snapshots)
     await supervisor.start()
     print(*(worker.pid for worker in supervisor._serving()), flush=True)
     await asyncio.Event().wait()
