@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from gateway.http.immutable import immutable
+from gateway.http.syntax import B64TOKEN, B64TOKEN_CHARS, TOKEN, chars_of
 
-_SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +(.*))?")
-_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_SCHEME = re.compile(rf"({TOKEN})(?: +(.*))?")
+_B64TOKEN = re.compile(B64TOKEN)
 # The same characters without the padding, to be taken away: several times as fast over a token's length.
-_B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_B64CHARS = chars_of(B64TOKEN_CHARS)
 _USUAL_START = "Bearer "
 # Longer than any real token; Keycloak's with hundreds of roles stay below 16 KiB.
 TOKEN_MAX_CHARS = 32 * 2**10

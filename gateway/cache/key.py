@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
+from gateway.http.bounded_memo import BoundedMemo
 from gateway.introspection.invalidation import ClaimSelector, everything_of, named_by
 
 KEY_BYTES = _KEY_BYTES = 32
@@ -50,7 +51,7 @@ class HmacKeys:
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
-        self._client_tags: dict[ClaimSelector, bytes] = {}  # those of realms too
+        self._client_tags: BoundedMemo[ClaimSelector, bytes] = BoundedMemo(_CLIENT_TAGS_MAX)  # those of realms too
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -79,8 +80,6 @@ class HmacKeys:
         # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
         tag = self._client_tags.get(named)
         if tag is None:
-            if len(self._client_tags) >= _CLIENT_TAGS_MAX:
-                self._client_tags.clear()
             tag = self._client_tags[named] = self._made_tag(named)
         return tag
 

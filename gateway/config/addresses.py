@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 from gateway.config.values import quoted
 from gateway.http.backend import DEFAULT_PORT, UNIX, Backend
 from gateway.http.percent import canonical_percent, has_bad_triplet
+from gateway.http.syntax import VISIBLE
 
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 # What can be told apart from the prefix: a socket whose path has a colon needs another name.
 _UNIX_BACKEND = re.compile(r"unix:(/[^\x00-\x20:\x7f]{1,106})(?::(/[!-~]*))?")
-_PRINTABLE = re.compile(r"[!-~]+")
+_PRINTABLE = re.compile(VISIBLE)
 
 
 def parse_backend(value: object) -> Backend:

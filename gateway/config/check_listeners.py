@@ -17,9 +17,10 @@ from gateway.config.provider_model import Provider
 from gateway.config.sections import Section
 from gateway.config.server_model import Admin, Server, Tls
 from gateway.config.values import Address
+from gateway.http.syntax import VISIBLE
 
 _PEM_LIMIT_BYTES = 2**20
-_PRINTABLE = re.compile(r"[!-~]+")
+_PRINTABLE = re.compile(VISIBLE)
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
 _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 

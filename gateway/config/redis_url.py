@@ -19,6 +19,8 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
+from gateway.http.syntax import VISIBLE
+
 Kind = Literal["single", "sentinel", "cluster", "unix"]
 
 _URL = re.compile(
@@ -27,7 +29,7 @@ _URL = re.compile(
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
 _DB = re.compile(r"[0-9]{1,4}")
 _SERVICE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
-_PRINTABLE = re.compile(r"[!-~]+")
+_PRINTABLE = re.compile(VISIBLE)
 _PORT = {"single": 6379, "cluster": 6379, "sentinel": 26379}
 _PORT_MAX = 65535
 # What else redis-py takes from a query would override the gateway's deadlines and checks.

@@ -6,10 +6,11 @@ import re
 
 from gateway.config.values import quoted
 from gateway.http.header_names import FRAMING, HOP_BY_HOP, HTTPOXY, TOLD_TO_BACKENDS, fold_header_name, folded
+from gateway.http.syntax import SCOPE_CHARS, TCHAR
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+_TOKEN = re.compile(rf"[{TCHAR}]{{1,256}}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
-_SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]{1,256}")
+_SCOPE_TOKEN = re.compile(rf"[{SCOPE_CHARS}]{{1,256}}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 # To set or remove them is to break the exchange.
 _RESERVED = HOP_BY_HOP | FRAMING

@@ -10,9 +10,11 @@ import re
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
+from gateway.http.syntax import TOKEN
+
 _PAIRS_MAX = 64
 _FORM = re.compile(rb"[!-$&-~]*+(?:%[0-9A-Fa-f]{2}[!-$&-~]*+)*+")
-_MEDIA_TYPE = re.compile(r"[ \t]*([!#-'*+.^-z|~A-Z0-9-]+/[!#-'*+.^-z|~A-Z0-9-]+)[ \t]*(?:;[\t -~]*)?")
+_MEDIA_TYPE = re.compile(rf"[ \t]*({TOKEN}/{TOKEN})[ \t]*(?:;[\t -~]*)?")
 _CHARSET = re.compile(r";[ \t]*charset=\"?([^\";]*)\"?", re.IGNORECASE)
 FORM = "application/x-www-form-urlencoded"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from gateway.http.syntax import TCHAR
+
 # A pair and what ends it. Addresses with colons and brackets are taken without quotes too, as some proxies write them.
-_PIECE = re.compile(
-    r"""[ \t]*+(?:([!#$%&'*+.^_`|~0-9A-Za-z-]++)=(?:"((?:[^"\\]|\\.)*+)"|([^"\\,;\s]++))[ \t]*+)?+([,;]|\Z)"""
-)
+_PIECE = re.compile(rf"""[ \t]*+(?:([{TCHAR}]++)=(?:"((?:[^"\\]|\\.)*+)"|([^"\\,;\s]++))[ \t]*+)?+([,;]|\Z)""")
 _ESCAPED = re.compile(r"\\(.)")
 # Of one field, separators with nothing between them among them: each costs as much as a pair, and a client can send
 # as many as its head has bytes, through a proxy that passes them on.

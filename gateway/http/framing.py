@@ -6,12 +6,10 @@ Parsers differ in what they forgive, and smuggling lives in the difference. What
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gateway.http.headers import Pairs, values_of
-
-_LENGTH = re.compile(r"[0-9]{1,18}")
+from gateway.http.syntax import CONTENT_LENGTH
 
 
 def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
@@ -23,7 +21,7 @@ def framing_problem(version: tuple[int, int], lengths: Sequence[str], encodings:
     """The same, from all values of `Content-Length` and of `Transfer-Encoding`."""
     if lengths and encodings:
         return "Content-Length and Transfer-Encoding exclude each other"
-    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         return "Content-Length is one number"
     if encodings and (version < (1, 1) or not _is_chunked(encodings)):
         return "Transfer-Encoding is exactly chunked, in HTTP/1.1 alone"

@@ -13,17 +13,17 @@ import re
 from typing import NamedTuple
 
 from gateway.http.request_fields import Block, Fields, Pair
+from gateway.http.syntax import B64TOKEN_CHARS, CONTENT_LENGTH, FIELD_TEXT_CHARS, TOKEN, chars_of
 
 BODY_MAX_BYTES = 64 * 2**10
 _REQUEST_LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH|HEAD) (/[!-~]*) HTTP/1\.1")
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_NAME = re.compile(TOKEN.encode())
 _EMPTY_LINE = b"\r\n\r\n"
 _BEARER = b"\r\nAuthorization: Bearer "
 _BEARER_BYTES = len(_BEARER)
-_B64CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+_B64CHARS = chars_of(B64TOKEN_CHARS)
 # Every byte that a value may have; without them nothing is left of it (RFC 9110 §5.5).
-_TEXT = b"\t" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
+_TEXT = chars_of(FIELD_TEXT_CHARS)
 # These ask for more than a request and an answer: a body in chunks, an interim answer, another protocol, CORS.
 _ODD_NAMES = frozenset(
     {
@@ -171,7 +171,11 @@ def _read_block(block: bytes) -> Block | None:
     pairs_once = [(lower, value) for name, value in pairs if (lower := name.lower()) in _SINGLE_NAMES]
     once = dict(pairs_once)
     length = once.get("content-length")
-    if len(once) < len(pairs_once) or "host" not in once or (length is not None and not _LENGTH.fullmatch(length)):
+    if (
+        len(once) < len(pairs_once)
+        or "host" not in once
+        or (length is not None and not CONTENT_LENGTH.fullmatch(length))
+    ):
         return None
     body_bytes = None if length is None else int(length)
     if body_bytes is not None and body_bytes > BODY_MAX_BYTES:

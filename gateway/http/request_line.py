@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 from gateway.http.headers import Pairs, connection_options, values_of
 from gateway.http.refusal import Refusal
+from gateway.http.syntax import TCHAR
 
 # Empty lines that may stand before a request: old clients send one behind a body (RFC 9112 §2.2).
 EMPTY_LINES_MAX = 2
 EMPTY_LINES = re.compile(rb"(?:\r\n){0,%d}+" % EMPTY_LINES_MAX)
 # No registered method has a third of these characters; nobody knows what a backend does with one that has more.
-_METHOD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}+"
+_METHOD = rb"[%b]{1,128}+" % TCHAR.encode()
 # With groups for the method, the target and the version.
 REQUEST_LINE = rb"%b(%b) ([^\x00-\x20\x7f]++) HTTP/([0-9]\.[0-9])\r\n" % (EMPTY_LINES.pattern, _METHOD)
 _STARTED = re.compile(REQUEST_LINE)

@@ -10,13 +10,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
+from gateway.http.bounded_memo import BoundedMemo
 from gateway.http.fates import ByName
 from gateway.http.header_names import fold_header_name as fold
 from gateway.http.header_names import folded
 from gateway.http.headers import ResponseRules, nominated, response_field_passes
 from gateway.http.location import leads_somewhere
+from gateway.http.syntax import CONTENT_LENGTH, FIELD_TEXT_CHARS, TOKEN
 
 HEAD_LIMIT_BYTES = 64 * 2**10
 FIELDS_MAX = 128
@@ -27,11 +29,10 @@ _REMEMBERED_LINES_MAX = 256
 _REMEMBERED_LINE_BYTES = 256
 _REMEMBERED_HEADS_MAX = 256
 _REMEMBERED_HEAD_BYTES = 1024
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([%b]*))?" % FIELD_TEXT_CHARS.encode())
+_FIELD = re.compile(rb"(%b):([%b]*)" % (TOKEN.encode(), FIELD_TEXT_CHARS.encode()))
 # A field that goes on in the next line (RFC 9112 §5.2); the status line has none.
 _FOLD = re.compile(rb"(?<=\n)([^\r\n: ]+:[^\r\n]*)\r\n[ \t]+")
-_LENGTH = re.compile(r"[0-9]{1,18}")
 _BLANKS = b" \t"
 # What a server says of its own connection; they name no field.
 _USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
@@ -102,8 +103,6 @@ def read_response_head(raw: bytes) -> ResponseHead | str:
         and len(raw) <= _REMEMBERED_HEAD_BYTES
         and all(map(_FIELDS.__contains__, head.lines))
     ):
-        if len(_HEADS) >= _REMEMBERED_HEADS_MAX:
-            _HEADS.clear()
         _HEADS[raw] = head
     return head
 
@@ -170,7 +169,7 @@ class ResponseHeaderRules:
         self._rules = rules
         self._replaced = folded(name for name, _ in rules.set)
         self._set = b"".join(field_line(name, value) for name, value in rules.set)
-        self._kept: dict[bytes, bytes] = {}
+        self._kept: BoundedMemo[bytes, bytes] = BoundedMemo(_REMEMBERED_LINES_MAX)
         self._spelled = ByName(self._spelled_to_client)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHeaderRules, bytes, bool]:
@@ -197,7 +196,7 @@ class ResponseHeaderRules:
     def _seen(self, line: bytes) -> bytes:
         passed = self._passed(line, _NOBODY_GONE)
         if line in _FIELDS:  # it may be remembered
-            _remember(self._kept, line, passed)
+            self._kept[line] = passed
         return passed
 
     def _passed(self, line: bytes, gone: frozenset[str]) -> bytes:
@@ -225,7 +224,7 @@ def _framed(head: ResponseHead, version: int, special: list[_Special]) -> Respon
     encodings = [value for role, value in special if role is _Role.ENCODING]
     if lengths and encodings:
         return "Content-Length together with Transfer-Encoding"
-    if len(lengths) > 1 or (lengths and not _LENGTH.fullmatch(lengths[0])):
+    if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         return "Content-Length is not one number"
     if encodings and (version == 0 or encodings != ["chunked"]):
         return "Transfer-Encoding is not exactly chunked"
@@ -242,16 +241,15 @@ def _framed(head: ResponseHead, version: int, special: list[_Special]) -> Respon
 
 
 _Start = tuple[int, int, bytes]  # the minor version, the status, the status line for a client
-_STARTS: dict[bytes, _Start] = {}
-_FIELDS: dict[bytes, _Special | None] = {}
-_HEADS: dict[bytes, ResponseHead] = {}
+_STARTS: BoundedMemo[bytes, _Start] = BoundedMemo(_REMEMBERED_LINES_MAX)
+_FIELDS: BoundedMemo[bytes, _Special | None] = BoundedMemo(_REMEMBERED_LINES_MAX)
+_HEADS: BoundedMemo[bytes, ResponseHead] = BoundedMemo(_REMEMBERED_HEADS_MAX)
 # The head of an answer that is like one before it, from the same bytes; `None` where none is known.
 known_answer_head = _HEADS.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
 _LEADS = _Special(_Role.UPGRADE, "")
 _KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")
 _NONE = "none"
-_T = TypeVar("_T")
 
 
 def _read_status_line(line: bytes) -> _Start | None:
@@ -261,7 +259,7 @@ def _read_status_line(line: bytes) -> _Start | None:
     status = int(found[2])
     started = int(found[1]), status, b"HTTP/1.1 %d %b\r\n" % (status, found[3] or b"")
     if len(line) <= _REMEMBERED_LINE_BYTES:
-        _remember(_STARTS, line, started)
+        _STARTS[line] = started
     return started
 
 
@@ -275,22 +273,15 @@ def _read_field(line: bytes) -> _Special | None:
         return _LEADS
     role = _ROLE_OF_NAME.get(name)
     special = None if role is None else _Special(role, found[2].strip(_BLANKS).decode("latin-1").lower())
-    if role is _Role.LENGTH and not _LENGTH.fullmatch(special[1] if special else ""):
+    if role is _Role.LENGTH and not CONTENT_LENGTH.fullmatch(special[1] if special else ""):
         special = _Special(_Role.LENGTH, _NONE)
     elif special == _KEEPS_ALIVE:
         special = _KEEPS_ALIVE
     if _is_worth_remembering(name, line):
-        _remember(_FIELDS, line, special)
+        _FIELDS[line] = special
     return special
 
 
 def _is_worth_remembering(lower_name: bytes, line: bytes) -> bool:
     is_shared = lower_name not in _UNIQUE_NAMES and not leads_somewhere(lower_name)
     return len(line) <= _REMEMBERED_LINE_BYTES and is_shared
-
-
-def _remember(memory: dict[bytes, _T], line: bytes, found: _T) -> None:
-    """Bounded without bookkeeping: what is common is back at once."""
-    if len(memory) >= _REMEMBERED_LINES_MAX:
-        memory.clear()
-    memory[line] = found

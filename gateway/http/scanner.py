@@ -29,15 +29,16 @@ from gateway.http.request_line import (
     request_line_of,
     speaks_of_websocket,
 )
+from gateway.http.syntax import FIELD_TEXT_CHARS, TCHAR, chars_of
 from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_TEXT = rb"[\t -~\x80-\xff]*+"
+_NAME = rb"[%b]++" % TCHAR.encode()
+_TEXT = rb"[%b]*+" % FIELD_TEXT_CHARS.encode()
 # Of values it says only where they end, and the rest is for `_TEXT_BYTES`: to look for one byte, and to strike many
 # out, is far quicker than to match a class.
-_HEAD = re.compile(rb"%b(?:%b:[^\r]*+\r\n)*+\r\n" % (REQUEST_LINE, _TOKEN))
-_TEXT_BYTES = bytes(byte for byte in range(256) if re.fullmatch(_TEXT, bytes([byte])))
-_FIELD = re.compile(rb"%b:%b\r\n" % (_TOKEN, _TEXT))
+_HEAD = re.compile(rb"%b(?:%b:[^\r]*+\r\n)*+\r\n" % (REQUEST_LINE, _NAME))
+_TEXT_BYTES = chars_of(FIELD_TEXT_CHARS)
+_FIELD = re.compile(rb"%b:%b\r\n" % (_NAME, _TEXT))
 # Fifteen digits are beyond any body and below what overflows. BWS before an extension is refused, as llhttp does.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
 # Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.

@@ -12,6 +12,8 @@ import re
 from functools import partial
 from typing import Any
 
+from gateway.http.bounded_memo import BoundedMemo
+
 # Real answers are two or three levels deep; Keycloak's `resource_access` and `authorization` reach six.
 DEPTH_MAX = 32
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -33,7 +35,7 @@ class NamePool:
     __slots__ = ("_names",)
 
     def __init__(self) -> None:
-        self._names: dict[str, str] = {}
+        self._names: BoundedMemo[str, str] = BoundedMemo(_POOLED_MAX)
 
     def __len__(self) -> int:
         return len(self._names)
@@ -43,8 +45,6 @@ class NamePool:
         known = self._names.get(name)
         if known is not None or len(name) > _POOLED_CHARS_MAX:
             return known or name
-        if len(self._names) >= _POOLED_MAX:
-            self._names.clear()
         self._names[name] = name
         return name
 

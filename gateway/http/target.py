@@ -19,8 +19,9 @@ from gateway.http.host import canonical_host
 from gateway.http.immutable import immutable
 from gateway.http.percent import canonical_percent, has_bad_triplet
 from gateway.http.refusal import Refusal
+from gateway.http.syntax import VISIBLE
 
-_PRINTABLE = re.compile(r"[!-~]+")
+_PRINTABLE = re.compile(VISIBLE)
 # An origin-form target that is sound and canonical as it stands, as nearly all are: a path without triplets in which
 # no segment is empty, begins with a dot or has parameters. What does not match may be sound all the same.
 _SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*+"

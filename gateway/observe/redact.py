@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from gateway.http.syntax import B64TOKEN_CHARS
+
 _SHOWN = "[redacted]"
 # A text as short as this would turn up by chance and make every line unreadable.
 _SECRET_MIN_CHARS = 6
 _TEXT_MAX_CHARS = 64 * 2**10
-_CREDENTIALS = re.compile(r"\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE)
+_CREDENTIALS = re.compile(rf"\b(bearer|basic|dpop)\s+[{B64TOKEN_CHARS}=]{{4,}}", re.IGNORECASE)
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){0,3}")
 _USERINFO = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/@'\"]{1,500}@")
 _PAIR = re.compile(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.http import strict_json
+from gateway.http.syntax import B64TOKEN_CHARS
 
 _TOLD_MAX_CHARS = 200
 # A provider's error response is one object of a few hundred bytes.
@@ -18,7 +19,7 @@ _BODY_MAX_BYTES = 16 * 2**10
 _CONTAINERS_MAX = 32
 # No word is that long, and few secrets made by a machine are shorter: a token that the provider cut, our assertion, our
 # credentials in Base64.
-_LONG = re.compile(r"[A-Za-z0-9._~+/=%-]{40,}")
+_LONG = re.compile(rf"[{B64TOKEN_CHARS}=%]{{40,}}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.http import strict_json
+from gateway.http.syntax import SCOPE_CHARS
 from gateway.provider.call import Calls, ProviderResponse
 from gateway.provider.client_auth import ClientAuth
 from gateway.provider.errors import ProviderError, TokenRefused, UnusableResponseError
@@ -17,8 +18,8 @@ from gateway.provider.grants import Grant
 _OK = 200
 _TOO_MANY = 429
 # RFC 6749 §5.2 fixes the characters of both members; the lengths are ours, because they end up in a terminal.
-_ERROR = re.compile(r"[ !#-\[\]-~]{1,100}")
-_DESCRIPTION = re.compile(r"[ !#-\[\]-~]{1,500}")
+_ERROR = re.compile(rf"[ {SCOPE_CHARS}]{{1,100}}")
+_DESCRIPTION = re.compile(rf"[ {SCOPE_CHARS}]{{1,500}}")
 
 
 @dataclass(frozen=True, slots=True)

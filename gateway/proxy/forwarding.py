@@ -26,7 +26,7 @@ from gateway.proxy.header_text import pairs
 from gateway.proxy.held_response import HeldBackError, HeldResponse
 from gateway.proxy.relay_ends import BackendEnd
 from gateway.proxy.repeats import IDEMPOTENT
-from gateway.proxy.request_body import BodyError, BodyFault, Pace, RequestBody
+from gateway.proxy.request_body import REFUSAL_OF_FAULT, BodyError, Pace, RequestBody
 from gateway.proxy.request_head import WITHOUT_BODY, framing_of, request_head
 from gateway.proxy.streams.tunnel import Tap
 from gateway.proxy.upstream.attempts import Attempts
@@ -34,12 +34,6 @@ from gateway.proxy.upstream.backend_error import BackendError, BackendTimeoutErr
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pools import UpstreamPools
 from gateway.proxy.upstream.round_robin import RoundRobin
-
-_REFUSAL_OF_FAULT = {
-    BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
-    BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
-    BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
-}
 
 
 class Forwarder:
@@ -90,7 +84,7 @@ class Forwarder:
 def _refusal(error: BackendError, attempts: Attempts, body: RequestBody) -> Refusal:
     if isinstance(error, HeldBackError):
         return error.refusal
-    return _REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
+    return REFUSAL_OF_FAULT[body.fault] if body.fault is not None else refusal_of(attempts.told(error))
 
 
 class _Attempt:

@@ -17,6 +17,8 @@ from time import monotonic
 
 from aiohttp import web
 
+from gateway.http.refusal import Refusal
+
 _AT_ONCE_BYTES = 2**16
 # Before the rate counts: a client may have to think, or to fetch, before it begins.
 _GRACE_S = 5.0
@@ -29,6 +31,13 @@ class BodyFault(Enum):
     TOO_LARGE = "too large"
     TOO_SLOW = "too slow"
     BROKEN = "broken"
+
+
+REFUSAL_OF_FAULT = {
+    BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
+    BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
+    BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
+}
 
 
 class BodyError(Exception):

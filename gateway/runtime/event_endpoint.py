@@ -41,7 +41,7 @@ from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.reclaiming import Hold, Reclaimable
 from gateway.proxy.event_port import EventPort, Passing
 from gateway.proxy.generation import Generation
-from gateway.proxy.request_body import BodyError, BodyFault, Pace, RequestBody
+from gateway.proxy.request_body import REFUSAL_OF_FAULT, BodyError, BodyFault, Pace, RequestBody
 from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster
 
 # A body of 64 KiB takes milliseconds, except over a very poor line.
@@ -52,11 +52,6 @@ _AT_ONCE_MAX, _AT_ONCE_PER_NETWORK_MAX = 256, 64
 # send that token again. So a delivery with an unknown key is tried again when the keys may be fetched once more.
 _RETRY_AFTER_S = (6.0, 15.0)
 _RETRIES_MAX, _RETRIES_PER_NETWORK_MAX = 256, 64
-_REFUSAL_OF_FAULT = {
-    BodyFault.TOO_LARGE: Refusal("content_too_large", "the body is too large"),
-    BodyFault.TOO_SLOW: Refusal("request_timeout", "the body did not arrive in time"),
-    BodyFault.BROKEN: Refusal("invalid_request", "the body is broken"),
-}
 _DISPLACED = Refusal("request_timeout", "the body did not arrive before newer ones needed the room")
 _FOREIGN_ADDRESS = Refusal("forbidden", "events do not come from this address", reason="events.from does not hold it")
 
@@ -97,7 +92,7 @@ class EventEndpoint:
             return _FOREIGN_ADDRESS
         if received.case.body_bytes > BODY_MAX_BYTES:
             self._receiver.record_unread(received.kind, "the body is too large")
-            return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
+            return REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
         headers = received.case.request.headers
         content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
         reply = self._receiver.refused_by_head(received.kind, Delivery(content_type, authorization))
@@ -244,7 +239,7 @@ async def read_body(
 ) -> bytes | Refusal:
     """The whole body, or the refusal of one that takes more than a few seconds or that newer `bodies` displace."""
     if (request.content_length or 0) > limit_bytes:
-        return _REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
+        return REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
     body = RequestBody(request, limit_bytes, Pace(_BODY_S))
     loop = asyncio.get_running_loop()
     hold: Hold | None = None
@@ -260,9 +255,9 @@ async def read_body(
             hold = bodies.take(network, give_up)
             return await _read(body, bodies, hold)
     except TimeoutError:
-        return _DISPLACED if hold is not None and hold.is_lost else _REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
+        return _DISPLACED if hold is not None and hold.is_lost else REFUSAL_OF_FAULT[BodyFault.TOO_SLOW]
     except BodyError:
-        return _REFUSAL_OF_FAULT[body.fault or BodyFault.BROKEN]
+        return REFUSAL_OF_FAULT[body.fault or BodyFault.BROKEN]
     finally:
         if hold is not None:
             bodies.leave(hold)
