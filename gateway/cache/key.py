@@ -78,9 +78,10 @@ class HmacKeys:
         if named.kind not in ("client_id", "realm"):
             return self._made_tag(named)
         # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
-        tag = self._client_tags.get(named)
+        tag = self._client_tags.known.get(named)
         if tag is None:
-            tag = self._client_tags[named] = self._made_tag(named)
+            tag = self._made_tag(named)
+            self._client_tags.keep(named, tag)
         return tag
 
     def _made_tag(self, named: ClaimSelector) -> bytes:

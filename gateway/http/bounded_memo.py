@@ -6,25 +6,31 @@ clock: when it is full it is emptied, and what is common is back at once.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class BoundedMemo(dict[K, V]):
-    """A dict of at most `most` entries. To read it costs what it costs to read a dict.
+class BoundedMemo(Generic[K, V]):
+    """At most `most` entries. Bound what one of them may weigh before you keep it.
 
-    Write to it by `memo[key] = value` only. Bound what one entry may weigh before you write it.
+    Read `known`, which is the same dict for ever; write by `keep` only. A class derived from dict would be read more
+    slowly: by a tenth of what it takes to read a response's head.
     """
 
-    __slots__ = ("_most",)
+    __slots__ = ("_most", "known")
 
     def __init__(self, most: int) -> None:
-        super().__init__()
         self._most = most
+        self.known: dict[K, V] = {}
 
-    def __setitem__(self, key: K, value: V) -> None:
-        if len(self) >= self._most and key not in self:
-            self.clear()
-        super().__setitem__(key, value)
+    def keep(self, key: K, value: V) -> None:
+        keep_at_most(self._most, self.known, key, value)
+
+
+def keep_at_most(most: int, known: dict[K, V], key: K, value: V) -> None:
+    """The same for a dict that is more than a memory."""
+    if len(known) >= most and key not in known:
+        known.clear()
+    known[key] = value

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import TypeVar
 
-from gateway.http.bounded_memo import BoundedMemo
+from gateway.http.bounded_memo import keep_at_most
 from gateway.http.header_names import (
     FRAMING,
     HOP_BY_HOP,
@@ -33,17 +33,16 @@ class Fate(Enum):
     VIA = auto()  # goes on in ours
 
 
-class ByName(BoundedMemo[str, T]):
+class ByName(dict[str, T]):
     """What `about` says of each name, as it was sent: `by_name[name]`. It is asked when a name first comes."""
 
     def __init__(self, about: Callable[[str], T]) -> None:
-        super().__init__(_REMEMBERED_NAMES_MAX)
         self._about = about
 
     def __missing__(self, name: str) -> T:
         said = self._about(name)
         if len(name) <= _REMEMBERED_NAME_CHARS:
-            self[name] = said
+            keep_at_most(_REMEMBERED_NAMES_MAX, self, name, said)
         return said
 
 

@@ -93,7 +93,7 @@ class ResponseHead:
 
 def read_response_head(raw: bytes) -> ResponseHead | str:
     """The head from its bytes, without the empty line; or what is wrong with it, for the log."""
-    if (known := _HEADS.get(raw)) is not None:
+    if (known := _known_heads.get(raw)) is not None:
         return known
     head = _read_head(raw)
     # Only where each line of it may be remembered.
@@ -101,9 +101,9 @@ def read_response_head(raw: bytes) -> ResponseHead | str:
         isinstance(head, ResponseHead)
         and not head.leads
         and len(raw) <= _REMEMBERED_HEAD_BYTES
-        and all(map(_FIELDS.__contains__, head.lines))
+        and all(map(_known_fields.__contains__, head.lines))
     ):
-        _HEADS[raw] = head
+        _HEADS.keep(raw, head)
     return head
 
 
@@ -111,7 +111,7 @@ def _read_head(raw: bytes) -> ResponseHead | str:
     if len(raw) > HEAD_LIMIT_BYTES:
         return "the head is too large"
     lines = raw.split(b"\r\n")
-    started = _STARTS.get(lines[0]) or _read_status_line(lines[0])
+    started = _known_starts.get(lines[0]) or _read_status_line(lines[0])
     if started is None:
         return "the status line is none of HTTP/1.1"
     del lines[0]
@@ -140,7 +140,7 @@ def _special(lines: list[bytes], version: int, leads: list[int]) -> list[_Specia
     """What the fields say of the framing; `None` where one of them is no field. `leads` gets those that lead away."""
     special: list[_Special] = []
     for place, line in enumerate(lines):
-        found = _FIELDS.get(line, _UNKNOWN)
+        found = _known_fields.get(line, _UNKNOWN)
         if found is _UNKNOWN:
             found = _read_field(line)
             if found is _UNKNOWN:
@@ -187,7 +187,7 @@ class ResponseHeaderRules:
         lines, gone = head.lines, head.nominated
         if gone:
             return b"".join([self._passed(line, gone) for line in lines]) + self._set
-        kept = self._kept
+        kept = self._kept.known
         try:
             return b"".join([kept[line] for line in lines]) + self._set
         except KeyError:  # a line that is seen for the first time
@@ -195,8 +195,8 @@ class ResponseHeaderRules:
 
     def _seen(self, line: bytes) -> bytes:
         passed = self._passed(line, _NOBODY_GONE)
-        if line in _FIELDS:  # it may be remembered
-            self._kept[line] = passed
+        if line in _known_fields:  # it may be remembered
+            self._kept.keep(line, passed)
         return passed
 
     def _passed(self, line: bytes, gone: frozenset[str]) -> bytes:
@@ -244,8 +244,9 @@ _Start = tuple[int, int, bytes]  # the minor version, the status, the status lin
 _STARTS: BoundedMemo[bytes, _Start] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _FIELDS: BoundedMemo[bytes, _Special | None] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _HEADS: BoundedMemo[bytes, ResponseHead] = BoundedMemo(_REMEMBERED_HEADS_MAX)
+_known_starts, _known_fields, _known_heads = _STARTS.known, _FIELDS.known, _HEADS.known
 # The head of an answer that is like one before it, from the same bytes; `None` where none is known.
-known_answer_head = _HEADS.get
+known_answer_head = _known_heads.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
 _LEADS = _Special(_Role.UPGRADE, "")
 _KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")
@@ -259,7 +260,7 @@ def _read_status_line(line: bytes) -> _Start | None:
     status = int(found[2])
     started = int(found[1]), status, b"HTTP/1.1 %d %b\r\n" % (status, found[3] or b"")
     if len(line) <= _REMEMBERED_LINE_BYTES:
-        _STARTS[line] = started
+        _STARTS.keep(line, started)
     return started
 
 
@@ -278,7 +279,7 @@ def _read_field(line: bytes) -> _Special | None:
     elif special == _KEEPS_ALIVE:
         special = _KEEPS_ALIVE
     if _is_worth_remembering(name, line):
-        _FIELDS[line] = special
+        _FIELDS.keep(line, special)
     return special
 
 

@@ -38,14 +38,14 @@ class NamePool:
         self._names: BoundedMemo[str, str] = BoundedMemo(_POOLED_MAX)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._names.known)
 
     def pooled(self, name: str) -> str:
         """`name`, as the object that came first."""
-        known = self._names.get(name)
+        known = self._names.known.get(name)
         if known is not None or len(name) > _POOLED_CHARS_MAX:
             return known or name
-        self._names[name] = name
+        self._names.keep(name, name)
         return name
 
 

@@ -1,5 +1,4 @@
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from hypothesis import given
@@ -16,34 +15,38 @@ EXACT = {"compiled.py", "http/headers.py", "http/ordinary.py", "proxy/repeats.py
 
 def test_it_is_emptied_before_it_would_hold_more():
     memo: BoundedMemo[int, str] = BoundedMemo(2)
-    memo[1], memo[2] = "one", "two"
-    assert memo == {1: "one", 2: "two"}
-    memo[3] = "three"
-    assert memo == {3: "three"}
+    memo.keep(1, "one")
+    memo.keep(2, "two")
+    assert memo.known == {1: "one", 2: "two"}
+    memo.keep(3, "three")
+    assert memo.known == {3: "three"}
 
 
 def test_another_value_for_what_it_holds_empties_nothing():
     memo: BoundedMemo[int, str] = BoundedMemo(2)
-    memo[1], memo[2] = "one", "two"
-    memo[1] = "another"
-    assert memo == {1: "another", 2: "two"}
+    memo.keep(1, "one")
+    memo.keep(2, "two")
+    memo.keep(1, "another")
+    assert memo.known == {1: "another", 2: "two"}
 
 
-def test_what_was_read_from_it_stays():
-    """Whoever has found something goes on with it, whatever others write."""
-    memo: BoundedMemo[int, Iterator[int]] = BoundedMemo(1)
-    memo[1] = found = iter([1])
-    memo[2] = iter([2])
-    assert next(found) == 1
+def test_what_is_read_is_the_same_dict_for_ever():
+    """Modules of the hot path hold on to it."""
+    memo: BoundedMemo[int, int] = BoundedMemo(1)
+    known = memo.known
+    memo.keep(1, 1)
+    memo.keep(2, 2)
+    assert known == {2: 2}
+    assert type(known) is dict
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 50)))
 def test_it_never_holds_more_and_always_the_last(most, keys):
     memo: BoundedMemo[int, int] = BoundedMemo(most)
     for key in keys:
-        memo[key] = key
-        assert len(memo) <= most
-        assert memo[key] == key
+        memo.keep(key, key)
+        assert len(memo.known) <= most
+        assert memo.known[key] == key
 
 
 def test_no_module_bounds_a_memory_by_hand():

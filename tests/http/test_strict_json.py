@@ -53,7 +53,7 @@ def test_a_pool_is_bounded() -> None:
         pool.pooled(f"name-{number}")
     pool.pooled("long" * 100)
     assert len(pool) <= 4_096
-    assert "long" * 100 not in pool._names
+    assert "long" * 100 not in pool._names.known
 
 
 def test_no_more_containers_are_read_than_allowed() -> None:
