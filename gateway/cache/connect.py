@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +57,7 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
     can swallow a cancellation.
     """
     wire: dict[str, Any] = {
+        "protocol": 2,  # with 3 a server may say what nobody asked for
         "socket_timeout": None,
         "socket_connect_timeout": connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
@@ -93,6 +95,23 @@ def _to_primary(address: RedisAddress, wire: dict[str, Any], data: dict[str, Any
     sentinel: Any = cast("Any", Sentinel)(address.hosts, sentinel_kwargs={**wire, **login}, db=address.db, **data)
     primary = sentinel.master_for(address.service)
     return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
+
+
+async def connect_alone(link: Any) -> asyncio.StreamWriter:
+    """Connects `link`, a connection of the library's, and logs in, then takes it away: its transport is the caller's.
+
+    The library knows TLS, passwords and Sentinels, but takes longer over a reply than all the rest of a lookup does.
+    """
+    try:
+        await link.connect()
+        writer: asyncio.StreamWriter | None = link._writer  # noqa: SLF001 - there is no other way to it; tests/cache/test_connect.py uses it
+    except BaseException:
+        await link.disconnect(nowait=True)
+        raise
+    link._reader = link._writer = None  # noqa: SLF001 - or it closes the transport when it is forgotten
+    if writer is None:
+        raise ConnectionError("the connection was lost at once")
+    return writer
 
 
 def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], *, connect_timeout_s: float) -> Link:

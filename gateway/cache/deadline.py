@@ -9,38 +9,49 @@ and waits for as much longer as it was late itself: what was to be sent may have
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 # Turns of the loop: one reads the socket, one wakes who waits for it, one is for whoever that one wakes.
 _LOOKS = 3
 
 
-@asynccontextmanager
-async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Raises `TimeoutError` when the body takes longer than `timeout_s` of a loop that is on time.
+class Deadline:
+    """Calls `expired` when `timeout_s` of a loop that is on time have passed, unless it is cancelled before.
 
     That is `timeout_s` on an idle machine, and never more than twice as much but for the loop's own turns.
     """
-    loop = asyncio.get_running_loop()
-    due_s = loop.time() + timeout_s
-    timer: asyncio.Handle
 
-    def due() -> None:
-        nonlocal timer
-        late_s = min(loop.time() - due_s, timeout_s)
-        timer = loop.call_later(max(0.0, late_s), look, _LOOKS)
+    __slots__ = ("_due_s", "_expired", "_loop", "_timeout_s", "_timer")
 
-    def look(left: int) -> None:
-        nonlocal timer
+    def __init__(self, timeout_s: float, expired: Callable[[], object]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._expired = expired
+        self._timeout_s = timeout_s
+        self._due_s = self._loop.time() + timeout_s
+        self._timer: asyncio.Handle = self._loop.call_at(self._due_s, self._due)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+    def _due(self) -> None:
+        late_s = min(self._loop.time() - self._due_s, self._timeout_s)
+        self._timer = self._loop.call_later(max(0.0, late_s), self._look, _LOOKS)
+
+    def _look(self, left: int) -> None:
         if left:
-            timer = loop.call_soon(look, left - 1)
+            self._timer = self._loop.call_soon(self._look, left - 1)
         else:
-            bound.reschedule(loop.time())
+            self._expired()
 
-    timer = loop.call_at(due_s, due)
+
+@asynccontextmanager
+async def within(timeout_s: float) -> AsyncIterator[None]:
+    """Raises `TimeoutError` when the body takes longer than a `Deadline` of `timeout_s`."""
+    loop = asyncio.get_running_loop()
+    deadline = Deadline(timeout_s, lambda: bound.reschedule(loop.time()))
     try:
         async with asyncio.timeout(None) as bound:
             yield
     finally:
-        timer.cancel()
+        deadline.cancel()

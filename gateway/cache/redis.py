@@ -3,6 +3,9 @@
 Nothing that Redis does, or does not, stops a request: each operation has one deadline for everything, waiting for a
 connection included; what fails, is slow or lies is a counted miss. After a failure Redis is left alone for a moment.
 
+Lookups of one turn of the event loop share a round trip (`gateway.cache.auto_pipeline`). A lookup goes alone, by way
+of Redis' own library, where a cluster's layout is not known or has changed: the library then learns it.
+
 Answers are used only by a process that follows the fleet's purges: one that lost sight of them would not know what
 has been revoked.
 
@@ -20,36 +23,41 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import ClusterError, ResponseError
 
-from gateway.cache.clocks_apart import ClocksApart
+from gateway.cache.auto_pipeline import NotAskedError
+from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
 from gateway.cache.deadline import within
-from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
 from gateway.cache.follow import Follower
-from gateway.cache.key import KEY_BYTES, HmacKeys
+from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
 from gateway.cache.lease import RedisLeases, lease_name
 from gateway.cache.not_before_store import NotBeforeStore
 from gateway.cache.notifier import Notifier
+from gateway.cache.pipelines import Pipelines
 from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.purge_log import PurgeLog
 from gateway.cache.redis_backoff import RedisBackoff
+from gateway.cache.resp import ErrorReply, Reply, packed
 from gateway.cache.seal import Seal
 from gateway.config.redis_url import RedisAddress
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.tag_purge import TagPurge
 
-# Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
-_ENTRY_LIMIT_BYTES = 256 * 2**10
 _MESSAGE_LIMIT_BYTES = 64 * 2**10
 # More make nothing faster: one process puts together no more commands than these carry, and to open one takes it longer
 # than several lookups do. Of a burst at a process that has just started, 64 had a quarter miss their deadline.
 _CONNECTIONS_MAX = 16
 _CONNECT_S = 2.0  # at most; within an operation its own deadline comes first
 _FIRST_STEP_S = 1.0
-_NO_KEY, _NO_EXPIRY = -2, -1  # what PTTL says
+_WHOLE_ENTRY = b"%d" % ENTRY_LIMIT_BYTES
+# What a cluster's node says of a slot that it does not hold, or not now.
+_ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
+# What Redis says when it can answer nothing. Other errors are about one command: no reason to stay away.
+_CANNOT_SERVE = frozenset({"LOADING", "MASTERDOWN", "NOAUTH"})
 
 _T = TypeVar("_T")
 
@@ -76,20 +84,20 @@ class RedisTier:
     ) -> None:
         self.timeout_s = timeout_s
         self._clock_skew_s = clock_skew_s
-        self._clocks_apart = ClocksApart(clock_skew_s, monotonic)
         self._life_max_s = life_max_s + clock_skew_s
-        self._clock = clock
         self._monotonic = monotonic
-        self._keys = keys
         own = keys.members[which]
-        self._part = slice(which * KEY_BYTES, (which + 1) * KEY_BYTES)
         self._is_first = which == 0
         self._prefix = f"gateway:{own.fleet}:"
-        self._seal = Seal(own.sealing, _ENTRY_LIMIT_BYTES)
         self._ledger = PurgeIndex()
+        self._codec = EntryCodec(
+            keys, self._ledger, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
+        )
         self._rest = RedisBackoff()
         self._slots = asyncio.Semaphore(_CONNECTIONS_MAX)
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
+        self._pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
+        self._alone: set[asyncio.Task[Recalled | Absent]] = set()
         # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
@@ -109,9 +117,9 @@ class RedisTier:
             self._wakeups,
             tried=self._tried,
             name=self._name,
-            opened=self._opened,
-            closed=self._closed,
-            entry_limit_bytes=_ENTRY_LIMIT_BYTES,
+            opened=self._codec.opened,
+            closed=self._codec.closed,
+            entry_limit_bytes=ENTRY_LIMIT_BYTES,
             monotonic=self._monotonic,
         )
 
@@ -137,6 +145,7 @@ class RedisTier:
         await self.leases.close()
         await self._wakeups.close()
         await self._follower.close()
+        await self._pipelines.close()
         for link in (self._link, self._log_link):
             with suppress(*FAILURES):
                 await link.close()
@@ -154,46 +163,58 @@ class RedisTier:
     def standing(self) -> bytes:
         return self._ledger.standing() if self._follower.in_step else b""
 
-    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
-        reply = await self._tried(partial(self._read, self._name(key)))
-        if reply is None:
-            return Absent.ERROR
-        return self._opened(key, realm, *reply)
+    def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
+        found: asyncio.Future[Recalled | Absent] = asyncio.get_running_loop().create_future()
+        if not self._may_try():
+            found.set_result(Absent.ERROR)
+            return found
+        name = self._name(key)
+        pipeline = self._pipelines.of(name)
+        if pipeline is None:
+            self._look_alone(found, key, realm)
+        else:
+            pipeline.ask(_lookup(name.encode()), 2, partial(self._heard, found, key, realm))
+        return found
 
-    def _opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
-        if not sealed or left_ms in (_NO_KEY, 0):
-            return Absent.MISS
-        text = self._seal.open(key[self._part], sealed)
-        entry = None if text is None else decode(text)
-        if entry is None:
-            return Absent.ERROR
-        now = self._clock()
-        recalled = entry.recalled(left_ms, now, self._clock_skew_s)
-        self._clocks_apart.seen(entry.ahead_s(left_ms, now))
-        if recalled is None:
-            return Absent.ERROR
-        marks = (*(self._keys.aliases(key) or (key,)), *self._keys.tags(realm, recalled.answer))
-        return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
+    def _heard(
+        self, found: asyncio.Future[Recalled | Absent], key: bytes, realm: str, outcome: list[Reply] | Exception
+    ) -> None:
+        if found.done():
+            return  # nobody waits for it any more
+        match outcome:
+            case [int(left_ms), bytes(sealed)]:
+                self._rest.worked()
+                try:
+                    found.set_result(self._codec.opened(key, realm, left_ms, sealed))
+                except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
+                    found.set_exception(error)
+                return
+            case [*replies] if codes := {each.code for each in replies if isinstance(each, ErrorReply)}:
+                if codes & _ELSEWHERE and isinstance(self._link.client, RedisCluster):
+                    self._look_alone(found, key, realm)
+                    return
+                self._rest.failed(self._monotonic()) if codes & _CANNOT_SERVE else self._rest.worked()
+            case NotAskedError():
+                pass
+            case _:
+                self._rest.failed(self._monotonic())
+        found.set_result(Absent.ERROR)
+
+    def _look_alone(self, found: asyncio.Future[Recalled | Absent], key: bytes, realm: str) -> None:
+        async def look() -> Recalled | Absent:
+            reply = await self._run(partial(self._read, self._name(key)))
+            return Absent.ERROR if reply is None else self._codec.opened(key, realm, *reply)
+
+        task = asyncio.get_running_loop().create_task(look())
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+        task.add_done_callback(partial(_hand_over, found))
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
-        closed = self._closed(key, recalled, standing)
+        closed = self._codec.closed(key, recalled, standing)
         if closed is not None:
             sealed, left_ms = closed
             await self._tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
-
-    def _closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
-        """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
-        left_ms = int(recalled.left_s * 1000)
-        kept_ms = max(left_ms, int(recalled.kept_s * 1000))
-        if not standing or kept_ms < 1:
-            return None
-        age_ms = -int(-recalled.age_s * 1000 // 1)
-        longer_ms = kept_ms if kept_ms > left_ms else 0
-        # By the same clock and at the same moment as the age: the two are compared by whoever reads it.
-        answer = as_introspected_at(recalled.answer, self._clock() - recalled.age_s)
-        entry = StoredEntry(answer, age_ms, left_ms, standing, call, longer_ms, recalled.is_told)
-        sealed = self._seal.close(key[self._part], encode(entry))
-        return None if sealed is None else (sealed, kept_ms)
 
     def forget(self, purge: TagPurge) -> None:
         self._ledger.forget(purge, self._monotonic(), self._life_max_s)
@@ -225,7 +246,7 @@ class RedisTier:
             await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
 
     def _name(self, key: bytes) -> str:
-        return self._named(key[self._part])
+        return self._named(self._codec.part(key))
 
     def _named(self, mark: bytes) -> str:
         # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
@@ -239,7 +260,7 @@ class RedisTier:
         await self._tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
 
     def _seen(self, mark: bytes) -> str:
-        return f"{self._prefix}seen:{urlsafe_b64encode(mark[self._part]).rstrip(b'=').decode()}"
+        return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(mark)).rstrip(b'=').decode()}"
 
     async def _read(self, name: str) -> tuple[int, bytes]:
         """How long the value has left, and the value as far as it can be one of ours.
@@ -248,7 +269,7 @@ class RedisTier:
         """
         async with self._link.client.pipeline(transaction=False) as pipeline:
             pipeline.pttl(name)
-            pipeline.getrange(name, 0, _ENTRY_LIMIT_BYTES)
+            pipeline.getrange(name, 0, ENTRY_LIMIT_BYTES)
             reply = await pipeline.execute()
         match reply:
             case [int(left_ms), bytes(sealed)]:
@@ -260,8 +281,12 @@ class RedisTier:
 
     async def _tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
         """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
-        if not self._follower.in_step or not self._rest.admits(self._monotonic()):
-            return None
+        return await self._run(operation) if self._may_try() else None
+
+    def _may_try(self) -> bool:
+        return self._follower.in_step and self._rest.admits(self._monotonic())
+
+    async def _run(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
         asked_at_s = math.inf
         try:
             async with within(self.timeout_s), self._slots:
@@ -288,5 +313,20 @@ class RedisTier:
     async def _warm_up(self) -> None:
         """Connects outside of any request's deadline, and learns a cluster's layout and what the fleet keeps."""
         await self._link.client.exists(self._prefix + "purges")
+        await self._pipelines.warm_up()
         await self._agree()
         self._rest.worked()
+
+
+def _lookup(name: bytes) -> bytes:
+    """In this order: should the value be replaced in between, its age comes out too high and never too low."""
+    return packed(b"PTTL", name) + packed(b"GETRANGE", name, b"0", _WHOLE_ENTRY)
+
+
+def _hand_over(found: asyncio.Future[Recalled | Absent], task: asyncio.Task[Recalled | Absent]) -> None:
+    if found.done() or task.cancelled():
+        return
+    if (error := task.exception()) is not None:
+        found.set_exception(error)
+    else:
+        found.set_result(task.result())

@@ -56,11 +56,21 @@ class TierPerSecret:
     def standing(self) -> bytes:
         return self._first.standing()
 
-    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
+    def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
         """The youngest that any secret opens: another instance may have written under another one since."""
-        found = await asyncio.gather(*(tier.get(key, realm) for tier in self._tiers))
-        recalled = [each for each in found if isinstance(each, Recalled)]
-        return min(recalled, key=lambda each: each.age_s) if recalled else found[0]
+        found: asyncio.Future[Recalled | Absent] = asyncio.get_running_loop().create_future()
+
+        def choose(looking: asyncio.Future[list[Recalled | Absent]]) -> None:
+            if found.done() or looking.cancelled():
+                return
+            if (error := looking.exception()) is not None:
+                found.set_exception(error)
+                return
+            recalled = [each for each in looking.result() if isinstance(each, Recalled)]
+            found.set_result(min(recalled, key=lambda each: each.age_s) if recalled else looking.result()[0])
+
+        asyncio.gather(*(tier.get(key, realm) for tier in self._tiers)).add_done_callback(choose)
+        return found
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
         await self._first.put(key, recalled, standing)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -153,8 +153,8 @@ class SharedTier(Protocol):
         """
         ...
 
-    async def get(self, key: bytes, realm: str) -> Recalled | Absent:
-        """The answer under `key`, of a provider of `realm`."""
+    def get(self, key: bytes, realm: str) -> Awaitable[Recalled | Absent]:
+        """The answer under `key`, of a provider of `realm`. It is asked for at once, whether it is awaited or not."""
         ...
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...

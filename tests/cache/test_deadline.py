@@ -111,7 +111,7 @@ def test_a_redis_that_answered_a_late_process_is_not_left_alone(run: Run, redis_
         await tier.start(lambda _: None)
         try:
             for _ in range(5):
-                asking = asyncio.get_running_loop().create_task(tier.get(b"k" * 32, "realm"))
+                asking = asyncio.ensure_future(tier.get(b"k" * 32, "realm"))
                 await asyncio.sleep(0)  # on a connection that is there already it goes out at once
                 _late_with(lambda: None)
                 assert await asking is Absent.MISS

@@ -570,7 +570,7 @@ async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_r
             await busy.enter_async_context(one._slots)
         assert await one.get(KEY, REALM) is Absent.ERROR
         assert one.healthy
-        asking = asyncio.create_task(one.get(KEY, REALM))
+        asking = asyncio.ensure_future(one.get(KEY, REALM))
         await asyncio.sleep(BRIEF_S * 0.8)
         own_redis.pause()  # so that what is left of the time will not do
         await busy.aclose()
@@ -585,7 +585,7 @@ async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis
     async with tier(redis_server, timeout_s=10) as one:
         await one.put(KEY, about(alice()), one.standing())
         for pause_s in (0.0, 0.0001, 0.0005, 0.001, 0.002) * 20:
-            asking = asyncio.create_task(one.get(KEY, REALM))
+            asking = asyncio.ensure_future(one.get(KEY, REALM))
             await asyncio.sleep(pause_s)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)

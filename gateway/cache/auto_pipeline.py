@@ -1,0 +1,221 @@
+"""One connection to one Redis node, on which all that is asked at once shares a round trip (auto-pipelining).
+
+What is asked in one turn of the event loop is a batch. It goes out in one write when the turn is over, and its replies
+come in one read, or few. Nobody waits for the batch before: Redis answers in order, and so many callers may have their
+commands under way at a time. The others stand in line.
+
+A batch has one deadline, because it has one beginning. When that is over, those of its callers who have no reply get a
+`TimeoutError`. The connection then takes nothing new: later batches that are under way on it keep their own deadlines,
+the next one has a new connection, and the old one is closed when nobody waits for it any more.
+
+States: no connection -> connecting -> open -> (retired ->) closed. One task connects, for all who wait; no other task
+is made here. Whoever gives up leaves everything as it is for the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from redis.exceptions import InvalidResponse
+
+from gateway.cache.connect import FAILURES
+from gateway.cache.deadline import Deadline
+from gateway.cache.reply_queue import Heard, Pending, ReplyQueue
+
+# Callers whose commands are under way on one connection. With so many a batch is as cheap for each as with more.
+_UNDER_WAY_MAX = 256
+_CONNECT_S = 2.0  # at most, and in the background: callers wait for no longer than their batch may take
+
+
+class NotAskedError(Exception):
+    """Time was over before the commands went out: too many were in line. That says nothing of Redis."""
+
+
+class AutoPipeline:
+    """`connect` opens a connection. `timeout_s` bounds each batch, `bulk_bytes_max` each text in a reply."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[asyncio.StreamWriter]], *, timeout_s: float, bulk_bytes_max: int
+    ) -> None:
+        self._connect = connect
+        self._timeout_s = timeout_s
+        self._bulk_bytes_max = bulk_bytes_max
+        self._batch: _Batch | None = None  # of this turn of the loop
+        self._in_line: deque[Pending] = deque()
+        self._line: _Line | None = None
+        self._retired: set[_Line] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._is_shut = False
+
+    def ask(self, wire: bytes, replies: int, heard: Heard) -> None:
+        """Sends packed commands when this turn of the loop is over; `heard` is as in `Pending`.
+
+        It hears the replies, else `TimeoutError`, `NotAskedError` or one of `FAILURES`.
+        """
+        batch = self._batch
+        if batch is None:
+            batch = self._batch = _Batch(self._timeout_s, self._expired)
+            asyncio.get_running_loop().call_soon(self._flush)
+        batch.join(wire, replies, heard)
+
+    async def warm_up(self) -> None:
+        """Connects outside of any caller's deadline. Raises nothing when it cannot: whoever asks will hear of it."""
+        if self._line is None:
+            await asyncio.wait([self._connecting_now()])
+
+    def shut(self) -> None:
+        """Those who wait hear at once that nothing comes any more."""
+        self._is_shut = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for line in (*self._retired, self._line):
+            if line is not None:
+                line.close(_shut_down())
+        self._fail_waiting(_shut_down())
+
+    async def close(self) -> None:
+        connecting = self._connecting
+        self.shut()
+        if connecting is not None:
+            await asyncio.wait([connecting])
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            self._in_line.extend(batch.members)
+            self._send()
+
+    def _send(self) -> None:
+        """What is in line, as far as there is room."""
+        line = self._line
+        if self._is_shut:
+            self._fail_waiting(_shut_down())
+            return
+        if line is None:
+            self._connecting_now()
+            return
+        members: list[Pending] = []
+        room = _UNDER_WAY_MAX - len(line.queue)
+        while self._in_line and len(members) < room:
+            pending = self._in_line.popleft()
+            if not pending.is_over:
+                members.append(pending)
+        if members:
+            line.send(members)
+
+    def _connecting_now(self) -> asyncio.Task[None]:
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect_for_all(), name="to Redis")
+        return self._connecting
+
+    async def _connect_for_all(self) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                writer = await self._connect()
+        except FAILURES as error:
+            self._connecting = None
+            self._fail_waiting(error)
+        else:
+            self._connecting = None
+            self._line = _Line(writer, self._bulk_bytes_max, self._received, self._lost)
+            self._send()
+
+    def _fail_waiting(self, error: Exception) -> None:
+        in_line, self._in_line = self._in_line, deque()
+        for pending in in_line:
+            pending.end(error)
+
+    def _received(self, line: _Line) -> None:
+        if line is not self._line:
+            self._close_if_idle(line)
+        elif self._in_line:
+            self._send()
+
+    def _lost(self, line: _Line) -> None:
+        self._retired.discard(line)
+        if line is self._line:
+            self._line = None
+            self._fail_waiting(ConnectionError("the connection to Redis is lost"))
+
+    def _expired(self, batch: _Batch) -> None:
+        line = self._line
+        if line is not None and any(each.was_sent and not each.is_over for each in batch.members):
+            # Whether it is this line that they wait on or one that has retired: Redis is slow, and others start anew.
+            self._line = None
+            self._retired.add(line)
+        for pending in batch.members:
+            pending.end(TimeoutError() if pending.was_sent or line is None else NotAskedError())
+        for each in tuple(self._retired):
+            self._close_if_idle(each)
+        self._in_line = deque(pending for pending in self._in_line if not pending.is_over)
+        if self._in_line:
+            self._send()
+
+    def _close_if_idle(self, line: _Line) -> None:
+        if line.queue.is_idle:
+            line.close(TimeoutError())
+
+
+class _Batch:
+    """The callers of one turn of the loop, and the deadline that they share."""
+
+    __slots__ = ("_deadline", "_unanswered", "members")
+
+    def __init__(self, timeout_s: float, expired: Callable[[_Batch], object]) -> None:
+        self.members: list[Pending] = []
+        self._unanswered = 0
+        self._deadline = Deadline(timeout_s, lambda: expired(self))
+
+    def join(self, wire: bytes, replies: int, heard: Heard) -> None:
+        self._unanswered += 1
+        self.members.append(Pending(wire, replies, heard, self._ended))
+
+    def _ended(self) -> None:
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._deadline.cancel()
+
+
+class _Line(asyncio.Protocol):
+    """An open connection. `received` is called when replies have come, `lost` when there will be no more."""
+
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        bulk_bytes_max: int,
+        received: Callable[[_Line], object],
+        lost: Callable[[_Line], object],
+    ) -> None:
+        self._writer = writer  # is kept: it closes its transport when it is forgotten
+        self._transport = writer.transport
+        self._received = received
+        self._lost = lost
+        self.queue = ReplyQueue(bulk_bytes_max)
+        self._transport.set_protocol(self)
+
+    def send(self, members: list[Pending]) -> None:
+        for pending in members:
+            self.queue.expect(pending)
+        self._transport.write(b"".join([pending.wire for pending in members]))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.queue.feed(data)
+        except InvalidResponse as error:
+            self.close(error)
+        else:
+            self._received(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.close(exc or ConnectionError("the connection to Redis is lost"))
+
+    def close(self, error: Exception) -> None:
+        self._lost(self)
+        self._transport.abort()
+        self.queue.fail(error)
+
+
+def _shut_down() -> ConnectionError:
+    return ConnectionError("the connection to Redis is not used any more")

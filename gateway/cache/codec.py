@@ -1,0 +1,77 @@
+"""What lies in Redis for a key, and what it means: an answer, sealed for its place, with its age and its standing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.cache.clocks_apart import ClocksApart
+from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
+from gateway.cache.key import KEY_BYTES, HmacKeys
+from gateway.cache.key_ring import KeyRing
+from gateway.cache.purge_index import PurgeIndex
+from gateway.cache.seal import Seal
+from gateway.introspection.ports import Absent, Recalled
+
+# Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
+ENTRY_LIMIT_BYTES = 256 * 2**10
+_NO_KEY = -2  # what PTTL says
+
+
+class EntryCodec:
+    """Of several secrets in `keys` it is that of the one numbered `which`, and takes its part of every key.
+
+    `clock` is the wall clock, `monotonic` measures; both in seconds. `ledger` knows the fleet's purges.
+    """
+
+    def __init__(
+        self,
+        keys: HmacKeys | KeyRing,
+        ledger: PurgeIndex,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        clock_skew_s: float,
+        which: int = 0,
+    ) -> None:
+        self._keys = keys
+        self._ledger = ledger
+        self._clock = clock
+        self._monotonic = monotonic
+        self._clock_skew_s = clock_skew_s
+        self._clocks_apart = ClocksApart(clock_skew_s, monotonic)
+        self._seal = Seal(keys.members[which].sealing, ENTRY_LIMIT_BYTES)
+        self._part = slice(which * KEY_BYTES, (which + 1) * KEY_BYTES)
+
+    def part(self, key: bytes) -> bytes:
+        """The part of a key, or of an event's mark, that is this secret's."""
+        return key[self._part]
+
+    def opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
+        """The answer under `key`, of a provider of `realm`, when Redis gives it `left_ms` more."""
+        if not sealed or left_ms in (_NO_KEY, 0):
+            return Absent.MISS
+        text = self._seal.open(key[self._part], sealed)
+        entry = None if text is None else decode(text)
+        if entry is None:
+            return Absent.ERROR
+        now = self._clock()
+        recalled = entry.recalled(left_ms, now, self._clock_skew_s)
+        self._clocks_apart.seen(entry.ahead_s(left_ms, now))
+        if recalled is None:
+            return Absent.ERROR
+        marks = (*(self._keys.aliases(key) or (key,)), *self._keys.tags(realm, recalled.answer))
+        return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
+
+    def closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
+        """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
+        left_ms = int(recalled.left_s * 1000)
+        kept_ms = max(left_ms, int(recalled.kept_s * 1000))
+        if not standing or kept_ms < 1:
+            return None
+        age_ms = -int(-recalled.age_s * 1000 // 1)
+        longer_ms = kept_ms if kept_ms > left_ms else 0
+        # By the same clock and at the same moment as the age: the two are compared by whoever reads it.
+        answer = as_introspected_at(recalled.answer, self._clock() - recalled.age_s)
+        entry = StoredEntry(answer, age_ms, left_ms, standing, call, longer_ms, recalled.is_told)
+        sealed = self._seal.close(key[self._part], encode(entry))
+        return None if sealed is None else (sealed, kept_ms)
