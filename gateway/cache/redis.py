@@ -3,8 +3,7 @@
 Nothing that Redis does, or does not, stops a request: each operation has one deadline for everything, waiting for a
 connection included; what fails, is slow or lies is a counted miss. After a failure Redis is left alone for a moment.
 
-Lookups of one turn of the event loop share a round trip (`gateway.cache.auto_pipeline`). A lookup goes alone, by way
-of Redis' own library, where a cluster's layout is not known or has changed: the library then learns it.
+Lookups of one turn of the event loop share a round trip (`gateway.cache.lookups`).
 
 Answers are used only by a process that follows the fleet's purges: one that lost sight of them would not know what
 has been revoked.
@@ -16,31 +15,24 @@ it (`gateway.cache.entry`), so an entry lives for its ttl and `clock_skew_s` at 
 from __future__ import annotations
 
 import asyncio
-import math
 from base64 import urlsafe_b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
 
-from redis.asyncio import RedisCluster
-from redis.exceptions import ClusterError, ResponseError
-
-from gateway.cache.auto_pipeline import NotAskedError
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
-from gateway.cache.deadline import within
 from gateway.cache.follow import Follower
 from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
 from gateway.cache.lease import RedisLeases, lease_name
+from gateway.cache.lookups import Lookups
 from gateway.cache.not_before_store import NotBeforeStore
 from gateway.cache.notifier import Notifier
+from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.purge_log import PurgeLog
-from gateway.cache.redis_backoff import RedisBackoff
-from gateway.cache.resp import ErrorReply, Reply, packed
 from gateway.cache.seal import Seal
 from gateway.config.redis_url import RedisAddress
 from gateway.introspection.not_before import NotBefore
@@ -53,20 +45,14 @@ _MESSAGE_LIMIT_BYTES = 64 * 2**10
 _CONNECTIONS_MAX = 16
 _CONNECT_S = 2.0  # at most; within an operation its own deadline comes first
 _FIRST_STEP_S = 1.0
-_WHOLE_ENTRY = b"%d" % ENTRY_LIMIT_BYTES
-# What a cluster's node says of a slot that it does not hold, or not now.
-_ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
-# What Redis says when it can answer nothing. Other errors are about one command: no reason to stay away.
-_CANNOT_SERVE = frozenset({"LOADING", "MASTERDOWN", "NOAUTH"})
-
-_T = TypeVar("_T")
 
 
 class RedisTier:
     """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl, unless `outlive` says so).
 
     `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it. Of
-    several secrets in `keys` the tier is that of the one numbered `which`, and takes its part of every key.
+    several secrets in `keys` the tier is that of the one numbered `which`, and takes its part of every key; it looks
+    entries up by way of the tier `beside` it, where there is one for the same Redis.
     """
 
     def __init__(
@@ -81,6 +67,7 @@ class RedisTier:
         clock_skew_s: float = 2.0,
         which: int = 0,
         not_before: NotBefore | None = None,
+        beside: RedisTier | None = None,
     ) -> None:
         self.timeout_s = timeout_s
         self._clock_skew_s = clock_skew_s
@@ -93,11 +80,13 @@ class RedisTier:
         self._codec = EntryCodec(
             keys, self._ledger, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
         )
-        self._rest = RedisBackoff()
-        self._slots = asyncio.Semaphore(_CONNECTIONS_MAX)
+        self._guard = OperationGuard(
+            lambda: self._follower.in_step, monotonic, timeout_s=timeout_s, at_a_time=_CONNECTIONS_MAX
+        )
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
-        self._pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
-        self._alone: set[asyncio.Task[Recalled | Absent]] = set()
+        pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
+        self.pipelines: Pipelines = pipelines if beside is None else beside.pipelines
+        self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._guard)
         # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
@@ -115,7 +104,7 @@ class RedisTier:
         return RedisLeases(
             self._link.client,
             self._wakeups,
-            tried=self._tried,
+            tried=self._guard.tried,
             name=self._name,
             opened=self._codec.opened,
             closed=self._codec.closed,
@@ -126,7 +115,7 @@ class RedisTier:
     @property
     def healthy(self) -> bool:
         """Whether answers are shared at present."""
-        return self._follower.in_step and not self._rest.resting(self._monotonic())
+        return self._follower.in_step and not self._guard.is_resting
 
     async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
         """Begins to follow the fleet; `on_purge` is called with what other instances purge.
@@ -145,7 +134,8 @@ class RedisTier:
         await self.leases.close()
         await self._wakeups.close()
         await self._follower.close()
-        await self._pipelines.close()
+        await self._lookups.close()
+        await self.pipelines.close()
         for link in (self._link, self._log_link):
             with suppress(*FAILURES):
                 await link.close()
@@ -164,57 +154,13 @@ class RedisTier:
         return self._ledger.standing() if self._follower.in_step else b""
 
     def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
-        found: asyncio.Future[Recalled | Absent] = asyncio.get_running_loop().create_future()
-        if not self._may_try():
-            found.set_result(Absent.ERROR)
-            return found
-        name = self._name(key)
-        pipeline = self._pipelines.of(name)
-        if pipeline is None:
-            self._look_alone(found, key, realm)
-        else:
-            pipeline.ask(_lookup(name.encode()), 2, partial(self._heard, found, key, realm))
-        return found
-
-    def _heard(
-        self, found: asyncio.Future[Recalled | Absent], key: bytes, realm: str, outcome: list[Reply] | Exception
-    ) -> None:
-        if found.done():
-            return  # nobody waits for it any more
-        match outcome:
-            case [int(left_ms), bytes(sealed)]:
-                self._rest.worked()
-                try:
-                    found.set_result(self._codec.opened(key, realm, left_ms, sealed))
-                except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
-                    found.set_exception(error)
-                return
-            case [*replies] if codes := {each.code for each in replies if isinstance(each, ErrorReply)}:
-                if codes & _ELSEWHERE and isinstance(self._link.client, RedisCluster):
-                    self._look_alone(found, key, realm)
-                    return
-                self._rest.failed(self._monotonic()) if codes & _CANNOT_SERVE else self._rest.worked()
-            case NotAskedError():
-                pass
-            case _:
-                self._rest.failed(self._monotonic())
-        found.set_result(Absent.ERROR)
-
-    def _look_alone(self, found: asyncio.Future[Recalled | Absent], key: bytes, realm: str) -> None:
-        async def look() -> Recalled | Absent:
-            reply = await self._run(partial(self._read, self._name(key)))
-            return Absent.ERROR if reply is None else self._codec.opened(key, realm, *reply)
-
-        task = asyncio.get_running_loop().create_task(look())
-        self._alone.add(task)
-        task.add_done_callback(self._alone.discard)
-        task.add_done_callback(partial(_hand_over, found))
+        return self._lookups.get(self._name(key), key, realm)
 
     async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
         closed = self._codec.closed(key, recalled, standing)
         if closed is not None:
             sealed, left_ms = closed
-            await self._tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
+            await self._guard.tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
 
     def forget(self, purge: TagPurge) -> None:
         self._ledger.forget(purge, self._monotonic(), self._life_max_s)
@@ -228,7 +174,7 @@ class RedisTier:
         if purge.not_before is not None:
             # Where that fails now, it is done with the next look at the log.
             self._follower.renew_soon()
-            await self._tried(self._agree)
+            await self._guard.tried(self._agree)
         await self._unlink(purge)
         return told
 
@@ -243,7 +189,7 @@ class RedisTier:
         """Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it."""
         for mark in purge.marks or ():
             name = self._named(mark)
-            await self._tried(partial(self._link.client.unlink, name, lease_name(name)))
+            await self._guard.tried(partial(self._link.client.unlink, name, lease_name(name)))
 
     def _name(self, key: bytes) -> str:
         return self._named(self._codec.part(key))
@@ -254,79 +200,20 @@ class RedisTier:
 
     async def has_seen(self, mark: bytes) -> bool:
         """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
-        return bool(await self._tried(partial(self._link.client.exists, self._seen(mark))))
+        return bool(await self._guard.tried(partial(self._link.client.exists, self._seen(mark))))
 
     async def remember_seen(self, mark: bytes, life_s: float) -> None:
-        await self._tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
+        await self._guard.tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
 
     def _seen(self, mark: bytes) -> str:
         return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(mark)).rstrip(b'=').decode()}"
 
-    async def _read(self, name: str) -> tuple[int, bytes]:
-        """How long the value has left, and the value as far as it can be one of ours.
-
-        In this order: should it be replaced in between, its age comes out too high and never too low.
-        """
-        async with self._link.client.pipeline(transaction=False) as pipeline:
-            pipeline.pttl(name)
-            pipeline.getrange(name, 0, ENTRY_LIMIT_BYTES)
-            reply = await pipeline.execute()
-        match reply:
-            case [int(left_ms), bytes(sealed)]:
-                return left_ms, sealed
-        raise ValueError("not what PTTL and GETRANGE answer")
-
     async def _agree(self) -> None:
         await self._moments.agree(self._realms)
-
-    async def _tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
-        """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
-        return await self._run(operation) if self._may_try() else None
-
-    def _may_try(self) -> bool:
-        return self._follower.in_step and self._rest.admits(self._monotonic())
-
-    async def _run(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
-        asked_at_s = math.inf
-        try:
-            async with within(self.timeout_s), self._slots:
-                asked_at_s = self._monotonic()
-                outcome = await operation()
-        except ResponseError as error:
-            # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
-            if isinstance(error, ClusterError):
-                self._rest.failed(self._monotonic())
-            else:
-                self._rest.worked()
-            return None
-        except TimeoutError:
-            # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
-            if self._monotonic() - asked_at_s >= self.timeout_s / 2:
-                self._rest.failed(self._monotonic())
-            return None
-        except FAILURES:
-            self._rest.failed(self._monotonic())
-            return None
-        self._rest.worked()
-        return outcome
 
     async def _warm_up(self) -> None:
         """Connects outside of any request's deadline, and learns a cluster's layout and what the fleet keeps."""
         await self._link.client.exists(self._prefix + "purges")
-        await self._pipelines.warm_up()
+        await self.pipelines.warm_up()
         await self._agree()
-        self._rest.worked()
-
-
-def _lookup(name: bytes) -> bytes:
-    """In this order: should the value be replaced in between, its age comes out too high and never too low."""
-    return packed(b"PTTL", name) + packed(b"GETRANGE", name, b"0", _WHOLE_ENTRY)
-
-
-def _hand_over(found: asyncio.Future[Recalled | Absent], task: asyncio.Task[Recalled | Absent]) -> None:
-    if found.done() or task.cancelled():
-        return
-    if (error := task.exception()) is not None:
-        found.set_exception(error)
-    else:
-        found.set_result(task.result())
+        self._guard.worked()

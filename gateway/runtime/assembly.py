@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pydantic import SecretStr
-
 from gateway.authn.bearer import Token
 from gateway.authn.tolerance import longest_tolerated_s
 from gateway.cache.key import HmacKeys, stretched
@@ -200,16 +198,19 @@ async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
     for secret in secrets:
         await asyncio.to_thread(stretched, secret)  # caches it, so that making the keys takes no time
     keys = keys_of(secrets)
-    tiers = []
-    if cache.redis is not None:
-        tiers = [_redis_tier(cache, cache.redis, keys, each, not_before) for each in range(len(secrets))]
+    tiers: list[RedisTier] = []
+    for which in range(len(secrets) if cache.redis is not None else 0):
+        tiers.append(_redis_tier(cache, keys, which, not_before, beside=tiers[0] if tiers else None))
     shared = TierPerSecret(tiers) if len(tiers) > 1 else tiers[0] if tiers else None
     return CacheParts(keys, LocalCache(cache.max_entries), shared, not_before)
 
 
-def _redis_tier(cache: Cache, url: SecretStr, keys: HmacKeys | KeyRing, which: int, not_before: NotBefore) -> RedisTier:
+def _redis_tier(
+    cache: Cache, keys: HmacKeys | KeyRing, which: int, not_before: NotBefore, beside: RedisTier | None
+) -> RedisTier:
+    assert cache.redis is not None  # the caller makes none without
     return RedisTier(
-        parse_redis_url(url.get_secret_value()),
+        parse_redis_url(cache.redis.get_secret_value()),
         keys,
         timeout_s=cache.timeout,
         life_max_s=max(cache.ttl, cache.inactive_ttl),
@@ -218,4 +219,5 @@ def _redis_tier(cache: Cache, url: SecretStr, keys: HmacKeys | KeyRing, which: i
         clock_skew_s=cache.clock_skew,
         which=which,
         not_before=not_before,
+        beside=beside,
     )

@@ -564,19 +564,20 @@ async def test_a_burst_opens_few_connections(redis_server: RedisServer) -> None:
 
 
 async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_redis: RedisServer) -> None:
+    fence = b"f" * 16
     async with tier(own_redis, timeout_s=BRIEF_S) as one, AsyncExitStack() as busy:
         await until(lambda: one.healthy)
         for _ in range(16):
-            await busy.enter_async_context(one._slots)
-        assert await one.get(KEY, REALM) is Absent.ERROR
+            await busy.enter_async_context(one._guard._slots)
+        assert await one.leases.take(KEY, REALM, fence, 1.0) is None
         assert one.healthy
-        asking = asyncio.ensure_future(one.get(KEY, REALM))
+        asking = asyncio.create_task(one.leases.take(KEY, REALM, fence, 1.0))
         await asyncio.sleep(BRIEF_S * 0.8)
         own_redis.pause()  # so that what is left of the time will not do
         await busy.aclose()
-        assert await asking is Absent.ERROR
+        assert await asking is None
         own_redis.resume()
-        assert not one._rest.resting(time.monotonic())
+        assert not one._guard.is_resting
         await until(lambda: one.healthy)
         assert await one.get(KEY, REALM) is Absent.MISS
 

@@ -1,20 +1,21 @@
-"""A relay before a gateway that counts the connections of a client, and changes nothing."""
+"""A relay before a server that counts the connections of a client and what it sends, and changes nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 TOKEN = "good"
 
 
 class Relay:
-    """Passes the bytes of each connection on, both ways, and counts the connections."""
+    """Passes the bytes of each connection on, both ways. `sent` is what the client sent, a piece for each read."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = host, port
         self.connections = 0
+        self.sent: list[bytes] = []
         self.port = 0
 
     @asynccontextmanager
@@ -27,12 +28,15 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         back, forth = await asyncio.open_connection(*self._target)
-        await asyncio.gather(_pump(reader, forth), _pump(back, writer))
+        await asyncio.gather(_pump(reader, forth, self.sent.append), _pump(back, writer))
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _pump(
+    source: asyncio.StreamReader, sink: asyncio.StreamWriter, see: Callable[[bytes], object] = lambda _: None
+) -> None:
     with suppress(ConnectionError):
         while data := await source.read(2**16):
+            see(data)
             sink.write(data)
             await sink.drain()
     sink.close()
