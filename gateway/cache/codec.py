@@ -59,8 +59,13 @@ class EntryCodec:
         self._clocks_apart.seen(entry.ahead_s(left_ms, now))
         if recalled is None:
             return Absent.ERROR
-        marks = (*(self._keys.aliases(key) or (key,)), *self._keys.tags(realm, recalled.answer))
-        return recalled if self._ledger.stands(entry.standing, marks, self._monotonic()) else Absent.MISS
+        aliases = self._keys.aliases(key)
+        tags = aliases + self._keys.tags(realm, recalled.answer)
+        marks = tags if aliases else (key, *tags)
+        if not self._ledger.stands(entry.standing, marks, self._monotonic()):
+            return Absent.MISS
+        recalled.tags = tags
+        return recalled
 
     def closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
         """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.http.bounded_memo import BoundedMemo
-from gateway.introspection.invalidation import ClaimSelector, everything_of, named_by
+from gateway.introspection.invalidation import ClaimName, ClaimSelector, everything_of, selectable
 
 KEY_BYTES = _KEY_BYTES = 32
 _LENGTH_BYTES = 8
@@ -51,7 +51,9 @@ class HmacKeys:
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
-        self._client_tags: BoundedMemo[ClaimSelector, bytes] = BoundedMemo(_CLIENT_TAGS_MAX)  # those of realms too
+        self._client_tags: BoundedMemo[tuple[str, str, str], bytes] = BoundedMemo(
+            _CLIENT_TAGS_MAX
+        )  # those of realms too
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -75,29 +77,34 @@ class HmacKeys:
         return (self.tag(named),)
 
     def tag(self, named: ClaimSelector) -> bytes:
-        if named.kind not in ("client_id", "realm"):
-            return self._made_tag(named)
-        # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
-        tag = self._client_tags.known.get(named)
-        if tag is None:
-            tag = self._made_tag(named)
-            self._client_tags.keep(named, tag)
-        return tag
-
-    def _made_tag(self, named: ClaimSelector) -> bytes:
-        # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
-        value = named.value.casefold() if named.kind == "email" else named.value
-        of_kind = (named.kind, named.realm)
-        mac = self._tag_macs.get(of_kind)
-        if mac is None:
-            mac = self._tag_macs[of_kind] = _Mac(self._tag_key, named.kind.encode(), _bytes(named.realm))
-        return mac.of(_bytes(value))[:_TAG_BYTES]
+        return self._tag(named.realm, named.kind, named.value)
 
     def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer of a provider of `realm` may be purged by beside its key."""
         if isinstance(answer, Inactive):
             return ()
-        return (*map(self.tag, named_by(realm, answer.claims)), self.tag(everything_of(realm)))
+        tags = [self._tag(realm, kind, value) for kind, value in selectable(answer.claims)]
+        tags.append(self.tag(everything_of(realm)))
+        return tuple(tags)
+
+    def _tag(self, realm: str, kind: ClaimName, value: str) -> bytes:
+        if kind not in ("client_id", "realm"):
+            return self._made_tag(realm, kind, value)
+        # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
+        named = realm, kind, value
+        tag = self._client_tags.known.get(named)
+        if tag is None:
+            tag = self._made_tag(realm, kind, value)
+            self._client_tags.keep(named, tag)
+        return tag
+
+    def _made_tag(self, realm: str, kind: ClaimName, value: str) -> bytes:
+        # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
+        value = value.casefold() if kind == "email" else value
+        mac = self._tag_macs.get((kind, realm))
+        if mac is None:
+            mac = self._tag_macs[kind, realm] = _Mac(self._tag_key, kind.encode(), _bytes(realm))
+        return mac.of(_bytes(value))[:_TAG_BYTES]
 
     def event_mark(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""

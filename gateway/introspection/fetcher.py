@@ -131,7 +131,9 @@ class FactsFetcher:
         is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
         if left <= 0 or is_too_old:
             return None
-        tags = self.tags(key, question.provider, answer)
+        tags = recalled.tags
+        if tags is None or answer is not recalled.answer:
+            tags = self.tags(key, question.provider, answer)
         found = FactsLookup(answer, "redis")
         return FlightResult(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
 

@@ -84,10 +84,10 @@ def has_token_type(identity: bytes) -> Invalidation:
     return Invalidation(secrets.token_bytes(_ID_BYTES), typed=identity)
 
 
-def named_by(realm: str, claims: Claims) -> tuple[ClaimSelector, ...]:
-    """Everything that an answer with these claims can be evicted by."""
-    found = ((kind, claims.get(kind)) for kind in KINDS)
-    return tuple(ClaimSelector(realm, kind, value) for kind, value in found if isinstance(value, str) and value)
+def selectable(claims: Claims) -> list[tuple[ClaimKind, str]]:
+    """Everything in these claims that an answer can be evicted by, beside its realm."""
+    found = [(kind, claims.get(kind)) for kind in KINDS]
+    return [(kind, value) for kind, value in found if isinstance(value, str) and value]
 
 
 def invalidation_to_json(eviction: Invalidation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol
 
@@ -115,13 +115,14 @@ class LocalTier(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Recalled:
     """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
 
     `call` is the fence under which it was asked for; empty when it was asked for without a lease. With `is_told` it is
     a no, and a purge has told those that kept the token's facts. With `ahead_s` the writer's clock seems to be so far
     ahead of ours: the answer itself is of no use, good for 0 s, but by that clock the token ends that much earlier.
+    `tags` are what the answer may be purged by beside its key, where the shared tier has made them.
     """
 
     answer: Memorable
@@ -131,6 +132,7 @@ class Recalled:
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
     is_told: bool = False
     ahead_s: float = 0.0
+    tags: tuple[bytes, ...] | None = field(default=None, compare=False, repr=False)
 
 
 class Absent(Enum):

@@ -66,10 +66,9 @@ def test_a_lone_surrogate_survives_too() -> None:
             b'{"active":true,"at":1,"claims":{},"scopes":[],"exp":null,"nbf":null,"age":1,"left":1,"known":"","call":"",%b}'
             % lie
             for lie in (
-                b'"x":1e999',
                 b'"x":NaN',
-                b'"at":1',
-                b'"x":{"a":1,"a":1}',
+                b'"at":1e999',
+                b'"exp":Infinity',
             )
         ),
         *(
