@@ -13,22 +13,24 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts, Inactive
+from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
 from gateway.http.client_network import client_network
 from gateway.introspection.fallback import Fallback
 from gateway.introspection.fetcher import FactsFetcher
 from gateway.introspection.fleet_lease import FleetLease
-from gateway.introspection.inflight import FlightResult, Inflight, LeaseGrant
+from gateway.introspection.inflight import FlightResult, Inflight
 from gateway.introspection.invalidation import Invalidation
 from gateway.introspection.last_known import LastKnown
 from gateway.introspection.lifetime import Lifetimes, as_of
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import (
+    Absent,
     CacheEntry,
     CacheKeys,
     IntrospectionMeter,
@@ -40,8 +42,9 @@ from gateway.introspection.ports import (
 )
 from gateway.introspection.purge_order import purge_of_claims, purge_of_invalidation, purge_of_token
 from gateway.introspection.refresh import Ahead, Refresher
+from gateway.introspection.settlement import Settlement
 from gateway.introspection.sharing import Sharing
-from gateway.introspection.tag_purge import KnownPurges, TagPurge, purge_of
+from gateway.introspection.tag_purge import KnownPurges, TagPurge
 
 __all__ = ["Authenticator", "FactsLookup", "Question"]
 
@@ -76,8 +79,6 @@ class Authenticator:
         not_before: NotBefore | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
-        self._on_revoked = on_revoked
-        self._on_no = on_no
         self._local = local
         self._shared = shared
         self._sharing = None if shared is None else Sharing(shared, leases, meter, monotonic)
@@ -91,10 +92,21 @@ class Authenticator:
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
         self._flights: dict[bytes, Inflight] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()  # and flights
         self._fallback = Fallback(self._last_known, self._find, self._own)
         self._purges = 0
         self._known_purges = KnownPurges()
+        self._settlement = Settlement(
+            self._source,
+            local,
+            self._last_known,
+            self._sharing,
+            ahead,
+            self._known_purges,
+            own=self._own,
+            on_no=on_no,
+            on_revoked=on_revoked,
+        )
 
     def remembered(self, question: Question) -> FactsLookup | None:
         """What this process remembers, at once; `None` means `ask`."""
@@ -189,9 +201,9 @@ class Authenticator:
     async def _find(self, key: bytes, question: Question) -> FactsLookup:
         arrived_s = self._monotonic()
         while True:
-            flight, task = self._flight(key, question)
+            flight, landing = self._flight(key, question)
             joined_at = self._purges
-            landed = await asyncio.shield(task)
+            landed = await asyncio.shield(landing)
             if flight.was_crowded_out(landed, question.address):
                 continue  # it had joined others, whose network had no place left
             if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
@@ -223,82 +235,97 @@ class Authenticator:
             self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
             self._own(self._refresher.refresh(key, question))
 
-    def _flight(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Task[FlightResult]]:
+    def _flight(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Future[FlightResult]]:
         """The flight to join, or a new one where there is none or the key was purged since it took off."""
         flight = self._flights.get(key)
-        if flight is None or flight.task is None or flight.purged_at(self._source.marks(key)) is not None:
+        if flight is None or flight.landing is None or flight.purged_at(self._source.marks(key)) is not None:
             flight = self._flights[key] = Inflight(key, question.address)
-            flight.task = self._own(self._fly(flight, question))
+            flight.landing = self._take_off(flight, question)
         else:
             flight.joiners.join(client_network(question.address))
-        return flight, flight.task
+        return flight, flight.landing
 
-    async def _fly(self, flight: Inflight, question: Question) -> FlightResult:
-        was_active = self._last_known.facts(flight.key) is not None
-        try:
-            landed = await self._source.fetch(flight.key, question, flight.joiners)
-            if was_active:
-                self._fallback.heard(question, landed.found)
-            if flight.purged_at(landed.tags) is None:
-                await self._settle(flight, question, landed)
-            else:
-                self._give_back(flight.key, landed.claim)
-            return landed
-        finally:
-            if self._flights.get(flight.key) is flight:
-                del self._flights[flight.key]
-
-    async def _settle(self, flight: Inflight, question: Question, landed: FlightResult) -> None:
-        """Remembers here and, what the provider has just said, in the fleet.
-
-        Callers wait for the fleet to have it, so that the next instance does not ask again, but looking and putting
-        together no longer than one operation of the shared tier may take; the writing ends by itself.
-        """
-        key, provider, answer = flight.key, question.provider, landed.found.answer
-        if not isinstance(answer, Facts | Inactive):
-            self._last_known.keep(flight, provider, landed.last_known)
-            self._give_back(key, landed.claim)
-            return
-        if self._on_no is not None and isinstance(answer, Inactive):
-            self._on_no(key)
-        is_no = self._last_known.is_no(provider, landed)
-        is_revoked = is_no and self._last_known.was_active(key, landed)
-        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
-        now_s = self._monotonic()
-        if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
-            since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
-            ahead = None if self._refresher is None else self._refresher.ahead
-            due_s = math.inf if ahead is None else ahead.refresh_at_s(answer, since_s, until_s)
-            self._local.put(key, CacheEntry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
-        # Without a fleet, or out of its reach, another worker may have known what is news to this one. Where several
-        # are asked in turn, a no of one says nothing of the others, and a token is told of without its provider.
-        is_news = is_revoked or len(self._source.introspectors) == 1
-        if is_no and is_news and landed.found.tier == "provider" and not landed.standing:
-            self._tell_workers_of(question.token)
-        if is_revoked and self._sharing is not None:
-            telling = self._own(self._tell_fleet_of(flight, question.token, landed))
-            await asyncio.wait([telling], timeout=landed.patience_s)
-        elif self._sharing is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
-            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
-            writing = self._own(self._sharing.share(key, recalled, landed.standing, landed.claim))
-            await asyncio.wait([writing], timeout=landed.patience_s)
+    def _take_off(self, flight: Inflight, question: Question) -> asyncio.Future[FlightResult]:
+        """Asks the fleet, which takes no task. One is made where the fleet does not have the answer."""
+        landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
+        self._tasks.add(landing)
+        landing.add_done_callback(self._tasks.discard)
+        flight.was_active = self._last_known.facts(flight.key) is not None
+        recalling = self._source.recall(flight.key, question)
+        if recalling is None:
+            self._fly(flight, landing, self._asked(flight, question, None, 0.0))
         else:
-            self._give_back(key, landed.claim)
+            flight.recalling = asyncio.ensure_future(recalling)
+            flight.recalling.add_done_callback(partial(self._recalled, flight, landing, question, self._monotonic()))
+        return landing
 
-    def _give_back(self, key: bytes, claim: LeaseGrant | None) -> None:
-        if self._sharing is not None and claim is not None:
-            self._own(self._sharing.give_back(key, claim))
+    def _recalled(
+        self,
+        flight: Inflight,
+        landing: asyncio.Future[FlightResult],
+        question: Question,
+        began_s: float,
+        recalling: asyncio.Future[Recalled | Absent],
+    ) -> None:
+        flight.recalling = None
+        if landing.done() or recalling.cancelled():
+            self._end(flight, landing)
+            return
+        try:
+            landed, last_known = self._source.recalled(flight.key, question, recalling.result())
+            settling = None if landed is None else self._land(flight, question, landed)
+        except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
+            self._end(flight, landing, error)
+            return
+        if landed is None:
+            spent_s = self._monotonic() - began_s
+            self._fly(flight, landing, self._asked(flight, question, last_known, spent_s))
+        elif settling is not None:
+            self._fly(flight, landing, _after(settling, landed))
+        else:
+            self._end(flight, landing, landed)
 
-    async def _tell_fleet_of(self, flight: Inflight, token: Token, landed: FlightResult) -> None:
-        """What others keep of the token goes as by a purge; what this process has just learned stays."""
-        purge = purge_of(self._source.marks(flight.key))
-        self._known_purges.is_news(purge)
-        if self._sharing is not None and not await self._sharing.tell(flight, landed, purge):
-            self._tell_workers_of(token)
+    def _fly(
+        self, flight: Inflight, landing: asyncio.Future[FlightResult], work: Coroutine[Any, Any, FlightResult]
+    ) -> None:
+        def over(task: asyncio.Task[FlightResult]) -> None:
+            self._end(flight, landing, None if task.cancelled() else task.exception() or task.result())
 
-    def _tell_workers_of(self, token: Token) -> None:
-        if self._on_revoked is not None:
-            self._on_revoked(token)
+        self._own(work).add_done_callback(over)
+
+    async def _asked(
+        self, flight: Inflight, question: Question, last_known: Recalled | None, spent_s: float
+    ) -> FlightResult:
+        landed = await self._source.fetch(flight.key, question, flight.joiners, last_known, spent_s)
+        settling = self._land(flight, question, landed)
+        return landed if settling is None else await _after(settling, landed)
+
+    def _end(
+        self,
+        flight: Inflight,
+        landing: asyncio.Future[FlightResult],
+        outcome: FlightResult | BaseException | None = None,
+    ) -> None:
+        """From here on nobody joins the flight, and whoever waits for it has the outcome; with `None` it has none."""
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        if landing.done():
+            return
+        if isinstance(outcome, FlightResult):
+            landing.set_result(outcome)
+        elif outcome is not None:
+            landing.set_exception(outcome)
+        else:
+            landing.cancel()
+
+    def _land(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
+        """What is left to wait for: `Settlement.settle`, unless the answer was purged on its way."""
+        if flight.was_active:
+            self._fallback.heard(question, landed.found)
+        if flight.purged_at(landed.tags) is None:
+            return self._settlement.settle(flight, question, landed)
+        self._settlement.give_back(flight.key, landed.claim)
+        return None
 
     def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
@@ -306,3 +333,8 @@ class Authenticator:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _after(settling: Coroutine[Any, Any, object], landed: FlightResult) -> FlightResult:
+    await settling
+    return landed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -66,18 +66,40 @@ class FactsFetcher:
             if purge.covers(self.keys.marks(everything_of(realm))):
                 self.not_before.move(realm, purge.not_before)
 
-    async def fetch(self, key: bytes, question: Question, joiners: Joiners | None = None) -> FlightResult:
-        """The answer to `question`, whose cache key is `key` and which `joiners` wait for.
+    def recall(self, key: bytes, question: Question) -> Awaitable[Recalled | Absent] | None:
+        """Asks the fleet; `None` where nothing that it remembers would do."""
+        if self.shared is None or question.max_age_s == 0:
+            return None
+        return self.shared.get(key, self.introspectors[question.provider].realm)
 
-        Raises nothing but `CancelledError`.
+    def recalled(
+        self, key: bytes, question: Question, recalled: Recalled | Absent
+    ) -> tuple[FlightResult | None, Recalled | None]:
+        """Of what the fleet has, what is fresh enough to be the answer, else what is not."""
+        landed = self._usable(key, question, recalled, {})
+        result: Literal["hit", "miss", "error"] = "miss"
+        if landed is not None:
+            result = "hit"
+        elif recalled is Absent.ERROR:
+            result = "error"
+        self.meter.looked_up("redis", result)
+        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
+
+    async def fetch(
+        self,
+        key: bytes,
+        question: Question,
+        joiners: Joiners | None = None,
+        last_known: Recalled | None = None,
+        spent_s: float = 0.0,
+    ) -> FlightResult:
+        """The provider's answer to `question`, whose cache key is `key` and which `joiners` wait for.
+
+        To look at what the fleet has took `spent_s`; `last_known` is of it. Raises nothing but `CancelledError`.
         """
         if self.shared is None:
             return await self._introspect(key, question, joiners, None, 0.0)
-        started_s = self.monotonic()
-        landed, last_known = await self._recall(self.shared, key, question)
-        if landed is not None:
-            return landed
-        patience_s = self.shared.timeout_s - (self.monotonic() - started_s)
+        patience_s = self.shared.timeout_s - spent_s
         introspector, claim = self.introspectors[question.provider], None
         # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
         if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.breaker_is_open:
@@ -100,22 +122,6 @@ class FactsFetcher:
                 await self.turns.leases.give_back(key, claim.fence)
             raise
         return landed if ahead_s else replace(landed, last_known=last_known)
-
-    async def _recall(
-        self, shared: SharedTier, key: bytes, question: Question
-    ) -> tuple[FlightResult | None, Recalled | None]:
-        """What is fresh enough to be the answer, else what is not."""
-        if question.max_age_s == 0:
-            return None, None  # nothing that is remembered would do
-        recalled = await shared.get(key, self.introspectors[question.provider].realm)
-        landed = self._usable(key, question, recalled, {})
-        result: Literal["hit", "miss", "error"] = "miss"
-        if landed is not None:
-            result = "hit"
-        elif recalled is Absent.ERROR:
-            result = "error"
-        self.meter.looked_up("redis", result)
-        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
 
     def _usable(
         self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]

@@ -15,7 +15,7 @@ from gateway.authn.facts import Indeterminate
 from gateway.authn.question import FactsLookup
 from gateway.http.client_network import client_network, network_of
 from gateway.introspection.joiners import Joiners
-from gateway.introspection.ports import Recalled
+from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.tag_purge import TagPurge
 
 
@@ -56,7 +56,9 @@ class Inflight:
 
     key: bytes
     address: str = ""  # in whose name the provider is asked
-    task: asyncio.Task[FlightResult] | None = None
+    landing: asyncio.Future[FlightResult] | None = None
+    recalling: asyncio.Future[Recalled | Absent] | None = None  # what the fleet has; is kept here until it is known
+    was_active: bool = False  # by what this process knew at take-off
     joiners: Joiners = field(init=False)  # whose question it is
     _first: dict[bytes, int] = field(default_factory=dict)
     _everything: int | None = None
