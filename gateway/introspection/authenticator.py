@@ -13,31 +13,28 @@ import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
-from gateway.http.client_network import client_network
 from gateway.introspection.fallback import Fallback
 from gateway.introspection.fetcher import FactsFetcher
 from gateway.introspection.fleet_lease import FleetLease
+from gateway.introspection.flights import Flights
 from gateway.introspection.inflight import FlightResult, Inflight
 from gateway.introspection.invalidation import Invalidation
 from gateway.introspection.last_known import LastKnown
 from gateway.introspection.lifetime import Lifetimes, as_of
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import (
-    Absent,
     CacheEntry,
     CacheKeys,
     IntrospectionMeter,
     Introspector,
     Leases,
     LocalTier,
-    Recalled,
     SharedTier,
 )
 from gateway.introspection.purge_order import purge_of_claims, purge_of_invalidation, purge_of_token
@@ -47,8 +44,6 @@ from gateway.introspection.sharing import Sharing
 from gateway.introspection.tag_purge import KnownPurges, TagPurge
 
 __all__ = ["Authenticator", "FactsLookup", "Question"]
-
-_T = TypeVar("_T")
 
 
 class Authenticator:
@@ -91,9 +86,8 @@ class Authenticator:
         self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
-        self._flights: dict[bytes, Inflight] = {}
-        self._tasks: set[asyncio.Future[Any]] = set()  # and flights
-        self._fallback = Fallback(self._last_known, self._find, self._own)
+        self._flights = Flights(self._source, self._is_active, self._land, monotonic)
+        self._fallback = Fallback(self._last_known, self._find, self._flights.own)
         self._purges = 0
         self._known_purges = KnownPurges()
         self._settlement = Settlement(
@@ -103,7 +97,7 @@ class Authenticator:
             self._sharing,
             ahead,
             self._known_purges,
-            own=self._own,
+            own=self._flights.own,
             on_no=on_no,
             on_revoked=on_revoked,
         )
@@ -149,7 +143,7 @@ class Authenticator:
 
     def knows(self, question: Question) -> bool:
         """Whether the provider has called the token active not long ago, and not taken it back since."""
-        return self._last_known.facts(self._source.key(question)) is not None
+        return self._is_active(self._source.key(question))
 
     def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
         """What the facts of the token may be purged by, the cache key first."""
@@ -179,8 +173,7 @@ class Authenticator:
             return 0
         self._source.heed(purge)
         self._purges += 1
-        for flight in self._flights.values():
-            flight.passed_by(purge, self._purges)
+        self._flights.passed_by(purge, self._purges)
         if self._sharing is not None:
             self._sharing.passed_by(purge, self._purges)
         if self._shared is not None and not purge.is_no:
@@ -189,19 +182,12 @@ class Authenticator:
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + within_s
-        # Again: a flight that landed may have left a lease to give back.
-        while self._tasks and (left_s := until_s - loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._flights.close(within_s)
 
     async def _find(self, key: bytes, question: Question) -> FactsLookup:
         arrived_s = self._monotonic()
         while True:
-            flight, landing = self._flight(key, question)
+            flight, landing = self._flights.join(key, question)
             joined_at = self._purges
             landed = await asyncio.shield(landing)
             if flight.was_crowded_out(landed, question.address):
@@ -233,90 +219,10 @@ class Authenticator:
     def _refresh(self, key: bytes, question: Question, entry: CacheEntry, now_s: float) -> None:
         if self._refresher is not None and self._refresher.admits():
             self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
-            self._own(self._refresher.refresh(key, question))
+            self._flights.own(self._refresher.refresh(key, question))
 
-    def _flight(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Future[FlightResult]]:
-        """The flight to join, or a new one where there is none or the key was purged since it took off."""
-        flight = self._flights.get(key)
-        if flight is None or flight.landing is None or flight.purged_at(self._source.marks(key)) is not None:
-            flight = self._flights[key] = Inflight(key, question.address)
-            flight.landing = self._take_off(flight, question)
-        else:
-            flight.joiners.join(client_network(question.address))
-        return flight, flight.landing
-
-    def _take_off(self, flight: Inflight, question: Question) -> asyncio.Future[FlightResult]:
-        """Asks the fleet, which takes no task. One is made where the fleet does not have the answer."""
-        landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
-        self._tasks.add(landing)
-        landing.add_done_callback(self._tasks.discard)
-        flight.was_active = self._last_known.facts(flight.key) is not None
-        recalling = self._source.recall(flight.key, question)
-        if recalling is None:
-            self._fly(flight, landing, self._asked(flight, question, None, 0.0))
-        else:
-            flight.recalling = asyncio.ensure_future(recalling)
-            flight.recalling.add_done_callback(partial(self._recalled, flight, landing, question, self._monotonic()))
-        return landing
-
-    def _recalled(
-        self,
-        flight: Inflight,
-        landing: asyncio.Future[FlightResult],
-        question: Question,
-        began_s: float,
-        recalling: asyncio.Future[Recalled | Absent],
-    ) -> None:
-        flight.recalling = None
-        if landing.done() or recalling.cancelled():
-            self._end(flight, landing)
-            return
-        try:
-            landed, last_known = self._source.recalled(flight.key, question, recalling.result())
-            settling = None if landed is None else self._land(flight, question, landed)
-        except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
-            self._end(flight, landing, error)
-            return
-        if landed is None:
-            spent_s = self._monotonic() - began_s
-            self._fly(flight, landing, self._asked(flight, question, last_known, spent_s))
-        elif settling is not None:
-            self._fly(flight, landing, _after(settling, landed))
-        else:
-            self._end(flight, landing, landed)
-
-    def _fly(
-        self, flight: Inflight, landing: asyncio.Future[FlightResult], work: Coroutine[Any, Any, FlightResult]
-    ) -> None:
-        def over(task: asyncio.Task[FlightResult]) -> None:
-            self._end(flight, landing, None if task.cancelled() else task.exception() or task.result())
-
-        self._own(work).add_done_callback(over)
-
-    async def _asked(
-        self, flight: Inflight, question: Question, last_known: Recalled | None, spent_s: float
-    ) -> FlightResult:
-        landed = await self._source.fetch(flight.key, question, flight.joiners, last_known, spent_s)
-        settling = self._land(flight, question, landed)
-        return landed if settling is None else await _after(settling, landed)
-
-    def _end(
-        self,
-        flight: Inflight,
-        landing: asyncio.Future[FlightResult],
-        outcome: FlightResult | BaseException | None = None,
-    ) -> None:
-        """From here on nobody joins the flight, and whoever waits for it has the outcome; with `None` it has none."""
-        if self._flights.get(flight.key) is flight:
-            del self._flights[flight.key]
-        if landing.done():
-            return
-        if isinstance(outcome, FlightResult):
-            landing.set_result(outcome)
-        elif outcome is not None:
-            landing.set_exception(outcome)
-        else:
-            landing.cancel()
+    def _is_active(self, key: bytes) -> bool:
+        return self._last_known.facts(key) is not None
 
     def _land(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
         """What is left to wait for: `Settlement.settle`, unless the answer was purged on its way."""
@@ -326,15 +232,3 @@ class Authenticator:
             return self._settlement.settle(flight, question, landed)
         self._settlement.give_back(flight.key, landed.claim)
         return None
-
-    def _own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-async def _after(settling: Coroutine[Any, Any, object], landed: FlightResult) -> FlightResult:
-    await settling
-    return landed

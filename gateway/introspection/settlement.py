@@ -20,7 +20,7 @@ from gateway.introspection.tag_purge import KnownPurges, purge_of
 
 
 class Settlement:
-    """`own` begins work and ends it. `on_no` and `on_revoked` are as in `Authenticator`; with a fleet there is `sharing`.
+    """`own` begins work and ends it; `on_no` and `on_revoked` are as in `Authenticator`. `sharing` is the fleet's part.
 
     An order that goes out from here is put into `known_purges`: it must not come back and undo what was just learned.
     """

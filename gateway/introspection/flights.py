@@ -1,0 +1,153 @@
+"""Questions under way: each is asked once, and everybody who asks it meanwhile waits for the same answer.
+
+States of a flight: it asks the fleet (`Inflight.recalling`), which takes no task; where the fleet does not have the
+answer, a task asks the provider; the answer is settled; then the flight is over and nobody joins it any more. `landing`
+is what everybody waits for. It outlives each of them: whoever leaves neither ends nor delays the flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
+
+from gateway.authn.question import Question
+from gateway.http.client_network import client_network
+from gateway.introspection.fetcher import FactsFetcher
+from gateway.introspection.inflight import FlightResult, Inflight
+from gateway.introspection.ports import Absent, Recalled
+from gateway.introspection.tag_purge import TagPurge
+
+_T = TypeVar("_T")
+
+
+class Flights:
+    """`is_active` says whether a key's token is known as active; `monotonic` measures, in seconds.
+
+    `land` takes in what a flight brought, and returns what there is left to wait for before it is over.
+    """
+
+    def __init__(
+        self,
+        source: FactsFetcher,
+        is_active: Callable[[bytes], bool],
+        land: Callable[[Inflight, Question, FlightResult], Coroutine[Any, Any, object] | None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._source = source
+        self._is_active = is_active
+        self._land = land
+        self._monotonic = monotonic
+        self._flights: dict[bytes, Inflight] = {}
+        self._tasks: set[asyncio.Future[Any]] = set()  # and landings
+
+    def passed_by(self, purge: TagPurge, number: int) -> None:
+        for flight in self._flights.values():
+            flight.passed_by(purge, number)
+
+    async def close(self, within_s: float) -> None:
+        """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        # Again: a flight that landed may have left a lease to give back.
+        while self._tasks and (left_s := until_s - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def join(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Future[FlightResult]]:
+        """The flight to join, or a new one where there is none or the key was purged since it took off."""
+        flight = self._flights.get(key)
+        if flight is None or flight.landing is None or flight.purged_at(self._source.marks(key)) is not None:
+            flight = self._flights[key] = Inflight(key, question.address)
+            flight.landing = self._take_off(flight, question)
+        else:
+            flight.joiners.join(client_network(question.address))
+        return flight, flight.landing
+
+    def _take_off(self, flight: Inflight, question: Question) -> asyncio.Future[FlightResult]:
+        """Asks the fleet, which takes no task. One is made where the fleet does not have the answer."""
+        landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
+        self._tasks.add(landing)
+        landing.add_done_callback(self._tasks.discard)
+        flight.was_active = self._is_active(flight.key)
+        recalling = self._source.recall(flight.key, question)
+        if recalling is None:
+            self._fly(flight, landing, self._asked(flight, question, None, 0.0))
+        else:
+            flight.recalling = asyncio.ensure_future(recalling)
+            flight.recalling.add_done_callback(partial(self._recalled, flight, landing, question, self._monotonic()))
+        return landing
+
+    def _recalled(
+        self,
+        flight: Inflight,
+        landing: asyncio.Future[FlightResult],
+        question: Question,
+        began_s: float,
+        recalling: asyncio.Future[Recalled | Absent],
+    ) -> None:
+        flight.recalling = None
+        if landing.done() or recalling.cancelled():
+            self._end(flight, landing)
+            return
+        try:
+            landed, last_known = self._source.recalled(flight.key, question, recalling.result())
+            settling = None if landed is None else self._land(flight, question, landed)
+        except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
+            self._end(flight, landing, error)
+            return
+        if landed is None:
+            spent_s = self._monotonic() - began_s
+            self._fly(flight, landing, self._asked(flight, question, last_known, spent_s))
+        elif settling is not None:
+            self._fly(flight, landing, _after(settling, landed))
+        else:
+            self._end(flight, landing, landed)
+
+    def _fly(
+        self, flight: Inflight, landing: asyncio.Future[FlightResult], work: Coroutine[Any, Any, FlightResult]
+    ) -> None:
+        def over(task: asyncio.Task[FlightResult]) -> None:
+            self._end(flight, landing, None if task.cancelled() else task.exception() or task.result())
+
+        self.own(work).add_done_callback(over)
+
+    async def _asked(
+        self, flight: Inflight, question: Question, last_known: Recalled | None, spent_s: float
+    ) -> FlightResult:
+        landed = await self._source.fetch(flight.key, question, flight.joiners, last_known, spent_s)
+        settling = self._land(flight, question, landed)
+        return landed if settling is None else await _after(settling, landed)
+
+    def _end(
+        self,
+        flight: Inflight,
+        landing: asyncio.Future[FlightResult],
+        outcome: FlightResult | BaseException | None = None,
+    ) -> None:
+        """From here on nobody joins the flight, and whoever waits for it has the outcome; with `None` it has none."""
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        if landing.done():
+            return
+        if isinstance(outcome, FlightResult):
+            landing.set_result(outcome)
+        elif outcome is not None:
+            landing.set_exception(outcome)
+        else:
+            landing.cancel()
+
+    def own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _after(settling: Coroutine[Any, Any, object], landed: FlightResult) -> FlightResult:
+    await settling
+    return landed
