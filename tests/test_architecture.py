@@ -1,91 +1,114 @@
-"""Reads the imports and holds the code to its layers: each may import what stands before it, nothing that follows."""
+"""Reads the imports and holds the code to its layers: each may import what stands before it, nothing that follows.
+
+The layers stand in `support/layers.py`. Each test names every offender at once.
+"""
 
 import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.architecture_documents import documents
+from support.imports import between_rooms, circles, import_graph, modules, room, ways, without_detours
+from support.layers import IMPURE, LAYERS, PURE_ROOMS, RANKS
 
-import gateway
-
-ROOT = Path(gateway.__file__).parent
-LAYERS = (
-    {"http"},
-    {"config"},
-    {"routing"},
-    {"authn"},
-    {"policy_reasons"},
-    {"policy", "identity"},
-    {"compiled"},
-    {"route_path"},
-    {"decision"},
-    {"pipeline"},
-    {"nearest_routes"},
-    {"introspection"},
-    {"provider"},
-    {"cache"},
-    {"events"},
-    {"proxy"},
-    {"workers"},
-    {"runtime"},
-    {"observe"},
-    {"admin"},
-    {"service"},
-    {"demo"},
-)
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-KNOWS_ALL = {"app", "cli", "__main__", "__init__"}
-# What deciding must not know of (it is pure): sockets, caches and clocks of its own.
-PURE = (
-    "http",
-    "routing",
-    "policy_reasons",
-    "policy",
-    "identity",
-    "authn",
-    "compiled",
-    "route_path",
-    "decision",
-    "pipeline",
-)
-IMPURE = {"aiohttp", "redis", "asyncio", "time", "datetime", "socket", "os", "random", "secrets"}
-
-
-def modules() -> list[Path]:
-    return sorted(ROOT.rglob("*.py"))
-
-
-def part_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imported(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides where it points"
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return names
+PROJECT = Path(__file__).parents[1]
+WHOLE = import_graph(with_types=True)
+OUTSIDE_ALL = {"", "__main__"}  # the package itself, and `python -m gateway`
 
 
 def test_every_module_has_its_place() -> None:
-    assert {part_of(path) for path in modules()} <= RANK.keys() | KNOWS_ALL
+    assert {room(module) for module in WHOLE} - OUTSIDE_ALL == RANKS.keys()
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_to_earlier_layers_only(path: Path) -> None:
-    part = part_of(path)
-    if part in KNOWS_ALL:
-        return
-    for name in imported(path):
-        if name.startswith("gateway.") and name != "gateway.__version__":
-            target = name.split(".")[1]
-            assert target == part or RANK[target] < RANK[part], f"{part} must not import {name}"
+def test_imports_point_to_earlier_layers_only() -> None:
+    upward = [
+        f"{module} must not import {name}"
+        for module, imported in WHOLE.items()
+        for name in imported
+        if room(module) not in OUTSIDE_ALL and name.startswith("gateway.")
+        if room(name) != room(module) and RANKS[room(name)] >= RANKS[room(module)]
+        if RANKS[room(module)] < len(LAYERS) - 1  # those of the last layer know all
+    ]
+    assert upward == []
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in modules() if part_of(path) in PURE], ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_deciding_knows_no_io_and_no_clock(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imported(path)} & IMPURE
+def test_what_is_pure_reaches_no_io_and_no_clock_through_anything() -> None:
+    reached = [
+        " -> ".join(way)
+        for module in WHOLE
+        if room(module) in PURE_ROOMS
+        for name, way in ways(WHOLE, module).items()
+        if name.split(".")[0] in IMPURE
+    ]
+    assert reached == []
+
+
+def awaiting(path: Path) -> Iterator[int]:
+    """The lines that wait for something, or could."""
+    kinds = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    return (node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds))
+
+
+def test_what_is_pure_awaits_nothing() -> None:
+    pure = {name: path for name, path in modules().items() if room(name) in PURE_ROOMS}
+    assert [f"{path}:{line}" for path in pure.values() for line in awaiting(path)] == []
+
+
+def test_what_is_pure_comes_before_what_awaits() -> None:
+    order = [layer.is_pure for layer in LAYERS if layer.rooms != ("config",)]  # it reads files
+    assert order == sorted(order, reverse=True)
+
+
+def test_no_modules_import_each_other_at_run_time() -> None:
+    assert circles(import_graph(with_types=False)) == []
+
+
+def test_the_documents_say_what_the_code_is() -> None:
+    behind = [path.name for path, text in documents().items() if path.read_text() != text]
+    assert behind == [], "write them anew: .venv/bin/python tests/support/architecture_documents.py"
+
+
+@pytest.mark.parametrize("document", ["architecture.md", "how-to-add.md"])
+def test_every_file_that_a_document_of_the_code_names_is_there(document: str) -> None:
+    text = (PROJECT / "docs" / document).read_text()
+    named = set(re.findall(r"`([\w/.-]+/[\w.-]+\.(?:py|yaml|md|svg))(?:::(\w+))?`", text))
+    assert named
+    gone = [
+        f"{path}::{name}" if name else path
+        for path, name in sorted(named)
+        for file in [next((root / path for root in (PROJECT / "gateway", PROJECT) if (root / path).is_file()), None)]
+        if file is None or (name and f"def {name}(" not in file.read_text())
+    ]
+    assert gone == []
+
+
+GRAPH = {
+    "a": frozenset({"b", "c"}),
+    "b": frozenset({"c", "os"}),
+    "c": frozenset(),
+    "d": frozenset({"e"}),
+    "e": frozenset({"d"}),
+}
+
+
+def test_a_way_through_others_is_found() -> None:
+    assert ways(GRAPH, "a")["os"] == ("a", "b", "os")
+
+
+def test_a_circle_is_found() -> None:
+    assert circles(GRAPH) == ["d", "e"]
+
+
+def test_a_detour_is_left_out() -> None:
+    assert without_detours({"a": {"b", "c"}, "b": {"c"}}) == {"a": {"b"}, "b": {"c"}}
+
+
+def test_rooms_are_joined() -> None:
+    graph = {
+        "gateway.a.x": frozenset({"gateway.b", "os"}),
+        "gateway.b": frozenset(),
+        "gateway": frozenset({"gateway.b"}),
+    }
+    assert between_rooms(graph) == {"a": {"b"}}

@@ -1,6 +1,8 @@
+import ast
 import json
 
 import pytest
+from support.imports import modules
 
 from gateway.http.refusal import STATUS_OF_CODE, Refusal, challenge, render, unavailable
 
@@ -31,3 +33,25 @@ def test_an_unclear_answer_says_when_to_come_back(asked: float | None, sent: str
     assert refusal.status == 503
     assert refusal.headers == (("Retry-After", sent),)
     assert b"down" not in render(refusal, "id").body
+
+
+def written_codes() -> set[str]:
+    """The first argument of each `Refusal(…)` and `challenge(…)` in the gateway, where it is a text."""
+    calls = (node for path in modules().values() for node in ast.walk(ast.parse(path.read_text())))
+    return {
+        str(call.args[0].value)
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in {"Refusal", "challenge"}
+        if call.args and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def test_every_code_that_is_written_has_a_status() -> None:
+    assert written_codes() - STATUS_OF_CODE.keys() == set()
+
+
+def test_every_code_is_used() -> None:
+    table = modules()["gateway.http.refusal"]
+    elsewhere = "".join(path.read_text() for path in modules().values() if path != table)
+    unused = [code for code in STATUS_OF_CODE if f'"{code}"' not in elsewhere and code not in written_codes()]
+    assert unused == []

@@ -8,8 +8,9 @@ from support import exchanges
 from support.needed import missing
 
 from gateway import __version__
+from gateway.observe import families
 from gateway.observe.exposition import CONTENT_TYPE, exposition
-from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES
+from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
 from gateway.observe.metrics import Metrics
 from gateway.observe.snapshots import merge, without_gauges
 
@@ -54,6 +55,15 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_build_info": ("version",),
     }
     assert set(NAMES) == {family.name for family in FAMILIES}
+
+
+def test_every_family_is_listed():
+    assert {one for one in vars(families).values() if isinstance(one, Family)} == set(FAMILIES)
+
+
+def test_every_family_is_counted(metrics):
+    counted = {name for part in metrics.snapshot().values() for name in part}
+    assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance
 
 
 def test_every_family_is_exposed_under_its_name_and_kind(metrics):

@@ -1,5 +1,7 @@
 import base64
 import logging
+from pathlib import Path
+from typing import get_args
 
 import jwt
 import pytest
@@ -51,6 +53,22 @@ async def seen(request, scripted, client):
         return scripted.calls[0]
 
     return call
+
+
+WAYS = get_args(Provider.model_fields["client_auth"].annotation)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_the_configuration_is_there(way, rsa_key):
+    made = client_auth(configured(client_auth=way, client_secret=LONG_SECRET, private_key=pem(rsa_key)))
+    credentials = made.credentials(NOW)
+    assert credentials.headers or credentials.pairs
+
+
+def test_every_way_of_the_configuration_is_told_to_the_operator():
+    everything = Path(__file__).parents[2] / "config" / "everything.yaml"
+    (line,) = [line for line in everything.read_text().splitlines() if line.strip().startswith("client_auth:")]
+    assert [way for way in WAYS if way not in line] == []
 
 
 async def test_basic_encodes_id_and_secret_before_it_joins_them(seen):
@@ -172,10 +190,15 @@ def test_a_short_secret_signs_as_it_is_and_is_warned_of_once(caplog):
     )
 
 
-@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "client_secret_jwt"])
-def test_no_repr_shows_a_secret(method):
-    auth = client_auth(configured(client_auth=method, client_secret=LONG_SECRET))
+@pytest.mark.parametrize("way", WAYS)
+def test_no_repr_shows_a_secret(way, rsa_key):
+    key = pem(rsa_key)
+    auth = client_auth(configured(client_auth=way, client_secret=LONG_SECRET, private_key=key))
     credentials = auth.credentials(NOW)
     shown = repr(auth) + repr(credentials)
-    secrets = [LONG_SECRET, *(value for _, value in (*credentials.headers, *credentials.pairs) if value != "gateway")]
+    secrets = [
+        LONG_SECRET,
+        key,
+        *(value for _, value in (*credentials.headers, *credentials.pairs) if value != "gateway"),
+    ]
     assert not [secret for secret in secrets if secret in shown]
