@@ -31,8 +31,8 @@ BREAKING = {
     6: """
         from dataclasses import replace
         from gateway import compiled
-        compiled = compiled.compile_policy
-        compiled.compile_policy = lambda auth: replace(compiled(auth), scopes=frozenset())
+        compile_policy = compiled.compile_policy
+        compiled.compile_policy = lambda auth: replace(compile_policy(auth), scopes=frozenset())
     """,
     7: """
         from gateway.demo.tokens import Tokens
