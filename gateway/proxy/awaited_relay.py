@@ -30,9 +30,11 @@ class AwaitedRelay(Relay):
         switch: Callable[[], None] | None,
         outside: Callable[[], Outside],
     ) -> None:
-        super().__init__(
-            client, exchange, is_http10=is_http10, keeps_alive=keeps_alive, more_fields=more_fields, switch=switch
-        )
+        super().__init__(client, exchange)
+        self._is_http10 = is_http10
+        self._more_fields = more_fields
+        self._switch = switch
+        self.keeps_alive = keeps_alive
         self._future = future
         self._from_outside = outside
 

@@ -24,9 +24,10 @@ from gateway.proxy.local_reply import refusal_reply, staleness
 from gateway.proxy.relay import Relay
 from gateway.proxy.repeats import IDEMPOTENT, Repeat
 from gateway.proxy.request_context import RequestContext
-from gateway.proxy.request_head import WITHOUT_BODY, framing_of, request_head
+from gateway.proxy.request_head import backend_request, framing_of
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError
+from gateway.proxy.upstream.backend_request import BackendRequest
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pool import Pool
 from gateway.proxy.upstream.pools import UpstreamPools
@@ -73,31 +74,28 @@ class _FastExchange(Relay):
         else:
             self._go_on(error, self._route)
 
-    def _request_head(self, backend: Backend, place: int) -> bytes:
-        """What `backend` is sent, which has this place on the route, without the body."""
+    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
+        """What `backend` is asked, which has this place on the route, and with which field lines."""
         raise NotImplementedError
 
     def _forward(self, route: CompiledRoute) -> None:
         attempts = self._attempts
         place = self._place = self._turn.running.rotation.turn(route) if attempts is None else attempts.place
         backend = route.config.backend[place]
-        wire = self._request_head(backend, place)
-        is_last = False
+        request, fields = self._request(backend, place)
         if self._body:
-            wire += self._body
             self._turn.bytes_received = len(self._body)
-            is_last = self._turn.method in WITHOUT_BODY
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is None:
-            self._wait(self._connect(pool, route, wire, is_last=is_last))
-        elif is_last or attempts is not None:
-            self._begin(connection, route, wire, is_last=is_last)
+            self._wait(self._connect(pool, route, request, fields))
+        elif attempts is not None:
+            self._begin(connection, route, request, fields)
         else:
             self._was_sent = True
-            self.begin(connection, route, wire)
+            self.begin(connection, route, request, fields, self._body or b"")
 
-    async def _connect(self, pool: Pool, route: CompiledRoute, wire: bytes, *, is_last: bool) -> None:
+    async def _connect(self, pool: Pool, route: CompiledRoute, request: BackendRequest, fields: str) -> None:
         config, started_s = route.config, monotonic()
         left_s = config.timeout if self._attempts is None else self._attempts.left_s(started_s)
         connection: BackendConnection | BackendError
@@ -110,13 +108,11 @@ class _FastExchange(Relay):
             self._started_s = started_s
             self._go_on(connection, route)
         else:
-            self._begin(connection, route, wire, is_last=is_last)
+            self._begin(connection, route, request, fields)
 
-    def _begin(self, connection: BackendConnection, route: CompiledRoute, wire: bytes, *, is_last: bool) -> None:
-        if is_last:
-            connection.retire()
+    def _begin(self, connection: BackendConnection, route: CompiledRoute, request: BackendRequest, fields: str) -> None:
         self._was_sent = True
-        self.begin(connection, route, wire)
+        self.begin(connection, route, request, fields, self._body or b"")
         if self._attempts is not None:
             connection.await_answer(self._attempts.left_s(monotonic()))
 
@@ -227,12 +223,13 @@ class DecidedExchange(_FastExchange):
         assert self._allow is not None  # as below
         return self._allow.outside
 
-    def _request_head(self, backend: Backend, place: int) -> bytes:
+    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
         _ = place
         allow = self._allow
         assert allow is not None  # nothing is sent before
-        length = None if self._body is None else len(self._body)
-        return request_head(self._turn.method, backend, allow, framing_of(self._turn.method, length))
+        body = self._body
+        framing = framing_of(None if body is None else len(body))
+        return backend_request(self._turn.method, backend, allow, framing)
 
 
 class RepeatedExchange(_FastExchange):
@@ -259,7 +256,8 @@ class RepeatedExchange(_FastExchange):
     def _outside(self) -> Outside:
         return self._repeat.outside
 
-    def _request_head(self, backend: Backend, place: int) -> bytes:
+    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
         _ = backend
         turn = self._turn
-        return self._repeat.forms[place].head(turn.request_id, turn.client, self._identity)
+        form = self._repeat.forms[place]
+        return form.request, form.fields(turn.request_id, turn.client, self._identity)

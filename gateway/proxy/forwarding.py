@@ -27,10 +27,11 @@ from gateway.proxy.held_response import HeldBackError, HeldResponse
 from gateway.proxy.relay_ends import BackendEnd
 from gateway.proxy.repeats import IDEMPOTENT
 from gateway.proxy.request_body import REFUSAL_OF_FAULT, BodyError, Pace, RequestBody
-from gateway.proxy.request_head import WITHOUT_BODY, framing_of, request_head
+from gateway.proxy.request_head import backend_request, framing_of
 from gateway.proxy.streams.tunnel import Tap
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError, BackendTimeoutError, NotConnectedError
+from gateway.proxy.upstream.backend_request import UNKNOWN_LENGTH, WEBSOCKET, BodyFraming
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pools import UpstreamPools
 from gateway.proxy.upstream.round_robin import RoundRobin
@@ -132,7 +133,7 @@ class _Attempt:
         """What kept the answer from being passed on, if anything did. Its head is due within `timeout_s`."""
         config = self._allow.route.config
         # Before there is a connection: one that is taken and not used is nobody's to give back.
-        head = request_head(self._request.method, backend, self._allow, self._framing())
+        request, fields = backend_request(self._request.method, backend, self._allow, self._framing())
         try:
             connection = await backends.pool(backend).acquire(min(config.connect_timeout, timeout_s))
         except BackendError as error:
@@ -142,10 +143,8 @@ class _Attempt:
         if self._passing is not None:
             backend_end = self._withheld = HeldResponse(connection, self._passing.answered)
         sent = self._body.whole()
-        if self._body.exists and self._request.method in WITHOUT_BODY:
-            connection.retire()
         try:
-            self.relay.begin(backend_end, self._allow.route, head + (sent or b""), is_whole=sent is not None)
+            self.relay.begin(backend_end, self._allow.route, request, fields, sent)
             connection.await_answer(timeout_s)
             if sent is not None:
                 return await self._over
@@ -181,11 +180,11 @@ class _Attempt:
         room = asyncio.Event()
         self.relay.on_room = room.set
         async for chunk in body.chunks():
-            connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if body.length is None else chunk)
+            connection.write_body(chunk)
             while not connection.is_writable:
                 room.clear()
                 await room.wait()
-        connection.write(b"0\r\n\r\n" if body.length is None else b"", is_last=True)
+        connection.end_body()
 
     def _give_up(self, fault: BodyError) -> BackendError | None:
         """The body can not be had to its end: the backend must not take what it has for a request."""
@@ -197,14 +196,14 @@ class _Attempt:
             return None
         return BackendError(str(fault))
 
-    def _framing(self) -> str:
+    def _framing(self) -> BodyFraming:
         body = self._body
         if wants_websocket(self._request):
-            return "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+            return WEBSOCKET
         if body.exists and body.length is None:
-            return framing_of(self._request.method, None, is_chunked=True)
+            return UNKNOWN_LENGTH
         is_told = body.exists or values_of(self._allow.case.request.headers, "content-length")
-        return framing_of(self._request.method, body.length or 0 if is_told else None)
+        return framing_of(body.length or 0 if is_told else None)
 
     def _switch(self) -> None:
         transport = cast("asyncio.Transport", self._request.transport)

@@ -14,6 +14,7 @@ from typing import Any
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import ResponseHead
 from gateway.proxy.upstream.backend_error import BackendError
+from gateway.proxy.upstream.backend_request import BackendRequest
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.response_sink import ResponseSink
 
@@ -57,25 +58,15 @@ class HeldResponse:
     def send(
         self,
         sink: ResponseSink,
-        method: str,
-        data: bytes,
-        *,
+        request: BackendRequest,
+        fields: str,
+        body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,
-        is_whole: bool = True,
-        may_switch: bool = False,
     ) -> None:
         self._sink = sink
         assert self._backend is not None  # nothing has been sent before
-        self._backend.send(
-            self,
-            method,
-            data,
-            timeout_s=timeout_s,
-            read_timeout_s=read_timeout_s,
-            is_whole=is_whole,
-            may_switch=may_switch,
-        )
+        self._backend.send(self, request, fields, body, timeout_s, read_timeout_s)
 
     def pause(self) -> None:
         self._is_slow = True

@@ -19,6 +19,7 @@ from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.date_field import date_line
 from gateway.proxy.relay_ends import BackendEnd, TunnelEnds
 from gateway.proxy.upstream.backend_error import BackendError
+from gateway.proxy.upstream.backend_request import BackendRequest
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
@@ -42,29 +43,15 @@ class Relay:
     _is_http10 = False
     _is_stopping = False
     _is_told = False
-    _more_fields = b""
+    _more_fields = b""  # the gateway's own lines
     _route: CompiledRoute
     _out: list[bytes]
     _started_s = 0.0
-    _switch: Callable[[], None] | None = None
+    _switch: Callable[[], None] | None = None  # called when the client has been sent a 101
 
-    def __init__(
-        self,
-        client: ClientConnection,
-        exchange: AccessRecord,
-        *,
-        is_http10: bool = False,
-        keeps_alive: bool = True,
-        more_fields: bytes = b"",
-        switch: Callable[[], None] | None = None,
-    ) -> None:
-        """`more_fields` are the gateway's own lines; `switch` is called when the client has been sent a 101."""
+    def __init__(self, client: ClientConnection, exchange: AccessRecord) -> None:
         self._client = client
         self._exchange = exchange
-        self._is_http10 = is_http10
-        self._more_fields = more_fields
-        self._switch = switch
-        self.keeps_alive = keeps_alive
 
     @property
     def exchange(self) -> AccessRecord:
@@ -90,7 +77,9 @@ class Relay:
         """Where the client sees what the backend serves."""
         raise NotImplementedError
 
-    def begin(self, backend: BackendEnd, route: CompiledRoute, data: bytes, *, is_whole: bool = True) -> None:
+    def begin(
+        self, backend: BackendEnd, route: CompiledRoute, request: BackendRequest, fields: str, body: bytes | None
+    ) -> None:
         """Send a request for `route`, or its beginning, on `backend`; a second time where the first one came to
         nothing.
         """
@@ -100,15 +89,7 @@ class Relay:
         self._started_s = monotonic()
         self._client.relay = self
         config = route.config
-        backend.send(
-            self,
-            self._exchange.method,
-            data,
-            timeout_s=config.timeout,
-            read_timeout_s=config.read_timeout,
-            is_whole=is_whole,
-            may_switch=self._switch is not None,
-        )
+        backend.send(self, request, fields, body, config.timeout, config.read_timeout)
 
     def abandon(self) -> None:
         """The client is gone, or will not be answered: the backend sees its connection end."""

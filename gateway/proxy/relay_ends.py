@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.http.frames import Frames
+from gateway.proxy.upstream.backend_request import BackendRequest
 from gateway.proxy.upstream.response_sink import ResponseSink
 
 
@@ -14,13 +15,11 @@ class BackendEnd(Protocol):
     def send(
         self,
         sink: ResponseSink,
-        method: str,
-        data: bytes,
-        *,
+        request: BackendRequest,
+        fields: str,
+        body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,
-        is_whole: bool = True,
-        may_switch: bool = False,
     ) -> None: ...
 
     def pause(self) -> None: ...

@@ -84,7 +84,7 @@ class Repeats:
         if not isinstance(fields, Fields) or matched is None:
             return None
         body_bytes = fields.block.body_bytes
-        framing = framing_of(request.method, body_bytes)
+        framing = framing_of(body_bytes)
         forms = [form_of(request.method, backend, allow, framing) for backend in allow.route.config.backend]
         whole = tuple(form for form in forms if form is not None)
         if len(whole) < len(forms):

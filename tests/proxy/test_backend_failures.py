@@ -581,7 +581,7 @@ async def test_a_head_that_cannot_be_made_takes_no_connection(serve, backend, mo
         raise ValueError("a field of a request to a backend has a line end")
 
     for module in ("fast_exchange", "forwarding"):
-        monkeypatch.setattr(f"gateway.proxy.{module}.request_head", fails)
+        monkeypatch.setattr(f"gateway.proxy.{module}.backend_request", fails)
     gateway = await serve()
     gateway.expects_errors = True
     refused(await gateway.get("/open/x"), 500, "internal_error")

@@ -131,7 +131,7 @@ async def test_a_failure_of_our_own_is_a_500_and_told_to_nobody(serve, backend, 
     gateway = await serve()
     gateway.expects_errors = True
     with monkeypatch.context() as patch:
-        patch.setattr("gateway.proxy.fast_exchange.request_head", fail)
+        patch.setattr("gateway.proxy.fast_exchange.backend_request", fail)
         answer = await gateway.get("/open/x")
     assert (answer.status, answer.code, answer.values("Connection")) == (500, "internal_error", ["close"])
     assert b"s3cr3t" not in answer.body

@@ -28,10 +28,13 @@ from gateway.proxy.upstream.backend_error import (
     BackendTimeoutError,
     BackendUnreachableError,
 )
+from gateway.proxy.upstream.backend_request import NO_BODY, BackendRequest
 from gateway.proxy.upstream.chunked_body import Chunks
+from gateway.proxy.upstream.http1_request import body_end, body_piece, is_last, rendered
 from gateway.proxy.upstream.response_sink import ResponseSink
 
 _INTERIM_MAX = 16
+_NOTHING: Final = BackendRequest("", "", "", NO_BODY)  # before the first one
 _FIRST_BYTES = 80  # of an answer, which show whether it is one
 # Of a head that is not whole yet: it will never be one.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
@@ -76,10 +79,9 @@ class BackendConnection:
         "_keeper",
         "_left",
         "_loop",
-        "_may_switch",
-        "_method",
         "_poll",
         "_read_timeout_s",
+        "_request",
         "_sink",
         "_spare_s",
         "_state",
@@ -102,8 +104,7 @@ class BackendConnection:
         self._left = 0
         self._chunks: Chunks | None = None
         self._interim = 0
-        self._method = ""
-        self._may_switch = False
+        self._request = _NOTHING
         self._has_answered = False  # whether a byte of an answer came: after that, nothing is sent a second time
         self._is_sent = True
         self._is_last = False
@@ -122,37 +123,40 @@ class BackendConnection:
     def send(
         self,
         sink: ResponseSink,
-        method: str,
-        data: bytes,
-        *,
+        request: BackendRequest,
+        fields: str,
+        body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,
-        is_whole: bool = True,
-        may_switch: bool = False,
     ) -> None:
-        """Begin an exchange with `data`, the head of a request and, if `is_whole`, its body; else `write` follows.
+        """Begin an exchange. Where `body` is `None`, `write_body` follows; else it is all of it.
 
-        The answer's head is due within `timeout_s`, then each piece of it within `read_timeout_s`. `may_switch`: the
-        request asked for another protocol, so a 101 is an answer to it.
+        The answer's head is due within `timeout_s`, then each piece of it within `read_timeout_s`.
         """
         self._sink = sink
-        self._method = method
+        self._request = request
         self._state = _HEAD
-        self._is_sent = is_whole
-        self._may_switch = may_switch
+        self._is_sent = body is not None
         self._has_answered = False
         self._interim = 0
         self._read_timeout_s = read_timeout_s
         self.deadline_s = self._loop.time() + timeout_s
-        self._transport.write(data)
+        if request.framing is not NO_BODY and is_last(request):
+            self._is_last = True
+        self._transport.write(rendered(request, fields, body))
 
-    def write(self, data: bytes, *, is_last: bool = False) -> None:
-        """More of the request's body, or of what goes through a tunnel. Does nothing once the connection is over."""
-        if self._state == _OVER:
-            return
-        if is_last:
-            self._is_sent = True
-        if data:
+    def write_body(self, data: bytes) -> None:
+        """More of the request's body, never empty."""
+        self.write(body_piece(self._request, data))
+
+    def end_body(self) -> None:
+        """The body has gone out whole."""
+        self._is_sent = True
+        self.write(body_end(self._request))
+
+    def write(self, data: bytes) -> None:
+        """More of what goes through a tunnel. Does nothing once the connection is over."""
+        if self._state != _OVER and data:
             self._transport.write(data)
 
     def write_eof(self) -> bool:
@@ -259,7 +263,7 @@ class BackendConnection:
             # By far the most common, by the shortest way; what is not that goes the long one.
             raw, body = data[:end], data[end + 4 :]
             known = known_answer_head(raw)
-            if known is not None and known.is_usual and known.length == len(body) and self._method != "HEAD":
+            if known is not None and known.is_usual and known.length == len(body) and self._request.method != "HEAD":
                 self._release(b"")
                 sink.whole(known, body)
                 return
@@ -327,7 +331,7 @@ class BackendConnection:
         sink = self._sink
         assert sink is not None  # as above
         if head.status == SWITCHING_PROTOCOLS:
-            if not self._may_switch or head.upgrades_to != ("websocket",):
+            if not self._request.framing.is_upgrade or head.upgrades_to != ("websocket",):
                 self._break(BackendBrokenError("101 to a request that asked for no such upgrade"))
                 return b""
             self._state = _TUNNEL
@@ -337,7 +341,7 @@ class BackendConnection:
             return behind
         if head.ends_connection or head.is_ended_by_connection:
             self._is_last = True  # also where the answer to HEAD leaves that body out: the end is on its way
-        has_body = may_have_body(self._method, head.status)
+        has_body = may_have_body(self._request.method, head.status)
         if not has_body or head.length == len(behind):
             body, behind = (behind, b"") if has_body else (b"", behind)
             self._release(behind)

@@ -14,9 +14,15 @@ from gateway.proxy.upstream.backend_error import (
     BackendTimeoutError,
     BackendUnreachableError,
 )
+from gateway.proxy.upstream.backend_request import (
+    NO_BODY,
+    UNKNOWN_LENGTH,
+    WEBSOCKET,
+    BackendRequest,
+    BodyFraming,
+)
 from gateway.proxy.upstream.connection import BackendConnection
 
-WIRE = b"GET /x HTTP/1.1\r\nHost: b\r\n\r\n"
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -125,9 +131,12 @@ class Wire:
         self.connection = BackendConnection(self.keeper, asyncio.get_running_loop())
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 
-    def ask(self, method: str = "GET", wire: bytes = WIRE, **more: Any) -> Heard:
+    def ask(
+        self, method: str = "GET", framing: BodyFraming = NO_BODY, body: bytes | None = b"", **timeouts: float
+    ) -> Heard:
         heard = Heard()
-        self.connection.send(heard, method, wire, **{"timeout_s": 5.0, "read_timeout_s": 7.0, **more})
+        asked = BackendRequest(method, "b", "/x", framing)
+        self.connection.send(heard, asked, "X-A: 1\r\n", body, **{"timeout_s": 5.0, "read_timeout_s": 7.0, **timeouts})
         return heard
 
     def say(self, wire: bytes, size: int | None = None) -> None:
@@ -164,7 +173,7 @@ async def test_a_whole_answer_is_handed_over_and_the_connection_kept(name, size)
         line.say(wire, size)
         assert (heard.status, heard.body, heard.end) == (status, body, "whole")
         assert line.connection.deadline_s == inf
-    assert line.transport.sent == WIRE * 2
+    assert line.transport.sent == b"%b /x HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n" % method.encode() * 2
     assert (line.keeper.said, line.transport.end) == (["released"] * 2, None)
 
 
@@ -196,9 +205,10 @@ async def test_nor_after_one_to_head_whose_body_would_end_with_the_connection(he
 
 async def test_one_that_is_retired_ends_its_exchange_and_is_not_kept():
     line = Wire()
-    heard = line.ask(is_whole=False)
+    heard = line.ask("POST", UNKNOWN_LENGTH, None)
     line.connection.retire()
-    line.connection.write(b"x", is_last=True)
+    line.connection.write_body(b"x")
+    line.connection.end_body()
     line.say(HELLO)
     assert (heard.body, heard.end) == (b"hello", "whole")
     assert (line.keeper.said, line.transport.end) == (["lost"], "aborted")
@@ -280,17 +290,17 @@ async def test_interim_answers_without_end_are_none():
 
 
 @pytest.mark.parametrize(
-    ("wire", "may_switch"),
+    ("wire", "framing"),
     [
-        (SWITCH, False),
-        (SWITCH.replace(b"websocket", b"h2c"), True),
-        (SWITCH.replace(b"Upgrade: websocket\r\n", b""), True),
-        (SWITCH.replace(b"Connection: upgrade\r\n", b""), True),
+        (SWITCH, NO_BODY),
+        (SWITCH.replace(b"websocket", b"h2c"), WEBSOCKET),
+        (SWITCH.replace(b"Upgrade: websocket\r\n", b""), WEBSOCKET),
+        (SWITCH.replace(b"Connection: upgrade\r\n", b""), WEBSOCKET),
     ],
 )
-async def test_a_switch_that_was_not_asked_for_breaks_it(wire, may_switch):
+async def test_a_switch_that_was_not_asked_for_breaks_it(wire, framing):
     line = Wire()
-    heard = line.ask(may_switch=may_switch)
+    heard = line.ask(framing=framing)
     line.say(wire + b"x")
     assert isinstance(heard.end, BackendBrokenError)
     assert (heard.status, heard.body) == (None, b"")
@@ -298,12 +308,12 @@ async def test_a_switch_that_was_not_asked_for_breaks_it(wire, may_switch):
 
 async def test_after_a_switch_all_is_passed_on_until_it_ends():
     line = Wire()
-    heard = line.ask(may_switch=True)
+    heard = line.ask(framing=WEBSOCKET)
     line.say(SWITCH + b"a\0")
     line.say(b"HTTP/1.1 200 OK\r\n\r\n")
     line.connection.write(b"frame")
     assert (heard.status, heard.body) == (101, b"a\0HTTP/1.1 200 OK\r\n\r\n")
-    assert line.transport.sent == WIRE + b"frame"
+    assert line.transport.sent.endswith(b"\r\nUpgrade: websocket\r\n\r\nframe")
     assert line.connection.deadline_s == inf
     line.connection.connection_lost(ConnectionResetError())
     assert (heard.end, line.keeper.said) == ("whole", ["lost"])
@@ -385,27 +395,28 @@ async def test_who_gives_up_hears_nothing_more():
 
 async def test_an_answer_before_the_end_of_a_body_is_passed_on_and_the_connection_not_kept():
     line = Wire()
-    heard = line.ask("POST", is_whole=False)
-    line.connection.write(b"part")
+    heard = line.ask("POST", BodyFraming(8), None)
+    line.connection.write_body(b"part")
     line.say(HELLO)
     assert heard.end == "whole"
-    line.connection.write(b"late", is_last=True)
-    assert line.transport.sent == WIRE + b"part"
+    line.connection.write_body(b"late")
+    line.connection.end_body()
+    assert line.transport.sent.endswith(b"\r\n\r\npart")
     assert (line.keeper.said, line.transport.end) == (["lost"], "aborted")
 
 
 async def test_once_the_body_has_gone_out_whole_it_is_kept():
     line = Wire()
-    heard = line.ask("POST", is_whole=False)
-    line.connection.write(b"part")
-    line.connection.write(b"", is_last=True)
+    heard = line.ask("POST", BodyFraming(4), None)
+    line.connection.write_body(b"part")
+    line.connection.end_body()
     line.say(HELLO)
     assert (heard.end, line.keeper.said) == ("whole", ["released"])
 
 
 async def test_who_sends_is_told_when_there_is_room_again():
     line = Wire()
-    heard = line.ask("POST", is_whole=False)
+    heard = line.ask("POST", UNKNOWN_LENGTH, None)
     line.connection.pause_writing()
     assert not line.connection.is_writable
     line.connection.resume_writing()
@@ -477,7 +488,7 @@ async def test_a_slow_reader_of_an_answer_that_is_whole_leaves_it_reading(behind
 
 async def test_while_the_body_is_awaited_the_backend_owes_nothing():
     line = Wire()
-    line.ask("POST", is_whole=False, timeout_s=50.0)
+    line.ask("POST", framing=UNKNOWN_LENGTH, body=None, timeout_s=50.0)
     line.connection.await_answer(None)
     assert line.connection.deadline_s == inf
     line.connection.pause()

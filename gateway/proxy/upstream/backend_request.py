@@ -1,0 +1,44 @@
+"""A request to a backend as a value: what is asked, before there is a connection, in the words of no protocol.
+
+The lanes make it, and the connection renders it. Whatever only HTTP/1.1 needs (the request line, the lines that frame
+a body, the option `close`) is written there and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class BodyFraming:
+    """What follows the head: a body of `length` bytes, a body of unknown length, or another protocol.
+
+    `length` is `None` where no length was declared.
+    """
+
+    length: int | None = None
+    is_chunked: bool = False
+    is_upgrade: bool = False  # the request asks to go on in WebSocket's frames (RFC 6455 §4.1)
+
+
+NO_BODY: Final = BodyFraming()
+UNKNOWN_LENGTH: Final = BodyFraming(is_chunked=True)
+WEBSOCKET: Final = BodyFraming(is_upgrade=True)
+
+
+class BackendRequest:
+    """The control data of a request (RFC 9110 §6.2) and how its body is framed. Never changed, and shared by requests
+    that are alike: their fields and their bodies go beside it.
+
+    `prepared` is a place for what a protocol makes of it.
+    """
+
+    __slots__ = ("authority", "framing", "method", "prepared", "target")
+
+    def __init__(self, method: str, authority: str, target: str, framing: BodyFraming) -> None:
+        self.method = method
+        self.authority = authority
+        self.target = target
+        self.framing = framing
+        self.prepared: tuple[str, str] | None = None
