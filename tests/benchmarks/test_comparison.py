@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.comparison import apache, envoy, mixed, nginx, open_loop, ours, stand_in, wrk
+from benchmarks.comparison import apache, envoy, mixed, nginx, oathkeeper, open_loop, ours, resty, stand_in, wrk
 from benchmarks.comparison.arithmetic import Spread, difference, quantile, ratio, spread
 from benchmarks.comparison.checks import Checked
 from benchmarks.comparison.cores import split
@@ -19,7 +19,7 @@ from benchmarks.comparison.latency import Case, Timed
 from benchmarks.comparison.loads import DOWNLOAD, GET_32, LOADS, MIXED, MIXED_POST, Sample, turned
 from benchmarks.comparison.machine import Machine
 from benchmarks.comparison.memory import CONNECTIONS, Held
-from benchmarks.comparison.peer import Kind
+from benchmarks.comparison.peer import Kind, NotInstalledError
 from benchmarks.comparison.place import Place
 from benchmarks.comparison.plan import FULL
 from benchmarks.comparison.provider_calls import Asked
@@ -175,6 +175,37 @@ def test_apache_remembers_in_the_process_or_in_redis(place):
     assert "OIDCOAuthIntrospectionEndpoint https://localhost:1005/introspect" in elsewhere
 
 
+def test_lua_resty_openidc_remembers_asks_for_the_scope_and_passes_no_token_on(place, monkeypatch, tmp_path):
+    text = resty.text(place, 1004, Path("/lua"), [Path("/modules/ngx_http_lua_module.so")])
+    assert text.startswith("load_module /modules/ngx_http_lua_module.so;\n")
+    assert 'lua_package_path "/lua/?.lua;' in text
+    assert "lua_shared_dict introspection" in text
+    assert 'introspection_endpoint = "http://127.0.0.1:1002/introspect"' in text
+    assert 'ngx.req.clear_header("Authorization")' in text
+    assert "server 127.0.0.1:1001;" in text
+    monkeypatch.delenv("RESTY_OPENIDC", raising=False)
+    with pytest.raises(NotInstalledError, match="RESTY_OPENIDC"):
+        resty.lua_folder()
+    monkeypatch.setenv("RESTY_OPENIDC", str(tmp_path))
+    with pytest.raises(NotInstalledError, match=r"has no resty/openidc\.lua"):
+        resty.lua_folder()
+
+
+def test_oathkeeper_remembers_more_tokens_than_are_asked_for_and_forwards_where_it_should(place, monkeypatch):
+    document = oathkeeper.document(place, 1004, 1005, 1006)
+    config = document["authenticators"]["oauth2_introspection"]["config"]
+    assert config["introspection_url"] == "http://127.0.0.1:1002/introspect"
+    assert config["required_scope"] == ["read"]
+    assert config["cache"]["enabled"]
+    assert config["cache"]["max_cost"] > FULL.tokens
+    assert document["serve"]["proxy"] == {"host": "127.0.0.1", "port": 1004}
+    (rule,) = oathkeeper.rules(place)
+    assert rule["upstream"]["url"] == "http://127.0.0.1:1001"
+    monkeypatch.delenv("OATHKEEPER", raising=False)
+    with pytest.raises(NotInstalledError, match="OATHKEEPER"):
+        oathkeeper.binary()
+
+
 def test_envoy_listens_and_forwards_where_it_should(place):
     resources = envoy.document(place, 1004)["static_resources"]
     assert resources["listeners"][0]["address"]["socket_address"]["port_value"] == 1004
@@ -261,7 +292,8 @@ VARIED = {
     Variation.MANY: 1.04,
     Variation.REDIS: 9.0,
 }
-NOT_COMPILED = tuple(kind for kind in Kind if kind is not Kind.COMPILED)
+RARE = {Kind.COMPILED, Kind.RESTY, Kind.OATHKEEPER}  # named by whoever has them
+NOT_COMPILED = tuple(kind for kind in Kind if kind not in RARE)
 
 
 def results(kinds: tuple[Kind, ...] = NOT_COMPILED) -> Results:
@@ -271,6 +303,8 @@ def results(kinds: tuple[Kind, ...] = NOT_COMPILED) -> Results:
         Kind.COMPILED: 0.030,
         Kind.GENERAL: 0.100,
         Kind.NGINX_AUTH: 0.031,
+        Kind.RESTY: 0.032,
+        Kind.OATHKEEPER: 0.774,
         Kind.ENVOY: 0.067,
         Kind.APACHE: 0.115,
         Kind.NGINX: 0.020,

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
@@ -18,7 +18,7 @@ DOWNLOAD_BYTES = 10 * 2**20
 
 # Kept alive for as long as it lasts; nothing is written, neither logs nor bodies that fit into memory.
 _FRAME = """\
-{user}
+{modules}{user}
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -146,11 +146,11 @@ def version() -> str:
 
 
 def backend_text(folder: Path, listen_port: int) -> str:
-    return _framed(folder, _BACKEND.format(port=listen_port, folder=folder, answer=ANSWER.decode()))
+    return framed(folder, _BACKEND.format(port=listen_port, folder=folder, answer=ANSWER.decode()))
 
 
 def plain_text(place: Place, listen_port: int) -> str:
-    return _framed(place.folder, _upstreams(place) + _PLAIN.format(port=listen_port))
+    return framed(place.folder, upstreams(place) + _PLAIN.format(port=listen_port))
 
 
 def auth_text(place: Place, listen_port: int) -> str:
@@ -158,9 +158,9 @@ def auth_text(place: Place, listen_port: int) -> str:
     taken = [f"auth_request_set {kept} $upstream_http_{kept.removeprefix('$id_')};" for _, kept in names]
     sent = [f"proxy_set_header {name} {kept};" for name, kept in names]
     indent = " " * 12
-    return _framed(
+    return framed(
         place.folder,
-        _upstreams(place)
+        upstreams(place)
         + _AUTH.format(
             port=listen_port,
             folder=place.folder,
@@ -174,7 +174,7 @@ def backend(place: Place) -> Server:
     """Answers with 100 bytes, `/download` with 10 MiB, and with who is calling at `/whoami`."""
     (place.folder / "download").write_bytes(os.urandom(2**20) * (DOWNLOAD_BYTES // 2**20))
     listen_port = port()
-    file = _written(place.folder, backend_text(place.folder, listen_port))
+    file = written(place.folder, backend_text(place.folder, listen_port))
     return place.helper("backend", [binary(), "-c", str(file), "-p", str(place.folder)], listen_port)
 
 
@@ -187,21 +187,23 @@ def auth(place: Place) -> Contestant:
 
 
 def _proxy(place: Place, kind: Kind, listen_port: int, text: Callable[[Place, int], str]) -> Contestant:
-    file = _written(place.folder, text(place, listen_port))
+    file = written(place.folder, text(place, listen_port))
     server = place.proxy(kind.value, [binary(), "-c", str(file), "-p", str(place.folder)], listen_port)
     return Contestant(kind, server, version())
 
 
-def _framed(folder: Path, http: str) -> str:
+def framed(folder: Path, http: str, modules: Sequence[Path] = ()) -> str:
+    """A whole file around `http`; `modules` are loaded."""
     user = "user root;" if os.geteuid() == 0 else ""
-    return _FRAME.format(user=user, folder=folder, http=http)
+    loaded = "".join(f"load_module {one};\n" for one in modules)
+    return _FRAME.format(modules=loaded, user=user, folder=folder, http=http)
 
 
-def _upstreams(place: Place) -> str:
+def upstreams(place: Place) -> str:
     return _UPSTREAMS.format(backend_port=place.backend_port, provider_port=place.provider_port)
 
 
-def _written(folder: Path, text: str) -> Path:
+def written(folder: Path, text: str) -> Path:
     file = folder / "nginx.conf"
     file.write_text(text)
     return file

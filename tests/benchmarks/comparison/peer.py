@@ -15,7 +15,9 @@ class Kind(Enum):
     COMPILED = "gateway, fast lane, compiled"
     GENERAL = "gateway, general lane"
     NGINX_AUTH = "nginx auth_request"
+    RESTY = "nginx lua-resty-openidc"
     APACHE = "Apache mod_auth_openidc"
+    OATHKEEPER = "Oathkeeper"
     ENVOY = "Envoy, no auth"
     NGINX = "nginx, no auth"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import trustme
-from benchmarks.comparison import apache, envoy, nginx, ours, stand_in
+from benchmarks.comparison import apache, envoy, nginx, oathkeeper, ours, resty, stand_in
 from benchmarks.comparison.cores import Cores
 from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
 from benchmarks.comparison.place import Place, port
@@ -28,7 +28,9 @@ MAKERS: dict[Kind, Callable[[Place], Contestant]] = {
     Kind.COMPILED: ours.compiled,
     Kind.GENERAL: ours.general,
     Kind.NGINX_AUTH: nginx.auth,
+    Kind.RESTY: resty.auth,
     Kind.APACHE: apache.auth,
+    Kind.OATHKEEPER: oathkeeper.auth,
     Kind.ENVOY: envoy.plain,
     Kind.NGINX: nginx.plain,
 }
