@@ -54,7 +54,7 @@ class CompiledRoute:
 class CompiledConfig:
     table: Table[CompiledRoute]
     routes: tuple[CompiledRoute, ...]
-    speakers: Mapping[str, TrustedIssuer]
+    trusted_issuers: Mapping[str, TrustedIssuer]
     trusted_proxies: TrustedProxies
     max_header_bytes: int
     max_headers: int
@@ -87,7 +87,7 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
     return CompiledConfig(
         table=Table((route.config.match, route) for route in routes),
         routes=routes,
-        speakers={
+        trusted_issuers={
             name: TrustedIssuer(
                 provider.issuer,
                 provider.client_id,

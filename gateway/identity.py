@@ -1,7 +1,7 @@
-"""The headers that tell a backend who is calling, made of the facts alone.
+"""Makes the header fields that tell a backend who is calling, only from the facts.
 
-A value that could be read as something else (a control character, blanks at the ends that parsers cut off) refuses
-the request instead of being repaired: a repaired name may be another caller's.
+A value that a backend could misread (a control character, blanks at the ends that parsers cut off) refuses the request.
+It is never repaired: a repaired name may be another caller's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gateway.http.refusal import Refusal, challenge
 # The Unicode categories Cc: controls, C1 among them; and Cs: lone surrogates, which have no UTF-8.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LIST_SEPARATOR = ","
-# What the smallest of the common servers takes for a whole head (Tomcat, 8 KiB; Node takes 16).
+# The smallest limit of a whole head among common servers (Tomcat, 8 KiB; Node has 16).
 _LARGE_BYTES = 8 * 2**10
 
 Pairs = tuple[tuple[str, str], ...]
@@ -29,14 +29,14 @@ HeaderClaims = Mapping[str, tuple[tuple[str, ...], ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdentityRules:
-    """Which headers a route makes of which claims. `compile_identity` gives equal ones as one object."""
+    """Holds which header a route makes of which claims. `compile_identity` returns equal rules as one object."""
 
     headers: HeaderClaims
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who is calling: as fields, and the same as lines with their ends. `is_large`: many backends refuse as much."""
+    """Holds the identity's fields, and the same as lines with their ends. `is_large`: many backends refuse so much."""
 
     pairs: Pairs
     text: str
@@ -56,7 +56,7 @@ class _UnsafeError(Exception):
 
 
 def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
-    """What `identity_headers` says, made once for as long as the same rules are asked for again."""
+    """The identity by `identity_headers`. The facts remember it as long as the same rules are asked for."""
     memo = facts.memo
     if memo.rules is rules:
         made: Identity = memo.made
@@ -66,17 +66,17 @@ def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
         return pairs
     text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
     if not text.count("\n") == text.count("\r") == len(pairs):
-        raise ValueError("an identity header has a line end")  # none comes this far; it must not become a header
+        raise ValueError("an identity header has a line end")  # cannot happen; it would become a header of its own
     made = Identity(pairs, text, len(text.encode("utf-8", "surrogateescape")) > _LARGE_BYTES)
     memo.rules, memo.made = rules, made
     return made
 
 
 def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
-    """Name and value of each header whose claim is there; text is to be sent as UTF-8.
+    """Name and value of each header whose claim is present; texts are sent as UTF-8.
 
-    A list of claims means the first that makes a header. No header comes of an absent claim, of `null`, an empty
-    text or list, or an object.
+    Of a list of claims the first that gives a value counts. An absent claim, `null`, an empty text or list, and an
+    object give no header.
     """
     pairs: list[tuple[str, str]] = []
     try:
@@ -85,7 +85,7 @@ def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
             if value := next(filter(None, texts), None):
                 pairs.append((name, value))
     except _UnsafeError as error:
-        detail = "a claim of the token can not be passed on safely"
+        detail = "a claim of the token cannot be passed on safely"
         refusal = challenge("unsafe_claim", detail)
         return Refusal(refusal.code, detail, refusal.headers, f"the claim for {error} has an unsafe character")
     return tuple(pairs)
@@ -93,7 +93,7 @@ def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
 
 def _text(header: str, value: Any) -> str | None:
     if isinstance(value, list):
-        # The separator and the escape itself are escaped, so that no element can pose as two.
+        # Escape the separator and the escape character, so that no element can pose as two.
         elements = (_scalar(header, element) for element in value)
         escaped = (e.replace("%", "%25").replace(_LIST_SEPARATOR, "%2C") for e in elements if e)
         return _LIST_SEPARATOR.join(escaped)
@@ -109,7 +109,7 @@ def _scalar(header: str, value: Any) -> str | None:
         return format(Decimal(repr(value)), "f")
     if not isinstance(value, str):
         return None
-    # Blanks at the ends are no part of a field value on the wire (RFC 9110 §5.5): "root " would arrive as "root".
+    # Blanks at the ends do not belong to a field value on the wire (RFC 9110 §5.5): "root " would arrive as "root".
     if value != value.strip(" ") or _UNSAFE.search(value):
         raise _UnsafeError(header)
     return value

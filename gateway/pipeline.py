@@ -117,7 +117,7 @@ def admit(
 ) -> Identity | Refusal:
     """What the backend is told of a caller with these facts, where they are enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
-    return judge(route.policy, facts, gate.speakers[provider], captures, now) or render(route.identity, facts)
+    return judge(route.policy, facts, gate.trusted_issuers[provider], captures, now) or render(route.identity, facts)
 
 
 def _too_large(gate: CompiledConfig, request: Request) -> Refusal:
@@ -187,7 +187,7 @@ def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> 
     issuer = unverified_issuer(token)
     if issuer is None:
         return route.providers
-    return tuple(name for name in route.providers if gate.speakers[name].issuer == issuer)[:1]
+    return tuple(name for name in route.providers if gate.trusted_issuers[name].issuer == issuer)[:1]
 
 
 def _forward(case: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:

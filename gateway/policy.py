@@ -1,8 +1,7 @@
-"""Whether the facts are enough for a route: times, issuer, audience, scopes, roles, claims.
+"""Judges whether the facts satisfy a route: times, issuer, audience, scopes, roles, claims.
 
-Decided anew on every request, on cached facts as on fresh ones: facts are cached, decisions never are
-(CVE-2021-32701). Comparisons are exact and typed; what has the wrong type has not been shown. RFC 7662 §4,
-RFC 6750 §3.1, RFC 9068 §4.
+Every request is judged anew, on cached facts as on fresh ones: facts are cached, decisions never are (CVE-2021-32701).
+Comparisons are exact and typed; a value of the wrong type counts as absent. RFC 7662 §4, RFC 6750 §3.1, RFC 9068 §4.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
-from gateway.authn.token_type import TokenTypeRule, is_untyped, not_understood, unproven
+from gateway.authn.token_type import TokenTypeRule, is_untyped, missing_proof, unknown_condition
 from gateway.config.auth_model import Auth
 from gateway.config.claim_paths import ClaimRule, Scalar, Template
 from gateway.http.percent import percent_decoded
@@ -28,7 +27,8 @@ from gateway.policy_reasons import (
     wrong_issuer,
 )
 
-# How far apart a provider's clock and ours may be where it wrote `nbf` at the moment of issue, and what that moment is.
+# A provider's clock may be so far ahead of ours if it sets `nbf` to the moment of issue. `nbf` is that moment if it is
+# within `_AT_ONCE_S` of `iat`.
 _CLOCKS_APART_S = 5.0
 _AT_ONCE_S = 1.0
 _REALM_ROLES = ("realm_access", "roles")
@@ -37,23 +37,23 @@ _UNTYPED = "the answer has no token_type, which this provider's access tokens ha
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one route asks for, with every set built beforehand."""
+    """Holds what one route demands, with every set built beforehand."""
 
     scopes: frozenset[str]
     any_scope: frozenset[str]
     audience: frozenset[str]
-    issuer: str | None  # written out on the route: facts must carry it
+    issuer: str | None  # configured on the route: the facts must carry it
     roles: tuple[str, ...]
     claims: tuple[ClaimRule, ...]
     demands_proof: bool = False  # of each token, bound or not
-    ignores_proof: bool = False  # Danger: who has got hold of a bound token can use it
+    ignores_proof: bool = False  # Danger: somebody who steals a bound token can use it
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """The provider whose facts are judged: the issuer it should name, and the client whose roles count as ours.
+    """Holds what is expected of a provider's facts: the issuer they name, and the client whose roles count as ours.
 
-    `leeway_s` is how far its clock may be ahead of ours, `None` where that is not written out.
+    Its clock may be ahead of ours by `leeway_s`; `None` if that is not configured.
     """
 
     issuer: str | None
@@ -76,20 +76,20 @@ def compile_policy(auth: Auth) -> Policy:
 
 
 def judge(
-    policy: Policy, facts: Facts, speaker: TrustedIssuer, captures: Mapping[str, str], now: float
+    policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, captures: Mapping[str, str], now: float
 ) -> Refusal | None:
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
-    # No leeway for `exp`: the provider has just said what it thinks of the token. It is exclusive (RFC 7519 §4.1.4).
+    # `exp` gets no leeway, because the provider has just judged the token. It is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
         return challenge("invalid_token", "the token has expired", reason=has_ended(facts.exp, now))
-    if facts.nbf is not None and now < facts.nbf and now + (leeway_s := _leeway_s(speaker, facts)) < facts.nbf:
+    if facts.nbf is not None and now < facts.nbf and now + (leeway_s := _leeway_s(trusted_issuer, facts)) < facts.nbf:
         reason = is_ahead(facts.nbf, now, leeway_s)
         return challenge("invalid_token", "the token is not valid yet", reason=reason)
     claims = facts.claims
-    if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _kind_problem(policy, facts, speaker)):
+    if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _type_problem(policy, facts, trusted_issuer)):
         return refusal
-    if not _is_from(policy.issuer, speaker.issuer, claims):
-        reason = wrong_issuer(claims, policy.issuer or speaker.issuer)
+    if not _is_from(policy.issuer, trusted_issuer.issuer, claims):
+        reason = wrong_issuer(claims, policy.issuer or trusted_issuer.issuer)
         return challenge("invalid_token", "the token is from another issuer", reason=reason)
     if not _is_for(policy.audience, claims):
         reason = wrong_audience(claims, policy.audience)
@@ -98,8 +98,8 @@ def judge(
         return _lacks_scope(facts, policy.scopes, is_any=False)
     if policy.any_scope and policy.any_scope.isdisjoint(facts.scopes):
         return _lacks_scope(facts, policy.any_scope, is_any=True)
-    if policy.roles and not all(_has_role(claims, role, speaker.client_id) for role in policy.roles):
-        return _lacks_role(claims, policy.roles, speaker.client_id)
+    if policy.roles and not all(_has_role(claims, role, trusted_issuer.client_id) for role in policy.roles):
+        return _lacks_role(claims, policy.roles, trusted_issuer.client_id)
     return _claim_problem(policy.claims, claims, captures) if policy.claims else None
 
 
@@ -125,40 +125,40 @@ def _lacks_role(claims: Claims, wanted: tuple[str, ...], client_id: str) -> Refu
     return challenge("forbidden", "the token lacks a role that this route asks for", reason=reason)
 
 
-def _leeway_s(speaker: TrustedIssuer, facts: Facts) -> float:
-    """For `nbf`. Who sets it to the moment of issue, as Spring and Hydra do, means no delay by it."""
-    if speaker.leeway_s is not None:
-        return speaker.leeway_s
+def _leeway_s(trusted_issuer: TrustedIssuer, facts: Facts) -> float:
+    """The leeway for `nbf`. A provider that sets it to the moment of issue, as Spring and Hydra do, means no delay."""
+    if trusted_issuer.leeway_s is not None:
+        return trusted_issuer.leeway_s
     issued_at, nbf = facts.claims.get("iat"), facts.nbf
     if nbf is None or isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
         return 0.0
     return _CLOCKS_APART_S if nbf - _AT_ONCE_S <= issued_at <= nbf + _AT_ONCE_S else 0.0
 
 
-def _kind_problem(policy: Policy, facts: Facts, speaker: TrustedIssuer) -> Refusal | None:
-    """The refusal of a token that is no access token, or not one that is good in anybody's hand."""
+def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer) -> Refusal | None:
+    """The refusal of a token that is not an access token, or that is valid only with a proof or under a condition."""
     claims, wanted = facts.claims, None
     if policy.demands_proof:
         wanted = "the route wants a proof of possession (proof: required), and none can be verified here"
     elif not policy.ignores_proof:
-        wanted = unproven(claims)
+        wanted = missing_proof(claims)
     if wanted is not None:
         return challenge("invalid_token", "the token is good only with a proof of possession", reason=wanted)
-    if (reason := not_understood(claims)) is not None:
+    if (reason := unknown_condition(claims)) is not None:
         return challenge("invalid_token", "the token has a condition that is not understood here", reason=reason)
     if is_untyped(claims):
-        if speaker.token_types.required:
+        if trusted_issuer.token_types.required:
             return challenge("invalid_token", "the token is not an access token", reason=_UNTYPED)
-    elif unproven(claims) is None:
+    elif missing_proof(claims) is None:
         facts.memo.is_plain = True
     return None
 
 
-def _is_from(written_out: str | None, expected: str | None, claims: Claims) -> bool:
+def _is_from(configured: str | None, expected: str | None, claims: Claims) -> bool:
     if "iss" not in claims:
-        return written_out is None
+        return configured is None
     issuer = claims["iss"]
-    wanted = expected if written_out is None else written_out
+    wanted = expected if configured is None else configured
     return isinstance(issuer, str) and (wanted is None or issuer == wanted)
 
 
@@ -176,14 +176,14 @@ def _is_for(wanted: frozenset[str], claims: Claims) -> bool:
 
 
 def _has_role(claims: Claims, role: str, client_id: str) -> bool:
-    """Keycloak's two places. `client:role` is another client's: the client's name ends at the first colon."""
+    """Looks in Keycloak's two places. `client:role` is a role of another client; its name ends at the first colon."""
     client, colon, name = role.partition(":")
     if colon:
-        return _lists(claims, ("resource_access", client, "roles"), name)
-    return _lists(claims, _REALM_ROLES, role) or _lists(claims, ("resource_access", client_id, "roles"), role)
+        return _list_has(claims, ("resource_access", client, "roles"), name)
+    return _list_has(claims, _REALM_ROLES, role) or _list_has(claims, ("resource_access", client_id, "roles"), role)
 
 
-def _lists(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
+def _list_has(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
     return wanted in _list_at(claims, path)
 
 
@@ -197,7 +197,7 @@ def _list_at(claims: Claims, path: tuple[str, ...]) -> list[Any]:
 def _holds(rule: ClaimRule, claims: Claims, captures: Mapping[str, str]) -> bool:
     values = _values(claim_at(claims, rule.path))
     accepted = _accepted(rule, captures)
-    return any(_same(one, wanted) for one in values for wanted in accepted)
+    return any(_is_equal(one, wanted) for one in values for wanted in accepted)
 
 
 def _accepted(rule: ClaimRule, captures: Mapping[str, str]) -> list[Scalar | None]:
@@ -205,10 +205,10 @@ def _accepted(rule: ClaimRule, captures: Mapping[str, str]) -> list[Scalar | Non
 
 
 def _values(claim: Any) -> list[Any]:
-    """What of a claim is compared: each element of a list, each name in an object.
+    """The values of a claim that are compared: each element of a list, each name in an object.
 
-    Keycloak's `organization` is `{"acme": {…}}`: a name counts that an object is told of, or `true`. Of any other value
-    the name says only what it is (`{"country": "DE"}`), and with `false` or `null` it says the opposite.
+    Keycloak's `organization` is `{"acme": {…}}`: a name counts if its value is an object or `true`. Beside any other
+    value the name is only a label (`{"country": "DE"}`), and beside `false` or `null` it means the opposite.
     """
     if isinstance(claim, dict):
         return [name for name, value in claim.items() if value is True or isinstance(value, dict)]
@@ -216,7 +216,7 @@ def _values(claim: Any) -> list[Any]:
 
 
 def _expected(wanted: Scalar | Template, captures: Mapping[str, str]) -> Scalar | None:
-    """The value to compare with; `None`, which equals no claim, where the path is no UTF-8."""
+    """The value to compare with; `None`, which equals no claim, if the path is not UTF-8."""
     if not isinstance(wanted, Template):
         return wanted
     texts = list(wanted.parts)
@@ -228,8 +228,8 @@ def _expected(wanted: Scalar | Template, captures: Mapping[str, str]) -> Scalar 
     return "".join(texts)
 
 
-def _same(claim: Any, wanted: Scalar | None) -> bool:
-    """Equal with the type: `true` is neither `1` nor `"true"`. JSON has one kind of number (RFC 8259 §6)."""
+def _is_equal(claim: Any, wanted: Scalar | None) -> bool:
+    """Compares value and type: `true` is not `1` and not `"true"`. JSON has one type of number (RFC 8259 §6)."""
     if isinstance(claim, bool) or isinstance(wanted, bool):
         return claim is wanted
     if isinstance(claim, str) or isinstance(wanted, str):

@@ -1,6 +1,6 @@
-"""What a matched route makes of a path: whether it takes it at all, and which path the backend gets.
+"""Decides whether a matched route accepts the form of a path, and which path the backend gets.
 
-Pure. Routes are matched by the segments of a path without their parameters; see `gateway.http.target`.
+Pure. Routes match the segments of a path without their parameters; see `gateway.http.target`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.routing import Matched, WrongMethod, rewritten
 
 
 def takes(target: Target, found: Matched[CompiledRoute]) -> bool:
-    """Whether the route takes what only some routes do: encoded slashes, path parameters."""
+    """Whether the route accepts encoded slashes and path parameters, if the path has any."""
     route = found.value.config
     if target.has_encoded_slash and not route.allow_encoded_slash:
         return False
@@ -27,7 +27,7 @@ def _has_captured_parameters(target: Target, found: Matched[CompiledRoute]) -> b
 
 
 def unrouted(target: Target, found: Matched[CompiledRoute] | WrongMethod | None) -> Refusal:
-    # Told before anything about routes: where these are not taken, they are no part of any path.
+    # These come first: a path in such a form belongs to no route that does not accept it.
     if target.has_encoded_slash and not (isinstance(found, Matched) and found.value.config.allow_encoded_slash):
         return Refusal("invalid_target", "the path has an encoded slash")
     if target.has_parameters:
@@ -51,7 +51,7 @@ def moved(target: Target, matched: Matched[CompiledRoute]) -> str:
 
 
 def stripped(target: Target, route: CompiledRoute) -> str:
-    """What is taken off the path: the segments that stand in the place of the pattern."""
+    """The beginning of the path that the backend does not get: the segments that match the prefix."""
     if route.stripped is not None:
         return route.stripped
     prefix = route.config.strip_prefix

@@ -1,7 +1,7 @@
-"""The compiled table of routes: which route a host, a path and a method belong to.
+"""Finds the route for a host, a path and a method in a compiled table.
 
-A trie of path segments under each host; no regular expression of the configuration is ever run. The best route is
-the most specific one that matches as a whole: exact host before wildcard host before any; segment by segment
+The table is a trie of path segments under each host; the configuration has no regular expressions to run. The best
+route is the most specific one that matches as a whole: exact host before wildcard host before any; segment by segment
 literal before `{name}` before `**`; a route with methods before one without. The walk costs the length of the path.
 """
 
@@ -20,22 +20,22 @@ T = TypeVar("T")
 
 @immutable
 class Matched(Generic[T]):
-    """`value` is what the route was compiled to."""
+    """Holds the compiled route `value` and the parts of the path that its pattern captured."""
 
     value: T
     names: tuple[str, ...]
     values: tuple[str, ...]
-    rest: tuple[str, ...] | None  # what ** took; None for a pattern without it
+    rest: tuple[str, ...] | None  # the segments that ** matched; None for a pattern without it
 
     @property
     def captures(self) -> dict[str, str]:
-        """Segments by name, as they stand in the path."""
+        """The captured segments by name, as they stand in the path."""
         return dict(zip(self.names, self.values, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class WrongMethod:
-    """The path belongs to routes, none of which takes the method; `allowed` is sorted, for `Allow`."""
+    """Says that routes match the path, but none takes the method. `allowed` is sorted, for `Allow`."""
 
     allowed: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class WrongMethod:
 class _Entry(Generic[T]):
     value: T
     named: frozenset[str] | None  # the methods as configured
-    methods: frozenset[str] | None  # with HEAD where GET stands for it
+    methods: frozenset[str] | None  # with HEAD where GET includes it
     names: tuple[str, ...]  # of the captures, in the order of the path
     has_rest: bool  # ends in **
 
@@ -58,7 +58,7 @@ class _Node(Generic[T]):
 
 
 class Table(Generic[T]):
-    """Built once from all routes and never changed; `find` is safe to call from anywhere."""
+    """Finds routes. It is built once from all routes and never changed."""
 
     def __init__(self, routes: Iterable[tuple[Match, T]]) -> None:
         self._exact: dict[str, _Node[T]] = {}
@@ -68,7 +68,7 @@ class Table(Generic[T]):
             _insert(self._root_for(match), match, value)
 
     def find(self, host: str, segments: Sequence[str], method: str) -> Matched[T] | WrongMethod | None:
-        """The route of a canonical path's segments on `host` (lower case, without port); `None` without any."""
+        """The route for a canonical path's segments on `host` (lower case, without port), or `None`."""
         allowed: set[str] = set()
         for root in self._roots(host):
             found = _best(root, segments, method, allowed)
@@ -94,20 +94,20 @@ class Table(Generic[T]):
         return roots
 
 
-# A way that was passed by: where it goes on and with what was captured, or the entries that it ends at.
-_Way = tuple[_Node[T], int, tuple[str, ...], list[_Entry[T]] | None]
+# A branch to come back to: node, index of the next segment, captures so far, and the entries if the branch ends here.
+_Branch = tuple[_Node[T], int, tuple[str, ...], list[_Entry[T]] | None]
 
 
 def _best(node: _Node[T], segments: Sequence[str], method: str, allowed: set[str]) -> Matched[T] | None:
-    """The best route below `node` that takes the method; `allowed` gets the methods of those that match but do not."""
+    """The best route below `node` that takes the method. Adds the methods of other routes that match to `allowed`."""
     count, index = len(segments), 0
     values: tuple[str, ...] = ()
     entries: list[_Entry[T]] | None = None
-    passed_by: list[_Way[T]] = []  # the best last
+    branches: list[_Branch[T]] = []  # the best last
     while True:
         while entries is None:
             if node.rest:
-                passed_by.append((node, index, values, node.rest))
+                branches.append((node, index, values, node.rest))
             if index == count:
                 entries = node.here
                 break
@@ -118,15 +118,15 @@ def _best(node: _Node[T], segments: Sequence[str], method: str, allowed: set[str
                 if child is None:
                     child, values = capture, (*values, text)
                 else:
-                    passed_by.append((capture, index, (*values, text), None))
+                    branches.append((capture, index, (*values, text), None))
             if child is None:
                 break
             node = child
         if entries and (entry := _taking(entries, method, allowed)):
             return Matched(entry.value, entry.names, values, tuple(segments[index:]) if entry.has_rest else None)
-        if not passed_by:
+        if not branches:
             return None
-        node, index, values, entries = passed_by.pop()
+        node, index, values, entries = branches.pop()
 
 
 def _taking(entries: list[_Entry[T]], method: str, allowed: set[str]) -> _Entry[T] | None:
@@ -153,7 +153,7 @@ def _insert(root: _Node[T], match: Match, value: T) -> None:
 
 
 def _ordered(entries: list[_Entry[T]]) -> list[_Entry[T]]:
-    """Named methods first. GET stands for HEAD, unless a route on the same path names HEAD itself."""
+    """Sorts routes that name methods to the front. GET includes HEAD, unless a route on the same path names HEAD."""
     head_is_named = any(entry.named is not None and "HEAD" in entry.named for entry in entries)
     implied = frozenset() if head_is_named else frozenset({"HEAD"})
     return [
@@ -163,7 +163,7 @@ def _ordered(entries: list[_Entry[T]]) -> list[_Entry[T]]:
 
 
 def rewritten(pattern: PathPattern, captures: Mapping[str, str], rest: tuple[str, ...] | None) -> str:
-    """The path that a `rewrite` makes of what a pattern matched; to be checked again before it is sent."""
+    """The path that a `rewrite` makes of a match. The caller has to check it again before it is sent."""
     parts: list[str] = []
     for segment in pattern.segments:
         match segment.kind:

@@ -1,6 +1,6 @@
-"""The bearer token of a request (RFC 6750 §2.1): the `Authorization` header and nothing else.
+"""Reads the bearer token of a request (RFC 6750 §2.1), only from the `Authorization` header.
 
-A token in the query or the body is not one: those end up in logs and histories (RFC 9700 §4.3.2).
+A token in the query or the body does not count: those end up in logs and histories (RFC 9700 §4.3.2).
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from gateway.http.syntax import B64TOKEN, B64TOKEN_CHARS, TOKEN, chars_of
 
 _SCHEME = re.compile(rf"({TOKEN})(?: +(.*))?")
 _B64TOKEN = re.compile(B64TOKEN)
-# The same characters without the padding, to be taken away: several times as fast over a token's length.
+# The same characters without the padding. `translate` deletes them, several times as fast as the expression.
 _B64CHARS = chars_of(B64TOKEN_CHARS)
 _USUAL_START = "Bearer "
-# Longer than any real token; Keycloak's with hundreds of roles stay below 16 KiB.
+# Longer than any real token: Keycloak's with hundreds of roles stay below 16 KiB.
 TOKEN_MAX_CHARS = 32 * 2**10
 
 
 @immutable
 class Token:
-    """A secret: `value` is sent to the provider and keyed into the cache, and shown nowhere."""
+    """Holds a secret: `value` goes to the provider and into the cache key, and is shown nowhere."""
 
     value: str = field(repr=False)
 
 
 class NoToken:
-    """No bearer token was sent; another scheme is none either."""
+    """Says that the request has no bearer token. Another scheme is not one."""
 
 
 class Malformed:
-    """What was sent is not one bearer token: two headers, a list, illegal characters, empty, too long."""
+    """Says that this is not one bearer token: two fields, a list, illegal characters, empty, too long."""
 
 
 NO_TOKEN = NoToken()
@@ -41,7 +41,7 @@ MALFORMED = Malformed()
 
 
 def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
-    """The token in the values of all `Authorization` headers, in the order they came."""
+    """The token in the values of all `Authorization` fields, in the order in which they came."""
     if not values:
         return NO_TOKEN
     if len(values) > 1:

@@ -1,4 +1,4 @@
-"""Finding a claim in what a provider said."""
+"""Finds a claim in an introspection result."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from gateway.authn.facts import Claims
 
 
 def claim_at(claims: Claims, path: tuple[str, ...]) -> Any | None:
-    """The value at a dotted path, `None` where there is none.
+    """The value at a dotted path, or `None`.
 
-    A top-level claim whose own name has dots in it (`https://example.com/tenant`) is found only where the nested one
-    is not there: who may choose the name of a claim must not be able to stand before `realm_access.roles`.
+    A top-level claim with dots in its name (`https://example.com/tenant`) counts only where the nested claim is absent.
+    Otherwise somebody who may choose the name of a claim could hide `realm_access.roles` behind it.
     """
     value: Any = claims.get(path[0])
     is_there = path[0] in claims

@@ -1,14 +1,14 @@
-"""What a token that looks like a JWT says of itself, unverified: for choosing whom to ask, or that nobody need be.
+"""Reads unverified claims of a token that looks like a JWT, to choose a provider or to see that none need be asked.
 
-Nothing is ever accepted by it. RFC 7519 §3: three base64url parts, of which the middle one is a JSON object; what is
-not exactly that is an opaque token, and the provider's to judge.
+Nothing is ever accepted by them. A JWT has three base64url parts, and the middle one is a JSON object (RFC 7519 §3).
+Any other token is opaque, and only the provider can judge it.
 
 Anybody can send such a token, and nobody has been charged for it yet. So the work is bounded, whatever was sent:
 
-- Only the first `_BYTES_MAX` bytes of a part are decoded. A claim that stands behind them is not there.
-- A part that ends within them is read as a whole, by the parser that is written in C, and calls nothing for each
-  object. No name is interned.
-- Of a longer part, and where a claim may stand twice, `_TOKENS_MAX` JSON tokens are looked at.
+- Only the first `_BYTES_MAX` bytes of a part are decoded. A claim behind them counts as absent.
+- A part that ends within them is parsed as a whole, by the parser written in C, with no call for each object. No name
+  is interned.
+- Of a longer part, and where a claim may stand twice, only `_TOKENS_MAX` JSON tokens are read.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Any, TypeGuard
 from gateway.authn.bearer import Token
 
 _PARTS = 3
-# Clocks differ. A token that may be good by the provider's is asked about, and its word counts without any leeway.
+# Clocks differ. A token that may be valid by the provider's clock is introspected; the result then gets no leeway.
 _CLOCKS_APART_S = 60
-# 9999-12-31, as in answers; what is older than the year 1 is no time either.
+# 9999-12-31, as in results. A number before the year 1 is not a time either.
 _TIME_MAX_S = 253_402_300_799
 # Keycloak, Entra ID, Okta, Auth0 and Hydra name `iss` and `exp` within the first few hundred bytes.
 _BYTES_MAX = 4 * 2**10
@@ -36,17 +36,17 @@ _TOKEN = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+"|[{}\[\]:,]|[^ \t\r\n"{}\[\]
 
 
 def unverified_issuer(token: Token) -> str | None:
-    """The `iss` of a JWT's payload; `None` for an opaque token and for a JWT that names nobody."""
-    issuer = _members(token, 1, "iss").get("iss")
+    """The `iss` of a JWT's payload; `None` for an opaque token and for a JWT without `iss`."""
+    issuer = _read_members(token, 1, "iss").get("iss")
     return issuer if isinstance(issuer, str) else None
 
 
 def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
-    """Why no answer could make `token` good at `now` (wall clock), in words; `None` where it must be asked about.
+    """Why no result could make `token` valid at `now` (wall clock), in words; `None`: it has to be introspected.
 
-    `issuer` is the one whose tokens count, `None` where any does.
+    Only tokens of `issuer` count; with `None` those of any issuer do.
     """
-    payload = _members(token, 1, "iss", "exp")
+    payload = _read_members(token, 1, "iss", "exp")
     exp, named = payload.get("exp"), payload.get("iss")
     if _is_time(exp) and exp <= now - _CLOCKS_APART_S:
         return "it has expired by its own exp"
@@ -57,7 +57,7 @@ def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
 
 def own_words(token: Token, issuer: str | None, client_id: str, now: float) -> list[str]:
     """What a JWT that a provider calls inactive says of itself, for an operator. Empty for an opaque token."""
-    payload = _members(token, 1, "iss", "exp", "aud", "azp")
+    payload = _read_members(token, 1, "iss", "exp", "aud", "azp")
     exp, named, audience = payload.get("exp"), payload.get("iss"), payload.get("aud")
     if not _is_time(exp) or not isinstance(named, str):
         return []
@@ -76,7 +76,7 @@ def own_words(token: Token, issuer: str | None, client_id: str, now: float) -> l
 
 def header_type(token: Token) -> str | None:
     """The `typ` of a JWT's header, in small letters and without `application/` (RFC 7515 §4.1.9)."""
-    typ = _members(token, 0, "typ").get("typ")
+    typ = _read_members(token, 0, "typ").get("typ")
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else None
 
 
@@ -84,8 +84,8 @@ def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _TIME_MAX_S
 
 
-def _members(token: Token, part: int, *names: str) -> Mapping[str, Any]:
-    """Those of `names` that can be told of the object in a part of a JWT; none for an opaque token."""
+def _read_members(token: Token, part: int, *names: str) -> Mapping[str, Any]:
+    """The members of the object in a part of a JWT that are in `names`; none for an opaque token."""
     value = token.value
     if value.count(".") != _PARTS - 1:
         return {}
@@ -97,17 +97,17 @@ def _members(token: Token, part: int, *names: str) -> Mapping[str, Any]:
         return {}
     sought = {f'"{name}"'.encode(): name for name in names}
     if is_whole and all(data.count(quoted) <= 1 for quoted in sought):
-        return _whole(data)
-    return _beginning(data, sought)
+        return _read_whole(data)
+    return _read_beginning(data, sought)
 
 
-def _whole(data: bytes) -> Mapping[str, Any]:
-    value = _value(data)
+def _read_whole(data: bytes) -> Mapping[str, Any]:
+    value = _parse(data)
     return value if isinstance(value, dict) else {}
 
 
-def _beginning(data: bytes, sought: Mapping[bytes, str]) -> dict[str, Any]:
-    """The scalars that the object has under `sought`, as far as it is looked at; none that stands there twice."""
+def _read_beginning(data: bytes, sought: Mapping[bytes, str]) -> dict[str, Any]:
+    """The scalars under `sought` in the part of the object that is read. Leaves out names that stand there twice."""
     found: dict[str, Any] = {}
     twice: set[str] = set()
     name: bytes | None = None
@@ -123,22 +123,22 @@ def _beginning(data: bytes, sought: Mapping[bytes, str]) -> dict[str, Any]:
         elif depth > 1:
             depth -= token in b"}]"
         elif token in b"}],":
-            # Only now is it sure that a number is whole.
-            if name is not None and value is not None and (known := sought.get(name)):
-                if known in found:
-                    twice.add(known)
-                found[known] = _value(value)
+            # Only here is a number known to be complete.
+            if name is not None and value is not None and (wanted := sought.get(name)):
+                if wanted in found:
+                    twice.add(wanted)
+                found[wanted] = _parse(value)
             name = value = None
             depth -= token in b"}]"
         elif name is None:
             name = token
         elif token != b":":
             value = token
-    return {known: said for known, said in found.items() if known not in twice}
+    return {wanted: value for wanted, value in found.items() if wanted not in twice}
 
 
-def _value(data: bytes) -> Any:
-    """`None` for what is no JSON."""
+def _parse(data: bytes) -> Any:
+    """The JSON value; `None` for bytes that are not JSON."""
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What is asked about a token, and what was found."""
+"""A question about a token, and the result of looking it up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Tier = Literal["local", "redis", "provider"]
 
 @immutable
 class Question:
-    """Who is `token` at `provider`, by facts younger than `max_age_s`? `None`: as young as the cache holds them.
+    """Asks for a result about `token` at `provider` that is younger than `max_age_s`, or fresh in the cache (`None`).
 
-    Facts that are older by up to `stale_s` will do when the provider cannot tell; with `None`, none will. `address` is
-    the client's, in whose name the question waits; two clients that ask about one token ask the same all the same.
+    Facts that are older by up to `stale_s` will do when the provider cannot tell; with `None`, none will. The question
+    waits in the name of the client at `address`. Two clients that ask about one token share one lookup.
     """
 
     provider: str
@@ -28,8 +28,8 @@ class Question:
 
 @immutable
 class FactsLookup:
-    """`stale_s` is the age of facts that only stand in, since they were introspected; of all others it is `None`."""
+    """Holds a result and the tier that it came from. `stale_s` is the age of facts that are used although not fresh."""
 
     answer: IntrospectionResult | TooMany
-    tier: Tier | None  # None: nobody was asked
+    tier: Tier | None  # None: no tier was asked
     stale_s: float | None = None

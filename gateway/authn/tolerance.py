@@ -1,4 +1,4 @@
-"""How much older than fresh facts may be where the provider cannot tell, as the routes say (`stale_if_error`)."""
+"""`stale_if_error` of the routes: by how much facts may be older than fresh when the provider cannot tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.config.route_model import Route
 
 
 def tolerances_s(auth: Auth) -> dict[str, float]:
-    """How much older than fresh ones facts may be, by method; what is left out tolerates none.
+    """By how much facts may be older than fresh, by method. A method that is left out tolerates no older facts.
 
     `GET` stands for `HEAD` too.
     """
@@ -20,7 +20,7 @@ def tolerances_s(auth: Auth) -> dict[str, float]:
 
 
 def longest_tolerated_s(routes: Iterable[Route], providers: Iterable[str]) -> dict[str, float]:
-    """For how long each provider's facts are of use to some route when they are no longer fresh; 0 is left out."""
+    """For how long some route can use each provider's facts after they were fresh. Leaves out 0."""
     longest: dict[str, float] = {}
     every = tuple(providers)
     for route in routes:

@@ -50,7 +50,7 @@ class Admission:
         """Why nobody need be asked, in words; `None` where somebody must be."""
         wanted = needs.route.policy.issuer
         if wanted is None:
-            wanted = self._gate.speakers[needs.question.provider].issuer
+            wanted = self._gate.trusted_issuers[needs.question.provider].issuer
         return cannot_be_valid(needs.question.token, wanted, self._clock())
 
     async def ask(self, needs: NeedsFacts) -> FactsLookup:
@@ -78,7 +78,7 @@ class Admission:
 
         A token that this process knows is free. The function gives the cost back, for a token that was not revoked.
         """
-        questions = (Question(provider, token) for provider in self._gate.speakers)
+        questions = (Question(provider, token) for provider in self._gate.trusted_issuers)
         if self._allowance is None or any(self._authenticator.knows(question) for question in questions):
             return lambda: None
         taken = self._allowance.take(address, self._monotonic())
@@ -106,6 +106,6 @@ def _cost(found: FactsLookup) -> Literal[0, 1, 2]:
         return 0
     if not isinstance(found.answer, Indeterminate):
         return 1
-    if found.answer.is_puzzling:
+    if found.answer.is_token_fault:
         return 2
-    return 1 if found.answer.was_asked or found.answer.is_crowded else 0
+    return 1 if found.answer.was_asked or found.answer.is_queue_full else 0

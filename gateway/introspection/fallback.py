@@ -84,10 +84,10 @@ class Fallback:
 
     def _instead_of(self, found: FactsLookup, key: bytes, question: Question) -> FactsLookup:
         answer = found.answer
-        is_crowded = (
-            isinstance(answer, Indeterminate) and answer.is_crowded and not self._outages.is_on(question.provider)
+        is_queue_full = (
+            isinstance(answer, Indeterminate) and answer.is_queue_full and not self._outages.is_on(question.provider)
         )
-        if not isinstance(answer, Indeterminate) or is_crowded:
+        if not isinstance(answer, Indeterminate) or is_queue_full:
             return found
         return self._last_known.tolerable(key, question) or found
 

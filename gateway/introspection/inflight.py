@@ -70,7 +70,9 @@ class Inflight:
         """Whether there is no answer for want of a place, which one at `address` has better hopes of."""
         answer = landed.found.answer
         return (
-            isinstance(answer, Indeterminate) and answer.is_crowded and network_of(address) != network_of(self.address)
+            isinstance(answer, Indeterminate)
+            and answer.is_queue_full
+            and network_of(address) != network_of(self.address)
         )
 
     def passed_by(self, purge: TagPurge, number: int) -> None:

@@ -143,13 +143,13 @@ class ProviderClient:
             endpoint = await self._endpoint_to_ask()
             result = await self._guard.run(partial(endpoint.introspect, token), token.value, address, joiners)
         except NotAskedError as error:
-            is_crowded = isinstance(error, CrowdedError)
-            return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_crowded=is_crowded)
+            is_queue_full = isinstance(error, CrowdedError)
+            return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_queue_full=is_queue_full)
         except ProviderError as error:
             if not self._guard.is_to_blame(token.value, address):
                 return Indeterminate(error.reason, error.retry_after_s)
             # The provider answers others. So what this response seems to say of our client is not so.
-            return Indeterminate(f"only about this token: {error.reason}", error.retry_after_s, is_puzzling=True)
+            return Indeterminate(f"only about this token: {error.reason}", error.retry_after_s, is_token_fault=True)
         if isinstance(result, Facts) and self.token_types.learns_from(result.claims):
             self._on_token_type(self.identity)
         return result

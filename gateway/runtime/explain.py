@@ -61,7 +61,7 @@ def _said(compiled: CompiledConfig, question: Question, found: FactsLookup) -> l
     stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
     steps = [f"facts of {question.provider} from {found.tier}: {_in_words(found.answer)}{stands_in}"]
     if isinstance(found.answer, Inactive):
-        speaker = compiled.speakers[question.provider]
+        speaker = compiled.trusted_issuers[question.provider]
         steps += own_words(question.token, speaker.issuer, speaker.client_id, time.time())
     return steps
 

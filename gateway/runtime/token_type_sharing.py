@@ -69,7 +69,7 @@ def note_token_types(purge: TagPurge, providers: Iterable[HasTokenTypes], keys: 
 
 
 def _rules_that_learn(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]:
-    return [provider.token_types for provider in providers if provider.token_types.learning]
+    return [provider.token_types for provider in providers if provider.token_types.can_learn]
 
 
 def _tag(identity: bytes, keys: HmacKeys | KeyRing) -> bytes:

@@ -257,7 +257,7 @@ async def test_a_token_that_is_not_an_active_access_token_is_401(gateway, provid
     await passes(gateway, "canary", "canary")
 
 
-# What is not understood is no yes.
+# A result that is not understood is not a yes.
 
 TYPED = {"active": True, "sub": "canary", "token_type": "Bearer"}
 JKT = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
@@ -285,7 +285,7 @@ async def refused_with_a_reason(gateway: RunningGateway, backend: Backend, reaso
         ({"token_type": "DPoP"}, "token_type is DPoP"),
         ({"token_type": "mac"}, "token_type is mac"),
         ({"token_type": "N_A"}, "token_type is N_A"),
-        ({"token_type": 5}, "token_type is no text"),
+        ({"token_type": 5}, "token_type is not a text"),
     ],
     ids=json.dumps,
 )

@@ -189,7 +189,7 @@ async def test_a_secret_that_has_to_be_escaped_in_basic_credentials(provider, re
 
 
 async def test_its_access_tokens_have_a_token_type_which_is_learned_of_the_first(app, gateway):
-    assert gateway.token_types.learning
+    assert gateway.token_types.can_learn
     found = await facts(gateway, await app.token(ALICE))
     assert found.claims["token_type"] == "Bearer"
     assert gateway.token_types.learned
@@ -199,7 +199,7 @@ async def test_an_id_token_is_none_even_for_the_client_that_it_is_for(app):
     answer = await app.introspect(Token((await app.token(ALICE, "openid"))["id_token"]))
     assert isinstance(answer, Inactive)
     assert "is id" in answer.reason
-    assert app.token_types.learning
+    assert app.token_types.can_learn
 
 
 async def test_what_it_says_of_a_realm_that_is_not_enabled_is_told(provider, administer, keycloak):

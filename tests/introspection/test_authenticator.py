@@ -776,7 +776,7 @@ async def test_who_joined_a_question_that_found_no_place_asks_in_its_own_name(ho
     await ticks()
     house.keycloak.gate.set()
     eves, bobs = (await asyncio.gather(*asking[:2])), (await asyncio.gather(*asking[2:]))
-    assert all(isinstance(found.answer, Indeterminate) and found.answer.is_crowded for found in eves)
+    assert all(isinstance(found.answer, Indeterminate) and found.answer.is_queue_full for found in eves)
     assert all(isinstance(found.answer, Facts) for found in bobs)
     assert house.keycloak.addresses == [EVE, BOB]
 

@@ -73,7 +73,7 @@ class ScriptedIntrospector:
         else:
             await asyncio.sleep(0)
         if address in self.crowded_out:
-            return Indeterminate("too many wait", 1.0, was_asked=False, is_crowded=True)
+            return Indeterminate("too many wait", 1.0, was_asked=False, is_queue_full=True)
         if answer is not None:
             return answer
         if token.value.startswith("junk"):

@@ -81,7 +81,7 @@ def refused_by(route: CompiledRoute, stream: OpenExchange, compiled: CompiledCon
     matched = stream.context.matched
     captures = {} if matched is None or not route.policy.claims else matched.captures
     try:
-        refusal = judge(route.policy, facts, compiled.speakers[question.provider], captures, now)
+        refusal = judge(route.policy, facts, compiled.trusted_issuers[question.provider], captures, now)
     except KeyError:  # the route has another path now, and its claims name a part that the old path did not have
         return REFUSED
     stream.question = replace(

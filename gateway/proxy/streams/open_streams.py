@@ -160,7 +160,11 @@ class Streams:
             self._index_without_token(stream, now_s)  # until it has ended
             self._end(stream, reason)
             return
-        if stream.question is None or stream.facts is None or stream.question.provider not in generation.gate.speakers:
+        if (
+            stream.question is None
+            or stream.facts is None
+            or stream.question.provider not in generation.gate.trusted_issuers
+        ):
             self._index_without_token(stream, now_s)
             return
         if stream.tagged_by is not generation.authenticator:
@@ -234,7 +238,7 @@ class Streams:
                 return  # a reload has made their routes public
             max_age_s = min(self._window(question, generation).ask_after_s for question in questions)
             question = replace(questions[0], max_age_s=max_age_s, stale_s=None, address=AHEAD)
-            if question.provider not in generation.gate.speakers:
+            if question.provider not in generation.gate.trusted_issuers:
                 return  # a reload has come and judges them
             found = await generation.authenticator.ask(question)
             for stream in those:
@@ -254,8 +258,8 @@ class Streams:
             return
         if not isinstance(result, Facts):
             # A full queue of our own is not an outage: a client that can fill it must not keep a revoked token alive.
-            is_crowded = isinstance(result, TooMany) or (isinstance(result, Indeterminate) and result.is_crowded)
-            self._wait_or_end(stream, now_s, 0.0 if question.stale_s is None or not is_crowded else question.stale_s)
+            is_queue_full = isinstance(result, TooMany) or (isinstance(result, Indeterminate) and result.is_queue_full)
+            self._wait_or_end(stream, now_s, 0.0 if question.stale_s is None or not is_queue_full else question.stale_s)
             return
         stream.facts = result
         tags = self._open.tags(stream) if result is before else generation.authenticator.marks(question, result)

@@ -295,7 +295,7 @@ class TestAskedAgain:
         stream = await streams("events", {"stale_if_error": "1h"}, cache={"ttl": "1s"})
 
         async def crowded_out(_self, _question):
-            return FactsLookup(Indeterminate("too many wait", was_asked=False, is_crowded=True), None)
+            return FactsLookup(Indeterminate("too many wait", was_asked=False, is_queue_full=True), None)
 
         monkeypatch.setattr(Authenticator, "ask", crowded_out)
         await stream.ended(within_s=2.5, reason=UNTOLD)
