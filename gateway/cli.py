@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence, Sized
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -21,9 +21,10 @@ from gateway import app
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, read_introspection_result
 from gateway.compiled import compile_config
-from gateway.config.load import describe_problems, load
+from gateway.config.load import describe_problems, load, warnings_in
 from gateway.config.model import Cache, Config
-from gateway.config.problems import ConfigError
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.report import Format, in_order, report
 from gateway.config.schema import json_schema
 from gateway.http import strict_json
 from gateway.introspection.lifetime import as_of
@@ -77,10 +78,36 @@ def serve(path: str) -> None:
 
 @main.command()
 @_config_option
-def check(path: str) -> None:
-    """List everything that is wrong with the file; exit 0 or 2."""
-    config = _load(path)
-    click.echo(f"{path}: ok, {len(config.routes)} routes, {len(config.providers)} providers")
+@click.option("--strict", is_flag=True, help="Exit with 2 for warnings, too.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
+    help="json: a list of objects; github: annotations of a workflow.",
+)  # fmt: skip
+def check(path: str, form: Format, *, strict: bool) -> None:
+    """Say everything that is wrong with the file, and warn of what is dangerous or doubtful.
+
+    Exits with 0, or with 2 when the file cannot be used.
+    """
+    errors: Sequence[Problem] = ()
+    warnings: list[Problem] = []
+    config = None
+    try:
+        config = load(path)
+        warnings = warnings_in(path, time.time())
+    except ConfigError as error:
+        errors = error.problems
+    findings = in_order(errors, warnings)
+    told = report(path, findings, form)
+    if told:
+        click.echo(told, err=form == "text")
+    if config is not None and form == "text":
+        click.echo(f"{path}: ok, {_counted(config.routes, 'route')}, {_counted(config.providers, 'provider')}")
+    if errors or (strict and warnings):
+        sys.exit(UNUSABLE)
+
+
+def _counted(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
 
 
 @main.command()

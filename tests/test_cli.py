@@ -71,6 +71,22 @@ async def test_check_names_every_problem_and_exits_with_2(tmp_path: Path) -> Non
     assert all("; " in line for line in lines)
 
 
+async def test_check_warns_and_is_strict_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: [{name: a, auth: none, backend: 'http://a', max_body: unlimited}]\n")
+    status, out, err = await gateway("check", "-c", str(path))
+    assert (status, out) == (0, f"{path}: ok, 1 route, 0 providers\n")
+    assert err.startswith(f"{path}:1: warning: routes[0].max_body: ")
+    assert (await gateway("check", "--strict", "-c", str(path)))[0] == 2
+    status, out, _ = await gateway("check", "--format", "json", "-c", str(path))
+    assert [(one["level"], one["path"]) for one in json.loads(out)] == [("warning", "routes[0].max_body")]
+    status, out, _ = await gateway("check", "--format", "github", "-c", str(path))
+    assert out.startswith(f"::warning file={path},line=1::routes[0].max_body: ")
+    path.write_text("routes: 5\n")
+    status, out, _ = await gateway("check", "--format", "json", "-c", str(path))
+    assert (status, json.loads(out)[0]["level"]) == (2, "error")
+
+
 async def test_serve_refuses_a_bad_file_with_the_lines_of_check(tmp_path: Path) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text("routes: 5\n")

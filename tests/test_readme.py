@@ -196,7 +196,7 @@ def test_the_file_is_checked_and_served(folder, moved, demo, own_ports):
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_WITHIN_S) == 0
-    assert log.read_text().startswith("gateway.yaml: ok, 1 routes, 1 providers\n")
+    assert log.read_text().startswith("gateway.yaml: ok, 1 route, 1 provider\n")
 
 
 def answer_to(url: str, token: str | None = None) -> tuple[int, bytes]:

@@ -12,8 +12,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.config.certificates import ending_certificates
 from gateway.config.check import problems_across
-from gateway.config.environment import expand
+from gateway.config.dangers import dangers
+from gateway.config.environment import Expansion, expand
+from gateway.config.habits import habits
 from gateway.config.model import Config
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.route_model import Route
@@ -30,11 +33,33 @@ def load(path: str | os.PathLike[str]) -> Config:
     return load_text(read_text(name), name, environ=os.environ, directory=Path(name).absolute().parent)
 
 
+def warnings_in(path: str | os.PathLike[str], now_s: float) -> list[Problem]:
+    """`warnings_of` the file at `path`, with the process's environment put in."""
+    name = os.fspath(path)
+    directory = Path(name).absolute().parent
+    return warnings_of(read_text(name), name, environ=os.environ, directory=directory, now_s=now_s)
+
+
 def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Path) -> Config:
     """The configuration in `text`; `name` is the file's name in messages, `directory` what its paths are relative to.
 
     Raises `ConfigError` with every problem.
     """
+    pieces, _ = _sections(text, name, environ, directory)
+    return _joined(pieces)
+
+
+def warnings_of(text: str, name: str, *, environ: Mapping[str, str], directory: Path, now_s: float) -> list[Problem]:
+    """What is legal in `text` and dangerous, or probably meant otherwise, at `now_s` (wall clock).
+
+    Raises `ConfigError` where the file has problems: of those nobody is warned.
+    """
+    pieces, expansion = _sections(text, name, environ, directory)
+    found = [*dangers(pieces), *habits(pieces), *ending_certificates(pieces, now_s)]
+    return [Problem(p.place, expansion.masked(p.what), p.line) for p in found]
+
+
+def _sections(text: str, name: str, environ: Mapping[str, str], directory: Path) -> tuple[Sections, Expansion]:
     root, problems = read_yaml(text)
     if root is None:
         raise ConfigError(name, problems)
@@ -43,7 +68,7 @@ def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Pa
     problems += [*expansion.problems, *pieces.problems, *problems_across(pieces)]
     if problems:
         raise ConfigError(name, [Problem(p.place, expansion.masked(p.what), p.line) for p in problems])
-    return _joined(pieces)
+    return pieces, expansion
 
 
 def describe_problems(error: ConfigError) -> str:

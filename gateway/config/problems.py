@@ -30,10 +30,15 @@ class Problem:
     what: str
     line: int | None = None
 
-    def render(self, file: str) -> str:
-        what = self.what if "; " in self.what else self.what + _SOMETHING_ELSE
+    @property
+    def text(self) -> str:
+        """`what`, with a word on what to write instead where it has none."""
+        return self.what if "; " in self.what else self.what + _SOMETHING_ELSE
+
+    def render(self, file: str, level: str = "") -> str:
+        """The line of `gateway check`. `level` stands before the place; empty for what makes the file unusable."""
         start = file if self.line is None else f"{file}:{self.line}"
-        return ": ".join(part for part in (start, self.place, what) if part)
+        return ": ".join(part for part in (start, level, self.place, self.text) if part)
 
 
 class ConfigError(Exception):

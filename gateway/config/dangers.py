@@ -1,0 +1,156 @@
+"""Warn of what a file opens on purpose: the keys whose descriptions say "Danger:", set to the value that is dangerous.
+
+A default is never warned of, and neither is `auth: none` as such. One omission is: a route without `audience`.
+`MILD` are the keys whose danger depends on what stands around the gateway, so that the file alone cannot show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gateway.config.problems import Problem
+from gateway.config.route_model import Route
+from gateway.config.sections import Section, Sections
+from gateway.config.values import Address, is_loopback_address
+
+_TTL_LONG_S = 900.0
+_SKEW_LONG_S = 60.0
+_STREAMS = "an open stream goes on after logout, revocation and exp; write end"
+
+
+def _is_public(address: Address) -> bool:
+    return address.path is None and not is_loopback_address(address.host)
+
+
+_Test = Callable[[Any], bool]
+_Rule = tuple[tuple[str, ...], _Test, str]
+
+_RULES: dict[str, tuple[_Rule, ...]] = {
+    "server": (
+        (("trusted_headers",), bool, "clients write these headers unless the proxy overwrites each; list the fewest"),
+        (("max_body",), lambda value: value is None, "bodies have no limit; write a size such as 100MiB"),
+        (("min_body_rate",), lambda value: value == 0, "a body that drips holds its connection for ever; write 1KiB"),
+        (("unknown_tokens",), lambda value: value is None, "made-up tokens become calls to the provider; leave it out"),
+    ),
+    "admin": (
+        (
+            ("listen",),
+            _is_public,
+            "routes and metrics are shown to everyone who reaches this address; write 127.0.0.1:9090",
+        ),
+    ),
+    "cache": (
+        (
+            ("ttl",),
+            lambda value: value > _TTL_LONG_S,
+            "a revoked token may work for this long; write minutes, such as 60s",
+        ),
+        (
+            ("clock_skew",),
+            lambda value: value > _SKEW_LONG_S,
+            "who can write to Redis can keep a revoked token working for this long; write seconds",
+        ),
+    ),
+    "provider": (
+        (("breaker",), lambda value: value is None, "requests wait for a provider that is away; leave the key out"),
+        (
+            ("require_token_type",),
+            lambda value: value is False,
+            "an answer without token_type passes for an access token; write auto",
+        ),
+    ),
+    "route": (
+        (("max_body",), lambda value: value is None, "bodies have no limit; write a size such as 100MiB"),
+        (
+            ("allow_encoded_slash",),
+            bool,
+            "a backend that decodes %2F sees another path; leave it out if none needs it",
+        ),
+        (
+            ("allow_path_parameters",),
+            bool,
+            "a backend that reads ;parameters is told more than the policy saw; leave it out where none needs them",
+        ),
+        (
+            ("authorization",),
+            lambda value: value == "keep",
+            "the backend gets the caller's token and can act as the caller elsewhere; write strip",
+        ),
+        (
+            ("auth", "proof"),
+            lambda value: value == "ignore",
+            "a stolen token that is bound to a key works without the key; write if_bound",
+        ),
+        (
+            ("auth", "stale_if_error"),
+            bool,
+            "a revoked token may work this much longer while the provider is away; leave it out if that is too long",
+        ),
+        (
+            ("auth", "stale_methods"),
+            lambda value: not {"GET", "HEAD", "OPTIONS"}.issuperset(value),
+            "old facts may change something; write [GET, HEAD]",
+        ),
+        (("auth", "streams"), lambda value: value == "keep", _STREAMS),
+        (
+            ("auth", "provider"),
+            lambda value: len(value) > 1,
+            "an opaque token of one provider is shown to those before it; write one provider where that is enough",
+        ),
+    ),
+}
+# Keys with a danger that is not warned of, and why.
+MILD = {
+    ("server", "listen"): "the address of a gateway is public",
+    ("server", "trusted_proxies"): "a network that is too wide is warned of as a habit",
+    ("server", "proxy_protocol"): "it closes, and opens nothing",
+    ("server", "drain_delay"): "how long balancers take is not in the file",
+    ("server", "max_connections_per_network"): "what stands in front is not in the file",
+    ("providers", "max_waiting"): "how many networks there are is not in the file",
+    ("cache", "refresh_ahead"): "it costs calls, and opens nothing",
+    ("routes", "auth", "mode"): "none is what public routes are for",
+    ("routes", "auth", "audience"): "its absence is warned of",
+}
+
+
+def dangers(sections: Sections) -> Iterator[Problem]:
+    """Each dangerous choice of a file that has no problems."""
+    for name in ("server", "admin", "cache"):
+        yield from _of_section(sections.sections[name], _RULES[name])
+    for provider in sections.providers.values():
+        yield from _of_section(provider, _RULES["provider"])
+    for route in sections.routes:
+        yield from _of_section(route, _RULES["route"])
+    yield from _without_audience(sections)
+
+
+def keys_warned_of() -> set[tuple[str, ...]]:
+    """The keys that a rule speaks of, with the part of the file that they stand in."""
+    places = {"provider": "providers", "route": "routes"}
+    return {(places.get(name, name), *path) for name, rules in _RULES.items() for path, _, _ in rules}
+
+
+def _of_section(section: Section[Any], rules: tuple[_Rule, ...]) -> Iterator[Problem]:
+    for path, is_dangerous, what in rules:
+        found = section.origin.find(path)
+        if found.rest:
+            continue  # not written: a default
+        value = section.value
+        for step in path:
+            value = getattr(value, step)
+        if is_dangerous(value):
+            yield section.origin.problem(path, what)
+
+
+def _without_audience(sections: Sections) -> Iterator[Problem]:
+    """Told once, however many routes it is about."""
+    without = [route for route in sections.routes if _takes_any_audience(route.value)]
+    if without:
+        more = f" (and {len(without) - 1} more routes)" if len(without) > 1 else ""
+        what = f"audience is left out, so that tokens meant for other services pass; write audience: [orders-api]{more}"
+        yield without[0].origin.problem((), what)
+
+
+def _takes_any_audience(route: Route) -> bool:
+    return route.auth.mode != "none" and not route.auth.audience
