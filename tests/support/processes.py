@@ -54,9 +54,17 @@ class ServedGateway:
     async def start(self) -> None:
         """Returns when it is ready."""
         self._process = self._spawn(self._write())
+        try:
+            await self._until_ready(self._process)
+        except BaseException:
+            # Whoever starts it stops it only after `start` has returned.
+            await self.stop()
+            raise
+
+    async def _until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
         while not await self.is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.name} did not get ready:\n{self.output.read_text()[-3000:]}")
             await asyncio.sleep(_POLL_S)
 

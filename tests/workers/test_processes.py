@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from support import processes
 from support.backend import HANG, Wait, ok, script
 from support.busy_clients import BusyClients
 from support.keycloak import free_ports
@@ -189,3 +190,17 @@ async def test_workers_import_nothing_from_the_current_directory(start, backend,
         assert len(serving.workers()) == 2
         assert (await serving.get("/api/x")).status == 200
     assert not (tmp_path / "ran").exists()
+
+
+async def test_one_that_does_not_get_ready_in_time_is_left_to_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "READY_WITHIN_S", 0.0)
+    port, admin_port = free_ports(2)
+    document = {
+        "server": {"listen": f"127.0.0.1:{port}"},
+        "admin": {"listen": f"127.0.0.1:{admin_port}"},
+        "routes": [{"name": "open", "match": {"path": "/**"}, "backend": "http://127.0.0.1:9", "auth": "none"}],
+    }
+    gateway = processes.ServedGateway("late", tmp_path, document)
+    with pytest.raises(AssertionError, match="late did not get ready"):
+        await gateway.start()
+    assert gateway.exit_status is not None
