@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from support.architecture_documents import documents
-from support.imports import between_rooms, circles, import_graph, modules, room, ways, without_detours
+from support.imports import ROOT, between_rooms, circles, import_graph, modules, room, ways, without_detours
 from support.layers import IMPURE, LAYERS, PURE_ROOMS, RANKS
 
-PROJECT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+PROJECT = TESTS.parent
 WHOLE = import_graph(with_types=True)
 OUTSIDE_ALL = {"", "__main__"}  # the package itself, and `python -m gateway`
 
@@ -112,3 +113,17 @@ def test_rooms_are_joined() -> None:
         "gateway": frozenset({"gateway.b"}),
     }
     assert between_rooms(graph) == {"a": {"b"}}
+
+
+def test_a_test_file_that_has_a_modules_name_stands_where_the_module_stands() -> None:
+    """Other files are named by what they show, and stand where that is."""
+    inside = {path.relative_to(ROOT) for path in modules().values()}
+    names = {path.name for path in inside}
+    mirroring = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] in {*RANKS, path.name}]
+    astray = [
+        str(path.relative_to(TESTS))
+        for path in mirroring
+        for name in [path.name.removeprefix("test_")]
+        if name in names and path.relative_to(TESTS).with_name(name) not in inside
+    ]
+    assert astray == []

@@ -60,7 +60,7 @@ PURE = (
 SLOW = (
     "benchmarks/test_comparison_smoke.py",
     "cache/test_processes.py",
-    "deploy/test_compiled.py",
+    "deploy/test_compiled_build.py",
     "deploy/test_prometheus.py",
     "foreign",
     "hazards/test_blame.py",
@@ -72,7 +72,7 @@ SLOW = (
     "hazards/test_soak.py",
     "integration",
     "proxy/streams/test_streams_of_a_fleet.py",
-    "runtime/test_revocation.py",
+    "runtime/test_revoked_everywhere.py",
     "runtime/test_token_type_sharing.py",
     "workers/test_processes.py",
 )
