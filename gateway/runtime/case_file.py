@@ -22,9 +22,10 @@ from gateway.config.problems import ConfigError
 from gateway.config.values import quoted
 from gateway.config.yaml_reader import read_yaml
 from gateway.http.refusal import STATUS_OF_CODE
+from gateway.http.syntax import TCHAR
 from gateway.runtime.offline import request_to
 
-_REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}) (\S+)")
+_REQUEST = re.compile(rf"([{TCHAR}]{{1,64}}) (\S+)")
 
 
 def _parse_request(value: object) -> str:

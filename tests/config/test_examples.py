@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from support.everything import Written
 
 from gateway.compiled import compile_config
 from gateway.config.auth_model import Auth
-from gateway.config.keys import keys_below
+from gateway.config.keys import keys_below, token_demands
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.route_model import Cors, Route
@@ -70,6 +71,11 @@ def test_everything_tells_the_dangers_that_the_descriptions_tell():
     assert {key.path for key in keys_below(Config) if key.danger} == {
         key.path for key in keys_below(Config) if "Danger:" in written.comment(key.path)
     }
+
+
+def test_the_guide_tells_of_every_demand_on_a_token():
+    guide = (FOLDER.parent / "docs" / "configuration.md").read_text()
+    assert [key.path for key in token_demands(Config) if not re.search(rf"\b{key.name}\b", guide)] == []
 
 
 def test_everything_shows_the_defaults_where_it_says_so(environ):

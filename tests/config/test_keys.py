@@ -1,5 +1,6 @@
 """A key that is added to a model is in everything that lists keys, and none of them can forget it."""
 
+import json
 from typing import Annotated
 
 import pytest
@@ -87,6 +88,14 @@ def test_so_is_one_that_was_only_added_to_the_model(monkeypatch, keys, place):
     monkeypatch.setattr(sections, "Route", RouteWithMore)
     text = with_route(f"name: a\nbackend: http://a\n{keys}")
     assert lines(text) == [f"{5 + keys.count(chr(10))}: routes[0].{place}: {USELESS}"]
+
+
+@pytest.mark.parametrize("key", [key for key in keys_of_model(Auth) if key.name != "mode"], ids=lambda key: key.name)
+def test_every_key_of_auth_is_shown_by_get_routes(key):
+    [value] = other_values(("routes", "auth", key.name))
+    route = {"name": "a", "backend": "http://a", "auth": {key.name: value}}
+    [shown] = describe(Config.model_validate({"routes": [route]}))
+    assert json.loads(json.dumps(shown["auth"])).keys() == {"mode", f"{key.name}_s" if key.is_duration else key.name}
 
 
 def test_it_is_shown_by_get_routes():
