@@ -1,4 +1,4 @@
-"""What is decided about a request, and what is known of it by then: the values that `gateway.pipeline` makes."""
+"""The decisions about a request, and what is known about it by then: the values that `gateway.pipeline` returns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 
 @immutable
 class Request:
-    """The head of a request as it came. `headers` are name and value in order, undecided and untrusted."""
+    """Holds the head of a request as it came. `headers` are its fields in order, unchecked and untrusted."""
 
     method: str
     target: str = field(repr=False)  # the query may hold secrets
@@ -33,12 +33,12 @@ class Request:
     peer: str  # the address of the connection's other end; empty for a Unix socket
     scheme: str  # http or https, of the connection
     version: tuple[int, int]
-    new_request_id: str  # used unless a trusted proxy has given one
+    new_request_id: str  # used unless a trusted proxy sent one
 
 
 @immutable
 class DecisionContext:
-    """What is known about a request so far; every decision carries it, for the record."""
+    """Holds what is known about a request so far. Every decision carries it, for the access record."""
 
     request: Request
     caller: Caller
@@ -63,13 +63,15 @@ class DecisionContext:
 
 @immutable
 class Refuse:
+    """Refuses the request, with the response to send."""
+
     case: DecisionContext
     refusal: Refusal
 
 
 @immutable
 class Allow:
-    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
+    """Lets the request go on to `path_and_query`, with the identity headers of `identity`."""
 
     case: DecisionContext
     route: CompiledRoute
@@ -84,19 +86,19 @@ class Allow:
 
     @property
     def stripped(self) -> str:
-        """What the route takes off the path, of which the backend is told."""
+        """The part that the route takes off the path; the backend gets it as `X-Forwarded-Prefix`."""
         return stripped(self.target, self.route) if self.route.moves_path else ""
 
     @property
     def outside(self) -> Outside:
-        """Where the client sees what the backend serves."""
+        """The URL under which the client sees what the backend serves."""
         caller, authority = self.case.caller, self.target.authority
         host = authority if self.route.config.preserve_host else ""
         return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All fields for the backend, but for `Host` and the framing; made anew each time."""
+        """All fields for the backend except `Host` and the framing; made anew each time."""
         request = self.case.request
         return request_to_backend(
             request.headers,
@@ -111,7 +113,7 @@ class Allow:
 
     @property
     def lines(self) -> Lines | None:
-        """The same as they go out, in parts; `None` where there is no such form."""
+        """The same fields as bytes, in parts; `None` where there is no such form."""
         request = self.case.request
         return lines_to_backend(
             request.headers,
@@ -125,7 +127,7 @@ class Allow:
 
 @immutable
 class Preflight:
-    """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
+    """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8)."""
 
     case: DecisionContext
     route: CompiledRoute
@@ -133,18 +135,18 @@ class Preflight:
 
 @immutable
 class NeedsFacts:
-    """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one."""
+    """Asks for the result of `question`; then call `resume`. `others` are the providers to ask after this one."""
 
     case: DecisionContext
     route: CompiledRoute
     question: Question
     others: tuple[str, ...] = ()
-    unclear: Indeterminate | None = None  # what a provider before this one answered
+    unclear: Indeterminate | None = None  # the result of a provider before this one
 
 
 @immutable
 class Receive:
-    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+    """An event at one of the gateway's own paths: a POST that `gateway.events` receives."""
 
     case: DecisionContext
     kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
