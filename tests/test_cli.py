@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from support.scripted_provider import ScriptedProvider
 
+from gateway.cli import COMMANDS, main
 from gateway.demo.demo_provider import DemoProvider
 
 MINIMAL = """
@@ -250,3 +254,33 @@ async def test_an_address_in_use_is_said_in_words(demo_provider, config_for) -> 
     status, _, err = await gateway("serve", "-c", config_for(demo_provider, more=more))
     assert status == 1
     assert "in use" in err
+
+
+def test_a_command_is_imported_when_it_is_run() -> None:
+    heavy = ("aiohttp", "pydantic", "redis", "gateway.app")
+    code = f"import sys, gateway.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_each_command_is_where_the_list_says(name) -> None:
+    with click.Context(main) as context:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.name in {name, name.replace("_", "-")}
+        assert command.hidden == (COMMANDS[name][2] == "")
+        assert command.help
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.yaml", "-c", "b.yaml"]])
+def test_one_configuration_is_named(arguments) -> None:
+    done = CliRunner().invoke(main, ["check", *arguments])
+    assert (done.exit_code, "name one configuration" in done.output) == (2, True)
+
+
+def test_the_file_may_be_the_argument(tmp_path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: [{name: a, auth: none, backend: 'http://a'}]\n")
+    done = CliRunner().invoke(main, ["check", str(path)])
+    assert (done.exit_code, done.output) == (0, f"{path}: ok, 1 route, 0 providers\n")

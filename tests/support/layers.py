@@ -41,7 +41,7 @@ LAYERS = (
     Layer(("observe",), "metrics, access log, traces"),
     Layer(("admin",), "the second listener and its page"),
     Layer(("demo",), "demo provider, echo backend, walk-through"),
-    Layer(("app", "service", "cli"), "the commands; the one place where things are built and joined"),
+    Layer(("app", "service", "commands", "cli"), "the commands; the one place where things are built and joined"),
 )
 RANKS = {room: rank for rank, layer in enumerate(LAYERS) for room in layer.rooms}
 PURE_ROOMS = tuple(room for layer in LAYERS if layer.is_pure for room in layer.rooms)

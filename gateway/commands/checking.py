@@ -1,0 +1,55 @@
+"""The commands that look at a file and ask nobody: `check` and `schema`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence, Sized
+
+import click
+
+from gateway.commands.options import UNUSABLE, config_or_file, print_json
+from gateway.config.load import load, warnings_in
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.report import Format, in_order, report
+from gateway.config.schema import json_schema
+
+
+@click.command()
+@config_or_file
+@click.option("--strict", is_flag=True, help="Exit with 2 for warnings, too.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
+    help="json: a list of objects; github: annotations of a workflow.",
+)  # fmt: skip
+def check(path: str, form: Format, *, strict: bool) -> None:
+    """Say everything that is wrong with the file, and warn of what is dangerous or doubtful.
+
+    Exits with 0, or with 2 when the file cannot be used.
+    """
+    errors: Sequence[Problem] = ()
+    warnings: list[Problem] = []
+    config = None
+    try:
+        config = load(path)
+        warnings = warnings_in(path, time.time())
+    except ConfigError as error:
+        errors = error.problems
+    findings = in_order(errors, warnings)
+    told = report(path, findings, form)
+    if told:
+        click.echo(told, err=form == "text")
+    if config is not None and form == "text":
+        click.echo(f"{path}: ok, {_counted(config.routes, 'route')}, {_counted(config.providers, 'provider')}")
+    if errors or (strict and warnings):
+        sys.exit(UNUSABLE)
+
+
+def _counted(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}" + ("" if len(things) == 1 else "s")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    print_json(json_schema())
