@@ -61,6 +61,29 @@ def test_the_backend_serves_nobody_without_a_user_or_a_token(tmp_path, cores):
             assert ask(stage.place.backend_port, target, GOOD)[0] == 200
 
 
+def test_a_peer_that_refuses_the_mixed_load_or_loses_its_users_is_not_measured(tmp_path, cores, monkeypatch):
+    with staged(tmp_path, cores) as stage, stage.contestants([Kind.FAST, Kind.NGINX]) as contestants:
+        for one in contestants:
+            if one.kind is Kind.NGINX:
+                with pytest.raises(CheckError, match="another user than the token's"):
+                    warm_up(Contestant(Kind.NGINX_AUTH, one.server, one.version))
+        monkeypatch.setattr(mixed, "_TOKEN", "bad-mixed-%032d")
+        with pytest.raises(CheckError, match="1000 of 1000 good tokens were refused"):
+            warm_up(contestants[0])
+
+
+@pytest.mark.parametrize(("refused", "is_measured"), [(10, True), (11, False)])
+def test_no_row_measures_refusals(tmp_path, cores, monkeypatch, refused, is_measured):
+    summary = wrk.Summary(requests=1000, received_bytes=0, duration_s=1.0, refused=refused, failed=refused)
+    monkeypatch.setattr(wrk, "run", lambda *_: summary)
+    with staged(tmp_path, cores) as stage, stage.contestants([Kind.GENERAL]) as (one,):
+        if is_measured:
+            assert sample(stage, one, MIXED, duration_s=1).failed == refused
+        else:
+            with pytest.raises(CheckError, match="11 of 1000 were refused"):
+                sample(stage, one, MIXED, duration_s=1)
+
+
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed (apt-get install wrk)")
 def test_wrk_sends_the_mixed_load_and_the_gateway_knows_every_token(tmp_path, cores):
     with staged(tmp_path, cores) as stage, stage.contestants([Kind.FAST, Kind.GENERAL]) as contestants:

@@ -1,9 +1,14 @@
 """The calculation that sizes a deployment, and the arithmetic of one worker against two."""
 
+from pathlib import Path
+
 import pytest
+from benchmarks.comparison import report
+from benchmarks.comparison.report import insert
 from benchmarks.sizing import BEGIN, END, MIB, Costs, Demand, costs_of, lookups_per_s, size, table
-from benchmarks.workers_run import Found, Held, Offered
+from benchmarks.workers_run import MARKS, Found, Held, Offered
 from benchmarks.workers_run import table as workers_table
+from support import recorded
 
 COSTS = Costs(100, 1_100, 50, 40, 1_000, 500, 2_000)
 
@@ -91,6 +96,12 @@ def found_workers(one_us: float, two_us: float) -> Found:
 def test_two_workers_serve_twice_as_much_where_a_request_costs_them_no_more():
     assert found_workers(200, 219).is_twice
     assert not found_workers(200, 221).is_twice
+
+
+@pytest.mark.parametrize("marks", [MARKS, (BEGIN, END), (recorded.BEGIN, recorded.END), (report.BEGIN, report.END)])
+def test_the_document_has_a_place_for_each_table(marks):
+    document = Path(__file__).parents[2] / "docs" / "performance.md"
+    assert f"{marks[0]}\n\ntable\n\n{marks[1]}" in insert(document.read_text(), "table\n", marks)
 
 
 def test_the_table_of_workers_says_what_each_holds():

@@ -23,6 +23,7 @@ from benchmarks.comparison.stage import Stage, staged
 from support.processes import children
 
 WORKERS = (1, 2)
+MARKS = ("<!-- workers: begin -->", "<!-- workers: end -->")
 MORE_AT_MOST = 1.1
 _CONNECTIONS = 64
 _ROUND_S = 3
