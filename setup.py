@@ -12,13 +12,25 @@ from setuptools import setup
 
 COMPILER = "mypy>=2.4"  # mypyc comes with it; the oldest that was tried
 COMPILED = (
+    "authn/bearer",
     "authn/facts",
+    "authn/question",
     "cache/key",
     "cache/local",
     "compiled",
     "decision",
+    "http/fates",
+    "http/forwarded",
+    "http/framing",
+    "http/header_names",
+    "http/headers",
+    "http/location",
+    "http/method",
     "http/ordinary",
+    "http/percent",
+    "http/request_fields",
     "http/response_head",
+    "http/target",
     "identity",
     "introspection/authenticator",
     "introspection/ports",
@@ -35,7 +47,6 @@ COMPILED = (
     "proxy/fast_lane",
     "proxy/generation",
     "proxy/relay",
-    "proxy/repeats",
     "proxy/request_context",
     "proxy/request_head",
     "proxy/request_id",
@@ -45,6 +56,8 @@ COMPILED = (
     "proxy/upstream/pool",
     "proxy/upstream/pools",
     "proxy/upstream/round_robin",
+    "route_path",
+    "routing",
 )
 
 

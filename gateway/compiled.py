@@ -1,9 +1,9 @@
-"""The configuration compiled for deciding: built once per (re)load and shared by all requests."""
+"""The configuration compiled to what deciding needs: built once per (re)load, never changed, shared by all requests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -12,23 +12,20 @@ from gateway.authn.tolerance import tolerances_s
 from gateway.config.model import Config
 from gateway.config.route_model import Route
 from gateway.config.server_model import Server
+from gateway.http.fates import FieldFates
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
-from gateway.http.headers import RequestRules, ResponseRules
+from gateway.http.headers import RequestRules, ResponseRules, fates_under
 from gateway.http.location import OwnUrls
 from gateway.http.percent import canonical_percent
 from gateway.http.response_head import ResponseHeaderRules
-from gateway.http.target import Target
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
-from gateway.routing import Matched, Table
-
-_KNOWN_MAX = 1024
-_KNOWN_PATH_CHARS = 256
+from gateway.routing import Table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRoute:
-    """Holds a route with everything that can be computed before a request comes."""
+    """A route with all that is decided about it beforehand."""
 
     config: Route
     mode: Literal["required", "optional", "none"]
@@ -41,9 +38,9 @@ class CompiledRoute:
     fields_to_client: ResponseHeaderRules
     own_urls: OwnUrls
     max_body_bytes: int | None  # None: unlimited
-    moves_path: bool  # the backend gets another path than the client sent
-    stripped: str | None  # the part taken off each path, where it is always the same
-    is_plain: bool  # its responses are only the backend's: the gateway adds no CORS fields and waits for nothing
+    moves_path: bool  # the backend gets another path than the client asked for
+    stripped: str | None  # what is taken off each path, where it is always the same
+    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS, and waits for nothing
 
     @property
     def name(self) -> str:
@@ -52,40 +49,25 @@ class CompiledRoute:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledConfig:
-    """Holds the routing table, the compiled routes and the limits of one configuration."""
-
     table: Table[CompiledRoute]
     routes: tuple[CompiledRoute, ...]
     trusted_issuers: Mapping[str, TrustedIssuer]
     trusted_proxies: TrustedProxies
     max_header_bytes: int
     max_headers: int
+    fates: FieldFates  # what is done with a client's fields before the route is known
     events_prefix: str | None = None  # where events arrive; None: nowhere
-    # A memory of recent targets and their routes, by method, target and Host as they came. `decide` fills it.
-    known: dict[tuple[str, ...], tuple[Target, Matched[CompiledRoute]]] = field(default_factory=dict)
-
-    def remember(self, asked: tuple[str, ...], target: Target, found: Matched[CompiledRoute]) -> None:
-        """Remember the target and the route for the next such request.
-
-        A target with a query is left out: a query may hold secrets, and differs each time. So is a request without
-        `Host`, even with a target in absolute form: it is valid only in HTTP/1.0, and `asked` has no version.
-        """
-        _method, _target, *hosts = asked
-        if hosts and target.query is None and len(target.path) <= _KNOWN_PATH_CHARS:
-            if len(self.known) >= _KNOWN_MAX:
-                self.known.clear()
-            self.known[asked] = target, found
 
 
 def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
-    """Compile a configuration in which `gateway check` found no problem.
+    """The gate of a configuration that `gateway check` found nothing wrong with.
 
-    `token_types` are the rules of the providers, which may have learned; a provider without one gets a new rule.
+    `token_types` are the rules of the providers, which may have learned; those that are not there begin anew.
     """
     identity_names = frozenset(name for route in config.routes for name in route.identity.headers)
-    # Routes with equal rules share one memory of response fields.
+    # Routes with equal rules share what is remembered of answers.
     to_client: dict[ResponseRules, ResponseHeaderRules] = {}
-    routes = tuple(_compiled(route, config, identity_names, to_client) for route in config.routes)
+    routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
     return CompiledConfig(
         table=Table((route.config.match, route) for route in routes),
         routes=routes,
@@ -101,11 +83,12 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         trusted_proxies=_trusted(config.server),
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,
+        fates=fates_under(route.request_rules for route in routes),
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
     )
 
 
-def _compiled(
+def _gated(
     route: Route, config: Config, identity_names: frozenset[str], to_client: dict[ResponseRules, ResponseHeaderRules]
 ) -> CompiledRoute:
     response_rules = ResponseRules(
@@ -139,6 +122,6 @@ def _compiled(
 
 def _trusted(server: Server) -> TrustedProxies:
     networks = tuple(peer for peer in server.trusted_proxies if peer != "unix")
-    # A TCP connection that broke as it was accepted has no address either, so only the listener can tell the two apart.
+    # A TCP connection that broke as it was accepted has no address either: only the listener tells what it is.
     trusted = TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)
     return NOBODY_TRUSTED if trusted.are_none else trusted

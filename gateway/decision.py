@@ -1,9 +1,8 @@
-"""The decisions about a request, and what is known about it by then: the values that `gateway.pipeline` returns."""
+"""What is decided about a request, and what is known of it by then: the values that `gateway.pipeline` makes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -11,42 +10,76 @@ from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
 from gateway.http.forwarded import Caller
-from gateway.http.headers import Lines, Pairs, lines_to_backend, request_to_backend
-from gateway.http.immutable import immutable
+from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import Fields
 from gateway.http.target import Target
 from gateway.identity import Identity
 from gateway.route_path import stripped
 from gateway.routing import Matched
 
 NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
+ReceivedKind = Literal["logout", "security_event", "k_push_not_before", "k_logout"]
 
 
-@immutable
 class Request:
-    """Holds the head of a request as it came. `headers` are its fields in order, unchecked and untrusted."""
+    """The head of a request as it came, undecided and untrusted. The query of its target may hold secrets.
 
-    method: str
-    target: str = field(repr=False)  # the query may hold secrets
-    headers: Pairs = field(repr=False)
-    peer: str  # the address of the connection's other end; empty for a Unix socket
-    scheme: str  # http or https, of the connection
-    version: tuple[int, int]
-    new_request_id: str  # used unless a trusted proxy sent one
+    `peer` is the address of the connection's other end, empty for a Unix socket; `scheme` is the connection's.
+    `new_request_id` is used unless a trusted proxy has given one.
+    """
+
+    __slots__ = ("fields", "method", "new_request_id", "peer", "scheme", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        fields: Fields,
+        peer: str,
+        scheme: str,
+        version: tuple[int, int],
+        new_request_id: str,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.peer = peer
+        self.scheme = scheme
+        self.version = version
+        self.new_request_id = new_request_id
 
 
-@immutable
 class DecisionContext:
-    """Holds what is known about a request so far. Every decision carries it, for the access record."""
+    """What is known about a request so far; every decision carries it, for the record.
 
-    request: Request
-    caller: Caller
-    target: Target | None = None
-    body_bytes: int = 0  # as declared by Content-Length
-    matched: Matched[CompiledRoute] | None = None
-    provider: str | None = None
-    facts: Facts | None = None
+    `body_bytes` is as declared by Content-Length.
+    """
+
+    __slots__ = ("body_bytes", "caller", "facts", "matched", "provider", "request", "target")
+
+    def __init__(
+        self,
+        request: Request,
+        caller: Caller,
+        target: Target | None = None,
+        body_bytes: int = 0,
+        matched: Matched[CompiledRoute] | None = None,
+        provider: str | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        self.request = request
+        self.caller = caller
+        self.target = target
+        self.body_bytes = body_bytes
+        self.matched = matched
+        self.provider = provider
+        self.facts = facts
+
+    def known_by(self, provider: str, facts: Facts | None = None) -> DecisionContext:
+        """The same once that provider has answered."""
+        return DecisionContext(self.request, self.caller, self.target, self.body_bytes, self.matched, provider, facts)
 
     @property
     def route(self) -> CompiledRoute | None:
@@ -61,23 +94,27 @@ class DecisionContext:
         return self.caller.request_id or self.request.new_request_id
 
 
-@immutable
 class Refuse:
-    """Refuses the request, with the response to send."""
+    __slots__ = ("case", "refusal")
 
-    case: DecisionContext
-    refusal: Refusal
+    def __init__(self, case: DecisionContext, refusal: Refusal) -> None:
+        self.case = case
+        self.refusal = refusal
 
 
-@immutable
 class Allow:
-    """Lets the request go on to `path_and_query`, with the identity headers of `identity`."""
+    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
 
-    case: DecisionContext
-    route: CompiledRoute
-    target: Target
-    path: str
-    identity: Identity
+    __slots__ = ("case", "identity", "path", "route", "target")
+
+    def __init__(
+        self, case: DecisionContext, route: CompiledRoute, target: Target, path: str, identity: Identity
+    ) -> None:
+        self.case = case
+        self.route = route
+        self.target = target
+        self.path = path
+        self.identity = identity
 
     @property
     def path_and_query(self) -> str:
@@ -86,70 +123,79 @@ class Allow:
 
     @property
     def stripped(self) -> str:
-        """The part that the route takes off the path; the backend gets it as `X-Forwarded-Prefix`."""
+        """What the route takes off the path, of which the backend is told."""
         return stripped(self.target, self.route) if self.route.moves_path else ""
 
     @property
     def outside(self) -> Outside:
-        """The URL under which the client sees what the backend serves."""
+        """Where the client sees what the backend serves."""
         caller, authority = self.case.caller, self.target.authority
         host = authority if self.route.config.preserve_host else ""
         return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All fields for the backend except `Host` and the framing; made anew each time."""
-        request = self.case.request
-        return request_to_backend(
-            request.headers,
+        """All fields for the backend as text, but for `Host` and the framing."""
+        return [*self.lines.pairs, *self.identity.pairs]
+
+    @property
+    def lines(self) -> Lines:
+        """All fields for the backend, but for `Host`, the framing and the identity."""
+        case = self.case
+        request = case.request
+        return lines_to_backend(
+            request.fields,
             self.route.request_rules,
-            self.case.caller,
+            case.caller,
             authority=self.target.authority,
-            request_id=self.case.request_id,
+            request_id=case.request_id,
             version=request.version,
             stripped=self.stripped,
             identity=self.identity.pairs,
         )
 
-    @property
-    def lines(self) -> Lines | None:
-        """The same fields as bytes, in parts; `None` where there is no such form."""
-        request = self.case.request
-        return lines_to_backend(
-            request.headers,
-            self.route.request_rules,
-            self.case.caller,
-            authority=self.target.authority,
-            version=request.version,
-            stripped=self.stripped,
-        )
 
-
-@immutable
 class Preflight:
-    """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8)."""
+    """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
 
-    case: DecisionContext
-    route: CompiledRoute
+    __slots__ = ("case", "route")
+
+    def __init__(self, case: DecisionContext, route: CompiledRoute) -> None:
+        self.case = case
+        self.route = route
 
 
-@immutable
 class NeedsFacts:
-    """Asks for the result of `question`; then call `resume`. `others` are the providers to ask after this one."""
+    """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one.
 
-    case: DecisionContext
-    route: CompiledRoute
-    question: Question
-    others: tuple[str, ...] = ()
-    unclear: Indeterminate | None = None  # the result of a provider before this one
+    `unclear` is what a provider before this one answered.
+    """
+
+    __slots__ = ("case", "others", "question", "route", "unclear")
+
+    def __init__(
+        self,
+        case: DecisionContext,
+        route: CompiledRoute,
+        question: Question,
+        others: tuple[str, ...] = (),
+        unclear: Indeterminate | None = None,
+    ) -> None:
+        self.case = case
+        self.route = route
+        self.question = question
+        self.others = others
+        self.unclear = unclear
 
 
-@immutable
 class Receive:
-    """An event at one of the gateway's own paths: a POST that `gateway.events` receives."""
+    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
 
-    case: DecisionContext
-    kind: Literal["logout", "security_event", "k_push_not_before", "k_logout"]
+    __slots__ = ("case", "kind")
+
+    def __init__(self, case: DecisionContext, kind: ReceivedKind) -> None:
+        self.case = case
+        self.kind: ReceivedKind = kind
 
 
 Decision = Allow | Refuse | Preflight | NeedsFacts | Receive

@@ -39,11 +39,11 @@ class Identity:
     """Holds the identity's fields, and the same as lines with their ends. `is_large`: many backends refuse so much."""
 
     pairs: Pairs
-    text: str
+    lines: bytes
     is_large: bool = False
 
 
-NOBODY = Identity((), "")
+NOBODY = Identity((), b"")
 
 
 @lru_cache(maxsize=256)
@@ -64,10 +64,10 @@ def render(rules: IdentityRules, facts: Facts) -> Identity | Refusal:
     pairs = identity_headers(rules.headers, facts.claims)
     if isinstance(pairs, Refusal):
         return pairs
-    text = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-    if not text.count("\n") == text.count("\r") == len(pairs):
+    lines = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("utf-8", "surrogateescape")
+    if not lines.count(b"\n") == lines.count(b"\r") == len(pairs):
         raise ValueError("an identity header has a line end")  # cannot happen; it would become a header of its own
-    made = Identity(pairs, text, len(text.encode("utf-8", "surrogateescape")) > _LARGE_BYTES)
+    made = Identity(pairs, lines, len(lines) > _LARGE_BYTES)
     memo.rules, memo.made = rules, made
     return made
 

@@ -1,16 +1,13 @@
 """How a request is decided: head -> target -> route -> bearer token -> facts -> policy -> identity headers.
 
-Pure and synchronous: no socket, no cache, no clock. `decide` goes as far as it can. Where it needs a token's facts, it
-stops with `NeedsFacts`. The caller then gets the result from a cache or the provider, and `resume` goes on. An unclear
-result never becomes a yes: *denied*, *cannot tell* and *not found* leave here as different refusals.
+Pure and synchronous: no socket, no cache, no clock. `decide` goes as far as it can; where a token's facts are needed
+it stops with `NeedsFacts`, the caller fetches the answer from wherever it is, and `resume` goes on. An unclear
+answer never becomes a yes: *denied*, *cannot tell* and *not found* leave here as different refusals.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
-
-from gateway.authn.bearer import TOKEN_MAX_CHARS, Malformed, NoToken, Token, bearer_token
+from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.authn.question import Question
@@ -23,15 +20,15 @@ from gateway.decision import (
     NeedsFacts,
     Preflight,
     Receive,
+    ReceivedKind,
     Refuse,
     Request,
 )
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
-from gateway.http.headers import Pairs, values_of
+from gateway.http.headers import values_of
 from gateway.http.method import is_look_alike
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
-from gateway.http.request_fields import Deciding, Fields, read_fields
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
@@ -40,7 +37,7 @@ from gateway.routing import Matched
 
 _HTTP10 = (1, 0)
 _VERSIONS = frozenset({_HTTP10, (1, 1)})
-_RECEIVED: dict[str, Literal["logout", "security_event", "k_push_not_before", "k_logout"]] = {
+_RECEIVED: dict[str, ReceivedKind] = {
     "/backchannel-logout": "logout",
     "/security-events": "security_event",
     "/keycloak/k_push_not_before": "k_push_not_before",  # a client's admin URL ends with …/keycloak
@@ -49,26 +46,20 @@ _RECEIVED: dict[str, Literal["logout", "security_event", "k_push_not_before", "k
 
 
 def decide(gate: CompiledConfig, request: Request) -> Decision:
-    """Decide on a request as far as possible without the facts of its token."""
-    caller = read_caller(request.peer, request.scheme, request.headers, gate.trusted_proxies)
-    headers = request.headers
-    size, fields = (headers.size, headers.deciding) if isinstance(headers, Fields) else read_fields(headers)
+    """The decision on a request, as far as it goes without the facts of its token."""
+    fields = request.fields
+    caller = read_caller(request.peer, request.scheme, fields.of_proxies, gate.trusted_proxies)
     limit = gate.max_header_bytes
-    if size > limit or len(request.target) > limit or len(request.headers) > gate.max_headers:
+    if fields.size > limit or len(request.target) > limit or len(fields.lines) > gate.max_headers:
         return Refuse(DecisionContext(request, caller), _too_large(gate, request))
     if request.version not in _VERSIONS:
-        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served only by HTTP/1.1"))
-    lengths, encodings = fields.get("content-length", ()), fields.get("transfer-encoding", ())
-    if (lengths or encodings) and (problem := framing_problem(request.version, lengths, encodings)):
+        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
+    lengths = fields.lengths
+    if (lengths or fields.encodings) and (problem := framing_problem(request.version, lengths, fields.encodings)):
         return Refuse(DecisionContext(request, caller), Refusal("invalid_request", problem))
     body_bytes = int(lengths[0]) if lengths else 0
-    asked = (request.method, request.target, *fields.get("host", ()))
-    if (known := gate.known.get(asked)) is not None:
-        return _authenticate(
-            gate, DecisionContext(request, caller, known[0], body_bytes, known[1]), known[1].value, fields
-        )
     needs_host = request.version != _HTTP10
-    target = read_target(request.method, request.target, fields.get("host", ()), needs_host=needs_host)
+    target = read_target(request.method, request.target, fields.hosts, needs_host=needs_host)
     if isinstance(target, Refusal):
         return Refuse(DecisionContext(request, caller), target)
     if (own := _own(gate, request, caller, target, body_bytes)) is not None:
@@ -79,28 +70,23 @@ def decide(gate: CompiledConfig, request: Request) -> Decision:
     found = gate.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or not takes(target, found):
         return Refuse(DecisionContext(request, caller, target, body_bytes), unrouted(target, found))
-    if request.method != "OPTIONS":  # the next one may be a preflight
-        gate.remember(asked, target, found)
-    return _authenticate(gate, DecisionContext(request, caller, target, body_bytes, found), found.value, fields)
+    return _authenticate(gate, DecisionContext(request, caller, target, body_bytes, found), found.value)
 
 
 def resume(gate: CompiledConfig, needs: NeedsFacts, answer: IntrospectionResult | TooMany, now: float) -> Decision:
-    """Decide once there is a result for `needs.question`, or the news that there will be none."""
+    """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
     if isinstance(answer, TooMany):
         detail = "too many unknown tokens came from this address; try again later"
         return Refuse(needs.case, too_many(detail, answer.retry_after_s))
     known, provider = needs.case, needs.question.provider
     if isinstance(answer, Facts):
-        case = DecisionContext(
-            known.request, known.caller, known.target, known.body_bytes, known.matched, provider, answer
-        )
+        case = known.known_by(provider, answer)
         identity = admit(gate, needs.route, provider, answer, case.matched, now)
         return Refuse(case, identity) if isinstance(identity, Refusal) else _forward(case, needs.route, identity)
     unclear = needs.unclear or (answer if isinstance(answer, Indeterminate) else None)
     if needs.others:
-        question = replace(needs.question, provider=needs.others[0])
-        return replace(needs, question=question, others=needs.others[1:], unclear=unclear)
-    case = replace(known, provider=provider)
+        return NeedsFacts(known, needs.route, needs.question.to(needs.others[0]), needs.others[1:], unclear)
+    case = known.known_by(provider)
     if unclear is not None:
         return Refuse(case, unavailable(unclear.reason, unclear.retry_after_s))
     reason = answer.reason if isinstance(answer, Inactive) else None
@@ -115,7 +101,7 @@ def admit(
     matched: Matched[CompiledRoute] | None,
     now: float,
 ) -> Identity | Refusal:
-    """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
+    """What the backend is told of a caller with these facts, where they are enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
     return judge(route.policy, facts, gate.trusted_issuers[provider], captures, now) or render(route.identity, facts)
 
@@ -127,7 +113,7 @@ def _too_large(gate: CompiledConfig, request: Request) -> Refusal:
 
 
 def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
-    """The decision on a request that the gateway answers itself, whatever a route says."""
+    """What the gateway answers itself, whatever a route says."""
     if gate.events_prefix is not None and (target.bare_path + "/").startswith(gate.events_prefix + "/"):
         case = DecisionContext(request, caller, target, body_bytes)
         if target.has_parameters:
@@ -139,29 +125,29 @@ def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target,
 
 
 def _received(case: DecisionContext, rest: str) -> Decision:
-    """Decide on a path under the events' prefix, which is the gateway's own on every host."""
+    """What lies under the events' prefix is the gateway's own, on every host."""
     kind = _RECEIVED.get(rest)
     if kind is None:
         return Refuse(case, Refusal("no_route", "there is no such resource here"))
     if case.request.method != "POST":
-        return Refuse(case, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
+        return Refuse(case, Refusal("method_not_allowed", "the resource takes POST alone", (("Allow", "POST"),)))
     return Receive(case, kind)
 
 
 def _preflighted(gate: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
-    """The route with `cors` that a preflight asks about; `None` where the request is not one."""
-    origins = values_of(request.headers, "origin")
-    methods = values_of(request.headers, "access-control-request-method")
+    """The route with `cors` that an `OPTIONS` request asks about; `None` where it is no preflight."""
+    pairs = request.fields.pairs
+    origins, methods = values_of(pairs, "origin"), values_of(pairs, "access-control-request-method")
     if len(origins) != 1 or len(methods) != 1:
         return None
     found = gate.table.find(target.host, target.segments, methods[0])
     return found if isinstance(found, Matched) and found.value.config.cors is not None else None
 
 
-def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRoute, fields: Deciding) -> Decision:
+def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRoute) -> Decision:
     if route.mode == "none":
         return _forward(case, route, NOBODY)
-    token = _token(case.request.headers, fields)
+    token = bearer_token(case.request.fields.authorizations)
     if isinstance(token, Malformed):
         return Refuse(case, challenge("invalid_request", "the Authorization header is not one bearer token"))
     if isinstance(token, NoToken):
@@ -176,14 +162,8 @@ def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRo
     return NeedsFacts(case, route, question, providers[1:])
 
 
-def _token(headers: Pairs, fields: Deciding) -> Token | NoToken | Malformed:
-    if isinstance(headers, Fields) and headers.token is not None and len(headers.token) <= TOKEN_MAX_CHARS:
-        return Token(headers.token)
-    return bearer_token(fields.get("authorization", ()))
-
-
 def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
-    """The providers to ask. Among several, the unverified issuer of a JWT picks one; it never lets anything in."""
+    """Who is asked. Among several, the issuer that a JWT names, unverified, picks; nothing is accepted by it."""
     issuer = unverified_issuer(token)
     if issuer is None:
         return route.providers
@@ -192,12 +172,12 @@ def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> 
 
 def _forward(case: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:
     target, matched = case.target, case.matched
-    assert target is not None and matched is not None  # noqa: PT018 - the route was found by them
+    assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
     path = target.path
     if route.moves_path:
         path = moved(target, matched)
         if problem := path_problem(path):
-            return Refuse(case, Refusal("invalid_target", "the path cannot be forwarded", reason=problem))
+            return Refuse(case, Refusal("invalid_target", "the path can not be forwarded", reason=problem))
     if route.max_body_bytes is not None and case.body_bytes > route.max_body_bytes:
         return Refuse(case, Refusal("content_too_large", "the body is too large"))
     return Allow(case, route, target, path, identity)

@@ -8,29 +8,38 @@ literal before `{name}` before `**`; a route with methods before one without. Th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.config.pattern import PathPattern, SegmentKind
 from gateway.config.route_model import Match
-from gateway.http.immutable import immutable
 
 T = TypeVar("T")
 
 
-@immutable
 class Matched(Generic[T]):
     """Holds the compiled route `value` and the parts of the path that its pattern captured."""
 
-    value: T
-    names: tuple[str, ...]
-    values: tuple[str, ...]
-    rest: tuple[str, ...] | None  # the segments that ** matched; None for a pattern without it
+    __slots__ = ("_rest_at", "_segments", "names", "value", "values")
+
+    def __init__(
+        self, value: T, names: tuple[str, ...], values: tuple[str, ...], segments: Sequence[str], rest_at: int
+    ) -> None:
+        self.value = value
+        self.names = names
+        self.values = values
+        self._segments = segments
+        self._rest_at = rest_at
 
     @property
     def captures(self) -> dict[str, str]:
         """The captured segments by name, as they stand in the path."""
         return dict(zip(self.names, self.values, strict=True))
+
+    @property
+    def rest(self) -> tuple[str, ...] | None:
+        """The segments that `**` matched, or `None` for a pattern without it."""
+        return None if self._rest_at < 0 else tuple(self._segments[self._rest_at :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +49,37 @@ class WrongMethod:
     allowed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class _Entry(Generic[T]):
-    value: T
-    named: frozenset[str] | None  # the methods as configured
-    methods: frozenset[str] | None  # with HEAD where GET includes it
-    names: tuple[str, ...]  # of the captures, in the order of the path
-    has_rest: bool  # ends in **
+    """`methods` are those of `named`, the configured ones, with HEAD where GET stands for it; `names` are the captures'
+    in the order of the path; `has_rest`: the path ends in `**`.
+    """
+
+    __slots__ = ("has_rest", "methods", "named", "names", "value")
+
+    def __init__(
+        self,
+        value: T,
+        named: frozenset[str] | None,
+        methods: frozenset[str] | None,
+        names: tuple[str, ...],
+        *,
+        has_rest: bool,
+    ) -> None:
+        self.value = value
+        self.named = named
+        self.methods = methods
+        self.names = names
+        self.has_rest = has_rest
 
 
-@dataclass(slots=True)
 class _Node(Generic[T]):
-    literals: dict[str, _Node[T]] = field(default_factory=dict)
-    capture: _Node[T] | None = None
-    rest: list[_Entry[T]] = field(default_factory=list)
-    here: list[_Entry[T]] = field(default_factory=list)
+    __slots__ = ("capture", "here", "literals", "rest")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.capture: _Node[T] | None = None
+        self.rest: list[_Entry[T]] = []
+        self.here: list[_Entry[T]] = []
 
 
 class Table(Generic[T]):
@@ -64,13 +89,14 @@ class Table(Generic[T]):
         self._exact: dict[str, _Node[T]] = {}
         self._wildcard: dict[str, _Node[T]] = {}
         self._any: _Node[T] = _Node()
+        self._only = [self._any]  # where no route names a host
         for match, value in routes:
             _insert(self._root_for(match), match, value)
 
     def find(self, host: str, segments: Sequence[str], method: str) -> Matched[T] | WrongMethod | None:
         """The route for a canonical path's segments on `host` (lower case, without port), or `None`."""
         allowed: set[str] = set()
-        for root in self._roots(host):
+        for root in self._roots(host) if self._exact or self._wildcard else self._only:
             found = _best(root, segments, method, allowed)
             if found is not None:
                 return found
@@ -123,7 +149,7 @@ def _best(node: _Node[T], segments: Sequence[str], method: str, allowed: set[str
                 break
             node = child
         if entries and (entry := _taking(entries, method, allowed)):
-            return Matched(entry.value, entry.names, values, tuple(segments[index:]) if entry.has_rest else None)
+            return Matched(entry.value, entry.names, values, segments, index if entry.has_rest else -1)
         if not branches:
             return None
         node, index, values, entries = branches.pop()
@@ -148,18 +174,18 @@ def _insert(root: _Node[T], match: Match, value: T) -> None:
             node = node.capture
     entries = node.rest if match.path.has_rest else node.here
     methods = None if match.methods is None else frozenset(match.methods)
-    entries.append(_Entry(value, methods, methods, tuple(names), match.path.has_rest))
-    entries[:] = _ordered(entries)
+    entries.append(_Entry(value, methods, methods, tuple(names), has_rest=match.path.has_rest))
+    _order(entries)
 
 
-def _ordered(entries: list[_Entry[T]]) -> list[_Entry[T]]:
+def _order(entries: list[_Entry[T]]) -> None:
     """Sorts routes that name methods to the front. GET includes HEAD, unless a route on the same path names HEAD."""
     head_is_named = any(entry.named is not None and "HEAD" in entry.named for entry in entries)
     implied = frozenset() if head_is_named else frozenset({"HEAD"})
-    return [
-        replace(entry, methods=entry.named | implied) if entry.named is not None and "GET" in entry.named else entry
-        for entry in sorted(entries, key=lambda entry: entry.named is None)
-    ]
+    for entry in entries:
+        if entry.named is not None:
+            entry.methods = entry.named | implied if "GET" in entry.named else entry.named
+    entries.sort(key=lambda entry: entry.named is None)
 
 
 def rewritten(pattern: PathPattern, captures: Mapping[str, str], rest: tuple[str, ...] | None) -> str:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import field
 
-from gateway.http.immutable import immutable
 from gateway.http.syntax import B64TOKEN, B64TOKEN_CHARS, TOKEN, chars_of
 
 _SCHEME = re.compile(rf"({TOKEN})(?: +(.*))?")
@@ -21,11 +19,22 @@ _USUAL_START = "Bearer "
 TOKEN_MAX_CHARS = 32 * 2**10
 
 
-@immutable
 class Token:
     """Holds a secret: `value` goes to the provider and into the cache key, and is shown nowhere."""
 
-    value: str = field(repr=False)
+    __slots__ = ("value",)
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "Token()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Token) and other.value == self.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
 
 class NoToken:

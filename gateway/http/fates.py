@@ -1,13 +1,16 @@
-"""What becomes of a client's field on the way to a backend, as far as its name says; found once for each name."""
+"""What is done with a client's field, as far as its name says; found once for each spelling of a name.
+
+Numbers and not an `Enum`: they are looked at for each field of each request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum, auto
+import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from gateway.http.bounded_memo import keep_at_most
+from gateway.http.bounded_memo import BoundedMemo, keep_at_most
 from gateway.http.header_names import (
     FRAMING,
     HOP_BY_HOP,
@@ -16,21 +19,86 @@ from gateway.http.header_names import (
     fold_header_name,
     is_from_proxies,
 )
+from gateway.http.syntax import TOKEN
 
 T = TypeVar("T")
 
 # The names that clients send are few. These bound what is remembered of others.
 _REMEMBERED_NAMES_MAX = 128
 _REMEMBERED_NAME_CHARS = 64
+_KNOWN_MAX = 512
 _NEVER_PASS = HOP_BY_HOP | FRAMING | HTTPOXY | TOLD_TO_BACKENDS
+_NAME = re.compile(TOKEN.encode())
 
+# What of a field is read: nothing, or its value, in one of these meanings.
+READ: Final = 15
+HOST: Final = 1
+AUTHORIZATION: Final = 2
+CONTENT_LENGTH: Final = 3
+TRANSFER_ENCODING: Final = 4
+CONNECTION: Final = 5
+VIA: Final = 6
+OF_PROXIES: Final = 7  # believed where a trusted proxy says it
+# The line goes on: on every route and for everybody, or `DEPENDS` on who asks for what.
+PASSES: Final = 16
+DEPENDS: Final = 32
+# It asks for more than a request and an answer, or is no field at all.
+IS_ODD: Final = 64
+# Above this, a bit for each name of which there is one at most (RFC 9110 §5.3); aiohttp's parser refuses more.
+ONCE: Final = 128
 
-class Fate(Enum):
-    PASSES = auto()
-    STAYS = auto()
-    PASSES_FROM_TRUSTED = auto()
-    CONNECTION = auto()  # stays, and takes others with it
-    VIA = auto()  # goes on in ours
+_READ = {
+    "host": HOST,
+    "authorization": AUTHORIZATION,
+    "content-length": CONTENT_LENGTH,
+    "transfer-encoding": TRANSFER_ENCODING,
+    "connection": CONNECTION,
+    "via": VIA,
+    **dict.fromkeys(
+        (
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-proto",
+            "x-request-id",
+        ),
+        OF_PROXIES,
+    ),
+}
+# A body in chunks, an interim answer, another protocol, CORS.
+_ODD_NAMES = frozenset(
+    {
+        "access-control-request-headers",
+        "access-control-request-method",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "origin",
+        "proxy-connection",
+        "sec-websocket-key1",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_SINGLE_NAMES = (
+    "content-length",
+    "content-location",
+    "content-range",
+    "content-type",
+    "etag",
+    "host",
+    "max-forwards",
+    "server",
+    "user-agent",
+)
+_ONCE = {name: ONCE << place for place, name in enumerate(_SINGLE_NAMES)}
+
+NEVER: Final = 0
+ALWAYS: Final = 1
+FROM_TRUSTED: Final = 2
 
 
 class ByName(dict[str, T]):
@@ -46,29 +114,71 @@ class ByName(dict[str, T]):
         return said
 
 
-@lru_cache(maxsize=64)
-def fates_of(gone: frozenset[str], *, keep_authorization: bool, trusted: frozenset[str]) -> ByName[Fate]:
-    """One table for all routes with equal rules. `gone` are folded; `trusted` are lower case, with their separators.
+def who_may_send(name: str, gone: frozenset[str], trusted: frozenset[str], *, keep_authorization: bool) -> int:
+    """From whom a field of this name goes on to the backend: `NEVER`, `ALWAYS` or `FROM_TRUSTED` proxies alone.
 
-    A name with a meaning counts in the one spelling that has it; in every other it is dropped, because a backend may
-    read it as the first.
+    `gone` are folded; `trusted` are lower case, with their separators. A name with a meaning counts in the one
+    spelling that has it; in every other it is dropped, because a backend may read it as the first.
     """
-    trusted_folded = frozenset(map(fold_header_name, trusted))
+    lower, folded = name.lower(), fold_header_name(name)
+    # To a backend that drops separators, a name without a letter or digit is no name.
+    if not folded or folded in gone or folded in _NEVER_PASS:
+        return NEVER
+    if folded == "authorization":
+        return ALWAYS if keep_authorization and lower == folded else NEVER
+    if lower in trusted:
+        return FROM_TRUSTED
+    if is_from_proxies(folded) or folded in _folded(trusted):
+        return NEVER
+    return ALWAYS
 
-    def fate(name: str) -> Fate:
-        lower, folded = name.lower(), fold_header_name(name)
-        if lower == "connection":
-            return Fate.CONNECTION
-        if not folded or folded in gone:
-            return Fate.STAYS  # to a backend that drops separators, a name without a letter or digit is no name
-        if lower == "via":
-            return Fate.VIA
-        if folded in _NEVER_PASS:
-            return Fate.STAYS
-        if folded == "authorization":
-            return Fate.PASSES if keep_authorization and lower == folded else Fate.STAYS
-        if folded in trusted_folded or is_from_proxies(folded):
-            return Fate.PASSES_FROM_TRUSTED if lower in trusted else Fate.STAYS
-        return Fate.PASSES
 
-    return ByName(fate)
+@lru_cache(maxsize=64)
+def senders_by_name(gone: frozenset[str], trusted: frozenset[str], *, keep_authorization: bool) -> ByName[int]:
+    """One table of `who_may_send` for all routes with equal rules."""
+    return ByName(lambda name: who_may_send(name, gone, trusted, keep_authorization=keep_authorization))
+
+
+class FieldFates:
+    """Of one configuration: `known[name]` for names as they were sent lately, `find` for all others.
+
+    `gone` are the names that are dropped on every route, `gone_somewhere` those on some, both folded.
+    """
+
+    def __init__(
+        self,
+        gone: frozenset[str],
+        gone_somewhere: frozenset[str] = frozenset(),
+        trusted: frozenset[str] = frozenset(),
+        *,
+        keeps_authorization: bool = False,
+    ) -> None:
+        self._memo: BoundedMemo[bytes, int] = BoundedMemo(_KNOWN_MAX)
+        self.known = self._memo.known
+        self._gone = gone
+        self._gone_somewhere = gone_somewhere
+        self._trusted = trusted
+        self._keeps_authorization = keeps_authorization
+
+    def find(self, name: bytes) -> int:
+        """What is done with a field of this name; `IS_ODD` alone where it is no name."""
+        if _NAME.fullmatch(name) is None:
+            return IS_ODD
+        fate = self._fate(name.decode("ascii"))
+        if len(name) <= _REMEMBERED_NAME_CHARS:
+            self._memo.keep(name, fate)
+        return fate
+
+    def _fate(self, name: str) -> int:
+        lower = name.lower()
+        fate = _READ.get(lower, 0) | _ONCE.get(lower, 0) | (IS_ODD if lower in _ODD_NAMES else 0)
+        sender = who_may_send(name, self._gone, self._trusted, keep_authorization=self._keeps_authorization)
+        if sender == NEVER:
+            return fate
+        depends = sender == FROM_TRUSTED or lower == "authorization" or fold_header_name(name) in self._gone_somewhere
+        return fate | PASSES | (DEPENDS if depends else 0)
+
+
+@lru_cache(maxsize=64)
+def _folded(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(fold_header_name, names))

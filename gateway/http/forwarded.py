@@ -70,19 +70,37 @@ class TrustedProxies:
 NOBODY_TRUSTED = TrustedProxies()
 
 
-@dataclass(frozen=True, slots=True)
 class Caller:
-    """The client as far as it can be known. `address` is empty where a Unix socket has none."""
+    """The client as far as it can be known. `address` is empty where a Unix socket has none.
 
-    address: str
-    peer: str
-    trusted: bool
-    proto: str
-    host: str | None  # as a trusted peer had it
-    forwarded_for: tuple[str, ...] = ()  # the client and our proxies behind it, without the peer itself
-    request_id: str | None = None
-    port: str = ""  # X-Forwarded-Port of a trusted peer
-    prefix: str = ""  # X-Forwarded-Prefix of a trusted peer, without a slash at its end
+    `host` is as a trusted peer had it; `forwarded_for` are the client and our proxies behind it, without the peer
+    itself; `port` and `prefix` are X-Forwarded-Port and -Prefix of a trusted peer, that without a slash at its end.
+    """
+
+    __slots__ = ("address", "forwarded_for", "host", "peer", "port", "prefix", "proto", "request_id", "trusted")
+
+    def __init__(
+        self,
+        address: str,
+        peer: str,
+        *,
+        trusted: bool,
+        proto: str,
+        host: str | None,
+        forwarded_for: tuple[str, ...] = (),
+        request_id: str | None = None,
+        port: str = "",
+        prefix: str = "",
+    ) -> None:
+        self.address = address
+        self.peer = peer
+        self.trusted = trusted
+        self.proto = proto
+        self.host = host
+        self.forwarded_for = forwarded_for
+        self.request_id = request_id
+        self.port = port
+        self.prefix = prefix
 
     @property
     def authority(self) -> str:

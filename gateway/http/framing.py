@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.http.headers import Pairs, values_of
+from gateway.http.headers import values_of
+from gateway.http.request_fields import Pairs
 from gateway.http.syntax import CONTENT_LENGTH
 
 

@@ -9,63 +9,55 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from gateway.http.fates import ByName, Fate, fates_of
+from gateway.http.fates import ALWAYS, FROM_TRUSTED, FieldFates, senders_by_name
 from gateway.http.forwarded import Caller
 from gateway.http.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_be_nominated
 from gateway.http.header_names import fold_header_name as fold
-from gateway.http.request_fields import Fields
+from gateway.http.request_fields import Fields, Pairs
 
-Pairs = Sequence[tuple[str, str]]
-
-# The fields that `lines_to_backend` adds to each request: the request id, X-Forwarded-For, -Proto and -Host, and Via.
-_LINES_OF_OURS = 5
 # A backend says nothing of these: what they tell the client is the gateway's to tell.
 _SAID_BY_US = folded(["Content-Length", "X-Identity-Stale", "X-Request-Id"])
 _CORS_PREFIX = "accesscontrol"
-# What most clients say in Connection; the field of that name stays behind anyway.
-_USUAL_OPTION = "keep-alive"
-# Of how many rules the outcome is remembered with a block of fields.
-_KEPT_MAX = 16
-
-# Looking them up in the class takes longer than the rest of what is done for a field.
-_PASSES, _PASSES_FROM_TRUSTED, _CONNECTION, _VIA = (
-    Fate.PASSES,
-    Fate.PASSES_FROM_TRUSTED,
-    Fate.CONNECTION,
-    Fate.VIA,
-)
 
 
-@dataclass(frozen=True, slots=True)
 class RequestRules:
     """What a route does to the fields of a request. Names are compared as `gateway.http.header_names` says.
 
-    `trusted` are the names that a trusted proxy may send and nobody else. The last four follow from the others.
-    `own_gone` are those of the gateway's own fields that do not go out; `has_rivals` says that identity headers may
-    have to replace what would otherwise go out.
+    `trusted` are the names that a trusted proxy may send and nobody else. What follows from these: `own_gone` are those
+    of the gateway's own fields that do not go out; `has_rivals` says that identity headers may have to replace what
+    would otherwise go out.
     """
 
-    identity_names: frozenset[str]  # of all routes: stripped on every route
-    keep_authorization: bool
-    remove: frozenset[str]
-    set: tuple[tuple[str, str], ...]
-    trusted: frozenset[str] = frozenset()
-    fates: ByName[Fate] = field(init=False, repr=False, compare=False)
-    own_gone: frozenset[str] = field(init=False, repr=False, compare=False)
-    has_rivals: bool = field(init=False, repr=False, compare=False)
-    set_lines: str = field(init=False, repr=False, compare=False)
+    def __init__(
+        self,
+        identity_names: frozenset[str],  # of all routes: stripped on every route
+        keep_authorization: bool,
+        remove: frozenset[str],
+        set: Pairs,  # noqa: A002 - the key of the file
+        trusted: frozenset[str] = frozenset(),
+    ) -> None:
+        identity, removed, replaced_names = folded(identity_names), folded(remove), folded(dict(set))
+        self.keep_authorization = keep_authorization
+        self.identity = identity
+        self.gone = identity | removed | replaced_names
+        self.trusted = frozenset(name.lower() for name in trusted)
+        self.senders = senders_by_name(self.gone, self.trusted, keep_authorization=keep_authorization)
+        self.own_gone = TOLD_TO_BACKENDS & (removed | replaced_names)
+        self.has_rivals = not identity.isdisjoint(replaced_names | TOLD_TO_BACKENDS)
+        self.set_lines = [f"{name}: {value}" for name, value in set]
 
-    def __post_init__(self) -> None:
-        identity, removed, replaced_names = map(folded, (self.identity_names, self.remove, dict(self.set)))
-        trusted = frozenset(name.lower() for name in self.trusted)
-        gone = identity | removed | replaced_names
-        fates = fates_of(gone, keep_authorization=self.keep_authorization, trusted=trusted)
-        object.__setattr__(self, "fates", fates)
-        object.__setattr__(self, "own_gone", TOLD_TO_BACKENDS & (removed | replaced_names))
-        object.__setattr__(self, "has_rivals", not identity.isdisjoint(replaced_names | TOLD_TO_BACKENDS))
-        object.__setattr__(self, "set_lines", field_lines(self.set))
+
+def fates_under(rules: Iterable[RequestRules]) -> FieldFates:
+    """What is done with a client's fields as long as the route is not known; the rules are those of all routes."""
+    all_rules = list(rules)
+    identity = frozenset[str]().union(*(one.identity for one in all_rules))
+    return FieldFates(
+        identity,
+        frozenset[str]().union(*(one.gone for one in all_rules)),
+        frozenset[str]().union(*(one.trusted for one in all_rules)),
+        keeps_authorization=any(one.keep_authorization for one in all_rules),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +78,41 @@ def values_of(headers: Pairs, wanted: str) -> list[str]:
 
 def connection_options(headers: Pairs) -> frozenset[str]:
     """What stands in `Connection`, lower case (RFC 9110 §7.6.1)."""
-    options = ",".join(values_of(headers, "connection")).lower().split(",")
-    return frozenset(option.strip() for option in options)
+    return _options(values_of(headers, "connection"))
 
 
 def nominated(headers: Pairs) -> frozenset[str]:
     """The names in `Connection`, folded, that are hop-by-hop by the sender's word and may be."""
-    return frozenset(filter(may_be_nominated, map(fold, connection_options(headers))))
+    return _nominated(values_of(headers, "connection"))
 
 
-def request_to_backend(
-    headers: Pairs,
+def _options(values: Sequence[str]) -> frozenset[str]:
+    return frozenset(option.strip() for option in ",".join(values).lower().split(","))
+
+
+def _nominated(values: Sequence[str]) -> frozenset[str]:
+    return frozenset(filter(may_be_nominated, map(fold, _options(values))))
+
+
+class Lines:
+    """Fields as they go out, without their line ends: `kept` one by one, `more` joined, `count` of both."""
+
+    __slots__ = ("count", "kept", "more")
+
+    def __init__(self, kept: list[bytes], more: bytes, count: int) -> None:
+        self.kept = kept
+        self.more = more
+        self.count = count
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and values as text."""
+        lines = [line.decode("utf-8", "surrogateescape") for line in (*self.kept, *self.more.split(b"\r\n"))]
+        return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+
+
+def lines_to_backend(
+    fields: Fields,
     rules: RequestRules,
     caller: Caller,
     *,
@@ -104,81 +120,35 @@ def request_to_backend(
     request_id: str,
     version: tuple[int, int],
     stripped: str = "",
-    identity: Iterable[tuple[str, str]],
-) -> list[tuple[str, str]]:
-    """The fields of the request that a backend gets, but for `Host` and the framing.
+    identity: Pairs = (),
+) -> Lines:
+    """The fields of a request to a backend, but for `Host`, the framing and the identity, which come behind them.
 
-    The names in `identity` are among the rules' `identity_names`; `stripped` is what the route takes off the path.
+    `authority` is the host that the client meant. The names in `identity` are among the rules' `identity_names`;
+    `stripped` is what the route takes off the path.
     """
-    kept, via = _passing(headers, rules, caller)
+    kept = _passing(fields, rules, caller) if fields.depends or fields.options else fields.kept
     hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
     host, prefix = caller.host or authority, caller.prefix + stripped
-    own = [
-        ("X-Request-Id", request_id),
-        *([("X-Forwarded-For", ", ".join(hops))] if hops else ()),
-        ("X-Forwarded-Proto", caller.proto),
-        *([("X-Forwarded-Host", host)] if host else ()),
-        *([("X-Forwarded-Port", caller.port)] if caller.port else ()),
-        *([("X-Forwarded-Prefix", prefix)] if prefix else ()),
-        ("Via", ", ".join([*via, f"{version[0]}.{version[1]} gateway"])),
-    ]
+    own = [f"X-Request-Id: {request_id}"]
+    if hops:
+        own.append(f"X-Forwarded-For: {', '.join(hops)}")
+    own.append(f"X-Forwarded-Proto: {caller.proto}")
+    if host:
+        own.append(f"X-Forwarded-Host: {host}")
+    if caller.port:
+        own.append(f"X-Forwarded-Port: {caller.port}")
+    if prefix:
+        own.append(f"X-Forwarded-Prefix: {prefix}")
+    via = f"{', '.join(fields.vias)}, " if fields.vias else ""
+    own.append(f"Via: {via}{version[0]}.{version[1]} gateway")
     if rules.own_gone:
-        own = [pair for pair in own if fold(pair[0]) not in rules.own_gone]
-    if rules.has_rivals:
-        return replaced([*kept, *own, *rules.set], identity)
-    return [*kept, *own, *rules.set, *identity]
-
-
-class Lines(NamedTuple):
-    """What `request_to_backend` says, as lines with their ends, but for what differs between requests that are alike.
-
-    The id stands behind `before_id`, the peer behind `before_peer`, the identity at the end. `lines` is how many they
-    are without that.
-    """
-
-    before_id: str
-    before_peer: str
-    rest: str
-    lines: int
-
-
-def lines_to_backend(
-    headers: Pairs, rules: RequestRules, caller: Caller, *, authority: str, version: tuple[int, int], stripped: str = ""
-) -> Lines | None:
-    """`None` where it takes more than adding lines."""
-    if rules.own_gone or rules.has_rivals or caller.forwarded_for or not caller.peer:
-        return None
-    host = caller.host or authority
-    if not host or caller.port or caller.prefix:
-        return None
-    kept, count, via = _kept_lines(headers, rules, caller)
-    before = f"{', '.join(via)}, " if via else ""
-    path = f"X-Forwarded-Prefix: {stripped}\r\n" if stripped else ""
-    rest = (
-        f"\r\nX-Forwarded-Proto: {caller.proto}\r\n"
-        f"X-Forwarded-Host: {host}\r\n"
-        f"{path}"
-        f"Via: {before}{version[0]}.{version[1]} gateway\r\n"
-        f"{rules.set_lines}"
-    )
-    count += _LINES_OF_OURS + bool(stripped) + len(rules.set)
-    return Lines(f"{kept}X-Request-Id: ", "\r\nX-Forwarded-For: ", rest, count)
-
-
-def _kept_lines(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[str, int, Sequence[str]]:
-    """What `_passing` says, as lines, and how many they are; remembered with a block of fields."""
-    block = headers.block if isinstance(headers, Fields) and not (caller.trusted or rules.keep_authorization) else None
-    if block is not None:
-        known = block.kept.get(id(rules))
-        if known is not None and known[0] is rules:
-            return known[1], known[2], ()
-    kept, via = _passing(headers, rules, caller)
-    lines, count = field_lines(kept), len(kept)
-    if block is not None and not via:
-        if len(block.kept) >= _KEPT_MAX:
-            block.kept.clear()
-        block.kept[id(rules)] = rules, lines, count
-    return lines, count, via
+        own = [line for line in own if _folded_name(line) not in rules.own_gone]
+    own += rules.set_lines
+    if rules.has_rivals and identity:
+        names = folded([name for name, _ in identity])
+        own = [line for line in own if _folded_name(line) not in names]
+    return Lines(kept, "\r\n".join(own).encode("utf-8", "surrogateescape"), len(kept) + len(own))
 
 
 def field_lines(pairs: Pairs) -> str:
@@ -186,27 +156,20 @@ def field_lines(pairs: Pairs) -> str:
     return "".join([f"{name}: {value}\r\n" for name, value in pairs])
 
 
-def _passing(headers: Pairs, rules: RequestRules, caller: Caller) -> tuple[list[tuple[str, str]], list[str]]:
-    """Of a client's fields, those that go on as they are, and the values of `Via`."""
-    fates = rules.fates
-    kept: list[tuple[str, str]] = []
-    via: list[str] = []
-    has_options = False
-    for pair in headers:
-        fate = fates[pair[0]]
-        if fate is _PASSES:
-            kept.append(pair)
-        elif fate is _PASSES_FROM_TRUSTED:
-            if caller.trusted:
-                kept.append(pair)
-        elif fate is _VIA:
-            via.append(pair[1])
-        elif fate is _CONNECTION:
-            has_options = has_options or pair[1].lower() != _USUAL_OPTION
-    if has_options:
-        gone = nominated(headers)
-        kept = [pair for pair in kept if fold(pair[0]) not in gone]
-    return kept, via
+def _passing(fields: Fields, rules: RequestRules, caller: Caller) -> list[bytes]:
+    """Of the lines that may go on, those that do so on this route and for this caller."""
+    senders, gone = rules.senders, _nominated(fields.options) if fields.options else frozenset[str]()
+    kept: list[bytes] = []
+    for line in fields.kept:
+        name = line[: line.index(b":")].decode("ascii")
+        sender = senders[name]
+        if (sender == ALWAYS or (sender == FROM_TRUSTED and caller.trusted)) and not (gone and fold(name) in gone):
+            kept.append(line)
+    return kept
+
+
+def _folded_name(line: str) -> str:
+    return fold(line.partition(":")[0])
 
 
 def response_field_passes(name: str, rules: ResponseRules) -> bool:
@@ -215,10 +178,3 @@ def response_field_passes(name: str, rules: ResponseRules) -> bool:
     if folded_name in rules.gone:
         return False
     return not (rules.own_cors and folded_name.startswith(_CORS_PREFIX))
-
-
-def replaced(headers: Pairs, new: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`headers` with each of `new` in the place of all of its name, however that is spelled."""
-    new = list(new)
-    names = {fold(name) for name, _ in new}
-    return [pair for pair in headers if fold(pair[0]) not in names] + new

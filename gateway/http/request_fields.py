@@ -1,74 +1,133 @@
-"""The fields of a request, with what deciding asks of them found once.
+"""The header fields of a request, read once: what is decided on becomes text, and lines that go on stay as they came.
 
-The lines of two requests of one client differ in little but the token. A `Block` is all the others, read once; the
-`Fields` of a request are a block with its token put in.
+Both lanes read by this, from lines in one form: the name, a colon, a blank, and the value without blanks around it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-Pair = tuple[str, str]
-Deciding = Mapping[str, list[str]]
+from gateway.http.fates import (
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_LENGTH,
+    DEPENDS,
+    HOST,
+    IS_ODD,
+    OF_PROXIES,
+    ONCE,
+    PASSES,
+    READ,
+    TRANSFER_ENCODING,
+    VIA,
+    FieldFates,
+)
 
-# The fields that decide where a request goes and whether it may.
-_DECIDING_NAMES = frozenset({"authorization", "content-length", "host", "transfer-encoding"})
+Pairs = Sequence[tuple[str, str]]
+
+# What most clients say in Connection; the field of that name stays behind anyway.
+_USUAL_OPTION = b"keep-alive"
 
 
-class Fields(list[Pair]):
-    """Name and value in order. `size` is theirs on the wire; `deciding` are the values by name in lower case.
+class Fields:
+    """`lines` are all of them, `kept` those that may go on, `depends` whether some of these do so on some routes only.
 
-    `token` is the only `Authorization` field's b64token (RFC 6750 §2.1) where that was seen to be one.
+    The others are all values of the fields of these names; `of_proxies` has names and values of what trusted proxies
+    may say. `is_odd`: with one of them it is no ordinary request. `size` is theirs on the wire.
+
+    Not slotted: what most requests leave as it is stays in the class.
     """
 
-    __slots__ = ("block", "deciding", "size", "token")
+    hosts: Sequence[str] = ()
+    authorizations: Sequence[str] = ()
+    lengths: Sequence[str] = ()
+    encodings: Sequence[str] = ()
+    options: Sequence[str] = ()  # of Connection, where that is not the usual one
+    vias: Sequence[str] = ()
+    of_proxies: Pairs = ()
+    depends: bool = False
+    is_odd: bool = False
 
-    size: int
-    deciding: Deciding
-    block: Block
-    token: str | None
+    def __init__(self, lines: list[bytes], kept: list[bytes], size: int) -> None:
+        self.lines = lines
+        self.kept = kept
+        self.size = size
 
-
-class Block:
-    """The fields of a request but for the token's value, which stands at `token_at`, if anywhere.
-
-    `body_bytes` is the declared length. `kept` is a place for what `gateway.http.headers` makes of it: by the identity
-    of some rules, those rules, the lines that pass, and how many.
-    """
-
-    __slots__ = ("_deciding", "_size", "_token_at", "body_bytes", "kept", "pairs")
-
-    def __init__(self, pairs: list[Pair], token_at: int | None, body_bytes: int | None) -> None:
-        self.pairs = pairs
-        self._token_at = token_at
-        self._size, self._deciding = read_fields(pairs)
-        self.body_bytes = body_bytes
-        self.kept: dict[int, tuple[object, str, int]] = {}
-
-    def fields(self, token: str | None) -> Fields:
-        """Of a request with this token. `token` is there where there is a place for it."""
-        fields = Fields(self.pairs)
-        fields.block = self
-        if token is None or self._token_at is None:
-            fields.size, fields.deciding, fields.token = self._size, self._deciding, None
-            return fields
-        value = "Bearer " + token
-        fields[self._token_at] = ("Authorization", value)
-        fields.size = self._size + len(value)
-        others = self._deciding["authorization"]
-        is_only = len(others) == 1
-        fields.token = token if is_only else None
-        fields.deciding = {**self._deciding, "authorization": [value] if is_only else [value, *others]}
-        return fields
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Names and values as text; bytes that are no UTF-8 survive as surrogates."""
+        return [_pair(line) for line in self.lines]
 
 
-def read_fields(pairs: Sequence[Pair]) -> tuple[int, dict[str, list[str]]]:
-    """The size of all fields on the wire, and all values of each of those that decide."""
-    size = 4 * len(pairs)
-    deciding: dict[str, list[str]] = {}
-    for name, value in pairs:
-        size += len(name) + len(value)
-        lower = name.lower()
-        if lower in _DECIDING_NAMES:
-            deciding.setdefault(lower, []).append(value)
-    return size, deciding
+def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
+    """What these lines say, none of which has its end; those that are no fields are odd, and dropped."""
+    known = fates.known
+    kept: list[bytes] = []
+    fields = Fields(lines, kept, 0)
+    size = seen = place = 0
+    for line in lines:
+        name, colon, value = line.partition(b": ")
+        fate = known.get(name, -1)
+        if fate < 0 or not colon or len(value.strip()) != len(value):
+            line, name, value = _as_one_form(line)  # noqa: PLW2901 - from here on it is the one that counts
+            lines[place] = line
+            fate = known.get(name, -1)
+            if fate < 0:
+                fate = fates.find(name)
+        place += 1
+        size += len(line) + 2
+        if fate == PASSES:
+            kept.append(line)
+            continue
+        if fate & PASSES:
+            kept.append(line)
+        if fate & DEPENDS:
+            fields.depends = True
+        if fate & IS_ODD or seen & fate >= ONCE:
+            fields.is_odd = True
+        seen |= fate
+        if fate & READ:
+            _read(fields, fate & READ, name, value)
+    fields.size = size
+    return fields
+
+
+def fields_of(fates: FieldFates, pairs: Sequence[tuple[bytes, bytes]]) -> Fields:
+    """The same of names and values."""
+    return read_fields(fates, [name + b": " + value for name, value in pairs])
+
+
+def fields_of_text(fates: FieldFates, pairs: Pairs) -> Fields:
+    """The same of names and values as text."""
+    return fields_of(fates, [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs])
+
+
+def _as_one_form(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """A line in the one form, with its name and its value."""
+    name, colon, value = line.partition(b":")
+    value = value.strip(b" \t")
+    return (name + b": " + value, name, value) if colon else (line, b"", b"")
+
+
+def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
+    text = value.decode("utf-8", "surrogateescape")
+    if what == HOST:
+        fields.hosts = [*fields.hosts, text]
+    elif what == AUTHORIZATION:
+        fields.authorizations = [*fields.authorizations, text]
+    elif what == CONTENT_LENGTH:
+        fields.lengths = [*fields.lengths, text]
+    elif what == TRANSFER_ENCODING:
+        fields.encodings = [*fields.encodings, text]
+    elif what == VIA:
+        fields.vias = [*fields.vias, text]
+    elif what == OF_PROXIES:
+        fields.of_proxies = [*fields.of_proxies, (name.decode("ascii"), text)]
+    elif what == CONNECTION and value.lower() != _USUAL_OPTION:
+        fields.options = [*fields.options, text]
+        fields.is_odd = True
+
+
+def _pair(line: bytes) -> tuple[str, str]:
+    name, _, value = line.partition(b": ")
+    return name.decode("ascii", "replace"), value.decode("utf-8", "surrogateescape")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gateway.http.headers import Pairs, connection_options, values_of
+from gateway.http.headers import connection_options, values_of
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import Pairs
 from gateway.http.syntax import TCHAR
 
 # Empty lines that may stand before a request: old clients send one behind a body (RFC 9112 §2.2).

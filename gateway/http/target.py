@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import field
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.http.host import canonical_host
-from gateway.http.immutable import immutable
 from gateway.http.percent import canonical_percent, has_bad_triplet
 from gateway.http.refusal import Refusal
 from gateway.http.syntax import VISIBLE
@@ -41,19 +39,25 @@ _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 
-@immutable
 class Target:
     """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark.
 
-    `bare_path` is the path without its parameters, by which routes are matched; `path` itself where it has none.
+    `host` is lower case, without port: what routes are matched by. `authority` has the port, and is what backends are
+    told. Both are empty where HTTP/1.0 named none. `bare_path` is the path without its parameters, by which routes are
+    matched; `path` itself where it has none. The query may hold secrets.
     """
 
-    host: str  # lower case, without port: what routes are matched by. Empty where HTTP/1.0 named none
-    authority: str  # host and port: what backends are told. Empty where there is no host
-    path: str
-    query: str | None = field(repr=False)  # may hold secrets
-    has_encoded_slash: bool
-    bare_path: str
+    __slots__ = ("authority", "bare_path", "has_encoded_slash", "host", "path", "query")
+
+    def __init__(
+        self, host: str, authority: str, path: str, query: str | None, has_encoded_slash: bool, bare_path: str
+    ) -> None:
+        self.host = host
+        self.authority = authority
+        self.path = path
+        self.query = query
+        self.has_encoded_slash = has_encoded_slash
+        self.bare_path = bare_path
 
     @property
     def segments(self) -> list[str]:
@@ -96,7 +100,7 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
         return Refusal("invalid_request", "the Host header is no host")
     if plain is not None:
         path = plain[1]
-        return Target(authority[0], authority[1], path, plain[2], False, path)
+        return Target(authority.host, authority.text, path, plain[2], False, path)
     if absolute := _ABSOLUTE.fullmatch(raw):
         # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
         authority, raw = read_authority(absolute[1]), absolute[2]
@@ -158,7 +162,7 @@ def _read_path(raw: str, authority: Authority) -> Target | Refusal:
     if problem := path_problem(path) or parameters_problem(path):
         return _invalid(problem)
     bare_path = _PARAMETERS.sub("", path) if has_parameters(path) else path
-    return Target(*authority, path, query if mark else None, "%2F" in path, bare_path)
+    return Target(authority.host, authority.text, path, query if mark else None, "%2F" in path, bare_path)
 
 
 def has_parameters(path: str) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -98,7 +97,7 @@ class Admission:
         """To one of the providers that may be asked: what is another's is no stranger to the first."""
         if self._authenticator.knows(needs.question):
             return True
-        return any(self._authenticator.knows(replace(needs.question, provider=name)) for name in needs.others)
+        return any(self._authenticator.knows(needs.question.to(name)) for name in needs.others)
 
 
 def _cost(found: FactsLookup) -> Literal[0, 1, 2]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import FactsLookup, Question
@@ -45,7 +45,7 @@ class Ahead:
     def question(self, question: Question) -> Question:
         """The same question for an answer younger than the one that is due."""
         window_s = self.window_s if question.max_age_s is None else min(self.window_s, question.max_age_s)
-        return replace(question, max_age_s=self.fraction * window_s, address=AHEAD)
+        return question.within(self.fraction * window_s, question.stale_s, AHEAD)
 
 
 # Stands for a client's address: what nobody waits for has a share of its own, whoever's token it is.

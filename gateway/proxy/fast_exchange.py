@@ -12,19 +12,16 @@ from typing import Any
 
 from gateway.compiled import CompiledRoute
 from gateway.decision import Allow, Decision, NeedsFacts, Refuse
-from gateway.http.backend import Backend
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
-from gateway.identity import Identity
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.forwarding import refusal_of
 from gateway.proxy.general_lane import UNTRUSTED_FRAMING
 from gateway.proxy.local_reply import refusal_reply, staleness
 from gateway.proxy.relay import Relay
-from gateway.proxy.repeats import IDEMPOTENT, Repeat
 from gateway.proxy.request_context import RequestContext
-from gateway.proxy.request_head import backend_request, framing_of
+from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import BackendRequest
@@ -35,12 +32,13 @@ from gateway.proxy.upstream.pools import UpstreamPools
 _logger = logging.getLogger(__name__)
 
 
-class _FastExchange(Relay):
+class OrdinaryExchange(Relay):
     """What becomes of a request once it is decided, the relay of its answer included.
 
     `body` is `None` where no length was declared.
     """
 
+    _allow: Allow | None = None
     _attempts: Attempts | None = None  # made when the first one has failed
     _has_ended = False
     _place = 0  # of the backend that is asked
@@ -74,17 +72,52 @@ class _FastExchange(Relay):
         else:
             self._go_on(error, self._route)
 
-    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
-        """What `backend` is asked, which has this place on the route, and with which field lines."""
-        raise NotImplementedError
+    def go(self, decision: Decision) -> None:
+        """Act on the decision as far as that goes without waiting."""
+        try:
+            decision = self._turn.go_on(decision)
+            if isinstance(decision, NeedsFacts):
+                self._wait(self._ask(decision))
+            else:
+                self._act(decision)
+        except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
+            self._fail(error)
+
+    async def _ask(self, needs: NeedsFacts) -> None:
+        decision = await self._turn.ask(needs)
+        self._task = None
+        self.go(decision)
+
+    def _act(self, decision: Decision) -> None:
+        turn = self._turn
+        turn.tell(decision.case)
+        if isinstance(decision, Refuse):
+            self._refuse(decision.refusal)
+            return
+        assert isinstance(decision, Allow)  # a preflight is no ordinary request
+        if decision.identity.is_large:
+            turn.running.large_identities.tell(decision.route.name, decision.identity)
+        self._allow = decision
+        if turn.stale_s is not None:
+            self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
+        if turn.method in IDEMPOTENT:
+            self._retries = decision.route.config.retries
+        self._forward(decision.route)
+
+    def _outside(self) -> Outside:
+        assert self._allow is not None  # as above
+        return self._allow.outside
 
     def _forward(self, route: CompiledRoute) -> None:
         attempts = self._attempts
         place = self._place = self._turn.running.rotation.turn(route) if attempts is None else attempts.place
         backend = route.config.backend[place]
-        request, fields = self._request(backend, place)
-        if self._body:
-            self._turn.bytes_received = len(self._body)
+        body, allow = self._body, self._allow
+        assert allow is not None  # nothing is sent before
+        framing = framing_of(None if body is None else len(body))
+        request, fields = backend_request(self._turn.method, backend, allow, framing)
+        if body:
+            self._turn.bytes_received = len(body)
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is None:
@@ -95,7 +128,7 @@ class _FastExchange(Relay):
             self._was_sent = True
             self.begin(connection, route, request, fields, self._body or b"")
 
-    async def _connect(self, pool: Pool, route: CompiledRoute, request: BackendRequest, fields: str) -> None:
+    async def _connect(self, pool: Pool, route: CompiledRoute, request: BackendRequest, fields: bytes) -> None:
         config, started_s = route.config, monotonic()
         left_s = config.timeout if self._attempts is None else self._attempts.left_s(started_s)
         connection: BackendConnection | BackendError
@@ -110,7 +143,9 @@ class _FastExchange(Relay):
         else:
             self._begin(connection, route, request, fields)
 
-    def _begin(self, connection: BackendConnection, route: CompiledRoute, request: BackendRequest, fields: str) -> None:
+    def _begin(
+        self, connection: BackendConnection, route: CompiledRoute, request: BackendRequest, fields: bytes
+    ) -> None:
         self._was_sent = True
         self.begin(connection, route, request, fields, self._body or b"")
         if self._attempts is not None:
@@ -166,98 +201,3 @@ class _FastExchange(Relay):
             self._has_ended = True
             self._turn.end()
             self._client.fast_exchange_is_over(keeps_alive=keeps_alive)
-
-
-class DecidedExchange(_FastExchange):
-    """Of a request that is decided on its own. `head` and `token` are what it came as."""
-
-    _allow: Allow | None = None
-
-    def __init__(
-        self,
-        backends: UpstreamPools,
-        client: ClientConnection,
-        turn: RequestContext,
-        head: bytes,
-        token: bytes,
-        body: bytes | None,
-    ) -> None:
-        super().__init__(backends, client, turn, body)
-        self._came_as = head, token
-
-    def go(self, decision: Decision) -> None:
-        """Act on the decision as far as that goes without waiting."""
-        try:
-            decision = self._turn.go_on(decision)
-            if isinstance(decision, NeedsFacts):
-                self._wait(self._ask(decision))
-            else:
-                self._act(decision)
-        except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
-            self._fail(error)
-
-    async def _ask(self, needs: NeedsFacts) -> None:
-        decision = await self._turn.ask(needs)
-        self._task = None
-        self.go(decision)
-
-    def _act(self, decision: Decision) -> None:
-        turn = self._turn
-        turn.tell(decision.case)
-        if isinstance(decision, Refuse):
-            self._refuse(decision.refusal)
-            return
-        assert isinstance(decision, Allow)  # a preflight is no ordinary request
-        if decision.identity.is_large:
-            turn.running.large_identities.tell(decision.route.name, decision.identity)
-        self._allow = decision
-        if turn.stale_s is None:
-            turn.running.repeats.remember(*self._came_as, decision)
-        else:
-            self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
-        if turn.method in IDEMPOTENT:
-            self._retries = decision.route.config.retries
-        self._forward(decision.route)
-
-    def _outside(self) -> Outside:
-        assert self._allow is not None  # as below
-        return self._allow.outside
-
-    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
-        _ = place
-        allow = self._allow
-        assert allow is not None  # nothing is sent before
-        body = self._body
-        framing = framing_of(None if body is None else len(body))
-        return backend_request(self._turn.method, backend, allow, framing)
-
-
-class RepeatedExchange(_FastExchange):
-    """Of a request that is like one before."""
-
-    _identity: Identity
-    _repeat: Repeat
-
-    def go(self, repeat: Repeat, identity: Identity | Refusal) -> None:
-        """Act on what the policy says of the caller."""
-        try:
-            if isinstance(identity, Refusal):
-                self._refuse(identity)
-                return
-            if identity.is_large:
-                self._turn.running.large_identities.tell(self._turn.route, identity)
-            self._repeat = repeat
-            self._identity = identity
-            self._retries = repeat.retries
-            self._forward(repeat.matched.value)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._fail(error)
-
-    def _outside(self) -> Outside:
-        return self._repeat.outside
-
-    def _request(self, backend: Backend, place: int) -> tuple[BackendRequest, str]:
-        _ = backend
-        turn = self._turn
-        form = self._repeat.forms[place]
-        return form.request, form.fields(turn.request_id, turn.client, self._identity)

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from gateway.decision import Allow
 from gateway.http.backend import Backend
-from gateway.http.headers import Pairs, connection_options, values_of
+from gateway.http.headers import connection_options, values_of
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import Pairs
 from gateway.http.response_head import field_line
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.awaited_relay import AwaitedRelay
@@ -25,9 +26,8 @@ from gateway.proxy.event_port import Passing
 from gateway.proxy.header_text import pairs
 from gateway.proxy.held_response import HeldBackError, HeldResponse
 from gateway.proxy.relay_ends import BackendEnd
-from gateway.proxy.repeats import IDEMPOTENT
 from gateway.proxy.request_body import REFUSAL_OF_FAULT, BodyError, Pace, RequestBody
-from gateway.proxy.request_head import backend_request, framing_of
+from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
 from gateway.proxy.streams.tunnel import Tap
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError, BackendTimeoutError, NotConnectedError
@@ -202,7 +202,7 @@ class _Attempt:
             return WEBSOCKET
         if body.exists and body.length is None:
             return UNKNOWN_LENGTH
-        is_told = body.exists or values_of(self._allow.case.request.headers, "content-length")
+        is_told = body.exists or self._allow.case.request.fields.lengths
         return framing_of(body.length or 0 if is_told else None)
 
     def _switch(self) -> None:

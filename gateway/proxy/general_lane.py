@@ -14,12 +14,13 @@ from aiohttp import HttpVersion10, web
 
 from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
 from gateway.proxy.cors import RouteCors
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.event_port import Passing
 from gateway.proxy.forwarding import Forwarder
-from gateway.proxy.header_text import pairs
+from gateway.proxy.generation import Generation
 from gateway.proxy.local_reply import AlreadySent, local_reply, refusal_reply, staleness
 from gateway.proxy.request_body import Pace, expects_continue
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
@@ -54,9 +55,10 @@ class GeneralLane:
         connection = request.protocol
         assert isinstance(connection, AiohttpConnection)  # the listener makes no others
         connection.head_is_whole(request.content)
-        head = self._head(request)
+        running = self._turns.current()
+        head = self._head(request, running)
         path = request.raw_path.partition("?")[0]
-        turn = RequestContext(self._turns, self._turns.current(), head.new_request_id, head.method, path, head.peer)
+        turn = RequestContext(self._turns, running, head.new_request_id, head.method, path, head.peer)
         answering = _Answering(request, connection, turn)
         try:
             return AlreadySent(keeps_alive=await self._answer(answering, head))
@@ -78,12 +80,12 @@ class GeneralLane:
             connection.exchange_is_over()
             connection.client.exchange_is_over()
 
-    def _head(self, request: web.Request) -> Request:
+    def _head(self, request: web.Request, running: Generation) -> Request:
         assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
         return Request(
             method=request.method,
             target=request.raw_path,
-            headers=pairs(request.raw_headers),
+            fields=fields_of(running.gate.fates, request.raw_headers),
             peer=request.protocol.client.peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),

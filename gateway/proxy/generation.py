@@ -26,7 +26,6 @@ from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.event_port import EventPort
 from gateway.proxy.large_identity import LargeIdentities
-from gateway.proxy.repeats import Repeats
 from gateway.proxy.upstream.round_robin import RoundRobin
 
 
@@ -55,7 +54,6 @@ class Generation:
     authenticator: Authenticator
     allowance: TokenBuckets | None
     desk: Admission
-    repeats: Repeats
     rotation: RoundRobin = field(default_factory=RoundRobin)
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     exchanges: int = 0

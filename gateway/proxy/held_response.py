@@ -59,7 +59,7 @@ class HeldResponse:
         self,
         sink: ResponseSink,
         request: BackendRequest,
-        fields: str,
+        fields: bytes,
         body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,

@@ -23,7 +23,7 @@ class LargeIdentities:
         if route in self._told:
             return
         self._told.add(route)
-        size_bytes = len(identity.text.encode("utf-8", "surrogateescape"))
+        size_bytes = len(identity.lines)
         _logger.warning(
             "the identity headers of route %s came to %d bytes, which many backends refuse; map fewer claims, or have "
             "the provider put fewer into its answer",

@@ -78,7 +78,7 @@ class Relay:
         raise NotImplementedError
 
     def begin(
-        self, backend: BackendEnd, route: CompiledRoute, request: BackendRequest, fields: str, body: bytes | None
+        self, backend: BackendEnd, route: CompiledRoute, request: BackendRequest, fields: bytes, body: bytes | None
     ) -> None:
         """Send a request for `route`, or its beginning, on `backend`; a second time where the first one came to
         nothing.

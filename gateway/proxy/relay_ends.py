@@ -16,7 +16,7 @@ class BackendEnd(Protocol):
         self,
         sink: ResponseSink,
         request: BackendRequest,
-        fields: str,
+        fields: bytes,
         body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,

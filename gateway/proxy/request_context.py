@@ -49,13 +49,12 @@ class RequestContext(AccessRecord):
     """An exchange under way. It begins as it is made, and ends once.
 
     By what it was let in is kept for as long as it is open, because it may be asked again: its route and, where a token
-    was looked at, the facts with either the question or, in its short form, the token as it came.
+    was looked at, the question and the facts.
     """
 
     matched: Matched[CompiledRoute] | None = None
     facts: Facts | None = None
     question: Question | None = None
-    token: bytes = b""
 
     def __init__(
         self, turns: RequestContextFactory, running: Generation, request_id: str, method: str, path: str, client: str

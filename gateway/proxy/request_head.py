@@ -1,41 +1,13 @@
-"""An allowed request as the value that a backend's connection takes."""
+"""The head of a request to a backend: what is asked, and the field lines that go with it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from gateway.decision import Allow
 from gateway.http.backend import Backend
-from gateway.http.headers import field_lines
-from gateway.identity import Identity
 from gateway.proxy.upstream.backend_request import NO_BODY, BackendRequest, BodyFraming
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Form:
-    """A request but for what differs between requests that are alike: the id, the peer, the identity.
-
-    None of these has a line end: ids and peers by their form, identities by `gateway.identity`.
-    """
-
-    request: BackendRequest
-    before_id: str
-    before_peer: str
-    before_identity: str
-
-    def fields(self, request_id: str, peer: str, identity: Identity) -> str:
-        return f"{self.before_id}{request_id}{self.before_peer}{peer}{self.before_identity}{identity.text}"
-
-
-def form_of(method: str, backend: Backend, allow: Allow, framing: BodyFraming) -> Form | None:
-    """`None` where requests for this route take more than filling in."""
-    lines = allow.lines
-    if lines is None:
-        return None
-    request = _control_data(method, backend, allow, framing)
-    parts = lines.before_id, lines.before_peer, lines.rest
-    _check(request, "".join(parts), lines.lines)
-    return Form(request, *parts)
+# RFC 9110 §9.2.2. What is not idempotent is sent once, whatever happens.
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 
 def framing_of(length: int | None) -> BodyFraming:
@@ -43,27 +15,14 @@ def framing_of(length: int | None) -> BodyFraming:
     return NO_BODY if length is None else BodyFraming(length)
 
 
-def backend_request(method: str, backend: Backend, allow: Allow, framing: BodyFraming) -> tuple[BackendRequest, str]:
-    """The request for `backend`, and its field lines."""
-    request, lines = _control_data(method, backend, allow, framing), allow.lines
-    if lines is None:
-        fields = allow.headers
-        text, count = field_lines(fields), len(fields)
-    else:
-        case, identity = allow.case, allow.identity
-        text = f"{lines.before_id}{case.request_id}{lines.before_peer}{case.caller.peer}{lines.rest}{identity.text}"
-        count = lines.lines + len(identity.pairs)
-    _check(request, text, count)
-    return request, text
-
-
-def _control_data(method: str, backend: Backend, allow: Allow, framing: BodyFraming) -> BackendRequest:
+def backend_request(method: str, backend: Backend, allow: Allow, framing: BodyFraming) -> tuple[BackendRequest, bytes]:
+    """The request for `backend`, and its field lines, each with its end."""
     authority = (allow.route.config.preserve_host and allow.target.authority) or backend.authority
-    return BackendRequest(method, authority, f"{backend.path}{allow.path_and_query}", framing)
-
-
-def _check(request: BackendRequest, fields: str, lines: int) -> None:
+    request = BackendRequest(method, authority, f"{backend.path}{allow.path_and_query}", framing)
+    identity, lines = allow.identity, allow.lines
+    fields = b"\r\n".join((*lines.kept, lines.more, identity.lines))
     # Nothing that comes this far has a line end in it; should it all the same, it must not become a line.
-    text = f"{request.method}{request.authority}{request.target}{fields}"
-    if text.count("\n") != lines or text.count("\r") != lines:
+    control, count = f"{authority}{request.target}", lines.count + len(identity.pairs)
+    if fields.count(b"\n") != count or fields.count(b"\r") != count or "\n" in control or "\r" in control:
         raise ValueError("a field of a request to a backend has a line end")
+    return request, fields

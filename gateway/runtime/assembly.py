@@ -37,7 +37,6 @@ from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.generation import CacheParts, Generation, Watch
-from gateway.proxy.repeats import Repeats
 from gateway.runtime.token_type_sharing import recall_token_types
 
 _RETIRE_POLL_S = 0.1
@@ -104,7 +103,7 @@ async def assemble(
     compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
     allowance = _allowance(config, before)
     admission = Admission(compiled, authenticator, allowance)
-    return Generation(config, compiled, providers, cache, authenticator, allowance, admission, Repeats(compiled))
+    return Generation(config, compiled, providers, cache, authenticator, allowance, admission)
 
 
 async def retire(old: Generation, new: Generation) -> None:

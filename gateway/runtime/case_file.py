@@ -23,7 +23,7 @@ from gateway.config.values import quoted
 from gateway.config.yaml_reader import read_yaml
 from gateway.http.refusal import STATUS_OF_CODE
 from gateway.http.syntax import TCHAR
-from gateway.runtime.offline import request_to
+from gateway.runtime.offline import split_url
 
 _REQUEST = re.compile(rf"([{TCHAR}]{{1,64}}) (\S+)")
 
@@ -32,7 +32,7 @@ def _parse_request(value: object) -> str:
     found = _REQUEST.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(f"{quoted(value)} is not a method and a URL; write GET https://api.example.com/orders/7")
-    request_to(found[1], found[2])
+    split_url(found[2])
     return found[0]
 
 

@@ -15,7 +15,7 @@ from gateway.runtime.offline import decide_by, request_to, said_of, stand_in_tok
 def differences(compiled: CompiledConfig, case: Case, now: float) -> list[str]:
     """What is not as `case` expects, one line each; none where all is. `now` is the wall clock's."""
     token, said = _caller(case, now)
-    request = request_to(case.method, case.url, case.headers.items(), token)
+    request = request_to(compiled, case.method, case.url, case.headers.items(), token)
     return list(_compared(case, decide_by(compiled, request, said, now)))
 
 

@@ -93,7 +93,7 @@ class EventEndpoint:
         if received.case.body_bytes > BODY_MAX_BYTES:
             self._receiver.record_unread(received.kind, "the body is too large")
             return REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
-        headers = received.case.request.headers
+        headers = received.case.request.fields.pairs
         content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
         reply = self._receiver.refused_by_head(received.kind, Delivery(content_type, authorization))
         if reply is None:
@@ -150,7 +150,7 @@ class EventEndpoint:
     async def passing(self, request: web.Request, allow: Allow, record: AccessRecord) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":
             return None
-        headers = allow.case.request.headers
+        headers = allow.case.request.fields.pairs
         if refusal := media_refusal(values_of(headers, "content-type"), values_of(headers, "content-encoding")):
             return refusal
         limits = (REVOCATION_MAX_BYTES, allow.route.max_body_bytes)

@@ -27,7 +27,7 @@ async def explain(
     """
     steps: list[str] = []
     admission = Admission(compiled, authenticator, None)  # no limit for the operator
-    decision = decide(compiled, request_to(method, url, token=token))
+    decision = decide(compiled, request_to(compiled, method, url, token=token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
         found = authenticator.remembered(question)
@@ -46,7 +46,7 @@ def explain_offline(
 ) -> dict[str, Any]:
     """The same for a token about which introspection would say `claims`; nobody is asked."""
     said = said_of(claims, now)
-    decision = decide_by(compiled, request_to(method, url, token=stand_in_token(claims)), said, now)
+    decision = decide_by(compiled, request_to(compiled, method, url, token=stand_in_token(claims)), said, now)
     return _told(compiled, decision, [f"facts as given: {_in_words(said)}"])
 
 
@@ -109,7 +109,7 @@ def _steps_after(decision: Decision) -> list[str]:
         case Allow():
             path = decision.path_and_query.partition("?")[0]
             backends = ", ".join(str(backend) for backend in decision.route.config.backend)
-            names = [name for name in decision.route.config.identity.headers if name in dict(decision.headers)]
+            names = [name for name in decision.route.config.identity.headers if name in dict(decision.identity.pairs)]
             return [
                 f"identity headers: {', '.join(names) or 'none'}",
                 f"forwarded: as {path} to {backends}",

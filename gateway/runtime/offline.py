@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway.authn.facts import Inactive, IntrospectionResult, read_introspection_result
 from gateway.compiled import CompiledConfig
 from gateway.decision import Decision, NeedsFacts, Request
+from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import decide, resume
 
 _LOCAL_HOST = "localhost"
@@ -22,25 +23,36 @@ _AUTHORIZATION = "authorization"
 _NO_URL = "the url is neither a path nor a URL; write /orders/7 or http://api.example.com/orders/7"
 
 
-def request_to(method: str, url: str, fields: Iterable[tuple[str, str]] = (), token: str | None = None) -> Request:
+def split_url(url: str) -> tuple[str, str, str]:
+    """Scheme, host and request target of `url`, a path or a whole URL. Raises `ValueError` where it is neither."""
+    if url.startswith("/"):
+        return "http", _LOCAL_HOST, url
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise ValueError(_NO_URL)
+    target = url[len(parts.scheme) + len("://") + len(parts.netloc) :].partition("#")[0]
+    return parts.scheme, parts.netloc, target or "/"
+
+
+def request_to(
+    compiled: CompiledConfig,
+    method: str,
+    url: str,
+    fields: Iterable[tuple[str, str]] = (),
+    token: str | None = None,
+) -> Request:
     """A request to `url`, a path or a whole URL, with its `Host`, `fields` and `token`.
 
     `token` is left out where `fields` have an `Authorization` of their own. Raises `ValueError` where `url` is neither.
     """
-    scheme, host, target = "http", _LOCAL_HOST, url
-    if not url.startswith("/"):
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise ValueError(_NO_URL)
-        scheme, host = parts.scheme, parts.netloc
-        target = url[len(parts.scheme) + len("://") + len(host) :].partition("#")[0] or "/"
+    scheme, host, target = split_url(url)
     headers = [*fields]
     named = {name.lower() for name, _ in headers}
     if "host" not in named:
         headers.insert(0, ("Host", host))
     if token is not None and _AUTHORIZATION not in named:
         headers.append(("Authorization", f"Bearer {token}"))
-    return Request(method, target, headers, "", scheme, (1, 1), "explain")
+    return Request(method, target, fields_of_text(compiled.fates, headers), "", scheme, (1, 1), "explain")
 
 
 def stand_in_token(claims: Mapping[str, Any]) -> str:

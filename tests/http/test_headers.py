@@ -4,20 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.fates import Fate
+from gateway.http.fates import ALWAYS, DEPENDS, FROM_TRUSTED, NEVER, PASSES
 from gateway.http.forwarded import Caller
 from gateway.http.headers import (
     RequestRules,
     ResponseRules,
-    field_lines,
+    fates_under,
     lines_to_backend,
-    request_to_backend,
     response_field_passes,
     values_of,
 )
+from gateway.http.request_fields import fields_of_text
 
+IDENTITY = frozenset({"x-user-id", "x-roles"})
 RULES = RequestRules(
-    identity_names=frozenset({"x-user-id", "x-roles"}),
+    identity_names=IDENTITY,
     keep_authorization=False,
     remove=frozenset(),
     set=(),
@@ -37,9 +38,11 @@ PROTECTED = (
 
 
 def sent(headers, rules=RULES, caller=STRANGER, identity=(), version=(1, 1)):
-    return request_to_backend(
-        headers, rules, caller, authority="api.example.com", request_id="id-1", version=version, identity=identity
+    fields = fields_of_text(fates_under([rules]), headers)
+    lines = lines_to_backend(
+        fields, rules, caller, authority="api.example.com", request_id="id-1", version=version, identity=identity
     )
+    return [*lines.pairs, *identity]
 
 
 def names(headers) -> set[str]:
@@ -59,7 +62,7 @@ def test_a_connection_header_can_not_take_identity_away() -> None:
 
 
 def test_a_connection_header_changes_nothing_about_authorization() -> None:
-    keeping = RequestRules(RULES.identity_names, keep_authorization=True, remove=frozenset(), set=())
+    keeping = RequestRules(IDENTITY, keep_authorization=True, remove=frozenset(), set=())
     nominated = [("Authorization", "Bearer t"), ("Connection", "Authorization")]
     assert values_of(sent(nominated, keeping), "authorization") == ["Bearer t"]
     assert values_of(sent(nominated), "authorization") == []
@@ -67,13 +70,13 @@ def test_a_connection_header_changes_nothing_about_authorization() -> None:
 
 @pytest.mark.parametrize("name", ["Author_ization", "authori!zation", "AUTHORIZATION-"])
 def test_a_token_that_is_kept_is_not_joined_by_a_look_alike(name: str) -> None:
-    keeping = RequestRules(RULES.identity_names, keep_authorization=True, remove=frozenset(), set=())
+    keeping = RequestRules(IDENTITY, keep_authorization=True, remove=frozenset(), set=())
     assert "Bearer other" not in [value for _, value in sent([(name, "Bearer other")], keeping)]
 
 
 @pytest.mark.parametrize("name", ["X-Method", "x-method", "X_Method", "x.METHOD"])
 def test_what_the_route_removes_is_gone_in_every_spelling(name: str) -> None:
-    removing = RequestRules(RULES.identity_names, keep_authorization=False, remove=frozenset({"x-method"}), set=())
+    removing = RequestRules(IDENTITY, keep_authorization=False, remove=frozenset({"x-method"}), set=())
     assert "1" not in [value for _, value in sent([(name, "1"), ("X-Other", "2")], removing)]
 
 
@@ -132,7 +135,7 @@ def test_via_names_the_gateway_behind_those_before_it() -> None:
 
 
 def test_a_route_removes_and_sets() -> None:
-    rules = RequestRules(RULES.identity_names, False, frozenset({"cookie"}), (("X-Env", "prod"),))
+    rules = RequestRules(IDENTITY, False, frozenset({"cookie"}), (("X-Env", "prod"),))
     headers = sent([("Cookie", "a=b"), ("x-env", "test"), ("Traceparent", "00-1")], rules)
     assert values_of(headers, "cookie") == []
     assert values_of(headers, "x-env") == ["prod"]
@@ -140,7 +143,7 @@ def test_a_route_removes_and_sets() -> None:
 
 
 def test_identity_comes_last_and_replaces_what_a_route_sets() -> None:
-    rules = RequestRules(RULES.identity_names, False, frozenset(), (("X-User-Id", "static"),))
+    rules = RequestRules(IDENTITY, False, frozenset(), (("X-User-Id", "static"),))
     assert sent([], rules, identity=[("X-User-Id", "alice")])[-1] == ("X-User-Id", "alice")
     assert values_of(sent([], rules, identity=[("X-User-Id", "alice")]), "x-user-id") == ["alice"]
 
@@ -228,14 +231,14 @@ FROM_PROXIES = [
 def test_a_trusted_proxy_is_not_believed_in_it_unless_it_is_listed(name: str) -> None:
     assert "1" not in [value for _, value in sent([(name, "1")])]
     assert "1" not in [value for _, value in sent([(name, "1")], caller=PROXY)]
-    listed = RequestRules(RULES.identity_names, False, frozenset(), (), trusted=frozenset({name}))
+    listed = RequestRules(IDENTITY, False, frozenset(), (), trusted=frozenset({name}))
     assert (name, "1") in sent([(name, "1")], listed, PROXY)
     assert "1" not in [value for _, value in sent([(name.replace("-", "_"), "1")], listed, PROXY)]
     assert "1" not in [value for _, value in sent([(name, "1")], listed)]
 
 
 def test_a_listed_header_of_any_name_is_the_proxys_alone() -> None:
-    listed = RequestRules(RULES.identity_names, False, frozenset(), (), trusted=frozenset({"X-Tenant", "X-User-Id"}))
+    listed = RequestRules(IDENTITY, False, frozenset(), (), trusted=frozenset({"X-Tenant", "X-User-Id"}))
     assert values_of(sent([("x-tenant", "a")], listed, PROXY), "x-tenant") == ["a"]
     assert values_of(sent([("x-tenant", "a")], listed), "x-tenant") == []
     assert values_of(sent([("X-User-Id", "root")], listed, PROXY), "x-user-id") == []
@@ -246,13 +249,12 @@ def test_port_and_prefix_of_a_trusted_proxy_are_sent_anew() -> None:
     headers = sent([("X-Forwarded-Port", "1"), ("X-Forwarded-Prefix", "/x")], caller=caller)
     assert values_of(headers, "x-forwarded-port") == ["8443"]
     assert values_of(headers, "x-forwarded-prefix") == ["/shop"]
-    assert lines_to_backend([], RULES, caller, authority="h", version=(1, 1)) is None
 
 
 def test_without_any_host_there_is_none_to_tell() -> None:
-    headers = request_to_backend([], RULES, STRANGER, authority="", request_id="id-1", version=(1, 0), identity=())
-    assert "x-forwarded-host" not in names(headers)
-    assert lines_to_backend([], RULES, STRANGER, authority="", version=(1, 0)) is None
+    fields = fields_of_text(fates_under([RULES]), [])
+    lines = lines_to_backend(fields, RULES, STRANGER, authority="", request_id="id-1", version=(1, 0))
+    assert "x-forwarded-host" not in names(lines.pairs)
 
 
 @pytest.mark.parametrize("name", ["Server", "X.Server", "server", "X-Identity_Stale", "Content!Length", "XRequestId",
@@ -264,54 +266,34 @@ def test_what_a_backend_may_not_say_is_gone_in_every_spelling(name: str) -> None
 
 
 def test_what_is_remembered_of_names_is_bounded() -> None:
+    fates = fates_under([RULES])
     for number in range(10_000):
-        assert RULES.fates[f"X-Number-{number}"] is Fate.PASSES
-        assert RULES.fates["X" * 100 + str(number)] is Fate.PASSES
-        assert RULES.fates["X_User.Id"] is Fate.STAYS
-    assert len(RULES.fates) <= 128
-    assert max(map(len, RULES.fates)) <= 64
+        for name, fate in ((b"X-Number-%d" % number, PASSES), (b"X" * 100 + b"%d" % number, PASSES), (b"X_User.Id", 0)):
+            assert fates.known.get(name, fates.find(name)) == fate
+        assert RULES.senders[f"X-Number-{number}"] == ALWAYS
+        assert RULES.senders["X" * 100 + str(number)] == ALWAYS
+    for known, most in ((fates.known, 512), (RULES.senders, 128)):
+        assert 0 < len(known) <= most
+        assert max(map(len, known)) <= 64
 
 
-def test_routes_with_other_rules_know_names_apart() -> None:
-    keeping = RequestRules(RULES.identity_names, True, frozenset({"cookie"}), (("X-Env", "prod"),))
-    for rules, fates in ((RULES, "PSP"), (keeping, "SPS"), (RULES, "PSP")):
-        found = [rules.fates[name] for name in ("Cookie", "Authorization", "x.env")]
-        assert "".join({Fate.PASSES: "P", Fate.STAYS: "S"}[fate] for fate in found) == fates
-
-
-CALLERS = [
-    STRANGER,
-    PROXY,
-    Caller("", "", trusted=False, proto="http", host=None),
-    Caller("10.0.0.1", "10.0.0.1", trusted=True, proto="http", host=None),
-]
-ALL_RULES = [
-    RULES,
-    RequestRules(
-        RULES.identity_names, True, frozenset({"cookie", "via"}), (("X-Env", "prod"), ("X-Forwarded-Proto", "https"))
-    ),
-    RequestRules(RULES.identity_names, False, frozenset({"accept"}), (("X_User_Id", "static"), ("X-Env", "é"))),
-]
-SENT = st.sampled_from(
-    ["Accept", "Cookie", "via", "Connection", "X-User-Id", "X-Real-IP", "X_Env", "Authorization", "X-A"]
-)
-
-
-@given(
-    st.lists(st.tuples(SENT, st.sampled_from(["v", "keep-alive", "x-a, cookie", "1.0 a"])), max_size=6),
-    st.sampled_from(ALL_RULES),
-    st.sampled_from(CALLERS),
-    st.sampled_from([(), (("X-User-Id", "alice"),), (("X-User-Id", "a"), ("X-Roles", "b,c"))]),
-)
-def test_lines_say_what_names_and_values_do(headers, rules, caller, identity) -> None:
-    pairs = sent(headers, rules, caller, identity)
-    lines = lines_to_backend(headers, rules, caller, authority="api.example.com", version=(1, 1))
-    if lines is None:
-        assert rules is not RULES or caller is not STRANGER
-        return
-    whole = f"{lines.before_id}id-1{lines.before_peer}{caller.peer}{lines.rest}{field_lines(identity)}"
-    assert whole == field_lines(pairs)
-    assert lines.lines + len(identity) == len(pairs)
+def test_what_depends_on_the_route_is_known_and_left_to_it() -> None:
+    trusted = frozenset({"X-Tenant"})
+    one = RequestRules(IDENTITY, True, frozenset({"cookie"}), (("X-Env", "prod"),), trusted)
+    other = RequestRules(IDENTITY, False, frozenset(), (), trusted)
+    fates = fates_under([one, other])
+    for name in (b"Cookie", b"COOKIE", b"x.env", b"x-tenant"):
+        assert fates.find(name) == PASSES | DEPENDS
+    assert fates.find(b"authorization") & (PASSES | DEPENDS) == PASSES | DEPENDS
+    assert fates.find(b"Accept") == PASSES
+    assert fates.find(b"X_Tenant") == fates.find(b"x-user-id") == fates.find(b"X-Real-IP") == 0
+    for rules, said in ((one, (NEVER, NEVER, ALWAYS)), (other, (ALWAYS, ALWAYS, NEVER)), (one, (NEVER, NEVER, ALWAYS))):
+        assert tuple(rules.senders[name] for name in ("Cookie", "x.env", "Authorization")) == said
+        assert rules.senders["X-Tenant"] == FROM_TRUSTED
+        headers = [("Accept", "1"), ("Cookie", "2"), ("Authorization", "3"), ("X-Tenant", "4")]
+        fields = fields_of_text(fates, headers)
+        lines = lines_to_backend(fields, rules, STRANGER, authority="h", request_id="i", version=(1, 1))
+        assert lines.kept == [b"Accept: 1", *([b"Authorization: 3"] if rules is one else [b"Cookie: 2"])]
 
 
 def test_every_spelling_of_a_name_is_one() -> None:

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.slots import slots
 
 from gateway.http.refusal import Refusal
 from gateway.http.target import (
@@ -128,7 +127,7 @@ def test_backends_are_told_an_address_in_its_one_form_and_a_name_as_it_came(sent
 
 def test_http_10_may_come_without_a_host() -> None:
     target = read_target("GET", "/a", (), needs_host=False)
-    assert target == Target("", "", "/a", None, has_encoded_slash=False, bare_path="/a")
+    assert slots(target) == slots(Target("", "", "/a", None, has_encoded_slash=False, bare_path="/a"))
     absolute = read_target("GET", "http://a/b", (), needs_host=False)
     assert isinstance(absolute, Target)
     assert (absolute.host, absolute.authority, absolute.path) == ("a", "a", "/b")
@@ -188,8 +187,8 @@ def test_parameters_are_found_by_their_place() -> None:
 
 def test_an_absolute_target_replaces_host() -> None:
     target = read("HTTP://Other.example:81/a?b", hosts=("api.example.com",))
-    assert target == Target("other.example", "Other.example:81", "/a", "b", has_encoded_slash=False, bare_path="/a")
-    assert read("http://other.example") == Target("other.example", "other.example", "/", None, False, "/")
+    assert slots(target) == slots(Target("other.example", "Other.example:81", "/a", "b", False, "/a"))
+    assert slots(read("http://other.example")) == slots(Target("other.example", "other.example", "/", None, False, "/"))
     root_query = read("http://other.example?x")
     assert isinstance(root_query, Target)
     assert (root_query.path, root_query.query) == ("/", "x")
@@ -215,7 +214,7 @@ def test_an_encoded_slash_is_left_for_the_route_to_allow() -> None:
 def test_normalising_is_idempotent_and_leaves_nothing_ambiguous(raw: str) -> None:
     target = read(raw)
     if isinstance(target, Target):
-        assert read(target.path) == replace(target, query=None)
+        assert slots(read(target.path)) == {**slots(target), "query": None}
         assert path_problem(target.path) is None
         assert path_problem(target.bare_path) is None
         assert not {"..", "."} & set(target.segments)
@@ -240,7 +239,7 @@ def test_the_usual_targets_are_known_at_a_glance(raw: str) -> None:
 def test_a_glance_sees_what_a_closer_look_does(parts: list[str]) -> None:
     raw = "/" + "".join(parts)
     if _PLAIN.fullmatch(raw):
-        assert read(raw) == _read_path(raw, Authority("api.example.com", "api.example.com"))
+        assert slots(read(raw)) == slots(_read_path(raw, Authority("api.example.com", "api.example.com")))
 
 
 @given(

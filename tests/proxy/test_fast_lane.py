@@ -137,3 +137,55 @@ async def test_a_failure_of_our_own_is_a_500_and_told_to_nobody(serve, backend, 
     assert b"s3cr3t" not in answer.body
     assert [line["event"] for line in gateway.lines.errors] == ["internal_error"]
     assert (await gateway.get("/open/x")).status == 200
+
+
+async def test_each_caller_is_told_of_as_itself(serve, backend, provider, taken):
+    """Whatever is remembered of callers before, and although all else of their requests is the same."""
+    gateway = await serve(identity={"headers": {"X-User-Id": "sub"}})
+    names = ["one", "two", "three", "two", "one"] * 2
+    provider.answers |= {name: {"active": True, "sub": name} for name in names}
+    for name in names:
+        assert (await gateway.get("/api/x", token=name)).status == 200
+    assert [seen.values("X-User-Id") for seen in backend.requests] == [[name] for name in names]
+    assert len({seen.value("X-Request-Id") for seen in backend.requests}) == len(names)
+    await gateway.log_line(len(names) - 1)
+    assert [line["subject"] for line in gateway.lines.requests] == names
+    assert taken == [True] * len(names)
+
+
+async def test_a_token_that_is_not_enough_is_refused_each_time(serve, backend, provider, taken):
+    gateway = await serve(auth={"scopes": ["write"]})
+    provider.answers |= {name: {"active": True, "scope": name} for name in ("write", "read")}
+    for token, code in (
+        ("write", None),
+        ("read", "insufficient_scope"),
+        ("write", None),
+        ("read", "insufficient_scope"),
+    ):
+        answer = await gateway.get("/api/x", token=token)
+        assert (answer.status, answer.code if code else None) == (403 if code else 200, code)
+    assert (len(backend.requests), taken) == (2, [True] * 4)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\tb", "a=b", "é", "good,good"])
+async def test_what_is_no_token_is_asked_of_nobody(serve, backend, provider, taken, token):
+    gateway = await serve()
+    assert (await gateway.get("/api/x", token="good")).status == 200
+    assert (await gateway.get("/api/x", token=token)).status in {400, 401}
+    assert (len(backend.requests), [call.token for call in provider.calls]) == (1, ["good"])
+
+
+async def test_a_token_counts_among_the_header_fields(serve, taken):
+    gateway = await serve(server={"max_header_bytes": "2KiB"})
+    assert (await gateway.get("/open/x", token="t" * 3000)).code == "headers_too_large"
+    assert taken == [True]
+
+
+async def test_names_are_read_by_the_configuration_in_force(serve, backend, taken):
+    gateway = await serve(identity={"headers": {"X-Told": "sub"}})
+    text = gateway.text
+    for name, seen in (("X-Told", "root"), ("X-Caller", None), ("X-Told", "root")):
+        assert await gateway.reload(text.replace("X-Told", name))
+        assert (await gateway.get("/open/x", "X-Caller: root")).status == 200
+        assert backend.requests[-1].value("X-Caller") == seen
+    assert taken == [True] * 3

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.question import Question
 from gateway.compiled import CompiledConfig, CompiledRoute
@@ -54,12 +53,7 @@ class OpenExchange:
 
 def opened(relay: Relay, context: RequestContext, route: CompiledRoute, now_s: float) -> OpenExchange:
     """The record of an exchange under way on `route`."""
-    question = context.question
-    if context.facts is None or context.provider is None:
-        question = None
-    elif question is None:
-        token = Token(context.token.decode("latin-1"))
-        question = Question(context.provider, token, route.max_age_s, route.tolerances_s.get(context.method))
+    question = None if context.facts is None or context.provider is None else context.question
     return OpenExchange(relay, context, route, question, context.facts, now_s)
 
 
@@ -84,7 +78,5 @@ def refused_by(route: CompiledRoute, stream: OpenExchange, compiled: CompiledCon
         refusal = judge(route.policy, facts, compiled.trusted_issuers[question.provider], captures, now)
     except KeyError:  # the route has another path now, and its claims name a part that the old path did not have
         return REFUSED
-    stream.question = replace(
-        question, max_age_s=route.max_age_s, stale_s=route.tolerances_s.get(stream.context.method)
-    )
+    stream.question = question.within(route.max_age_s, route.tolerances_s.get(stream.context.method))
     return None if refusal is None else REFUSED

@@ -24,7 +24,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -237,7 +236,7 @@ class Streams:
             if not questions:
                 return  # a reload has made their routes public
             max_age_s = min(self._window(question, generation).ask_after_s for question in questions)
-            question = replace(questions[0], max_age_s=max_age_s, stale_s=None, address=AHEAD)
+            question = questions[0].within(max_age_s, None, AHEAD)
             if question.provider not in generation.gate.trusted_issuers:
                 return  # a reload has come and judges them
             found = await generation.authenticator.ask(question)

@@ -6,20 +6,22 @@ a body, the option `close`) is written there and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True)
 class BodyFraming:
     """What follows the head: a body of `length` bytes, a body of unknown length, or another protocol.
 
-    `length` is `None` where no length was declared.
+    `length` is `None` where no length was declared. `is_upgrade`: the request asks to go on in WebSocket's frames
+    (RFC 6455 §4.1).
     """
 
-    length: int | None = None
-    is_chunked: bool = False
-    is_upgrade: bool = False  # the request asks to go on in WebSocket's frames (RFC 6455 §4.1)
+    __slots__ = ("is_chunked", "is_upgrade", "length")
+
+    def __init__(self, length: int | None = None, *, is_chunked: bool = False, is_upgrade: bool = False) -> None:
+        self.length = length
+        self.is_chunked = is_chunked
+        self.is_upgrade = is_upgrade
 
 
 NO_BODY: Final = BodyFraming()
@@ -28,17 +30,12 @@ WEBSOCKET: Final = BodyFraming(is_upgrade=True)
 
 
 class BackendRequest:
-    """The control data of a request (RFC 9110 §6.2) and how its body is framed. Never changed, and shared by requests
-    that are alike: their fields and their bodies go beside it.
+    """The control data of a request (RFC 9110 §6.2) and how its body is framed. Fields and body go beside it."""
 
-    `prepared` is a place for what a protocol makes of it.
-    """
-
-    __slots__ = ("authority", "framing", "method", "prepared", "target")
+    __slots__ = ("authority", "framing", "method", "target")
 
     def __init__(self, method: str, authority: str, target: str, framing: BodyFraming) -> None:
         self.method = method
         self.authority = authority
         self.target = target
         self.framing = framing
-        self.prepared: tuple[str, str] | None = None

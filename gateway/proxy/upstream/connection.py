@@ -124,7 +124,7 @@ class BackendConnection:
         self,
         sink: ResponseSink,
         request: BackendRequest,
-        fields: str,
+        fields: bytes,
         body: bytes | None,
         timeout_s: float,
         read_timeout_s: float,

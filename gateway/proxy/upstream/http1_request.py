@@ -4,37 +4,31 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_request import NO_BODY, BackendRequest, BodyFraming
 
 # Of a body on these many servers read nothing, and take it for the next request (RFC 9110 §9.3.1, §9.3.5).
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_END_LAST: Final = b"Connection: close\r\n\r\n"
 
 
-def rendered(request: BackendRequest, fields: str, body: bytes | None) -> bytes:
+def rendered(request: BackendRequest, fields: bytes, body: bytes | None) -> bytes:
     """The head and what there is of the body.
 
-    `fields` are field lines, each with its end, but for `Host` and the framing; bytes beyond UTF-8 stand in them as
-    `surrogateescape` has them.
+    `fields` are field lines, each with its end, but for `Host` and the framing.
     """
-    start, end = request.prepared or _prepared(request)
-    wire = f"{start}{fields}{end}".encode("utf-8", "surrogateescape")
-    return wire + body if body else wire
+    start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {request.authority}\r\n".encode()
+    framing = request.framing
+    if framing is NO_BODY:
+        return b"".join((start, fields, b"\r\n", body or b""))
+    return b"".join((start, fields, _framing_lines(framing), _END_LAST if is_last(request) else b"\r\n", body or b""))
 
 
-def _prepared(request: BackendRequest) -> tuple[str, str]:
-    """What stands before the fields and behind them."""
-    framing, end = request.framing, "\r\n"
-    if is_last(request):
-        end = "Connection: close\r\n\r\n"
+def _framing_lines(framing: BodyFraming) -> bytes:
     if framing.length is not None:
-        end = f"Content-Length: {framing.length}\r\n{end}"
-    elif framing.is_chunked:
-        end = f"Transfer-Encoding: chunked\r\n{end}"
-    elif framing.is_upgrade:
-        end = f"Connection: Upgrade\r\nUpgrade: websocket\r\n{end}"
-    prepared = f"{request.method} {request.target} HTTP/1.1\r\nHost: {request.authority}\r\n", end
-    request.prepared = prepared
-    return prepared
+        return b"Content-Length: %d\r\n" % framing.length
+    if framing.is_chunked:
+        return b"Transfer-Encoding: chunked\r\n"
+    return b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if framing.is_upgrade else b""
 
 
 def is_last(request: BackendRequest) -> bool:

@@ -8,7 +8,7 @@ from gateway.proxy.upstream.http1_request import body_end, body_piece, is_last, 
 START = b"%b /a?b=c HTTP/1.1\r\nHost: one.example:81\r\nX-A: 1\r\nX-B: \xff\r\n"
 
 
-FIELDS = "X-A: 1\r\nX-B: \udcff\r\n"
+FIELDS = b"X-A: 1\r\nX-B: \xff\r\n"
 
 
 def asked(method: str, framing: BodyFraming) -> BackendRequest:
@@ -34,8 +34,7 @@ RENDERED = {
 def test_the_words_of_http_1_1_frame_what_follows_the_head(name):
     method, framing, body, lines = RENDERED[name]
     request = asked(method, framing)
-    for _ in "twice":  # requests that are alike share it
-        assert rendered(request, FIELDS, body) == START % method.encode() + lines + b"\r\n" + (body or b"")
+    assert rendered(request, FIELDS, body) == START % method.encode() + lines + b"\r\n" + (body or b"")
     assert is_last(request) == (b"Connection: close" in lines)
 
 
@@ -53,7 +52,7 @@ def in_http_2(request: BackendRequest) -> list[tuple[bytes, bytes]]:
     pairs = [(b":method", method), *((b":protocol", one) for one in protocol), (b":scheme", b"http")]
     pairs += [(b":authority", request.authority.encode()), (b":path", request.target.encode())]
     for line in FIELDS.splitlines():
-        name, _, value = line.encode("utf-8", "surrogateescape").partition(b": ")
+        name, _, value = line.partition(b": ")
         pairs.append((name.lower(), value))
     if request.framing.length is not None:
         pairs.append((b"content-length", b"%d" % request.framing.length))

@@ -136,7 +136,7 @@ class Wire:
     ) -> Heard:
         heard = Heard()
         asked = BackendRequest(method, "b", "/x", framing)
-        self.connection.send(heard, asked, "X-A: 1\r\n", body, **{"timeout_s": 5.0, "read_timeout_s": 7.0, **timeouts})
+        self.connection.send(heard, asked, b"X-A: 1\r\n", body, **{"timeout_s": 5.0, "read_timeout_s": 7.0, **timeouts})
         return heard
 
     def say(self, wire: bytes, size: int | None = None) -> None:
