@@ -73,17 +73,17 @@ def test_redis_knows_nobody_but_the_gateways_user():
 
 
 def test_the_gateways_file_loads_and_fits_the_ports(gateway):
-    assert set(published("gateway")) == {gateway.proxy.listen.port, gateway.admin.listen.port}
-    assert gateway.proxy.listen.host == gateway.admin.listen.host == "0.0.0.0"
+    assert set(published("gateway")) == {gateway.server.listen.port, gateway.admin.listen.port}
+    assert gateway.server.listen.host == gateway.admin.listen.host == "0.0.0.0"
 
 
 def test_compose_waits_longer_for_the_gateway_than_its_own_shutdown(gateway):
     waits_s = int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s"))
-    assert waits_s >= stopping_s(gateway.proxy) + SPARE_S
+    assert waits_s >= stopping_s(gateway.server) + SPARE_S
 
 
 def test_the_gateway_may_open_as_many_files_as_its_connections_need(gateway):
-    assert SERVICES["gateway"]["ulimits"]["nofile"] >= descriptors_for(gateway.proxy.max_connections)
+    assert SERVICES["gateway"]["ulimits"]["nofile"] >= descriptors_for(gateway.server.max_connections)
 
 
 def test_the_gateway_knows_keycloak_by_the_name_in_its_tokens_and_reaches_it_by_another(gateway):

@@ -99,8 +99,8 @@ def test_every_named_port_is_one_of_the_container():
 
 
 def test_the_gateways_file_listens_on_the_containers_ports(gateway):
-    assert {"http": gateway.proxy.listen.port, "admin": gateway.admin.listen.port} == PORTS
-    assert gateway.proxy.listen.host == gateway.admin.listen.host == "0.0.0.0"
+    assert {"http": gateway.server.listen.port, "admin": gateway.admin.listen.port} == PORTS
+    assert gateway.server.listen.host == gateway.admin.listen.host == "0.0.0.0"
 
 
 def test_the_gateways_file_is_mounted_where_the_image_reads_it():
@@ -135,12 +135,12 @@ def test_the_pod_meets_the_restricted_profile_on_a_read_only_root():
 
 
 def test_a_pod_has_time_to_drain(gateway):
-    assert POD["spec"]["terminationGracePeriodSeconds"] >= stopping_s(gateway.proxy) + SPARE_S
+    assert POD["spec"]["terminationGracePeriodSeconds"] >= stopping_s(gateway.server) + SPARE_S
 
 
 def test_a_pod_accepts_until_everybody_knows_that_it_ends(gateway):
     probe = CONTAINER["readinessProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] < gateway.proxy.drain_delay
+    assert probe["periodSeconds"] * probe["failureThreshold"] < gateway.server.drain_delay
     assert "lifecycle" not in CONTAINER  # a preStop sleep would come on top, and needs Kubernetes 1.30
 
 
