@@ -142,6 +142,7 @@ def document(ports: dict[str, int], **server: Any) -> dict[str, Any]:
                 "client_id": "gw",
                 "client_secret": CLIENT_SECRET,
                 "timeout": PATIENCE,
+                "breaker": {"interval": PATIENCE},
             }
         },
         "cache": {"redis": f"redis://127.0.0.1:{ports['redis']}/0", "secret": "secret-of-the-fleet"},
