@@ -162,7 +162,7 @@ async def _simulate(kind: Kind, processes: int, tokens: int, each_s: float, dice
 async def _passes(process: Authenticator, name: str) -> bool:
     question = Question("p", Token(name))
     found = process.remembered(question) or await process.ask(question)
-    await asyncio.gather(*process._tasks)  # what is asked for ahead is there before the next request
+    await asyncio.gather(*process._flights._tasks)  # what is asked for ahead is there before the next request
     return isinstance(found.answer, Facts)
 
 
