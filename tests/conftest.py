@@ -1,10 +1,13 @@
 """Marks the tests, and has a short way for the inner loop: `pytest -m pure`."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.marked import PURE, SLOW, is_among
+
+from gateway.runtime.build import BUILD
 
 # How long an example takes, or the making of one, says how busy the machine is, and nothing of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +20,9 @@ def is_inner_loop(config: pytest.Config) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    wanted = os.environ.get("GATEWAY_FORM", BUILD)
+    if wanted != BUILD:
+        pytest.exit(f"GATEWAY_FORM asks for the {wanted} form, and this is the {BUILD} one", returncode=4)
     if is_inner_loop(config) and not config.getoption("--hypothesis-profile", None):
         settings.load_profile("quick")
 
