@@ -1,13 +1,14 @@
-# The gateway alone, in a virtual environment that the runtime image takes as it is.
+# Only the gateway, in a virtual environment that the runtime image takes as it is.
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/gateway && python -m venv /opt/build
-# Compiles what every request goes through. The runtime image has no use for it, so its version is no matter.
+# Compiles the modules on the path of every request. The runtime image does not use the compiler, so its version does not
+# matter.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
-# What is installed is what was tried: each file by its hash (docs/operations.md, The image).
+# Installs exactly the tested files, each by its hash (docs/operations.md, The image).
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY deploy/image deploy/image
 RUN /opt/build/bin/pip install --require-hashes -r deploy/image/build-requirements.txt \
@@ -18,7 +19,7 @@ RUN GATEWAY_COMPILE=1 /opt/build/bin/pip wheel --no-deps --no-build-isolation --
     && /opt/gateway/bin/pip install --no-deps /opt/build/wheels/gateway-*.whl
 
 FROM python:3.13-slim
-# Nothing is written at run time: byte code was compiled by pip, and the root may be read-only.
+# Nothing is written at run time: pip has compiled the byte code, and the root may be read-only.
 ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 COPY --from=build /opt/gateway /opt/gateway
 WORKDIR /etc/gateway
