@@ -1,7 +1,7 @@
-"""One line for each exchange that is over: who asked for what, what came of it and how long it took.
+"""Writes one line for each exchange that has ended: the request, the caller, the outcome and the time it took.
 
-Never a token, and never the query, in which tokens are sent by mistake. `log.access` alone switches it; the level
-is for events, as with nginx.
+A line never holds a token, and never the query, because clients send tokens there by mistake. Only `log.access`
+switches it; the level is for events, as with nginx.
 """
 
 from __future__ import annotations
@@ -12,35 +12,39 @@ from json.encoder import encode_basestring_ascii
 from gateway.observe.lines import PIPE_ATOMIC_BYTES, LineWriter, cut, rfc3339
 from gateway.proxy.access_record import AccessRecord
 
-# The last one fits however the characters have to be escaped: ten texts of at most twelve bytes a character.
+# The last one always fits: ten texts, and escaping makes at most twelve bytes of a character.
 _TEXT_LIMITS = (500, 100, 24)
 
 
 class AccessLog:
+    """Writes access lines to `writer` while `enabled`."""
+
     def __init__(self, writer: LineWriter, *, enabled: bool = True) -> None:
         self.enabled = enabled
         self._writer = writer
 
-    def finished(self, exchange: AccessRecord) -> None:
-        """Log an exchange. `time` is when the request came; `cache` is the tier that knew the facts, `stale_s`
-        the age of facts that only stood in for fresh ones.
+    def finished(self, record: AccessRecord) -> None:
+        """Log an exchange.
+
+        `time` is when the request came, `cache` the tier that knew the facts, and `stale_s` the age of facts that were
+        no longer fresh.
         """
         if self.enabled:
-            self._writer.write(access_line(exchange))
+            self._writer.write(access_line(record))
 
 
-def access_line(exchange: AccessRecord) -> bytes:
-    """The exchange as one JSON line; what does not apply is null. A status of 0: the client left before one."""
-    line = _line(exchange, 2000)
+def access_line(record: AccessRecord) -> bytes:
+    """The exchange as one JSON line. Members that do not apply are null. Status 0: the client left before it."""
+    line = _line(record, 2000)
     for limit in _TEXT_LIMITS:
         if len(line) <= PIPE_ATOMIC_BYTES:
             break
-        line = _line(exchange, limit)
+        line = _line(record, limit)
     return line
 
 
 def _line(one: AccessRecord, limit: int) -> bytes:
-    # Written out because it is made for every request: a quarter of what a general encoder costs.
+    # Written out, because every request makes one: this costs a quarter of a general encoder.
     stale_s = "null" if one.stale_s is None else f"{one.stale_s:.3f}"
     backend_ms = "null" if one.backend_s is None else f"{one.backend_s * 1000:.3f}"
     return (
@@ -66,6 +70,6 @@ def _time(wall_s: float) -> str:
     return f"{_second(whole_s)}.{int((wall_s - whole_s) * 1000):03d}Z"
 
 
-@lru_cache(maxsize=64)  # requests of one second share it; slow ones finish among later ones
+@lru_cache(maxsize=64)  # the requests of one second share it; slow ones end among later ones
 def _second(wall_s: int) -> str:
     return rfc3339(wall_s)[: -len(".000Z")]

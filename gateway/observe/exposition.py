@@ -1,4 +1,4 @@
-"""A snapshot in Prometheus' text format, through prometheus_client on a registry of its own."""
+"""Renders a snapshot in Prometheus' text format, with prometheus_client and a registry for each scrape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UPPER_BOUNDS = (*(str(bound) for bound in BOUNDS_S), "+Inf")
 
 
 def exposition(snapshot: Mapping[str, Any]) -> bytes:
-    """The text of one scrape. With thousands of series it takes long enough to be called in a thread."""
+    """The text of one scrape. Call it in a thread: thousands of series take a while."""
     registry = CollectorRegistry()
     registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)

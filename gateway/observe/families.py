@@ -1,7 +1,7 @@
-"""The metric families: names, labels and meaning, which dashboards and alerts are written against.
+"""The metric families: names, labels and meaning. Dashboards and alerts rely on them.
 
-Labels come from the configuration or from a closed list of words, never from a client: a client that could choose
-a label value could fill the memory of every Prometheus that scrapes us.
+Labels come from the configuration or from a closed list of words, never from a client. A client that could choose a
+label value could fill the memory of every Prometheus that scrapes the gateway.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ class Family:
 
 REQUESTS = Family("gateway_requests_total", "counter", ("route", "method", "status"), "Requests answered.")
 REQUEST_DURATION = Family(
-    "gateway_request_duration_seconds", "histogram", ("route",), "From the request's head to the answer's last byte."
+    "gateway_request_duration_seconds", "histogram", ("route",), "From the request's head to the response's last byte."
 )
 BACKEND_DURATION = Family(
     "gateway_backend_duration_seconds", "histogram", ("route",), "From sending to a backend to its response headers."
 )
-REFUSALS = Family("gateway_refusals_total", "counter", ("route", "code"), "Answers that the gateway gave itself.")
+REFUSALS = Family("gateway_refusals_total", "counter", ("route", "code"), "Responses of the gateway itself.")
 INTROSPECTIONS = Family(
     "gateway_introspections_total", "counter", ("provider", "outcome"), "Introspection calls to identity providers."
 )
@@ -42,8 +42,10 @@ STALE_ANSWERS = Family(
     "gateway_stale_answers_total", "counter", ("route",), "Requests decided by facts that were no longer fresh."
 )
 CACHE_LOOKUPS = Family("gateway_cache_lookups_total", "counter", ("tier", "result"), "Lookups of a token's facts.")
-LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Turns to ask a provider for the whole fleet.")
-REFRESHES = Family("gateway_refreshes_total", "counter", ("outcome",), "Answers that were due to be asked for ahead.")
+LEASES = Family("gateway_leases_total", "counter", ("outcome",), "Leases to ask a provider for the whole fleet.")
+REFRESHES = Family(
+    "gateway_refreshes_total", "counter", ("outcome",), "Results that were due to be refreshed ahead of their end."
+)
 CONFIG_RELOADS = Family("gateway_config_reloads_total", "counter", ("result",), "Reloads of the configuration.")
 SECURITY_EVENTS = Family(
     "gateway_security_events_total", "counter", ("provider", "event", "outcome"), "Events that providers sent."

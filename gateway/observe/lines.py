@@ -1,8 +1,17 @@
-"""Log lines on their way out: one JSON object a line, written in batches by a thread of their own.
+"""Writes log lines: one JSON object a line, in batches, from a thread of its own.
 
-Standard output may be a pipe that nobody reads, a full disk or a closed terminal. None of that may hold up or end a
-worker: a line that finds the buffer full is dropped and counted, and the count is logged once lines go out again.
-A thread, because making a shared standard output non-blocking would do so for every process that has it too.
+Standard output may be a pipe that nobody reads, a full disk or a closed terminal. None of these may block or end a
+worker.
+
+How this works:
+
+- `LineWriter.write` only appends to a bounded buffer. It drops and counts a line that finds the buffer full.
+- A thread, begun with the first line, wakes up, waits for a batch, and writes whole lines in pieces that a pipe does
+  not mix with another worker's.
+- When lines were dropped, the next batch logs how many.
+- `close` lets the thread write the rest, for a bounded time.
+
+It is a thread because making standard output non-blocking would make it so for every process that shares it.
 """
 
 from __future__ import annotations
@@ -17,19 +26,19 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-# A write of up to this many bytes into a pipe is not mixed with another worker's (POSIX; 4096 on Linux).
+# A pipe does not mix a write of up to this many bytes with another worker's (POSIX; 4096 on Linux).
 PIPE_ATOMIC_BYTES = 4096
 _FILE_CHUNK_BYTES = 256 * 2**10
 _BUFFER_MAX_BYTES = 4 * 2**20
 _BATCH_S = 0.1
-# Lengths to which texts are cut, one after the other, until the line fits into one write.
+# Texts are cut to these lengths, one after the other, until the line fits into one write.
 _TEXT_LIMITS = (2000, 1000, 400, 100, 30)
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, default=str).encode
 
 
 def json_line(values: Mapping[str, Any]) -> bytes:
-    """`values` as a line of at most `PIPE_ATOMIC_BYTES`; texts that are too long lose their middle."""
+    """`values` as a line of at most `PIPE_ATOMIC_BYTES`. Texts that are too long lose their middle."""
     line = _encode(values)
     for limit in _TEXT_LIMITS:
         if len(line) < PIPE_ATOMIC_BYTES:
@@ -86,14 +95,14 @@ class LineWriter:
             self._wake.set()
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Write what is waiting, for at most `timeout_s`. A reader that is stuck loses the rest."""
+        """Write the lines that wait, for at most `timeout_s`. The rest is lost where the reader is stuck."""
         self._closing.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout_s)
 
     def _start(self) -> None:
-        # Not before the first line: a thread started at import would not live on in a forked child.
+        # Only with the first line: a thread that was started at import would not exist in a forked child.
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="log", daemon=True)
             self._thread.start()

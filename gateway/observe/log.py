@@ -1,7 +1,7 @@
-"""Events as JSON lines on standard output, ours and those of the libraries, through the standard `logging`.
+"""Events as JSON lines on standard output, ours and those of libraries, through the standard `logging`.
 
-Our own code says `logger.warning("a sentence", extra={"event": "worker_lost", "fields": {"pid": 12}})`: `event` is a
-stable word to search for, `fields` become members of the line. Records of libraries have the event `log`.
+Our own code says `logger.warning("a sentence", extra={"event": "worker_lost", "fields": {"pid": 12}})`. `event` is a
+stable word to search for, and `fields` become members of the line. Records of libraries have the event `log`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class JsonLines(logging.Handler):
         for name, value in getattr(record, "fields", {}).items():
             values.setdefault(name, self._redact(value) if isinstance(value, str) else value)
         if record.exc_info and record.exc_info[0] is not None:
-            # The frames' local variables are not part of it: they hold tokens.
+            # Without the frames' local variables, which hold tokens.
             values["traceback"] = self._redact(_FORMAT.formatException(record.exc_info))
         return values
 
@@ -66,8 +66,8 @@ _FORMAT = logging.Formatter()
 def configure_logging(level: str, writer: LineWriter, secrets: Iterable[str] = ()) -> None:
     """Send every record of at least `level` (debug, info, warning, error) to `writer`; may be called again.
 
-    Libraries speak from `warning` on, whatever the level: their lower levels are about themselves, and some print
-    what passes through them. `secrets` are the configured ones; they are replaced wherever they turn up.
+    Libraries log from `warning` on, whatever the level: their lower levels are about themselves, and some print the
+    data that passes through them. The configured `secrets` are replaced in every line.
     """
     root = logging.getLogger()
     for handler in [one for one in root.handlers if isinstance(one, JsonLines)]:
@@ -83,7 +83,7 @@ def configure_logging(level: str, writer: LineWriter, secrets: Iterable[str] = (
 
 def standard_output() -> LineWriter:
     """The writer of this process, closed when the process ends. Without a standard output it drops every line."""
-    # Python sets sys.stdout to None when descriptor 1 was closed at the start: it may be a client's socket by now.
+    # Python sets sys.stdout to None when descriptor 1 was closed at the start. By now it may be a client's socket.
     writer = LineWriter(sys.stdout.fileno() if sys.stdout is not None else None)
     atexit.register(writer.close)
     return writer

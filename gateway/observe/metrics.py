@@ -1,7 +1,12 @@
-"""What one worker counts: plain integers, because a labelled `.observe()` per request costs more than the routing.
+"""Counts what one worker does, in plain integers: a labelled `.observe()` per request would cost more than the routing.
 
-A scrape turns them into Prometheus families (`gateway.observe.exposition`); several workers' are summed first
-(`gateway.observe.snapshots`). Nothing here awaits, locks or allocates per request beyond a key.
+How this works:
+
+- `declare` begins every series of the configuration at 0, so that the first event is an increase.
+- The data path calls `finished`, `introspected`, `looked_up` and the like. They await and lock nothing, and
+  allocate nothing per request beyond a key.
+- `snapshot` gives all counts as JSON. The supervisor sums the snapshots of several workers
+  (`gateway.observe.snapshots`), and `gateway.observe.exposition` turns the sum into Prometheus families at a scrape.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ from gateway.observe.snapshots import Snapshot
 from gateway.proxy.access_record import NO_ROUTE, AccessRecord
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
-# nginx's number for a client that left before it had an answer; operators know it.
+# nginx's number for a client that left before it had a response; operators know it.
 CLIENT_LEFT: Final = 499
 
 _Key = TypeVar("_Key")
@@ -49,7 +54,7 @@ _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 _EVICTING_OUTCOMES: tuple[Outcome, ...] = ("evicted", "unmatched", "replayed", "refused", "unclear")
 _OTHER_OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "replayed")
 _NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear", "turned_away")
-# What alerts are written on: `increase()` does not see a series that begins at 1.
+# The codes that alerts use: `increase()` does not see a series that begins at 1.
 _ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout", "rate_limited")
 # Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
 _DECLARED_ROUTES_MAX = 200
@@ -70,7 +75,7 @@ class _Histogram:
 
 
 class _Row:
-    """The requests to one route, with one method and status; the histograms are the route's."""
+    """Counts the requests to one route with one method and status; the histograms are the route's."""
 
     __slots__ = ("backend_durations", "durations", "requests")
 
@@ -120,10 +125,10 @@ class Metrics:
         self._backend_durations: dict[str, _Histogram] = {}
         self._introspection_durations: dict[str, _Histogram] = {}
 
-    def declare(self, routes: Iterable[str], providers: Iterable[str], senders: Iterable[str] = ()) -> None:
-        """Begin the series of these names at 0, so that the first event is an increase; counts stay what they were.
+    def declare(self, routes: Iterable[str], providers: Iterable[str], transmitters: Iterable[str] = ()) -> None:
+        """Begin the series of these names at 0, so that the first event is an increase. Existing counts stay.
 
-        `senders` are the providers whose security events are received.
+        `transmitters` are the providers whose security events the gateway receives.
         """
         names, providers = list(routes), list(providers)
         for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
@@ -138,42 +143,44 @@ class Metrics:
             _begin(self._breakers, (provider,))
             _begin(self._breaker_changes, ((provider, state) for state in _BREAKER_STATES))
         for provider in self._breakers.keys() - set(providers):
-            del self._breakers[provider]  # a state of nothing would raise the alarm for ever
-        self._declare_events(list(senders))
+            del self._breakers[provider]  # the state of a removed provider would raise an alarm for ever
+        self._declare_events(list(transmitters))
         _begin(self._lookups, ((tier, result) for tier in _TIERS for result in _RESULTS))
         _begin(self._leases, _LEASE_OUTCOMES)
         _begin(self._refreshes, _REFRESH_OUTCOMES)
         _begin(self._reloads, ("success", "failure"))
 
-    def _declare_events(self, senders: list[str]) -> None:
+    def _declare_events(self, transmitters: list[str]) -> None:
         for event in get_args(EventName):
             outcomes = _EVICTING_OUTCOMES if event in INVALIDATING else _OTHER_OUTCOMES
-            _begin(self._events, ((sender, event, outcome) for sender in senders for outcome in outcomes))
-        if senders:
+            _begin(
+                self._events, ((transmitter, event, outcome) for transmitter in transmitters for outcome in outcomes)
+            )
+        if transmitters:
             _begin(self._events, ((NOBODY, "other", outcome) for outcome in _NOBODYS_OUTCOMES))
 
-    def finished(self, exchange: AccessRecord) -> None:
-        """Count an exchange that is over, however it ended."""
-        route, method, status = exchange.route, exchange.method, exchange.status or CLIENT_LEFT
+    def finished(self, record: AccessRecord) -> None:
+        """Count an exchange that has ended, in whatever way."""
+        route, method, status = record.route, record.method, record.status or CLIENT_LEFT
         if method not in METHODS:
             method = "other"
         row = self._requests.get((route, method, status))
         if row is None:
             row = self._requests[route, method, status] = _Row(_histogram(self._request_durations, route))
         row.requests += 1
-        durations, duration_s = row.durations, exchange.duration_s
+        durations, duration_s = row.durations, record.duration_s
         durations.counts[bisect_left(BOUNDS_S, duration_s)] += 1
         durations.total += duration_s
-        backend_s = exchange.backend_s
+        backend_s = record.backend_s
         if backend_s is not None:
             asked = row.backend_durations
             if asked is None:
                 asked = row.backend_durations = _histogram(self._backend_durations, route)
             asked.counts[bisect_left(BOUNDS_S, backend_s)] += 1
             asked.total += backend_s
-        if exchange.code is not None:
-            _count(self._refusals, (route, exchange.code))
-        if exchange.stale_s is not None:
+        if record.code is not None:
+            _count(self._refusals, (route, record.code))
+        if record.stale_s is not None:
             _count(self._stale_answers, route)
 
     def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
@@ -182,7 +189,7 @@ class Metrics:
         _histogram(self._introspection_durations, provider).observe(duration_s)
 
     def breaker_changed(self, provider: str, state: Literal["closed", "half_open", "open"]) -> None:
-        """Follow a provider's breaker; to be told again of what it is changes nothing."""
+        """Follow a provider's breaker. A repeated state changes nothing."""
         now, before = _BREAKER_STATES.index(state), self._breakers.get(provider, 0)
         self._breakers[provider] = now
         if now != before:
@@ -194,23 +201,23 @@ class Metrics:
         lookups[key] = lookups.get(key, 0) + 1
 
     def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None:
-        """Count one turn: asked for the fleet, answered by another's call, and so on. `lost` comes on top of `held`."""
+        """Count one lease: held, waited for, and so on. `lost` is counted in addition to `held`."""
         _count(self._leases, outcome)
 
     def refreshed(self, outcome: Literal["asked", "shared", "failed", "skipped"]) -> None:
-        """Count one answer that was due ahead of its end."""
+        """Count one result that was due to be refreshed ahead of its end."""
         _count(self._refreshes, outcome)
 
     def reloaded(self, result: Literal["success", "failure"]) -> None:
-        """Count one reload, in the one process that decides on it."""
+        """Count one reload, in the process that decides on it."""
         _count(self._reloads, result)
 
     def event_received(self, provider: str, event: EventName, outcome: Outcome) -> None:
-        """Count one event of a provider; `none` for one that nobody is known to have sent."""
+        """Count one event of a provider; `none` where the sender is not known."""
         _count(self._events, (provider, event, outcome))
 
     def snapshot(self) -> Snapshot:
-        """All of it as JSON-able values, in the form that `merge` and `exposition` take."""
+        """All counts as JSON-able values, in the form that `merge` and `exposition` take."""
         return {
             "counters": {
                 REQUESTS.name: [[[r, m, str(s)], row.requests] for (r, m, s), row in self._requests.items()],

@@ -12,29 +12,31 @@ from gateway.proxy.access_record import AccessRecord
 
 
 class Observation(Metrics):
-    """What one process counts and logs: metrics and access log told of each exchange at once."""
+    """Counts and logs each exchange of a process, in its metrics and its access log."""
 
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self.access_log = AccessLog(writer)
         self._writer = writer
 
-    def finished(self, exchange: AccessRecord) -> None:
-        Metrics.finished(self, exchange)
+    def finished(self, record: AccessRecord) -> None:
+        Metrics.finished(self, record)
         if self.access_log.enabled:
-            self.access_log.finished(exchange)
+            self.access_log.finished(record)
 
     def configure(self, config: Config) -> None:
-        """Follow `log`, and show every route and provider from the start."""
+        """Follow `log`, and show the series of every route and provider from the start."""
         self.access_log.enabled = config.log.access
         configure_logging(config.log.level, self._writer, _secrets(config))
         receives = config.events is not None
-        senders = [name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None]
-        self.declare([route.name for route in config.routes], list(config.providers), senders)
+        transmitters = [
+            name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None
+        ]
+        self.declare([route.name for route in config.routes], list(config.providers), transmitters)
 
 
 def _secrets(config: Config) -> list[str]:
-    """What no log line may show, wherever it comes from."""
+    """The configured secrets, which no log line may show, wherever it comes from."""
     values = [*(config.cache.secret or ()), config.cache.redis, config.admin.token]
     for provider in config.providers.values():
         values += [provider.client_secret, provider.private_key]

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what others write: messages and tracebacks of libraries that know nothing of ours.
+"""Keeps secrets out of the messages and tracebacks of libraries, which do not know what is secret.
 
 Our own lines are built from fields that hold no secret. A library's error may quote a header, a URL or a form.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from gateway.http.syntax import B64TOKEN_CHARS
 
 _SHOWN = "[redacted]"
-# A text as short as this would turn up by chance and make every line unreadable.
+# A shorter text would turn up by chance and make every line unreadable.
 _SECRET_MIN_CHARS = 6
 _TEXT_MAX_CHARS = 64 * 2**10
 _CREDENTIALS = re.compile(rf"\b(bearer|basic|dpop)\s+[{B64TOKEN_CHARS}=]{{4,}}", re.IGNORECASE)
@@ -25,7 +25,7 @@ _PAIR = re.compile(
 
 
 class Redactor:
-    """Replaces the given secrets, and all that looks like a credential, in a text."""
+    """Replaces the given secrets, and everything that looks like a credential, in a text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         # The longest first: one may begin with another.

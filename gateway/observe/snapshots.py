@@ -1,8 +1,8 @@
-"""Adding up what several workers counted, so that one scrape shows the sum.
+"""Adds up the counts of several workers, so that one scrape shows the sum.
 
 A snapshot is JSON: `{"counters": {name: [[labels, count], …]}, "histograms": {name: [[labels, counts, sum], …]},
-"gauges": {name: value}, "states": {name: [[labels, value], …]}}`, with `counts`
-per bucket of `BOUNDS_S` and one beyond, not cumulative. Of states the highest is taken, not the sum.
+"gauges": {name: value}, "states": {name: [[labels, value], …]}}`. `counts` has one number per bucket of `BOUNDS_S` and
+one beyond, not cumulative. Of a state the highest value counts, not the sum.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Snapshot = dict[str, Any]
 
 
 def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
-    """The sum of all of them, series by series. Of none: an empty snapshot."""
+    """The sum of all snapshots, series by series. Without any: an empty snapshot."""
     counters: dict[str, dict[tuple[str, ...], int]] = {}
     histograms: dict[str, dict[tuple[str, ...], tuple[list[int], float]]] = {}
     gauges: dict[str, int] = {}
@@ -40,7 +40,7 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
 
 
 def without_gauges(snapshot: Mapping[str, Any]) -> Snapshot:
-    """What stays true of a worker that is gone: what it counted, not what it held open."""
+    """The part that stays true of a worker that is gone: its counts, not its open connections."""
     return {**snapshot, "gauges": {}, "states": {}}
 
 
@@ -60,5 +60,5 @@ def _add_observations(sums: dict[tuple[str, ...], tuple[list[int], float]], seri
     for labels, counts, total in series:
         key = tuple(labels)
         so_far, sum_so_far = sums.get(key, ([0] * len(counts), 0.0))
-        # Strict: buckets that differ would be added to the wrong bounds without anybody noticing.
+        # Strict: otherwise buckets that differ would silently be added to the wrong bounds.
         sums[key] = ([a + b for a, b in zip(so_far, counts, strict=True)], sum_so_far + total)
