@@ -1,4 +1,4 @@
-"""Who may use the admin listener: the holder of the admin token, and pages that cannot be tricked into it."""
+"""Decides who may use the admin listener: the holder of its token, and no page that tricks a browser."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _HOST = re.compile(r"(?:\[([^\[\]]{1,100})\]|([^:\[\]]{1,255}))(?::[0-9]{0,5})?"
 
 
 def token_refusal(authorization: Sequence[str], token: SecretStr | None) -> Refusal | None:
-    """Why the holder of these `Authorization` headers may not; None when they carry `token`.
+    """The refusal for these `Authorization` headers, or None when they carry `token`.
 
-    Two headers, or another scheme, are no token. An empty configured token is none either: nobody holds it.
+    Two headers, or another scheme, count as no token. Nobody holds an empty configured token.
     """
     expected = token.get_secret_value() if token is not None else ""
     if not expected:
@@ -35,7 +35,7 @@ def token_refusal(authorization: Sequence[str], token: SecretStr | None) -> Refu
     scheme, _, sent = authorization[0].strip(" \t").partition(" ")
     if scheme.lower() != "bearer":
         return _MISSING
-    # Digests, so that neither the length nor a common beginning shows in the time it takes.
+    # Digests, so that the time taken shows neither the length nor a common beginning.
     if not hmac.compare_digest(_digest(sent.strip(" ")), _digest(expected)):
         return _WRONG
     return None
@@ -46,11 +46,11 @@ def _digest(text: str) -> bytes:
 
 
 def is_rebound(host: str | None, listen: Address) -> bool:
-    """Whether a browser was led here by a name of somebody else's (DNS rebinding).
+    """Whether a browser was led here by a foreign name (DNS rebinding).
 
-    A page may have its own host name resolve to 127.0.0.1 and then reads from a loopback listener as from its own
-    site. It cannot do so with an address or with `localhost`; a client without `Host` is no browser. A listener
-    beyond loopback is reached by names that we do not know, and is not there to be private to this machine.
+    A page may have its own host name resolve to 127.0.0.1. It then reads from a loopback listener as from its own site.
+    It cannot do so with an address or with `localhost`, and a client without `Host` is not a browser. A listener beyond
+    loopback has names that we do not know, and is not meant to be private to this machine.
     """
     if host is None or not _stays_here(listen):
         return False

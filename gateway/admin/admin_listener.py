@@ -1,4 +1,4 @@
-"""Serving the admin application on a socket that was bound before."""
+"""Serves the admin application on a socket that was bound before."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aiohttp import web
 
 from gateway.workers.sockets import unbind
 
-# Longer than the scrape interval of a Prometheus (60 s at most, as a rule), which then keeps its connection. It also
-# bounds how long a client may take to send a head.
+# Longer than the scrape interval of a Prometheus (as a rule 60 s at most), so that it keeps its connection. It also
+# bounds the time that a client may take to send a head.
 _KEEP_ALIVE_S = 75.0
 _STOP_S = 2.0
 
 
 class AdminListener:
-    """`start` once, `stop` once; it outlives the draining of the public listener, whose progress it shows."""
+    """Serves from `start` to `stop`, once, and also while the public listener drains, to show its progress."""
 
     def __init__(self, app: web.Application) -> None:
         self._runner = web.AppRunner(
@@ -33,18 +33,18 @@ class AdminListener:
         self._sockets: list[socket.socket] = []
 
     async def start(self, sock: socket.socket) -> None:
-        """Accept on `sock`, bound and listening, which this listener owns from now on."""
+        """Accept on `sock`, which is bound and listening, and which this listener owns from then on."""
         await self._runner.setup()
         connect = self._runner.server
         assert connect is not None  # setup has made it
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         self._sockets.append(sock)
-        # A duplicate, which the server closes: the socket itself still knows its path then.
+        # The server closes this duplicate. The socket itself stays open and still knows its path.
         self._server = await create(connect, sock=sock.dup())
 
     async def stop(self) -> None:
-        """Stop accepting, let answers under way end for a moment, and close."""
+        """Stop accepting, give responses under way a moment to end, and close."""
         if self._server is not None:
             self._server.close()
         unbind(self._sockets)

@@ -1,7 +1,7 @@
-"""The second listener: health, metrics and routes for everybody who reaches it; explain and purge for its token.
+"""The second listener: health, metrics and routes for everybody who reaches it; explain and purge with the admin token.
 
-It is not part of the data path: what it asks of the workers has deadlines, and a slow answer here holds up nobody.
-Refusals have the form of the public listener's (RFC 9457), RFC 6750's challenge with them.
+It is not part of the data path. Its questions to the workers have deadlines, and a slow response here holds up nobody.
+Refusals have the form of the public listener's (RFC 9457), with RFC 6750's challenge.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _RefusedError(Exception):
 
 
 def admin_app(instance: Instance, settings: Callable[[], Admin]) -> web.Application:
-    """The application. `settings` gives the present `admin` part of the configuration, which a reload may change."""
+    """Build the application. `settings` gives the present `admin` part of the configuration; a reload may change it."""
     routes = _Routes(instance, settings)
     app = web.Application(middlewares=[routes.refusing], client_max_size=_BODY_MAX_BYTES)
     app.router.add_get("/health/live", routes.live)
@@ -70,7 +70,7 @@ class _Routes:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         snapshot = await self._instance.snapshot()
-        # In a thread: many routes make a text that takes longer than a request may wait.
+        # In a thread: with many routes the text takes longer than a request may wait.
         text = await asyncio.to_thread(exposition, snapshot)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
@@ -86,7 +86,7 @@ class _Routes:
         self._admit(request)
         selector = parse_selector(await _body(request), request.rel_url.raw_query_string)
         evicted = await self._instance.purge(selector)
-        what = next(iter(selector), "everything")  # which kind, not whose
+        what = next(iter(selector), "everything")  # the kind of claim, not its value
         _logger.info("cache purged", extra={"event": "cache_purged", "fields": {"what": what, "evicted": evicted}})
         return web.json_response({"evicted": evicted})
 
@@ -97,16 +97,16 @@ class _Routes:
 
     @web.middleware
     async def refusing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn all that goes wrong into a problem document."""
+        """Turn every failure into a problem document."""
         try:
             if is_rebound(request.headers.get("Host"), self._settings().listen):
-                return _problem(Refusal("forbidden", "a loopback listener is asked by its address or localhost"))
+                return _problem(Refusal("forbidden", "use the address or localhost to reach a loopback listener"))
             return await handler(request)
         except _RefusedError as error:
             return _problem(error.refusal)
         except web.HTTPException as error:
             return _problem(_refusal_of(error))
-        except ValueError as error:  # BadQuestionError, and a worker's word on a request that cannot be
+        except ValueError as error:  # BadQuestionError, or a worker's reason why there can be no such request
             return _problem(Refusal("invalid_request", str(error)))
         except InstanceError as error:
             _logger.warning("a worker did not answer: %s", error, extra={"event": "admin_unanswered"})
@@ -134,7 +134,7 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _refusal_of(error: web.HTTPException) -> Refusal:
-    """The answers of aiohttp itself (no such path, another method, too large a body, a preflight) in our form."""
+    """The refusals of aiohttp itself (no such path, another method, too large a body, a preflight) in our form."""
     code = _CODE_OF_STATUS.get(error.status, "invalid_request")
     allow = error.headers.get("Allow")
     detail = error.text if code == "forbidden" and error.text else HTTPStatus(STATUS_OF_CODE[code]).phrase

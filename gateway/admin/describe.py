@@ -1,6 +1,6 @@
-"""The routes as `GET /routes` shows them: what an operator looks for, and no value that may be a secret.
+"""Describes the routes for `GET /routes`, without any value that may be a secret.
 
-Header values are left out: `request_headers.set` is where keys for backends stand.
+Header values are left out: `request_headers.set` may hold keys for backends.
 """
 
 from __future__ import annotations

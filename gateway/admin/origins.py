@@ -1,6 +1,6 @@
-"""CORS of the admin listener (`admin.cors`), through aiohttp-cors, with the origins of the moment.
+"""CORS of the admin listener (`admin.cors`), through aiohttp-cors.
 
-A reload may change them, and the application is built once.
+The application is built once, and a reload may change the origins. So they are looked up at each request.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp_cors import CorsConfig, ResourceOptions
 from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRouterAdapter
 
-# No credentials mode: the admin token is a header that a page must hold, never a cookie that a browser adds.
+# Without credentials: a page must hold the admin token and send it in a header; a browser adds no cookie.
 _OPTIONS = ResourceOptions(  # type: ignore[no-untyped-call] # it has no annotations
     allow_credentials=False,
     allow_methods=("GET", "HEAD", "POST", "DELETE"),
@@ -37,7 +37,7 @@ class _Origins(Mapping[str, object]):
 
 
 def allow_origins(app: web.Application, current: Callable[[], tuple[str, ...]]) -> None:
-    """Answer preflights and mark answers on every resource that `app` has by now."""
+    """Answer preflights and add CORS headers to responses, on every resource that `app` has by now."""
     adapter = ResourcesUrlDispatcherRouterAdapter(app.router, _Origins(current))
     cors = CorsConfig(app, router_adapter=adapter)
     for resource in list(app.router.resources()):

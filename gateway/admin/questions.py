@@ -1,7 +1,7 @@
-"""What may be asked of the admin listener in a body, and what is refused rather than guessed.
+"""Reads the bodies of the admin listener, and refuses rather than guesses.
 
-A purge that was meant for one token must never become a purge of everything because of a typing error: only a
-request without any body and without a query means everything.
+A typing error must never turn the purge of one token into a purge of everything. Only a request without any body and
+without a query means everything.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gateway.introspection.invalidation import KINDS
 
 
 class BadQuestionError(ValueError):
-    """The body is not what was asked for; the text says what to send instead."""
+    """The body is not valid; the text says what to send instead."""
 
 
 def parse_selector(body: bytes, query: str) -> dict[str, str]:
-    """What to forget: `{"token": …}`, `{"sub": …}` or another claim, or all (`{}`) when there is no body at all."""
+    """Read what to forget: `{"token": …}`, `{"sub": …}` or another claim, or all (`{}`) for no body at all."""
     if query:
         raise BadQuestionError('what to forget goes into the body: {"token": …} or {"sub": …}; the query is not read')
     if not body:
@@ -30,7 +30,7 @@ def parse_selector(body: bytes, query: str) -> dict[str, str]:
 
 
 def parse_explain(body: bytes) -> dict[str, str]:
-    """A request to decide: `{"method": …, "url": …}`, and perhaps a `"token"`."""
+    """Read the request to explain: `{"method": …, "url": …}`, and optionally a `"token"`."""
     question = _members(body)
     if not {"method", "url"} <= question.keys() <= {"method", "url", "token"}:
         raise BadQuestionError('write {"method": …, "url": …}, and "token" when one is sent')
@@ -43,11 +43,11 @@ def _members(body: bytes) -> dict[str, Any]:
     except JSONError as error:
         raise BadQuestionError(f"the body cannot be read: {error}") from None
     if not isinstance(value, dict):
-        raise BadQuestionError("the body is no JSON object")
+        raise BadQuestionError("the body is not a JSON object")
     return value
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise BadQuestionError(f'"{name}" is not a text with something in it')
+        raise BadQuestionError(f'"{name}" is not a text, or is empty')
     return value
