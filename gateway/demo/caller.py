@@ -1,4 +1,4 @@
-"""The walk-through's HTTP client: one request at a time, read whole, with a deadline, and failures in words."""
+"""The walk-through's HTTP client: one request at a time, read whole, within a deadline, with failures in words."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class UnexpectedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DemoResponse:
+    """Holds a response, read whole."""
+
     status: int
     headers: Mapping[str, str]
     text: str
@@ -36,15 +38,15 @@ class DemoResponse:
         except ValueError:
             value = None
         if not isinstance(value, dict):
-            raise UnexpectedError("a JSON object", self.words())
+            raise UnexpectedError("a JSON object", self.summary())
         return value
 
-    def words(self) -> str:
+    def summary(self) -> str:
         return f"{self.status} {' '.join(self.text.split())[:_SHOWN_MAX]}".rstrip()
 
 
 class DemoClient:
-    """An asynchronous context. Takes no proxy from the environment and keeps no cookie, as the gateway itself."""
+    """Sends requests within an asynchronous context, without the environment's proxies and without cookies."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
@@ -66,10 +68,10 @@ class DemoClient:
     async def request(
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **body: Any
     ) -> DemoResponse:
-        """Send it and read the answer; `body` is aiohttp's `data` or `json`. Raises `UnexpectedError`."""
+        """Send a request and read the response; `body` is aiohttp's `data` or `json`. Raises `UnexpectedError`."""
         assert self._session is not None  # within the context
         try:
             async with self._session.request(method, url, headers=headers, allow_redirects=False, **body) as response:
                 return DemoResponse(response.status, response.headers, await response.text())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise UnexpectedError(f"an answer to {method} {url}", f"{type(error).__name__}: {error}") from error
+            raise UnexpectedError(f"a response to {method} {url}", f"{type(error).__name__}: {error}") from error

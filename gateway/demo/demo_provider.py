@@ -1,7 +1,7 @@
-"""A provider for demos and tests **only**: Keycloak's paths, two users with public passwords, nothing kept.
+"""A provider for demos and tests **only**: Keycloak's paths, two users with public passwords, nothing stored.
 
-It lets anyone in who has read the README, and so refuses to listen where anyone else could reach it. What it does
-of the protocols is real: tokens are signed JWTs, introspection and revocation want an authenticated client.
+It lets in anybody who has read the README, so it refuses to listen where others could reach it. The protocols are real:
+tokens are signed JWTs, and introspection and revocation require an authenticated client.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _SHUTDOWN_S = 1.0
 
 
 class DemoProvider:
-    """Serves the realm `demo` on loopback. `port=0` takes a free one; `issuer` is right once `start` returned.
+    """Serves the realm `demo` on loopback. `port=0` takes a free port; `issuer` is right once `start` has returned.
 
-    `introspections` counts the introspection calls that were answered, which is how a walk-through shows that an
-    answer came from a cache. `key` saves making one, where many are started. Raises `ValueError` for a host beyond
-    loopback.
+    `introspections` counts the introspection calls, so that a walk-through can show that a result came from a cache.
+    With `key` it need not make one, where many are started. Raises `ValueError` for a host beyond loopback.
     """
 
     def __init__(
@@ -93,7 +92,7 @@ class DemoProvider:
             self._runner = None
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=_FORM_MAX_BYTES, middlewares=[_answer_refusals])
+        app = web.Application(client_max_size=_FORM_MAX_BYTES, middlewares=[_refusal_responses])
         app.router.add_get(f"/realms/{REALM}/.well-known/openid-configuration", self._discovery)
         app.router.add_get(f"/.well-known/oauth-authorization-server/realms/{REALM}", self._discovery)
         app.router.add_post(f"{_PROTOCOL}/token", self._token)
@@ -124,7 +123,7 @@ class DemoProvider:
         grant = GRANTS.get(form.get("grant_type", ""))
         if grant is None:
             raise TokenRefusal(400, "unsupported_grant_type", "Unsupported grant_type")
-        # RFC 6749 §5.1: tokens are stored by nobody on the way.
+        # RFC 6749 §5.1: nobody on the way may store tokens.
         return web.json_response(grant(self._started(), client, form), headers={"Cache-Control": "no-store"})
 
     async def _introspect(self, request: web.Request) -> web.Response:
@@ -148,7 +147,7 @@ class DemoProvider:
 
 
 @web.middleware
-async def _answer_refusals(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+async def _refusal_responses(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
     try:
         response: web.StreamResponse = await handler(request)
     except TokenRefusal as refusal:

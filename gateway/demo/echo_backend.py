@@ -1,6 +1,6 @@
-"""The demo's backend: answers every request with what reached it, so that one can see what the gateway did to it.
+"""The demo's backend: it answers every request with what reached it, so that one sees what the gateway changed.
 
-It listens on 127.0.0.1 alone: whoever may send it a request may also forge every identity header.
+It listens only on 127.0.0.1: anybody who can send it a request can also forge every identity header.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHUTDOWN_S = 1.0
 
 
 class EchoBackend:
-    """`start`, then `stop`. `port=0` takes a free one; `requests` counts what was answered."""
+    """Serves from `start` to `stop`. `port=0` takes a free port; `requests` counts the requests."""
 
     def __init__(self, port: int = 0) -> None:
         self.port = port
@@ -27,7 +27,7 @@ class EchoBackend:
     async def start(self) -> None:
         """Listen. Raises `OSError` where the port is taken."""
         app = web.Application(client_max_size=_BODY_MAX_BYTES)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._echo)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         try:
@@ -43,17 +43,17 @@ class EchoBackend:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _echo(self, request: web.Request) -> web.Response:
         self.requests += 1
         seen: dict[str, Any] = {"method": request.method, "path": request.raw_path, "headers": _headers(request)}
         if body := await request.read():
             seen["body"] = body.decode(errors="replace")
-        # For the eyes of people: indented, and with an end of line for their prompt.
+        # For people: indented, and with a line end before their prompt.
         return web.Response(text=json.dumps(seen, indent=2) + "\n", content_type="application/json")
 
 
 def _headers(request: web.Request) -> dict[str, str]:
-    """The header fields as they came; those of one name are joined, as RFC 9110 §5.3 lets every recipient do."""
+    """The header fields as they came. Fields of one name are joined, which RFC 9110 §5.3 allows to every recipient."""
     seen: dict[str, tuple[str, str]] = {}
     for name, value in request.headers.items():
         first, before = seen.get(name.lower(), (name, None))

@@ -1,4 +1,4 @@
-"""What `gateway demo` prints: the addresses, and the commands to paste, in the order of the walk-through."""
+"""The text of `gateway demo`: the addresses, and the commands to paste, in the order of the walk-through."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PROTOCOL = f"realms/{REALM}/protocol/openid-connect"
 
 @dataclass(frozen=True, slots=True)
 class Paste:
-    """One thing to try: what it shows, and the lines of a shell that show it."""
+    """Holds one thing to try: what it shows, and the shell lines that show it."""
 
     shows: str
     command: str
 
     def says(self, number: int) -> str:
-        """A line of shell that says what the command behind it shows.
+        """A shell line that says what the next command shows.
 
-        No comment: an interactive zsh takes `#` for a command unless told otherwise, and an apostrophe behind it for
-        the beginning of a quotation.
+        It is not a comment: by default an interactive zsh takes `#` for a command, and an apostrophe behind it for the
+        beginning of a quotation.
         """
         return f'echo; echo "{number}. {self.shows}"'
 

@@ -1,4 +1,4 @@
-"""Where the parts of the demo listen: four ports of 127.0.0.1, by habit or from a base."""
+"""The addresses of the demo's parts: four ports of 127.0.0.1, the usual ones or counted from a base."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The ports. An address, not `localhost`: that may be `::1` for one program and 127.0.0.1 for the next."""
+    """Holds the ports. URLs name the address: `localhost` may be `::1` for one program and not for another."""
 
     gateway: int = 8080
     admin: int = 9090
@@ -37,12 +37,12 @@ class Places:
 
 
 def places_from(base: int | None) -> Places:
-    """The usual ports, or with a base N the ports N, N+1, N+2 and N+3 in the order of the fields."""
+    """The usual ports, or with a base N the ports N, N+1, N+2 and N+3, in the order of the fields."""
     return Places() if base is None else Places(base, base + 1, base + 2, base + 3)
 
 
 def check_free(places: Places) -> None:
-    """Raises `BindError`, which names each port that cannot be listened on, before anything is started."""
+    """Raise `BindError`, which names each port that is not free, before anything is started."""
     reasons = []
     for field, port in zip(fields(places), astuple(places), strict=True):
         try:

@@ -1,4 +1,4 @@
-"""Who is in the demo realm: two users, three clients. Their passwords are public; nothing here guards anything."""
+"""The demo realm: two users and three clients. Their passwords are public and guard nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _DEFAULT_SCOPES = ("email", "profile")
 
 
 def stable_id(name: str) -> str:
-    """The same UUID at each start, so that what is printed in a document stays true."""
+    """The same UUID at each start, so that documents that show it stay true."""
     return str(uuid5(NAMESPACE_URL, f"gateway:demo:{name}"))
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person, or the service account of a client. `scopes` is all that a token of theirs can carry."""
+    """Describes a person, or the service account of a client. Their tokens can carry at most `scopes`."""
 
     username: str
     name: str
@@ -38,7 +38,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An application. Without a secret it is public: it may log users in, but neither introspect nor exchange."""
+    """Describes an application. Without a secret it is public: it may log users in, but not introspect or exchange."""
 
     client_id: str
     secret: str | None = None

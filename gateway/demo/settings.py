@@ -1,4 +1,4 @@
-"""The demo's own configuration file: what a user would write, with the ports put in."""
+"""The demo's configuration file: what a user would write, with the demo's ports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TTL_S = 60
 _SETTINGS = Template("""\
 server:
   listen: $host:$gateway
-  max_connections: 1000 # what every machine's limit of open files allows, without a warning
+  max_connections: 1000 # every machine's limit of open files allows this many, without a warning
 
 admin:
   listen: $host:$admin
@@ -50,7 +50,7 @@ routes:
 
 
 def text(places: Places) -> str:
-    """The YAML text for a gateway in front of the demo's provider and backend."""
+    """The YAML text of a gateway in front of the demo's provider and backend."""
     secret = CLIENTS["gateway"].secret
     return _SETTINGS.substitute(
         host=HOST,

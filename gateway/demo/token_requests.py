@@ -1,4 +1,4 @@
-"""What the demo provider's token endpoint does: who asks, by which grant, and what they get (RFC 6749 §4, RFC 8693)."""
+"""The demo provider's token endpoint: it checks the client, the grant and the scopes (RFC 6749 §4, RFC 8693)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S10
 Form = Mapping[str, str]
 
 
-class TokenRefusal(Exception):  # noqa: N818 - an answer of the protocol (RFC 6749 §5.2)
+class TokenRefusal(Exception):  # noqa: N818 - a response of the protocol (RFC 6749 §5.2)
+    """Refuses a token request, with the status and the document of the response."""
+
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(error)
         self.status = status
@@ -26,7 +28,7 @@ class TokenRefusal(Exception):  # noqa: N818 - an answer of the protocol (RFC 67
 
 
 def client_of(authorization: str | None, form: Form) -> Client:
-    """The client that a request proves to come from (RFC 6749 §2.3.1), or that is public and names itself."""
+    """The client that a request authenticates (RFC 6749 §2.3.1), or the public client that it names."""
     client_id, secret = _basic(authorization) or (
         form.get("client_id", ""),
         form.get("client_secret", ""),
@@ -56,7 +58,7 @@ def confidential(client: Client) -> None:
 
 
 def _scopes(user: User, form: Form) -> set[str]:
-    """What was asked for, or all that the user can have where nothing was (RFC 6749 §3.3)."""
+    """The requested scopes, or by default all that the user can have (RFC 6749 §3.3)."""
     asked = set(form.get("scope", "").split()) - {"openid"}
     if asked - set(user.allowed_scopes):
         raise TokenRefusal(400, "invalid_scope", f"Invalid scopes: {form['scope']}")

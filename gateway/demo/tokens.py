@@ -1,6 +1,6 @@
 """The demo provider's tokens: JWTs with Keycloak's claims, signed with a key made at start (RFC 7519, RFC 7517).
 
-No I/O. Knows which sessions and tokens were ended; what it issued it knows again by its signature.
+Without I/O. It recognises its tokens by their signature, and remembers which sessions and tokens have ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.demo.realm import Client, User, stable_id
 ACCESS_LIFE_S = 300
 REFRESH_LIFE_S = 1800
 _AUDIENCE = ("orders-api", "account")
-_ENDED_MAX = 10_000  # a demo forgets its oldest log-outs rather than grow
+_ENDED_MAX = 10_000  # a demo forgets its oldest logouts rather than grow
 
 
 def new_key() -> RSAPrivateKey:
@@ -47,7 +47,7 @@ class Tokens:
         audience: tuple[str, ...] = _AUDIENCE,
         refreshable: bool = True,
     ) -> dict[str, Any]:
-        """A token answer (RFC 6749 §5.1). `session` continues one; a new one begins otherwise."""
+        """A token response (RFC 6749 §5.1). `session` continues that session; by default a new one begins."""
         session = session or str(uuid4())
         scope = " ".join(sorted(scopes))
         access = self._sign(
@@ -63,7 +63,7 @@ class Tokens:
             client,
             user,
         )
-        answer = {
+        response = {
             "access_token": access,
             "expires_in": ACCESS_LIFE_S,
             "token_type": "Bearer",
@@ -72,10 +72,10 @@ class Tokens:
         }
         if refreshable:
             refresh = {"exp": self._now() + REFRESH_LIFE_S, "aud": self._issuer, "typ": "Refresh"}
-            answer["refresh_token"] = self._sign({**refresh, "sid": session, "scope": scope}, client, user)
-            answer["refresh_expires_in"] = REFRESH_LIFE_S
-            answer["session_state"] = session
-        return answer
+            response["refresh_token"] = self._sign({**refresh, "sid": session, "scope": scope}, client, user)
+            response["refresh_expires_in"] = REFRESH_LIFE_S
+            response["session_state"] = session
+        return response
 
     def claims(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that is good now; None for any other text."""
@@ -93,7 +93,7 @@ class Tokens:
         return None if ended or claims["exp"] <= self._clock() else claims
 
     def introspect(self, token: str) -> dict[str, Any]:
-        """The introspection answer (RFC 7662 §2.2), with the members that Keycloak adds."""
+        """The introspection response (RFC 7662 §2.2), with the members that Keycloak adds."""
         claims = self.claims(token)
         if claims is None:
             return {"active": False}
@@ -107,7 +107,7 @@ class Tokens:
         }
 
     def revoke(self, token: str) -> None:
-        """End an access token, or with a refresh token its whole session (RFC 7009 §2.1)."""
+        """End an access token, or the whole session of a refresh token (RFC 7009 §2.1)."""
         claims = self.claims(token)
         if claims is None:
             return

@@ -1,4 +1,4 @@
-"""How the demo speaks: plain lines for people, with colour on a terminal and nothing but text anywhere else."""
+"""Prints the demo's lines for people: with colour on a terminal, and plain text anywhere else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INDENT = "   "
 
 
 class Transcript:
-    """Writes to `stream`, line by line. `environ` may ask for no colour (https://no-color.org)."""
+    """Writes to `stream`, line by line. `environ` may turn off colour (https://no-color.org)."""
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str] = os.environ) -> None:
         self._stream = stream
@@ -23,8 +23,8 @@ class Transcript:
         self._yes, self._no = ("✓", "✗") if _can_write("✓✗", self._encoding) else ("ok:", "FAILED:")
 
     def guide(self, places: Places) -> None:
-        """All that one needs to try the demo by hand."""
-        self._line(self._in("A gateway, a provider and a backend in one process, on loopback alone.", _BOLD))
+        """Print all that one needs to try the demo by hand."""
+        self._line(self._in("A gateway, a provider and a backend in one process, only on loopback.", _BOLD))
         self._line()
         for name, url, meaning in addresses(places):
             self._line(f"  {name:<9} {url:<24} {meaning}")
@@ -35,7 +35,7 @@ class Transcript:
             self._line(self._in(paste.says(number), _DIM))
             self._line(paste.command)
         self._line()
-        self._line("`gateway demo --check` does all of it by itself. Ctrl-C stops this one.")
+        self._line("`gateway demo --check` does all of this itself. Ctrl-C stops this one.")
 
     def opening(self, places: Places) -> None:
         self._line(self._in("The demo's walk-through, over real connections.", _BOLD))
@@ -47,11 +47,11 @@ class Transcript:
         self._line(self._in(f"{number}. {title}", _BOLD))
 
     def did(self, *lines: str) -> None:
-        """What was sent: the first line, and below it what else is worth a look."""
+        """Print what was sent: the first line, and below it other lines worth a look."""
         self._exchange(">", lines)
 
     def came(self, *lines: str) -> None:
-        """What came back, in the same form."""
+        """Print what came back, in the same form."""
         self._exchange("<", lines)
 
     def passed(self, words: str) -> None:
@@ -78,7 +78,7 @@ class Transcript:
         return f"\x1b[{style}m{words}\x1b[0m" if self._has_colour else words
 
     def _line(self, text: str = "") -> None:
-        # What came back may hold any character; one that cannot be shown is no reason to stop.
+        # A response may hold any character; one that cannot be shown must not stop the demo.
         self._stream.write(text.encode(self._encoding, "replace").decode(self._encoding) + "\n")
         self._stream.flush()  # a step that hangs must be seen in a pipe, too
 

@@ -1,8 +1,8 @@
-"""The walk-through: the gateway's promises, one by one, asked of a running demo over real connections.
+"""The walk-through: checks the gateway's promises one by one on a running demo, over real connections.
 
-Each step says what it did and what came back, and ends with what that shows; the first that does not show it ends
-the walk. Nothing is taken from inside the gateway: what is claimed is read off the backend, the provider's own count
-of introspections and the metrics.
+Each step says what it did and what came back, and ends with what that shows. The first step that fails ends the walk.
+Nothing is read from inside the gateway: every claim is checked at the backend, at the provider's own count of
+introspections, or in the metrics.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN_METRICS = ("gateway_requests_total", "gateway_cache_lookups_total", "gate
 
 
 async def walk(places: Places, introspections: Callable[[], int], transcript: Transcript) -> bool:
-    """Go through all steps; whether all went as they should. `introspections` is the provider's own count."""
+    """Go through all steps. Returns whether all went well. `introspections` is the provider's own count."""
     transcript.opening(places)
     async with DemoClient() as caller:
         walker = _Walker(places, introspections, transcript, caller)
@@ -59,7 +59,7 @@ class _Walker:
             ("A token from the provider's token endpoint", self._get_token),
             ("The call: the backend is told who is calling", self._call),
             ("Forged identity headers", self._forge),
-            ("The same token again: the answer comes from the cache", self._call_again),
+            ("The same token again: the result comes from the cache", self._call_again),
             ("A token without the scope", self._missing_scope),
             ("A revoked token", self._revoke),
             ("The metrics", self._metrics),
@@ -67,9 +67,9 @@ class _Walker:
 
     async def _no_token(self) -> str:
         before = self._introspections()
-        reply = await self._get("/orders/7")
-        _expect_refusal(reply, 401, "token_missing")
-        challenge = reply.headers.get("WWW-Authenticate", "nothing")
+        response = await self._get("/orders/7")
+        _expect_refusal(response, 401, "token_missing")
+        challenge = response.headers.get("WWW-Authenticate", "nothing")
         _expect(
             challenge == 'Bearer realm="gateway"', "a challenge without an error (RFC 6750, section 3.1)", challenge
         )
@@ -83,8 +83,8 @@ class _Walker:
 
     async def _call(self) -> str:
         before = self._introspections()
-        reply = await self._get("/orders/7", self._alice)
-        headers = _seen_by_backend(reply)
+        response = await self._get("/orders/7", self._alice)
+        headers = _seen_by_backend(response)
         self._say.came(
             "200 from the backend, which read", *(f"{name}: {headers[name]}" for name in _IDENTITY if name in headers)
         )
@@ -98,8 +98,8 @@ class _Walker:
 
     async def _forge(self) -> str:
         for path, token in (("/orders/7", self._alice), ("/public/hello", None)):
-            reply = await self._get(path, token, _FORGED)
-            headers = _seen_by_backend(reply)
+            response = await self._get(path, token, _FORGED)
+            headers = _seen_by_backend(response)
             forged = [name for name, value in headers.items() if _FORGER in value]
             _expect(not forged, "none of the forged headers at the backend", ", ".join(forged))
             user = headers.get("X-User-Name")
@@ -107,7 +107,7 @@ class _Walker:
             _expect(user == wanted, f"X-User-Name: {wanted}", f"X-User-Name: {user}")
             _expect(("X-User-Id" in headers) == bool(token), "X-User-Id exactly where there is a token", "the opposite")
             self._say.came("200 from the backend, which read", f"X-User-Name: {user}" if user else "no X-User-Name")
-        return "What the client wrote is gone, on the public route too; what the gateway wrote is there."
+        return "The client's headers are gone, on the public route too; the gateway's are there."
 
     async def _call_again(self) -> str:
         asked, hits = self._introspections(), await self._hits()
@@ -120,9 +120,9 @@ class _Walker:
 
     async def _missing_scope(self) -> str:
         bob = await self._token_of("bob")
-        reply = await self._get("/orders/7", bob)
-        _expect_refusal(reply, 403, "insufficient_scope")
-        challenge = reply.headers.get("WWW-Authenticate", "nothing")
+        response = await self._get("/orders/7", bob)
+        _expect_refusal(response, 403, "insufficient_scope")
+        challenge = response.headers.get("WWW-Authenticate", "nothing")
         _expect('scope="orders:read"' in challenge, 'a challenge with scope="orders:read"', challenge)
         self._say.came("403 insufficient_scope", f"WWW-Authenticate: {challenge}")
         return "A good token, but not good enough for this route: 403, with the scope that is missing."
@@ -131,19 +131,19 @@ class _Walker:
         url = f"{self._places.provider_url}/{PROTOCOL}/revoke"
         self._say.did(f"POST {url}", "token: alice's")
         form = {"client_id": "demo-app", "token": self._alice}
-        reply = await self._caller.request("POST", url, data=form)
-        _expect(reply.status == 200, "200", reply.words())  # noqa: PLR2004 - RFC 7009 §2.2
+        response = await self._caller.request("POST", url, data=form)
+        _expect(response.status == 200, "200", response.summary())  # noqa: PLR2004 - RFC 7009 §2.2
         self._say.came("200")
         _seen_by_backend(await self._get("/orders/7", self._alice))
         self._say.came(
-            "200: still let in, for /revoke sends no event and the gateway has the answer of a moment ago.",
-            f"That ends with cache.ttl ({TTL_S} s) at the latest. Whoever revokes can end it at once:",
+            "200: still let in, because /revoke sends no event and the gateway has a result from a moment ago.",
+            f"That ends with cache.ttl ({TTL_S} s) at the latest. The caller of /revoke can end it at once:",
         )
         await self._forget(self._alice)
-        reply = await self._get("/orders/7", self._alice)
-        _expect_refusal(reply, 401, "invalid_token")
-        self._say.came("401 invalid_token", f"WWW-Authenticate: {reply.headers.get('WWW-Authenticate')}")
-        return "Refused. Without DELETE /cache it would have been as soon as the provider was asked again."
+        response = await self._get("/orders/7", self._alice)
+        _expect_refusal(response, 401, "invalid_token")
+        self._say.came("401 invalid_token", f"WWW-Authenticate: {response.headers.get('WWW-Authenticate')}")
+        return "Refused. Without DELETE /cache, the gateway refuses it once it has asked the provider again."
 
     async def _metrics(self) -> str:
         self._say.did(f"GET {self._places.admin_url}/metrics")
@@ -159,23 +159,25 @@ class _Walker:
         url = f"{self._places.admin_url}/cache"
         self._say.did(f"DELETE {url}", "token: alice's")
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        reply = await self._caller.request("DELETE", url, headers, json={"token": token})
-        _expect(reply.document() == {"evicted": 1}, '{"evicted": 1}', reply.words())
-        self._say.came(reply.words())
+        response = await self._caller.request("DELETE", url, headers, json={"token": token})
+        _expect(response.document() == {"evicted": 1}, '{"evicted": 1}', response.summary())
+        self._say.came(response.summary())
 
     async def _token_of(self, user: str) -> str:
         url = f"{self._places.provider_url}/{PROTOCOL}/token"
         self._say.did(f"POST {url}", f"grant_type=password username={user}")
         form = {"grant_type": "password", "client_id": "demo-app", "username": user, "password": user}
-        reply = await self._caller.request("POST", url, data=form)
-        answer = reply.document()
-        token = answer.get("access_token")
-        _expect(isinstance(token, str) and bool(token), "an access_token", reply.words())
-        self._say.came(f"{reply.status}", f"scope: {answer.get('scope')}", f"expires_in: {answer.get('expires_in')}")
+        response = await self._caller.request("POST", url, data=form)
+        document = response.document()
+        token = document.get("access_token")
+        _expect(isinstance(token, str) and bool(token), "an access_token", response.summary())
+        self._say.came(
+            f"{response.status}", f"scope: {document.get('scope')}", f"expires_in: {document.get('expires_in')}"
+        )
         return str(token)
 
     async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> DemoResponse:
-        """Call the gateway, and say so. A token is shown by its first letters alone."""
+        """Call the gateway, and say so. Only the first letters of a token are shown."""
         sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         shown = {**sent, "Authorization": f"Bearer {token[:6]}..."} if token else sent
         url = f"{self._places.gateway_url}{path}"
@@ -186,9 +188,9 @@ class _Walker:
         return _sum(await self._scrape(), "gateway_cache_lookups_total", tier="local", result="hit")
 
     async def _scrape(self) -> list[Sample]:
-        reply = await self._caller.request("GET", f"{self._places.admin_url}/metrics")
+        response = await self._caller.request("GET", f"{self._places.admin_url}/metrics")
         try:
-            families = list(text_string_to_metric_families(reply.text))
+            families = list(text_string_to_metric_families(response.text))
         except ValueError as error:
             raise UnexpectedError("metrics in Prometheus' text format", str(error)) from error
         return [sample for family in families for sample in family.samples]
@@ -208,14 +210,16 @@ def _expect(is_so: bool, expected: str, came: str) -> None:
         raise UnexpectedError(expected, came)
 
 
-def _expect_refusal(reply: DemoResponse, status: int, code: str) -> None:
-    _expect(reply.status == status and reply.document().get("code") == code, f"{status} {code}", reply.words())
+def _expect_refusal(response: DemoResponse, status: int, code: str) -> None:
+    _expect(
+        response.status == status and response.document().get("code") == code, f"{status} {code}", response.summary()
+    )
 
 
-def _seen_by_backend(reply: DemoResponse) -> dict[str, str]:
+def _seen_by_backend(response: DemoResponse) -> dict[str, str]:
     """The header fields that the echo backend read."""
-    _expect(reply.status == 200, "200 from the backend", reply.words())  # noqa: PLR2004 - RFC 9110 §15.3.1
-    headers = reply.document().get("headers")
+    _expect(response.status == 200, "200 from the backend", response.summary())  # noqa: PLR2004 - RFC 9110 §15.3.1
+    headers = response.document().get("headers")
     if not isinstance(headers, dict):
-        raise UnexpectedError("the backend's account of the request", reply.words())
+        raise UnexpectedError("the backend's account of the request", response.summary())
     return headers

@@ -13,7 +13,7 @@ STEPS = [
     "2. A token from the provider's token endpoint",
     "3. The call: the backend is told who is calling",
     "4. Forged identity headers",
-    "5. The same token again: the answer comes from the cache",
+    "5. The same token again: the result comes from the cache",
     "6. A token without the scope",
     "7. A revoked token",
     "8. The metrics",

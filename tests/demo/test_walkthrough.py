@@ -81,5 +81,5 @@ main()
     base = free_base()
     done = checked(base, program=(sys.executable, "-c", program))
     assert done.returncode == 1
-    assert f"expected: an answer to GET http://127.0.0.1:{base}/orders/7" in done.stdout
+    assert f"expected: a response to GET http://127.0.0.1:{base}/orders/7" in done.stdout
     assert "Traceback" not in done.stderr
