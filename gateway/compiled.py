@@ -1,4 +1,4 @@
-"""The configuration compiled to what deciding needs: built once per (re)load, never changed, shared by all requests."""
+"""The configuration compiled for deciding: built once per (re)load and shared by all requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gateway.routing import Table
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRoute:
-    """A route with all that is decided about it beforehand."""
+    """Holds a route with everything that can be computed before a request comes."""
 
     config: Route
     mode: Literal["required", "optional", "none"]
@@ -38,9 +38,9 @@ class CompiledRoute:
     fields_to_client: ResponseHeaderRules
     own_urls: OwnUrls
     max_body_bytes: int | None  # None: unlimited
-    moves_path: bool  # the backend gets another path than the client asked for
-    stripped: str | None  # what is taken off each path, where it is always the same
-    is_plain: bool  # its answers are the backend's alone: the gateway says nothing of CORS, and waits for nothing
+    moves_path: bool  # the backend gets another path than the client sent
+    stripped: str | None  # the part taken off each path, where it is always the same
+    is_plain: bool  # its responses are only the backend's: the gateway adds no CORS fields and waits for nothing
 
     @property
     def name(self) -> str:
@@ -49,6 +49,8 @@ class CompiledRoute:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledConfig:
+    """Holds the routing table, the compiled routes and the limits of one configuration."""
+
     table: Table[CompiledRoute]
     routes: tuple[CompiledRoute, ...]
     trusted_issuers: Mapping[str, TrustedIssuer]
@@ -60,12 +62,12 @@ class CompiledConfig:
 
 
 def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
-    """The gate of a configuration that `gateway check` found nothing wrong with.
+    """Compile a configuration in which `gateway check` found no problem.
 
-    `token_types` are the rules of the providers, which may have learned; those that are not there begin anew.
+    `token_types` are the rules of the providers, which may have learned; a provider without one gets a new rule.
     """
     identity_names = frozenset(name for route in config.routes for name in route.identity.headers)
-    # Routes with equal rules share what is remembered of answers.
+    # Routes with equal rules share one memory of response fields.
     to_client: dict[ResponseRules, ResponseHeaderRules] = {}
     routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
     return CompiledConfig(
@@ -122,6 +124,6 @@ def _gated(
 
 def _trusted(server: Server) -> TrustedProxies:
     networks = tuple(peer for peer in server.trusted_proxies if peer != "unix")
-    # A TCP connection that broke as it was accepted has no address either: only the listener tells what it is.
+    # A TCP connection that broke as it was accepted has no address either, so only the listener can tell the two apart.
     trusted = TrustedProxies(networks, unix="unix" in server.trusted_proxies and server.listen.path is not None)
     return NOBODY_TRUSTED if trusted.are_none else trusted

@@ -1,4 +1,4 @@
-"""What is decided about a request, and what is known of it by then: the values that `gateway.pipeline` makes."""
+"""The decisions about a request, and what is known about it by then: the values that `gateway.pipeline` returns."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ReceivedKind = Literal["logout", "security_event", "k_push_not_before", "k_logou
 
 
 class Request:
-    """The head of a request as it came, undecided and untrusted. The query of its target may hold secrets.
+    """Holds the head of a request as it came, unchecked and untrusted. The query of its target may hold secrets.
 
     `peer` is the address of the connection's other end, empty for a Unix socket; `scheme` is the connection's.
-    `new_request_id` is used unless a trusted proxy has given one.
+    `new_request_id` is used unless a trusted proxy sent one.
     """
 
     __slots__ = ("fields", "method", "new_request_id", "peer", "scheme", "target", "version")
@@ -52,9 +52,9 @@ class Request:
 
 
 class DecisionContext:
-    """What is known about a request so far; every decision carries it, for the record.
+    """Holds what is known about a request so far. Every decision carries it, for the access record.
 
-    `body_bytes` is as declared by Content-Length.
+    `body_bytes` is the length that Content-Length declares.
     """
 
     __slots__ = ("body_bytes", "caller", "facts", "matched", "provider", "request", "target")
@@ -78,7 +78,7 @@ class DecisionContext:
         self.facts = facts
 
     def known_by(self, provider: str, facts: Facts | None = None) -> DecisionContext:
-        """The same once that provider has answered."""
+        """The same context with the result of `provider`."""
         return DecisionContext(self.request, self.caller, self.target, self.body_bytes, self.matched, provider, facts)
 
     @property
@@ -95,6 +95,8 @@ class DecisionContext:
 
 
 class Refuse:
+    """Refuses the request, with the response to send."""
+
     __slots__ = ("case", "refusal")
 
     def __init__(self, case: DecisionContext, refusal: Refusal) -> None:
@@ -103,7 +105,7 @@ class Refuse:
 
 
 class Allow:
-    """The request may go on, as `method`, to `path_and_query`, and with what `identity` says of the caller."""
+    """Lets the request go on to `path_and_query`, with the identity headers of `identity`."""
 
     __slots__ = ("case", "identity", "path", "route", "target")
 
@@ -123,24 +125,24 @@ class Allow:
 
     @property
     def stripped(self) -> str:
-        """What the route takes off the path, of which the backend is told."""
+        """The part that the route takes off the path; the backend gets it as `X-Forwarded-Prefix`."""
         return stripped(self.target, self.route) if self.route.moves_path else ""
 
     @property
     def outside(self) -> Outside:
-        """Where the client sees what the backend serves."""
+        """The URL under which the client sees what the backend serves."""
         caller, authority = self.case.caller, self.target.authority
         host = authority if self.route.config.preserve_host else ""
         return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """All fields for the backend as text, but for `Host` and the framing."""
+        """All fields for the backend as text, except `Host` and the framing."""
         return [*self.lines.pairs, *self.identity.pairs]
 
     @property
     def lines(self) -> Lines:
-        """All fields for the backend, but for `Host`, the framing and the identity."""
+        """All fields for the backend, except `Host`, the framing and the identity."""
         case = self.case
         request = case.request
         return lines_to_backend(
@@ -156,7 +158,7 @@ class Allow:
 
 
 class Preflight:
-    """A CORS preflight for a route with `cors`: answered by the gateway, without a token (Fetch §4.8)."""
+    """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8)."""
 
     __slots__ = ("case", "route")
 
@@ -166,9 +168,9 @@ class Preflight:
 
 
 class NeedsFacts:
-    """Ask `question`, then `resume` with the answer. `others` are the providers to ask after this one.
+    """Asks for the result of `question`; `resume` takes it. `others` are the providers to ask after this one.
 
-    `unclear` is what a provider before this one answered.
+    `unclear` is the result of a provider before this one.
     """
 
     __slots__ = ("case", "others", "question", "route", "unclear")
@@ -189,7 +191,7 @@ class NeedsFacts:
 
 
 class Receive:
-    """An event at one of the gateway's own paths: a POST, which `gateway.events` answers."""
+    """An event at one of the gateway's own paths: a POST that `gateway.events` receives."""
 
     __slots__ = ("case", "kind")
 

@@ -1,8 +1,8 @@
 """How a request is decided: head -> target -> route -> bearer token -> facts -> policy -> identity headers.
 
-Pure and synchronous: no socket, no cache, no clock. `decide` goes as far as it can; where a token's facts are needed
-it stops with `NeedsFacts`, the caller fetches the answer from wherever it is, and `resume` goes on. An unclear
-answer never becomes a yes: *denied*, *cannot tell* and *not found* leave here as different refusals.
+Pure and synchronous: no socket, no cache, no clock. `decide` goes as far as it can. Where it needs a token's facts, it
+stops with `NeedsFacts`. The caller then gets the result from a cache or the provider, and `resume` goes on. An unclear
+result never becomes a yes: *denied*, *cannot tell* and *not found* leave here as different refusals.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _RECEIVED: dict[str, ReceivedKind] = {
 
 
 def decide(gate: CompiledConfig, request: Request) -> Decision:
-    """The decision on a request, as far as it goes without the facts of its token."""
+    """Decide on a request as far as possible without the facts of its token."""
     fields = request.fields
     caller = read_caller(request.peer, request.scheme, fields.of_proxies, gate.trusted_proxies)
     limit = gate.max_header_bytes
     if fields.size > limit or len(request.target) > limit or len(fields.lines) > gate.max_headers:
         return Refuse(DecisionContext(request, caller), _too_large(gate, request))
     if request.version not in _VERSIONS:
-        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served by HTTP/1.1 alone"))
+        return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served only by HTTP/1.1"))
     lengths = fields.lengths
     if (lengths or fields.encodings) and (problem := framing_problem(request.version, lengths, fields.encodings)):
         return Refuse(DecisionContext(request, caller), Refusal("invalid_request", problem))
@@ -74,7 +74,7 @@ def decide(gate: CompiledConfig, request: Request) -> Decision:
 
 
 def resume(gate: CompiledConfig, needs: NeedsFacts, answer: IntrospectionResult | TooMany, now: float) -> Decision:
-    """The decision once the provider's answer to `needs.question` is there, or that there will be none."""
+    """Decide once there is a result for `needs.question`, or the news that there will be none."""
     if isinstance(answer, TooMany):
         detail = "too many unknown tokens came from this address; try again later"
         return Refuse(needs.case, too_many(detail, answer.retry_after_s))
@@ -101,7 +101,7 @@ def admit(
     matched: Matched[CompiledRoute] | None,
     now: float,
 ) -> Identity | Refusal:
-    """What the backend is told of a caller with these facts, where they are enough for the route."""
+    """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
     return judge(route.policy, facts, gate.trusted_issuers[provider], captures, now) or render(route.identity, facts)
 
@@ -113,7 +113,7 @@ def _too_large(gate: CompiledConfig, request: Request) -> Refusal:
 
 
 def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
-    """What the gateway answers itself, whatever a route says."""
+    """The decision on a request that the gateway answers itself, whatever a route says."""
     if gate.events_prefix is not None and (target.bare_path + "/").startswith(gate.events_prefix + "/"):
         case = DecisionContext(request, caller, target, body_bytes)
         if target.has_parameters:
@@ -125,17 +125,17 @@ def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target,
 
 
 def _received(case: DecisionContext, rest: str) -> Decision:
-    """What lies under the events' prefix is the gateway's own, on every host."""
+    """Decide on a path under the events' prefix, which is the gateway's own on every host."""
     kind = _RECEIVED.get(rest)
     if kind is None:
         return Refuse(case, Refusal("no_route", "there is no such resource here"))
     if case.request.method != "POST":
-        return Refuse(case, Refusal("method_not_allowed", "the resource takes POST alone", (("Allow", "POST"),)))
+        return Refuse(case, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
     return Receive(case, kind)
 
 
 def _preflighted(gate: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
-    """The route with `cors` that an `OPTIONS` request asks about; `None` where it is no preflight."""
+    """The route with `cors` that a preflight asks about; `None` where the request is not one."""
     pairs = request.fields.pairs
     origins, methods = values_of(pairs, "origin"), values_of(pairs, "access-control-request-method")
     if len(origins) != 1 or len(methods) != 1:
@@ -163,7 +163,7 @@ def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRo
 
 
 def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
-    """Who is asked. Among several, the issuer that a JWT names, unverified, picks; nothing is accepted by it."""
+    """The providers to ask. Among several, the unverified issuer of a JWT picks one; it never lets anything in."""
     issuer = unverified_issuer(token)
     if issuer is None:
         return route.providers
@@ -172,12 +172,12 @@ def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> 
 
 def _forward(case: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:
     target, matched = case.target, case.matched
-    assert target is not None and matched is not None  # noqa: PT018 - the route is the one that was found
+    assert target is not None and matched is not None  # noqa: PT018 - the route was found by them
     path = target.path
     if route.moves_path:
         path = moved(target, matched)
         if problem := path_problem(path):
-            return Refuse(case, Refusal("invalid_target", "the path can not be forwarded", reason=problem))
+            return Refuse(case, Refusal("invalid_target", "the path cannot be forwarded", reason=problem))
     if route.max_body_bytes is not None and case.body_bytes > route.max_body_bytes:
         return Refuse(case, Refusal("content_too_large", "the body is too large"))
     return Allow(case, route, target, path, identity)
