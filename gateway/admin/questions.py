@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.http.strict_json import JSONError, loads
-from gateway.introspection.invalidation import KINDS
+from gateway.introspection.invalidation import TOKEN_CLAIMS
 
 
 class BadQuestionError(ValueError):
@@ -23,7 +23,7 @@ def parse_selector(body: bytes, query: str) -> dict[str, str]:
     if not body:
         return {}
     selector = _members(body)
-    if len(selector) != 1 or not selector.keys() <= {"token", *KINDS}:
+    if len(selector) != 1 or not selector.keys() <= {"token", *TOKEN_CLAIMS}:
         instead = 'write {"token": …}, {"sub": …}, {"sid": …}, {"jti": …}, {"client_id": …} or {"email": …}'
         raise BadQuestionError(f"{instead}, or send no body to forget everything")
     return {name: _text(name, value) for name, value in selector.items()}

@@ -48,9 +48,9 @@ class FactsLookup:
     `tier` is `None` where no tier was asked.
     """
 
-    __slots__ = ("answer", "stale_s", "tier")
+    __slots__ = ("result", "stale_s", "tier")
 
-    def __init__(self, answer: IntrospectionResult | TooMany, tier: Tier | None, stale_s: float | None = None) -> None:
-        self.answer = answer
+    def __init__(self, result: IntrospectionResult | TooMany, tier: Tier | None, stale_s: float | None = None) -> None:
+        self.result = result
         self.tier = tier
         self.stale_s = stale_s

@@ -20,13 +20,13 @@ _NO_KEY = -2  # what PTTL says
 class EntryCodec:
     """Of several secrets in `keys` it is that of the one numbered `which`, and takes its part of every key.
 
-    `clock` is the wall clock, `monotonic` measures; both in seconds. `ledger` knows the fleet's purges.
+    `clock` is the wall clock, `monotonic` measures; both in seconds. `purge_index` knows the fleet's purges.
     """
 
     def __init__(
         self,
         keys: HmacKeys | KeyRing,
-        ledger: PurgeIndex,
+        purge_index: PurgeIndex,
         *,
         clock: Callable[[], float],
         monotonic: Callable[[], float],
@@ -34,7 +34,7 @@ class EntryCodec:
         which: int = 0,
     ) -> None:
         self._keys = keys
-        self._ledger = ledger
+        self._purge_index = purge_index
         self._clock = clock
         self._monotonic = monotonic
         self._clock_skew_s = clock_skew_s
@@ -60,23 +60,25 @@ class EntryCodec:
         if recalled is None:
             return Absent.ERROR
         aliases = self._keys.aliases(key)
-        tags = aliases + self._keys.tags(realm, recalled.answer)
-        marks = tags if aliases else (key, *tags)
-        if not self._ledger.stands(entry.standing, marks, self._monotonic()):
+        tags = aliases + self._keys.result_tags(realm, recalled.result)
+        tags = tags if aliases else (key, *tags)
+        if not self._purge_index.is_valid(entry.log_position, tags, self._monotonic()):
             return Absent.MISS
         recalled.tags = tags
         return recalled
 
-    def closed(self, key: bytes, recalled: Recalled, standing: bytes, call: bytes = b"") -> tuple[bytes, int] | None:
+    def closed(
+        self, key: bytes, recalled: Recalled, log_position: bytes, call: bytes = b""
+    ) -> tuple[bytes, int] | None:
         """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
         left_ms = int(recalled.left_s * 1000)
         kept_ms = max(left_ms, int(recalled.kept_s * 1000))
-        if not standing or kept_ms < 1:
+        if not log_position or kept_ms < 1:
             return None
         age_ms = -int(-recalled.age_s * 1000 // 1)
         longer_ms = kept_ms if kept_ms > left_ms else 0
         # By the same clock and at the same moment as the age: the two are compared by whoever reads it.
-        answer = as_introspected_at(recalled.answer, self._clock() - recalled.age_s)
-        entry = StoredEntry(answer, age_ms, left_ms, standing, call, longer_ms, recalled.is_told)
-        sealed = self._seal.close(key[self._part], encode(entry))
+        result = as_introspected_at(recalled.result, self._clock() - recalled.age_s)
+        entry = StoredEntry(result, age_ms, left_ms, log_position, call, longer_ms, recalled.is_announced)
+        sealed = self._seal.seal(key[self._part], encode(entry))
         return None if sealed is None else (sealed, kept_ms)

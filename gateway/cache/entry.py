@@ -25,19 +25,19 @@ _FLAGS = (True, False)
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """`age_ms`, `left_ms` and `kept_ms` are as of the writing; `standing` says which purges the writer knew.
+    """`age_ms`, `left_ms` and `kept_ms` are as of the writing; `log_position` says which purges the writer knew.
 
     `call` is the fence under which it was asked for, empty for none. Redis forgets it when `kept_ms` are over, or
-    `left_ms` where that is more. `is_told` is there for a no of which the fleet has been told by a purge.
+    `left_ms` where that is more. `is_announced` is there for a no of which the fleet has been told by a purge.
     """
 
-    answer: Memorable
+    result: Memorable
     age_ms: int
     left_ms: int
-    standing: bytes
+    log_position: bytes
     call: bytes = b""
     kept_ms: int = 0
-    is_told: bool = False
+    is_announced: bool = False
 
     def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
         """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
@@ -46,21 +46,21 @@ class StoredEntry:
             return None
         ahead_s = self.ahead_s(left_ms, now)
         if ahead_s > skew_s:
-            return Recalled(self.answer, math.inf, 0.0, ahead_s=ahead_s)
-        age_s = max(self._age_by_redis_s(left_ms), now - self.answer.introspected_at)
+            return Recalled(self.result, math.inf, 0.0, ahead_s=ahead_s)
+        age_s = max(self._age_by_redis_s(left_ms), now - self.result.introspected_at)
         since_s = age_s - self.age_ms / 1000
         fresh_s, kept_s = self.left_ms / 1000 - since_s, whole_ms / 1000 - since_s
         if kept_s <= 0:
             return None
-        answer = as_introspected_at(self.answer, now - age_s)
-        return Recalled(answer, age_s, max(0.0, fresh_s), self.call, kept_s, self.is_told)
+        result = as_introspected_at(self.result, now - age_s)
+        return Recalled(result, age_s, max(0.0, fresh_s), self.call, kept_s, self.is_announced)
 
     def ahead_s(self, left_ms: int, now: float) -> float:
         """How far the writer's clock is ahead of ours, as far as Redis can be believed.
 
         Below zero the clock is behind, the entry was put back, or it reached Redis late.
         """
-        return self._age_by_redis_s(left_ms) - (now - self.answer.introspected_at)
+        return self._age_by_redis_s(left_ms) - (now - self.result.introspected_at)
 
     def _age_by_redis_s(self, left_ms: int) -> float:
         return (self.age_ms + max(self.kept_ms, self.left_ms) - left_ms) / 1000
@@ -68,23 +68,23 @@ class StoredEntry:
 
 def encode(entry: StoredEntry) -> bytes:
     """JSON in ASCII: a claim may hold a lone surrogate, which has no UTF-8."""
-    answer = entry.answer
+    result = entry.result
     fields: dict[str, Any] = {
-        "active": isinstance(answer, Facts),
-        "at": answer.introspected_at,
+        "active": isinstance(result, Facts),
+        "at": result.introspected_at,
         "age": entry.age_ms,
         "left": entry.left_ms,
-        "known": entry.standing.hex(),
+        "known": entry.log_position.hex(),
         "call": entry.call.hex(),
     }
     if entry.kept_ms:
         fields["kept"] = entry.kept_ms
-    if isinstance(answer, Inactive) and answer.reason is not None:
-        fields["why"] = answer.reason
-    if entry.is_told:
+    if isinstance(result, Inactive) and result.reason is not None:
+        fields["why"] = result.reason
+    if entry.is_announced:
         fields["told"] = True
-    if isinstance(answer, Facts):
-        fields |= {"claims": answer.claims, "exp": answer.exp, "nbf": answer.nbf, "scopes": sorted(answer.scopes)}
+    if isinstance(result, Facts):
+        fields |= {"claims": result.claims, "exp": result.exp, "nbf": result.nbf, "scopes": sorted(result.scopes)}
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -100,22 +100,22 @@ def decode(text: bytes) -> StoredEntry | None:
         return None
     match fields:
         case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)}:
-            kept_ms, is_told = fields.get("kept", 0), fields.get("told", False)
+            kept_ms, is_announced = fields.get("kept", 0), fields.get("told", False)
         case _:
             return None
     if not (_is_number(at) and _is_number(age_ms) and _is_number(left_ms) and _is_number(kept_ms)):
         return None
-    answer = _answer(fields, at)
-    if answer is None or not isinstance(kept_ms, int) or is_told not in _FLAGS:
+    result = _result(fields, at)
+    if result is None or not isinstance(kept_ms, int) or is_announced not in _FLAGS:
         return None
     try:
-        standing, fence = bytes.fromhex(known), bytes.fromhex(call)
+        log_position, fence = bytes.fromhex(known), bytes.fromhex(call)
     except ValueError:
         return None
-    return StoredEntry(answer, age_ms, left_ms, standing, fence, kept_ms, is_told is True)
+    return StoredEntry(result, age_ms, left_ms, log_position, fence, kept_ms, is_announced is True)
 
 
-def _answer(fields: dict[str, Any], at: float) -> Memorable | None:
+def _result(fields: dict[str, Any], at: float) -> Memorable | None:
     match fields:
         case {"active": True, "claims": dict(claims), "exp": exp, "nbf": nbf, "scopes": list(scopes)}:
             has_times = (exp is None or _is_number(exp)) and (nbf is None or _is_number(nbf))
@@ -140,8 +140,8 @@ def _constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_constant)
 
 
-def as_introspected_at(answer: Memorable, at: float) -> Memorable:
+def as_introspected_at(result: Memorable, at: float) -> Memorable:
     """The same answer, asked for at `at` on the wall clock."""
-    if isinstance(answer, Inactive):
-        return Inactive(at, answer.reason)
-    return Facts(answer.claims, at, answer.exp, answer.nbf, answer.scopes)
+    if isinstance(result, Inactive):
+        return Inactive(at, result.reason)
+    return Facts(result.claims, at, result.exp, result.nbf, result.scopes)

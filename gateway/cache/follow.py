@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 # The fleet follows a purge within a second. Together these stay below it even when the connection falls silent.
 _LOOK_S = 0.4
 _ANSWER_S = 0.5
-_IN_STEP_S = 1.5  # a look is missed, and a busy process is late
+_IN_SYNC_S = 1.5  # a look is missed, and a busy process is late
 _CONNECT_S = 2.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
 _RENEW_S = LOG_TTL_S / 24
@@ -48,20 +48,20 @@ class Follower:
         self._renew_at_s = 0.0
         self._outbox: dict[bytes, tuple[TagPurge, float]] = {}
         self._unread: dict[bytes, tuple[TagPurge, float]] = {}  # told, and not yet read back from the log
-        self._first_step = asyncio.Event()
-        self._next_step = asyncio.Event()
+        self._first_sync = asyncio.Event()
+        self._next_sync = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def in_step(self) -> bool:
-        return self._seen_at_s is not None and self._monotonic() - self._seen_at_s <= _IN_STEP_S
+    def in_sync(self) -> bool:
+        return self._seen_at_s is not None and self._monotonic() - self._seen_at_s <= _IN_SYNC_S
 
     async def start(self, on_purge: Callable[[TagPurge], object], wait_s: float) -> None:
         """Begins, and returns when in step, at the latest after `wait_s`. Raises nothing when Redis is down."""
         self._task = asyncio.get_running_loop().create_task(self._follow(on_purge))
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self._first_step.wait()
+                await self._first_sync.wait()
 
     async def close(self) -> None:
         while self._task is not None and not self._task.done():
@@ -74,7 +74,7 @@ class Follower:
 
     async def publish(self, purge: TagPurge, until_s: float) -> bool:
         """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
-        if self.in_step:
+        if self.in_sync:
             with suppress(LogGoneError, *FAILURES):
                 async with within(_ANSWER_S):
                     await self._tell(purge, until_s)
@@ -91,7 +91,7 @@ class Follower:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S + _ANSWER_S):
                 while not self._purge_log.has_read(purge_id):
-                    await self._next_step.wait()
+                    await self._next_sync.wait()
         return self._purge_log.has_read(purge_id)
 
     async def _follow(self, on_purge: Callable[[TagPurge], object]) -> None:
@@ -99,7 +99,7 @@ class Follower:
         while True:
             try:
                 async with within(_CONNECT_S):
-                    await self._step(on_purge)
+                    await self._sync(on_purge)
                 pause_s = _FIRST_PAUSE_S
                 async with within(_LOOK_S + _ANSWER_S):
                     await self._purge_log.wait(_LOOK_S)
@@ -109,8 +109,8 @@ class Follower:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    async def _step(self, on_purge: Callable[[TagPurge], object]) -> None:
-        if not self.in_step:
+    async def _sync(self, on_purge: Callable[[TagPurge], object]) -> None:
+        if not self.in_sync:
             await self._warm_up()
         looked_at_s = self._monotonic()
         told = list(self._unread)
@@ -119,9 +119,9 @@ class Follower:
         if self._seen_at_s is None:
             _log.info("in step with the fleet's cache")
         self._seen_at_s = looked_at_s
-        self._first_step.set()
-        self._next_step.set()
-        self._next_step = asyncio.Event()
+        self._first_sync.set()
+        self._next_sync.set()
+        self._next_sync = asyncio.Event()
         await self._deliver()
         if looked_at_s >= self._renew_at_s:
             self._renew_at_s = looked_at_s + _RENEW_S

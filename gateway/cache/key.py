@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.http.bounded_memo import BoundedMemo
-from gateway.introspection.invalidation import ClaimName, ClaimSelector, everything_of, selectable
+from gateway.introspection.invalidation import ClaimName, ClaimSelector, selectable, whole_realm
 
 KEY_BYTES = _KEY_BYTES = 32
 _LENGTH_BYTES = 8
@@ -59,9 +59,9 @@ class HmacKeys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return self.keyed(identity)(_bytes(token.value))
+        return self.key_maker(identity)(_bytes(token.value))
 
-    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
+    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
         """What makes keys of tokens, as they came, at one provider."""
         mac = self._token_macs.get(identity)
         if mac is None:
@@ -72,41 +72,41 @@ class HmacKeys:
         """Nothing: an entry is purged by its key."""
         return ()
 
-    def marks(self, named: ClaimSelector) -> tuple[bytes, ...]:
+    def selector_tags(self, selector: ClaimSelector) -> tuple[bytes, ...]:
         """What an order to purge the answers that are named has to say."""
-        return (self.tag(named),)
+        return (self.tag(selector),)
 
-    def tag(self, named: ClaimSelector) -> bytes:
-        return self._tag(named.realm, named.kind, named.value)
+    def tag(self, selector: ClaimSelector) -> bytes:
+        return self._tag(selector.realm, selector.claim, selector.value)
 
-    def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
+    def result_tags(self, realm: str, result: Facts | Inactive) -> tuple[bytes, ...]:
         """What an answer of a provider of `realm` may be purged by beside its key."""
-        if isinstance(answer, Inactive):
+        if isinstance(result, Inactive):
             return ()
-        tags = [self._tag(realm, kind, value) for kind, value in selectable(answer.claims)]
-        tags.append(self.tag(everything_of(realm)))
+        tags = [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
+        tags.append(self.tag(whole_realm(realm)))
         return tuple(tags)
 
-    def _tag(self, realm: str, kind: ClaimName, value: str) -> bytes:
-        if kind not in ("client_id", "realm"):
-            return self._made_tag(realm, kind, value)
+    def _tag(self, realm: str, claim: ClaimName, value: str) -> bytes:
+        if claim not in ("client_id", "realm"):
+            return self._made_tag(realm, claim, value)
         # Thousands of tokens bear that of one client, and all bear that of their realm: it is in memory once.
-        named = realm, kind, value
-        tag = self._client_tags.known.get(named)
+        selector = realm, claim, value
+        tag = self._client_tags.known.get(selector)
         if tag is None:
-            tag = self._made_tag(realm, kind, value)
-            self._client_tags.keep(named, tag)
+            tag = self._made_tag(realm, claim, value)
+            self._client_tags.keep(selector, tag)
         return tag
 
-    def _made_tag(self, realm: str, kind: ClaimName, value: str) -> bytes:
+    def _made_tag(self, realm: str, claim: ClaimName, value: str) -> bytes:
         # Transmitters and providers write the same address in different cases; to evict one too many costs a call.
-        value = value.casefold() if kind == "email" else value
-        mac = self._tag_macs.get((kind, realm))
+        value = value.casefold() if claim == "email" else value
+        mac = self._tag_macs.get((claim, realm))
         if mac is None:
-            mac = self._tag_macs[kind, realm] = _Mac(self._tag_key, kind.encode(), _bytes(realm))
+            mac = self._tag_macs[claim, realm] = _Mac(self._tag_key, claim.encode(), _bytes(realm))
         return mac.of(_bytes(value))[:_TAG_BYTES]
 
-    def event_mark(self, realm: str, event_id: str) -> bytes:
+    def event_key(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""
         return _Mac(self._tag_key, b"event", _bytes(realm)).of(_bytes(event_id))
 

@@ -23,21 +23,21 @@ class KeyRing:
     def key(self, identity: bytes, token: Token) -> bytes:
         return b"".join(each.key(identity, token) for each in self.members)
 
-    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
-        keyed = [each.keyed(identity) for each in self.members]
-        return lambda token: b"".join(of(token) for of in keyed)
+    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
+        key_maker = [each.key_maker(identity) for each in self.members]
+        return lambda token: b"".join(of(token) for of in key_maker)
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:
         return tuple(key[start : start + KEY_BYTES] for start in range(0, len(key), KEY_BYTES))
 
-    def marks(self, named: ClaimSelector) -> tuple[bytes, ...]:
-        return tuple(each.tag(named) for each in self.members)
+    def selector_tags(self, selector: ClaimSelector) -> tuple[bytes, ...]:
+        return tuple(each.tag(selector) for each in self.members)
 
-    def tags(self, realm: str, answer: Facts | Inactive) -> tuple[bytes, ...]:
-        return tuple(tag for each in self.members for tag in each.tags(realm, answer))
+    def result_tags(self, realm: str, result: Facts | Inactive) -> tuple[bytes, ...]:
+        return tuple(tag for each in self.members for tag in each.result_tags(realm, result))
 
-    def event_mark(self, realm: str, event_id: str) -> bytes:
-        return b"".join(each.event_mark(realm, event_id) for each in self.members)
+    def event_key(self, realm: str, event_id: str) -> bytes:
+        return b"".join(each.event_key(realm, event_id) for each in self.members)
 
 
 def keys_of(secrets: Sequence[bytes]) -> HmacKeys | KeyRing:

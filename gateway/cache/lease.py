@@ -39,7 +39,7 @@ class _Script:
 
 # KEYS: entry, lease. ARGV: fence, the lease's life in ms, the most bytes of an entry.
 # Returns the holder's fence, its ms left, the entry's ms left, the entry.
-_TAKE = _Script("""
+_ACQUIRE = _Script("""
 local holder, left = ARGV[1], tonumber(ARGV[2])
 if not redis.call('SET', KEYS[2], holder .. '-', 'PX', left, 'NX') then
   local there = redis.pcall('GETRANGE', KEYS[2], 0, #holder - 1)
@@ -103,7 +103,7 @@ class RedisLeases:
     def __init__(
         self,
         client: Client,
-        wakeups: Notifier,
+        notifier: Notifier,
         *,
         tried: Tried,
         name: Callable[[bytes], str],
@@ -113,7 +113,7 @@ class RedisLeases:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._wakeups = wakeups
+        self._notifier = notifier
         self._tried = tried
         self._name = name
         self._opened = opened
@@ -121,17 +121,17 @@ class RedisLeases:
         self._entry_limit_bytes = entry_limit_bytes
         self._monotonic = monotonic
         self._ends_s: dict[bytes, float] = {}  # fence -> when its lease is over, at the earliest
-        self._owed: dict[bytes, tuple[bytes, int]] = {}  # fence -> key, tries left
-        self._paying: asyncio.Task[None] | None = None
+        self._unreleased: dict[bytes, tuple[bytes, int]] = {}  # fence -> key, tries left
+        self._releasing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        if self._paying is not None:
-            self._paying.cancel()
-            await asyncio.wait([self._paying])
+        if self._releasing is not None:
+            self._releasing.cancel()
+            await asyncio.wait([self._releasing])
 
-    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
+    async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
         length_ms, asked_at_s = max(1, int(length_s * 1000)), self._monotonic()
-        reply = await self._run(_TAKE, key, fence, length_ms, self._entry_limit_bytes)
+        reply = await self._run(_ACQUIRE, key, fence, length_ms, self._entry_limit_bytes)
         match reply:
             case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)] if left_ms >= 0:
                 if holder == fence:
@@ -139,42 +139,42 @@ class RedisLeases:
                 return LeaseState(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
         return None
 
-    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
-        closed = self._closed(key, recalled, standing, fence)
+    async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
+        closed = self._closed(key, recalled, log_position, fence)
         if closed is None:
-            await self.give_back(key, fence)
+            await self.release(key, fence)
             return None
         done = await self._settle(key, fence, *closed)
         if done is None:
-            self._owe(key, fence)
+            self._release_later(key, fence)
         return {0: False, 1: True}.get(done)
 
-    async def give_back(self, key: bytes, fence: bytes) -> None:
+    async def release(self, key: bytes, fence: bytes) -> None:
         if await self._settle(key, fence) is None:
-            self._owe(key, fence)
+            self._release_later(key, fence)
 
-    def bell(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
-        return self._wakeups.bell(digest(key))
+    def signal(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
+        return self._notifier.signal(digest(key))
 
     async def _settle(self, key: bytes, fence: bytes, sealed: bytes = b"", left_ms: int = 0) -> Any:
         now_s = self._monotonic()
         lease_ms = int((self._ends_s.pop(fence, now_s) - now_s) * 1000)
-        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._wakeups.channel, digest(key), lease_ms)
+        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._notifier.channel, digest(key), lease_ms)
 
-    def _owe(self, key: bytes, fence: bytes) -> None:
-        if len(self._owed) < _OWED_MAX:
-            self._owed[fence] = (key, _TRIES)
-        if self._paying is None or self._paying.done():
-            self._paying = asyncio.get_running_loop().create_task(self._pay(), name="leases given back late")
+    def _release_later(self, key: bytes, fence: bytes) -> None:
+        if len(self._unreleased) < _OWED_MAX:
+            self._unreleased[fence] = (key, _TRIES)
+        if self._releasing is None or self._releasing.done():
+            self._releasing = asyncio.get_running_loop().create_task(self._release_late(), name="leases released late")
 
-    async def _pay(self) -> None:
-        while self._owed:
+    async def _release_late(self) -> None:
+        while self._unreleased:
             await asyncio.sleep(_LATER_S)
-            for fence, (key, tries) in list(self._owed.items()):
+            for fence, (key, tries) in list(self._unreleased.items()):
                 if await self._settle(key, fence) is not None or tries == 1:
-                    del self._owed[fence]
+                    del self._unreleased[fence]
                 else:
-                    self._owed[fence] = (key, tries - 1)
+                    self._unreleased[fence] = (key, tries - 1)
 
     async def _run(self, script: _Script, key: bytes, *arguments: bytes | str | int) -> Any:
         name = self._name(key)

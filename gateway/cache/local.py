@@ -50,14 +50,14 @@ class LocalCache:
     def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None:
         """Remembers `entry` in place of what there was under `key`."""
         into, other = self._active, self._inactive
-        if not isinstance(entry.answer, Facts):
+        if not isinstance(entry.result, Facts):
             into, other = other, into
         other.drop(key)
         into.put(key, entry, now_s)
 
-    def purge(self, purge: TagPurge, now_s: float) -> int:
-        dropped = self._active.purge(purge, now_s)
-        return dropped if purge.is_no else dropped + self._inactive.purge(purge, now_s)
+    def drop_tagged(self, purge: TagPurge, now_s: float) -> int:
+        dropped = self._active.drop_tagged(purge, now_s)
+        return dropped if purge.is_revocation else dropped + self._inactive.drop_tagged(purge, now_s)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,11 +125,11 @@ class _Space:
             self._tagged.discard(key, entry.tags)
         return entry
 
-    def purge(self, purge: TagPurge, now_s: float) -> int:
-        if purge.marks is None:
+    def drop_tagged(self, purge: TagPurge, now_s: float) -> int:
+        if purge.tags is None:
             doomed: list[bytes] = [*self._packed, *self._in_use]
         else:
-            doomed = [key for mark in purge.marks for key in (mark, *self._bearers(mark))]
+            doomed = [key for tag in purge.tags for key in (tag, *self._bearers(tag))]
         dropped = [self.drop(key) for key in doomed]
         return sum(1 for entry in dropped if entry is not None and entry.good_until_s > now_s)
 

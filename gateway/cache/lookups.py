@@ -62,7 +62,7 @@ class Lookups:
     def _heard(self, found: _Found, name: str, key: bytes, realm: str, outcome: list[Reply] | Exception) -> None:
         match outcome:
             case [int(left_ms), bytes(sealed)]:
-                self._guard.worked()
+                self._guard.succeeded()
                 self._open(found, key, realm, left_ms, sealed)
                 return
             case [ErrorReply(code), _] | [_, ErrorReply(code)]:
@@ -72,7 +72,7 @@ class Lookups:
                 if code in _CANNOT_SERVE:
                     self._guard.failed()
                 else:
-                    self._guard.worked()
+                    self._guard.succeeded()
             case NotAskedError():
                 pass  # that says nothing of Redis
             case _:

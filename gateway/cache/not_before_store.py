@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from gateway.cache.connect import Client
 from gateway.cache.key import HmacKeys
 from gateway.cache.seal import Seal
-from gateway.introspection.invalidation import everything_of
+from gateway.introspection.invalidation import whole_realm
 from gateway.introspection.not_before import NotBefore
 
 _SEALED_MAX_BYTES = 128
@@ -39,10 +39,10 @@ class NotBeforeStore:
         for realm in realms:
             name = self._name(realm)
             kept = self._opened(name, await self._sealed(name))
-            self._not_before.move(realm, kept)
+            self._not_before.advance(realm, kept)
             known = self._not_before.of(realm)
             if known > kept:
-                sealed = self._seal.close(name.encode(), repr(known).encode())
+                sealed = self._seal.seal(name.encode(), repr(known).encode())
                 await self._client.set(name, sealed or b"", px=_LIFE_MS)
             elif known:
                 await self._client.pexpire(name, _LIFE_MS)
@@ -65,5 +65,5 @@ class NotBeforeStore:
             return 0.0
 
     def _name(self, realm: str) -> str:
-        mark = self._keys.tag(everything_of(realm))
-        return f"{self._prefix}not-before:{urlsafe_b64encode(mark).rstrip(b'=').decode()}"
+        tag = self._keys.tag(whole_realm(realm))
+        return f"{self._prefix}not-before:{urlsafe_b64encode(tag).rstrip(b'=').decode()}"

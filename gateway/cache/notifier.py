@@ -26,7 +26,7 @@ _ANSWER_S = 1.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
 
 
-class _EventBell:
+class _EventSignal:
     def __init__(self) -> None:
         self.event = asyncio.Event()
 
@@ -44,7 +44,7 @@ class Notifier:
         self.channel = channel
         self.listening = False
         self._connect = connect
-        self._bells: dict[bytes, set[_EventBell]] = {}
+        self._signals: dict[bytes, set[_EventSignal]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -57,17 +57,17 @@ class Notifier:
             await asyncio.wait([self._task], timeout=_ANSWER_S)
 
     @contextmanager
-    def bell(self, mark: bytes) -> Iterator[LeaseSignal]:
+    def signal(self, mark: bytes) -> Iterator[LeaseSignal]:
         """Rings for messages that bear `mark`, from entering on."""
-        bell = _EventBell()
-        bells = self._bells.setdefault(mark, set())
-        bells.add(bell)
+        signal = _EventSignal()
+        signals = self._signals.setdefault(mark, set())
+        signals.add(signal)
         try:
-            yield bell
+            yield signal
         finally:
-            bells.discard(bell)
-            if not bells and self._bells.get(mark) is bells:
-                del self._bells[mark]
+            signals.discard(signal)
+            if not signals and self._signals.get(mark) is signals:
+                del self._signals[mark]
 
     async def _run(self) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -95,7 +95,7 @@ class Notifier:
             async with asyncio.timeout(_CONNECT_S):
                 await subscription.subscribe(self.channel)
             while True:
-                self._ring(await self._message(subscription))
+                self._wake(await self._message(subscription))
         finally:
             with suppress(*FAILURES):
                 await subscription.aclose()
@@ -108,14 +108,14 @@ class Notifier:
                 message = await subscription.get_message(timeout=None)
         return message
 
-    def _ring(self, message: Any) -> None:
+    def _wake(self, message: Any) -> None:
         match message:
             case {"type": "message", "data": bytes(mark)}:
-                bells = self._bells.get(mark, set())
+                signals = self._signals.get(mark, set())
             case {"type": "subscribe"}:
                 self.listening = True
-                bells = {bell for each in self._bells.values() for bell in each}
+                signals = {signal for each in self._signals.values() for signal in each}
             case _:
                 return
-        for bell in bells:
-            bell.event.set()
+        for signal in signals:
+            signal.event.set()

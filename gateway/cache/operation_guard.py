@@ -33,15 +33,15 @@ class OperationGuard:
         self._slots = asyncio.Semaphore(at_a_time)
 
     @property
-    def is_resting(self) -> bool:
-        return self._backoff.resting(self._monotonic())
+    def is_backing_off(self) -> bool:
+        return self._backoff.is_backing_off(self._monotonic())
 
     def may_try(self) -> bool:
         """To be asked once for each operation. In doubt it is true for one, which tries Redis for all."""
-        return self._may_use() and self._backoff.admits(self._monotonic())
+        return self._may_use() and self._backoff.allows(self._monotonic())
 
-    def worked(self) -> None:
-        self._backoff.worked()
+    def succeeded(self) -> None:
+        self._backoff.succeeded()
 
     def failed(self) -> None:
         self._backoff.failed(self._monotonic())
@@ -62,7 +62,7 @@ class OperationGuard:
             if isinstance(error, ClusterError):
                 self.failed()
             else:
-                self.worked()
+                self.succeeded()
             return None
         except TimeoutError:
             # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
@@ -72,5 +72,5 @@ class OperationGuard:
         except FAILURES:
             self.failed()
             return None
-        self.worked()
+        self.succeeded()
         return outcome

@@ -57,7 +57,7 @@ class Packer:
 
     def pack(self, entry: CacheEntry) -> Packed:
         """`entry`, whose answer must be facts: of an inactive token there is nothing to pack."""
-        facts = entry.answer
+        facts = entry.result
         assert isinstance(facts, Facts)  # the caller keeps the others apart
         fields = (facts.claims, facts.introspected_at, facts.exp, facts.nbf, sorted(facts.scopes))
         # In ASCII: a claim may hold a lone surrogate, which has no UTF-8.

@@ -84,20 +84,20 @@ class PurgeIndex:
         epoch = max(int(now * 1000), int.from_bytes(self._newest[:_EPOCH_BYTES], "big") + 1)
         return epoch.to_bytes(_EPOCH_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
 
-    def standing(self) -> bytes:
+    def log_position(self) -> bytes:
         """To be kept with an answer that is asked for now; empty when the log is not known."""
         return b"" if self._log_id is None else self._log_id + self._position
 
-    def stands(self, standing: bytes, marks: Collection[bytes], now_s: float) -> bool:
+    def is_valid(self, log_position: bytes, tags: Collection[bytes], now_s: float) -> bool:
         """Whether a shared answer with this standing may be used. `now_s` is the monotonic clock."""
-        log_id, known = standing[:LOG_ID_BYTES], standing[LOG_ID_BYTES:]
+        log_id, known = log_position[:LOG_ID_BYTES], log_position[LOG_ID_BYTES:]
         if self._log_id is None or log_id != self._log_id or known < self._floor:
             return False
-        if any(until_s > now_s and purge.covers(marks) for purge, until_s in self._awaited.values()):
+        if any(until_s > now_s and purge.covers(tags) for purge, until_s in self._awaited.values()):
             return False
-        return all(known >= self._latest.get(mark, b"") for mark in marks)
+        return all(known >= self._latest.get(tag, b"") for tag in tags)
 
-    def forget(self, purge: TagPurge, now_s: float, life_max_s: float) -> None:
+    def expect(self, purge: TagPurge, now_s: float, life_max_s: float) -> None:
         """What `purge` covers stands no more, until the log says so too or all of it has died of age."""
         if purge.id in self._read_ids:
             return
@@ -129,11 +129,11 @@ class PurgeIndex:
         self._remember_read(purge)
         if message is not None and message.purge is not None:
             self._remember_read(message.purge)
-        if purge.marks is None:
+        if purge.tags is None:
             self._floor = at
             self._latest.clear()
         else:
-            self._cover(purge.marks, at)
+            self._cover(purge.tags, at)
         return purge
 
     def has_read(self, purge_id: bytes) -> bool:
@@ -148,10 +148,10 @@ class PurgeIndex:
         self._remember_read(purge)
         return purge
 
-    def _cover(self, marks: Collection[bytes], at: bytes) -> None:
-        for mark in marks:
-            self._latest[mark] = at
-            self._latest.move_to_end(mark)
+    def _cover(self, tags: Collection[bytes], at: bytes) -> None:
+        for tag in tags:
+            self._latest[tag] = at
+            self._latest.move_to_end(tag)
         while len(self._latest) > _REMEMBERED_MAX:
             # Safe, and harmless: what was asked for before a purge that long ago has expired.
             _, self._floor = self._latest.popitem(last=False)

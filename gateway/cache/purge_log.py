@@ -41,20 +41,22 @@ class PurgeLog:
     """What is raised beyond the errors of the client is `LogGoneError`, by `append`."""
 
     def __init__(
-        self, client: Client, name: str, seal: Seal, ledger: PurgeIndex, clock: Callable[[], float] = time.time
+        self, client: Client, name: str, seal: Seal, purge_index: PurgeIndex, clock: Callable[[], float] = time.time
     ) -> None:
         self._client = client
         self._name = name
         self._place = name.encode()
         self._seal = seal
-        self._ledger = ledger
+        self._purge_index = purge_index
         self._clock = clock
         self.on_order: Callable[[TagPurge], object] = lambda _: None  # called with each order that is read
         self._last: tuple[bytes, bytes | None] | None = None  # the id and the sealed text of the last message read
 
     async def append(self, purge: TagPurge) -> None:
         """Tells the fleet. The log must have been read before."""
-        if self._ledger.log_id is None or not await self._add(Message(self._ledger.log_id, purge), must_exist=True):
+        if self._purge_index.log_id is None or not await self._add(
+            Message(self._purge_index.log_id, purge), must_exist=True
+        ):
             raise LogGoneError
 
     async def catch_up(self, on_purge: Callable[[TagPurge], object]) -> None:
@@ -93,17 +95,17 @@ class PurgeLog:
                 on_purge(self._read(*message))
             if len(page) == _PAGE_MESSAGES:
                 continue
-            if self._ledger.log_id is not None:
+            if self._purge_index.log_id is not None:
                 return
-            await self._add(Message(self._ledger.next_log_id(self._clock()), None), must_exist=False)
+            await self._add(Message(self._purge_index.next_log_id(self._clock()), None), must_exist=False)
 
     def has_read(self, purge_id: bytes) -> bool:
         """Whether an order was in the log as it is now."""
-        return self._ledger.has_read(purge_id)
+        return self._purge_index.has_read(purge_id)
 
     def _restart(self) -> TagPurge:
         self._last = None
-        return self._ledger.restart()
+        return self._purge_index.restart()
 
     async def _page(self) -> list[tuple[bytes, bytes | None]]:
         first = b"-" if self._last is None else self._last[0]
@@ -115,12 +117,12 @@ class PurgeLog:
         message = None if text is None else Message.decode(text)
         if message is not None and message.purge is not None:
             self.on_order(message.purge)
-        purge = self._ledger.read(position(stream_id), message)
+        purge = self._purge_index.read(position(stream_id), message)
         self._last = (stream_id, sealed)
         return purge
 
     async def _add(self, message: Message, *, must_exist: bool) -> bool:
-        sealed = self._seal.close(self._place, message.encode())
+        sealed = self._seal.seal(self._place, message.encode())
         if sealed is None:
             raise ValueError("the purge has more marks than a message holds")
         added = await self._client.xadd(

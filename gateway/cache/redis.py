@@ -44,11 +44,11 @@ _MESSAGE_LIMIT_BYTES = 64 * 2**10
 # than several lookups do. Of a burst at a process that has just started, 64 had a quarter miss their deadline.
 _CONNECTIONS_MAX = 16
 _CONNECT_S = 2.0  # at most; within an operation its own deadline comes first
-_FIRST_STEP_S = 1.0
+_FIRST_SYNC_S = 1.0
 
 
 class RedisTier:
-    """`timeout_s` bounds each operation, `life_max_s` the life of an answer (the longer ttl, unless `outlive` says so).
+    """`timeout_s` bounds each operation, `life_max_s` the life of a result (the longer ttl; `extend_life` adds to it).
 
     `clock` is the wall clock, `monotonic` measures; both in seconds. To be made in the running loop that uses it. Of
     several secrets in `keys` the tier is that of the one numbered `which`, and takes its part of every key; it looks
@@ -76,12 +76,12 @@ class RedisTier:
         own = keys.members[which]
         self._is_first = which == 0
         self._prefix = f"gateway:{own.fleet}:"
-        self._ledger = PurgeIndex()
+        self._purge_index = PurgeIndex()
         self._codec = EntryCodec(
-            keys, self._ledger, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
+            keys, self._purge_index, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
         )
         self._guard = OperationGuard(
-            lambda: self._follower.in_step, monotonic, timeout_s=timeout_s, at_a_time=_CONNECTIONS_MAX
+            lambda: self._follower.in_sync, monotonic, timeout_s=timeout_s, at_a_time=_CONNECTIONS_MAX
         )
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
@@ -90,11 +90,11 @@ class RedisTier:
         # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
-        self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._ledger, clock)
-        self._moments = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
+        self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
+        self._not_before_store = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
-        self._wakeups = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
+        self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
 
     def _subscriber(self, address: RedisAddress) -> Link:
@@ -103,7 +103,7 @@ class RedisTier:
     def _leases(self) -> RedisLeases:
         return RedisLeases(
             self._link.client,
-            self._wakeups,
+            self._notifier,
             tried=self._guard.tried,
             name=self._name,
             opened=self._codec.opened,
@@ -115,7 +115,7 @@ class RedisTier:
     @property
     def healthy(self) -> bool:
         """Whether answers are shared at present."""
-        return self._follower.in_step and not self._guard.is_resting
+        return self._follower.in_sync and not self._guard.is_backing_off
 
     async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
         """Begins to follow the fleet; `on_purge` is called with what other instances purge.
@@ -123,8 +123,8 @@ class RedisTier:
         Returns when Redis can be used, or after a second without: it will be used when it comes.
         """
         if self._is_first:
-            self._wakeups.start()  # turns are taken under the first secret alone
-        await self._follower.start(on_purge, _FIRST_STEP_S)
+            self._notifier.start()  # turns are taken under the first secret alone
+        await self._follower.start(on_purge, _FIRST_SYNC_S)
 
     def on_order(self, heard: Callable[[TagPurge], object]) -> None:
         """From here on `heard` is called with each order that the fleet's log holds."""
@@ -132,7 +132,7 @@ class RedisTier:
 
     async def close(self) -> None:
         await self.leases.close()
-        await self._wakeups.close()
+        await self._notifier.close()
         await self._follower.close()
         await self._lookups.close()
         await self.pipelines.close()
@@ -140,30 +140,30 @@ class RedisTier:
             with suppress(*FAILURES):
                 await link.close()
 
-    def speak_of(self, realms: frozenset[str]) -> None:
+    def follow_realms(self, realms: frozenset[str]) -> None:
         """Whose tokens are asked about from here on: since when these count is agreed on with the fleet."""
         if not realms <= self._realms:
             self._realms = realms
             self._follower.renew_soon()
 
-    def outlive(self, life_max_s: float) -> None:
+    def extend_life(self, life_max_s: float) -> None:
         """From here on answers may live for so long: a purge is remembered for no less."""
         self._life_max_s = max(self._life_max_s, life_max_s + self._clock_skew_s)
 
-    def standing(self) -> bytes:
-        return self._ledger.standing() if self._follower.in_step else b""
+    def log_position(self) -> bytes:
+        return self._purge_index.log_position() if self._follower.in_sync else b""
 
     def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
         return self._lookups.get(self._name(key), key, realm)
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
-        closed = self._codec.closed(key, recalled, standing)
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
+        closed = self._codec.closed(key, recalled, log_position)
         if closed is not None:
             sealed, left_ms = closed
             await self._guard.tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
 
-    def forget(self, purge: TagPurge) -> None:
-        self._ledger.forget(purge, self._monotonic(), self._life_max_s)
+    def hide(self, purge: TagPurge) -> None:
+        self._purge_index.expect(purge, self._monotonic(), self._life_max_s)
 
     async def publish_purge(self, purge: TagPurge) -> bool:
         """Tells the fleet; it follows within a second. Returns False when Redis could not be told yet.
@@ -178,42 +178,42 @@ class RedisTier:
         await self._unlink(purge)
         return told
 
-    async def publish_no(self, purge: TagPurge) -> bytes | None:
+    async def publish_revocation(self, purge: TagPurge) -> bytes | None:
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
         if told and await self._follower.reads_back(purge.id):
-            return self.standing()
+            return self.log_position()
         await self._unlink(purge)
         return b"" if told else None
 
     async def _unlink(self, purge: TagPurge) -> None:
         """Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it."""
-        for mark in purge.marks or ():
-            name = self._named(mark)
+        for tag in purge.tags or ():
+            name = self._named(tag)
             await self._guard.tried(partial(self._link.client.unlink, name, lease_name(name)))
 
     def _name(self, key: bytes) -> str:
         return self._named(self._codec.part(key))
 
-    def _named(self, mark: bytes) -> str:
+    def _named(self, tag: bytes) -> str:
         # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
-        return f"{self._prefix}{{{urlsafe_b64encode(mark).rstrip(b'=').decode()}}}"
+        return f"{self._prefix}{{{urlsafe_b64encode(tag).rstrip(b'=').decode()}}}"
 
-    async def has_seen(self, mark: bytes) -> bool:
+    async def has_seen(self, tag: bytes) -> bool:
         """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
-        return bool(await self._guard.tried(partial(self._link.client.exists, self._seen(mark))))
+        return bool(await self._guard.tried(partial(self._link.client.exists, self._seen(tag))))
 
-    async def remember_seen(self, mark: bytes, life_s: float) -> None:
-        await self._guard.tried(partial(self._link.client.set, self._seen(mark), b"", px=int(life_s * 1000)))
+    async def remember_seen(self, tag: bytes, life_s: float) -> None:
+        await self._guard.tried(partial(self._link.client.set, self._seen(tag), b"", px=int(life_s * 1000)))
 
-    def _seen(self, mark: bytes) -> str:
-        return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(mark)).rstrip(b'=').decode()}"
+    def _seen(self, tag: bytes) -> str:
+        return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(tag)).rstrip(b'=').decode()}"
 
     async def _agree(self) -> None:
-        await self._moments.agree(self._realms)
+        await self._not_before_store.agree(self._realms)
 
     async def _warm_up(self) -> None:
         """Connects outside of any request's deadline, and learns a cluster's layout and what the fleet keeps."""
         await self._link.client.exists(self._prefix + "purges")
         await self.pipelines.warm_up()
         await self._agree()
-        self._guard.worked()
+        self._guard.succeeded()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # Short, so that Redis is used again soon after its return; long against the deadline of an operation, so that
 # an outage costs one request in a second its patience and the others nothing.
-REST_S = 1.0
+BACKOFF_S = 1.0
 
 
 @dataclass(slots=True)
@@ -15,19 +15,19 @@ class RedisBackoff:
 
     _until_s: float | None = None  # None: no reason to doubt
 
-    def resting(self, now_s: float) -> bool:
+    def is_backing_off(self, now_s: float) -> bool:
         return self._until_s is not None and now_s < self._until_s
 
-    def admits(self, now_s: float) -> bool:
+    def allows(self, now_s: float) -> bool:
         """Whether an operation may be tried. In doubt one may per rest: asking is taking the turn."""
-        if self.resting(now_s):
+        if self.is_backing_off(now_s):
             return False
         if self._until_s is not None:
-            self._until_s = now_s + REST_S
+            self._until_s = now_s + BACKOFF_S
         return True
 
     def failed(self, now_s: float) -> None:
-        self._until_s = now_s + REST_S
+        self._until_s = now_s + BACKOFF_S
 
-    def worked(self) -> None:
+    def succeeded(self) -> None:
         self._until_s = None

@@ -26,7 +26,7 @@ class Seal:
         self._key = key
         self.limit_bytes = limit_bytes
 
-    def close(self, place: bytes, plain: bytes) -> bytes | None:
+    def seal(self, place: bytes, plain: bytes) -> bytes | None:
         """`plain` sealed for `place`, or `None` when it would be larger than the limit."""
         if len(plain) + _OVERHEAD_BYTES > self.limit_bytes:
             return None

@@ -45,16 +45,16 @@ class TierPerSecret:
     async def close(self) -> None:
         await asyncio.gather(*(tier.close() for tier in self._tiers))
 
-    def outlive(self, life_max_s: float) -> None:
+    def extend_life(self, life_max_s: float) -> None:
         for tier in self._tiers:
-            tier.outlive(life_max_s)
+            tier.extend_life(life_max_s)
 
-    def speak_of(self, realms: frozenset[str]) -> None:
+    def follow_realms(self, realms: frozenset[str]) -> None:
         for tier in self._tiers:
-            tier.speak_of(realms)
+            tier.follow_realms(realms)
 
-    def standing(self) -> bytes:
-        return self._first.standing()
+    def log_position(self) -> bytes:
+        return self._first.log_position()
 
     def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
         """The youngest that any secret opens: another instance may have written under another one since."""
@@ -72,22 +72,22 @@ class TierPerSecret:
         asyncio.gather(*(tier.get(key, realm) for tier in self._tiers)).add_done_callback(choose)
         return found
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
-        await self._first.put(key, recalled, standing)
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
+        await self._first.put(key, recalled, log_position)
 
-    def forget(self, purge: TagPurge) -> None:
+    def hide(self, purge: TagPurge) -> None:
         if purge.id == self._hearing:
             return  # a tier's own log brought it: an order is forwarded, and a log that is lost voids its own tier
         for tier in self._tiers:
-            tier.forget(purge)
+            tier.hide(purge)
 
     async def publish_purge(self, purge: TagPurge) -> bool:
         return all(await asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers)))
 
-    async def publish_no(self, purge: TagPurge) -> bytes | None:
+    async def publish_revocation(self, purge: TagPurge) -> bytes | None:
         others = asyncio.gather(*(tier.publish_purge(purge) for tier in self._tiers[1:]))
-        standing = await self._first.publish_no(purge)
-        return standing if all(await others) else None
+        log_position = await self._first.publish_revocation(purge)
+        return log_position if all(await others) else None
 
     async def has_seen(self, mark: bytes) -> bool:
         return any(await asyncio.gather(*(tier.has_seen(mark) for tier in self._tiers)))
@@ -98,4 +98,4 @@ class TierPerSecret:
     def _ordered(self, by: RedisTier, purge: TagPurge) -> None:
         for tier in self._tiers:
             if tier is not by:
-                tier.forget(purge)
+                tier.hide(purge)

@@ -28,20 +28,20 @@ _COST_OF_A_LOOK = 0.1
 
 
 class Admission:
-    """Of one configuration. `allowance` is `None` where unknown tokens have no limit."""
+    """Of one configuration. `buckets` is `None` where unknown tokens have no limit."""
 
     def __init__(
         self,
-        gate: CompiledConfig,
+        compiled: CompiledConfig,
         authenticator: Authenticator,
-        allowance: TokenBuckets | None,
+        buckets: TokenBuckets | None,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._gate = gate
+        self._compiled = compiled
         self._authenticator = authenticator
-        self._allowance = allowance
+        self._buckets = buckets
         self._clock = clock
         self._monotonic = monotonic
 
@@ -49,27 +49,27 @@ class Admission:
         """Why nobody need be asked, in words; `None` where somebody must be."""
         wanted = needs.route.policy.issuer
         if wanted is None:
-            wanted = self._gate.trusted_issuers[needs.question.provider].issuer
+            wanted = self._compiled.trusted_issuers[needs.question.provider].issuer
         return cannot_be_valid(needs.question.token, wanted, self._clock())
 
-    async def ask(self, needs: NeedsFacts) -> FactsLookup:
+    async def admit(self, needs: NeedsFacts) -> FactsLookup:
         """The answer to a question that `Authenticator.remembered` had none for.
 
         Raises nothing but `CancelledError`.
         """
         if self._is_known(needs):
-            return await self._authenticator.ask(needs.question)
-        taken = None
-        if self._allowance is not None:
-            taken = self._allowance.take(needs.case.caller.address, self._monotonic())
-        if isinstance(taken, RetryAfter):
-            return FactsLookup(TooMany(taken.wait_s), None)
+            return await self._authenticator.look_up(needs.question)
+        bucket = None
+        if self._buckets is not None:
+            bucket = self._buckets.spend(needs.case.caller.address, self._monotonic())
+        if isinstance(bucket, RetryAfter):
+            return FactsLookup(TooMany(bucket.wait_s), None)
         if (why := self.cannot_be_valid(needs)) is not None:
-            self._give_back(taken, 1 - _COST_OF_A_LOOK)
+            self._refund(bucket, 1 - _COST_OF_A_LOOK)
             return FactsLookup(Inactive(self._clock(), why), None)
         # Whoever leaves before the answer is charged: the provider is asked all the same.
-        found = await self._authenticator.ask(needs.question)
-        self._charge(taken, _cost(found))
+        found = await self._authenticator.look_up(needs.question)
+        self._charge(bucket, _cost(found))
         return found
 
     def charge_revocation(self, token: Token, address: str) -> RetryAfter | Callable[[], None]:
@@ -77,34 +77,34 @@ class Admission:
 
         A token that this process knows is free. The function gives the cost back, for a token that was not revoked.
         """
-        questions = (Question(provider, token) for provider in self._gate.trusted_issuers)
-        if self._allowance is None or any(self._authenticator.knows(question) for question in questions):
+        questions = (Question(provider, token) for provider in self._compiled.trusted_issuers)
+        if self._buckets is None or any(self._authenticator.was_recently_active(question) for question in questions):
             return lambda: None
-        taken = self._allowance.take(address, self._monotonic())
-        return taken if isinstance(taken, RetryAfter) else partial(self._allowance.give_back, taken)
+        bucket = self._buckets.spend(address, self._monotonic())
+        return bucket if isinstance(bucket, RetryAfter) else partial(self._buckets.refund, bucket)
 
-    def _charge(self, taken: TokenBucket | None, cost: Literal[0, 1, 2]) -> None:
+    def _charge(self, bucket: TokenBucket | None, cost: Literal[0, 1, 2]) -> None:
         if cost == 0:
-            self._give_back(taken)
-        elif cost > 1 and self._allowance is not None and taken is not None:
-            self._allowance.charge_again(taken)
+            self._refund(bucket)
+        elif cost > 1 and self._buckets is not None and bucket is not None:
+            self._buckets.charge_again(bucket)
 
-    def _give_back(self, taken: TokenBucket | None, part: float = 1.0) -> None:
-        if self._allowance is not None and taken is not None:
-            self._allowance.give_back(taken, part)
+    def _refund(self, bucket: TokenBucket | None, part: float = 1.0) -> None:
+        if self._buckets is not None and bucket is not None:
+            self._buckets.refund(bucket, part)
 
     def _is_known(self, needs: NeedsFacts) -> bool:
         """To one of the providers that may be asked: what is another's is no stranger to the first."""
-        if self._authenticator.knows(needs.question):
+        if self._authenticator.was_recently_active(needs.question):
             return True
-        return any(self._authenticator.knows(needs.question.to(name)) for name in needs.others)
+        return any(self._authenticator.was_recently_active(needs.question.to(name)) for name in needs.others)
 
 
 def _cost(found: FactsLookup) -> Literal[0, 1, 2]:
-    if found.tier != "provider" or isinstance(found.answer, Facts):
+    if found.tier != "provider" or isinstance(found.result, Facts):
         return 0
-    if not isinstance(found.answer, Indeterminate):
+    if not isinstance(found.result, Indeterminate):
         return 1
-    if found.answer.is_token_fault:
+    if found.result.is_token_fault:
         return 2
-    return 1 if found.answer.was_asked or found.answer.is_queue_full else 0
+    return 1 if found.result.was_asked or found.result.is_queue_full else 0

@@ -52,7 +52,7 @@ class Authenticator:
     With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
     `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
     `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
-    `on_no` of the cache keys of all that are not active. `not_before` outlives this object, where it is given.
+    `on_inactive` of the cache keys of all that are not active. `not_before` outlives this object, where it is given.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Authenticator:
         ahead: Ahead | None = None,
         longest_tolerated_s: Mapping[str, float] = MappingProxyType({}),
         on_revoked: Callable[[Token], object] | None = None,
-        on_no: Callable[[bytes], object] | None = None,
+        on_inactive: Callable[[bytes], object] | None = None,
         not_before: NotBefore | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
@@ -80,50 +80,50 @@ class Authenticator:
         self._meter = meter
         self._clock = clock
         self._monotonic = monotonic
-        turns = None if shared is None or leases is None else FleetLease(leases, shared, meter, monotonic)
+        fleet_lease = None if shared is None or leases is None else FleetLease(leases, shared, meter, monotonic)
         kept = not_before or NotBefore()
-        self._source = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, turns, kept)
-        self._last_known = LastKnown(local, self._source.tags, lifetimes, longest_tolerated_s, clock, monotonic)
+        self._fetcher = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, fleet_lease, kept)
+        self._last_known = LastKnown(local, self._fetcher.result_tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
-        self._keyed: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
-        self._flights = Flights(self._source, self._is_active, self._land, monotonic)
-        self._fallback = Fallback(self._last_known, self._find, self._flights.own)
+        self._key_makers: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
+        self._flights = Flights(self._fetcher, self._is_active, self._land, monotonic)
+        self._fallback = Fallback(self._last_known, self._find, self._flights.spawn)
         self._purges = 0
         self._known_purges = KnownPurges()
         self._settlement = Settlement(
-            self._source,
+            self._fetcher,
             local,
             self._last_known,
             self._sharing,
             ahead,
             self._known_purges,
-            own=self._flights.own,
-            on_no=on_no,
+            spawn=self._flights.spawn,
+            on_inactive=on_inactive,
             on_revoked=on_revoked,
         )
 
-    def remembered(self, question: Question) -> FactsLookup | None:
-        """What this process remembers, at once; `None` means `ask`."""
-        entry = self._fresh(self._source.key(question), question)
+    def cached(self, question: Question) -> FactsLookup | None:
+        """What this process remembers, at once; `None` means `look_up`."""
+        entry = self._fresh_entry(self._fetcher.key(question), question)
         if entry is None:
-            return None  # counted by `ask`
+            return None  # counted by `look_up`
         self._meter.looked_up("local", "hit")
-        return FactsLookup(entry.answer, "local")
+        return FactsLookup(entry.result, "local")
 
     def cached_facts(self, provider: str, token: bytes, max_age_s: float | None, now: float) -> Facts | None:
-        """What `remembered` would answer of a token as it came, where it is facts and nothing but using them is due.
+        """What `cached` would answer of a token as it came, where it is facts and nothing but using them is due.
 
         `now` is the wall clock's.
         """
-        keyed = self._keyed.get(provider)
-        if keyed is None:
-            source = self._source
-            keyed = self._keyed[provider] = source.keys.keyed(source.introspectors[provider].identity)
+        key_maker = self._key_makers.get(provider)
+        if key_maker is None:
+            fetcher = self._fetcher
+            key_maker = self._key_makers[provider] = fetcher.keys.key_maker(fetcher.introspectors[provider].identity)
         now_s = self._monotonic()
-        entry = self._local.facts(keyed(token), now_s)
+        entry = self._local.facts(key_maker(token), now_s)
         if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
             return None
-        facts = entry.answer
+        facts = entry.result
         due_s = entry.refresh_at_s
         if self._refresher is not None and max_age_s is not None:
             due_s = self._refresher.ahead.due_s(entry, max_age_s)
@@ -132,53 +132,53 @@ class Authenticator:
         self._meter.looked_up("local", "hit")
         return facts
 
-    async def ask(self, question: Question) -> FactsLookup:
+    async def look_up(self, question: Question) -> FactsLookup:
         """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
-        key = self._source.key(question)
-        entry = self._fresh(key, question)
+        key = self._fetcher.key(question)
+        entry = self._fresh_entry(key, question)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
         if entry is not None:
-            return FactsLookup(entry.answer, "local")
-        return await self._fallback.ask(key, question)
+            return FactsLookup(entry.result, "local")
+        return await self._fallback.look_up(key, question)
 
-    def knows(self, question: Question) -> bool:
+    def was_recently_active(self, question: Question) -> bool:
         """Whether the provider has called the token active not long ago, and not taken it back since."""
-        return self._is_active(self._source.key(question))
+        return self._is_active(self._fetcher.key(question))
 
-    def marks(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
+    def tags(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
         """What the facts of the token may be purged by, the cache key first."""
-        key = self._source.key(question)
-        return (key, *self._source.tags(key, question.provider, facts))
+        key = self._fetcher.key(question)
+        return (key, *self._fetcher.result_tags(key, question.provider, facts))
 
     def introspected_at_s(self, question: Question) -> float | None:
         """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
-        entry = self._last_known.facts(self._source.key(question))
+        entry = self._last_known.facts(self._fetcher.key(question))
         return None if entry is None else entry.introspected_at_s
 
-    def purge_of(self, *, token: Token | None = None, **claim: str | None) -> TagPurge:
+    def purge_of(self, *, token: Token | None = None, **claims: str | None) -> TagPurge:
         """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
-        return purge_of_token(self._source, token) if token is not None else purge_of_claims(self._source, claim)
+        return purge_of_token(self._fetcher, token) if token is not None else purge_of_claims(self._fetcher, claims)
 
-    def purge_for(self, eviction: Invalidation) -> TagPurge:
+    def purge_of_invalidation(self, invalidation: Invalidation) -> TagPurge:
         """The same order in marks, under the same id."""
-        return purge_of_invalidation(self._source, eviction)
+        return purge_of_invalidation(self._fetcher, invalidation)
 
-    def purge(self, purge: TagPurge) -> int:
+    def forget(self, purge: TagPurge) -> int:
         """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
 
         The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
         order a second time does nothing.
         """
-        if not self._known_purges.is_news(purge):
+        if not self._known_purges.is_new(purge):
             return 0
-        self._source.heed(purge)
+        self._fetcher.record_not_before(purge)
         self._purges += 1
-        self._flights.passed_by(purge, self._purges)
+        self._flights.note_purge(purge, self._purges)
         if self._sharing is not None:
-            self._sharing.passed_by(purge, self._purges)
-        if self._shared is not None and not purge.is_no:
-            self._shared.forget(purge)
-        return self._local.purge(purge, self._monotonic())
+            self._sharing.note_purge(purge, self._purges)
+        if self._shared is not None and not purge.is_revocation:
+            self._shared.hide(purge)
+        return self._local.drop_tagged(purge, self._monotonic())
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
@@ -194,11 +194,11 @@ class Authenticator:
                 continue  # it had joined others, whose network had no place left
             if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
                 return landed.found
-            entry = self._fresh(key, question)
+            entry = self._fresh_entry(key, question)
             if entry is not None:
-                return FactsLookup(entry.answer, "local")
+                return FactsLookup(entry.result, "local")
 
-    def _fresh(self, key: bytes, question: Question) -> CacheEntry | None:
+    def _fresh_entry(self, key: bytes, question: Question) -> CacheEntry | None:
         now_s = self._monotonic()
         entry = self._local.get(key, now_s)
         if entry is None:
@@ -210,7 +210,7 @@ class Authenticator:
             if self._refresher is not None:
                 due_s = self._refresher.ahead.due_s(entry, max_age_s)
         # The wall clock may have been set since: what the monotonic clock still allows may be past `exp`.
-        if as_of(entry.answer, self._clock()) is not entry.answer:
+        if as_of(entry.result, self._clock()) is not entry.result:
             return None
         if now_s >= due_s:
             self._refresh(key, question, entry, now_s)
@@ -219,7 +219,7 @@ class Authenticator:
     def _refresh(self, key: bytes, question: Question, entry: CacheEntry, now_s: float) -> None:
         if self._refresher is not None and self._refresher.admits():
             self._local.put(key, replace(entry, refresh_at_s=math.inf), now_s)
-            self._flights.own(self._refresher.refresh(key, question))
+            self._flights.spawn(self._refresher.refresh(key, question))
 
     def _is_active(self, key: bytes) -> bool:
         return self._last_known.facts(key) is not None
@@ -227,8 +227,8 @@ class Authenticator:
     def _land(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
         """What is left to wait for: `Settlement.settle`, unless the answer was purged on its way."""
         if flight.was_active:
-            self._fallback.heard(question, landed.found)
+            self._fallback.record(question, landed.found)
         if flight.purged_at(landed.tags) is None:
             return self._settlement.settle(flight, question, landed)
-        self._settlement.give_back(flight.key, landed.claim)
+        self._settlement.release(flight.key, landed.grant)
         return None

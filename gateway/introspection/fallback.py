@@ -22,42 +22,42 @@ _PATIENCE_S = 1.0
 
 
 class Fallback:
-    """`find` asks; it raises nothing but `CancelledError`, and may be cancelled. `own` begins work and ends it."""
+    """`find` asks; it raises nothing but `CancelledError`, and may be cancelled. `spawn` begins work and ends it."""
 
     def __init__(
         self,
         last_known: LastKnown,
         find: Callable[[bytes, Question], Awaitable[FactsLookup]],
-        own: Callable[[Coroutine[Any, Any, FactsLookup]], asyncio.Task[FactsLookup]],
+        spawn: Callable[[Coroutine[Any, Any, FactsLookup]], asyncio.Task[FactsLookup]],
     ) -> None:
         self._last_known = last_known
         self._find = find
-        self._own = own
+        self._spawn = spawn
         self._outages = Outages()
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}  # by provider, while it has no outage
 
-    async def ask(self, key: bytes, question: Question) -> FactsLookup:
+    async def look_up(self, key: bytes, question: Question) -> FactsLookup:
         """The answer, or the last known facts in its place where the question tolerates them."""
         if question.stale_s is None:
             return await self._find(key, question)
         provider, network = question.provider, client_network(question.address).block
         if not self._outages.is_on(provider):
             return await self._unless_an_outage_begins(key, question)
-        if self._outages.spares(provider, network) and (known := self._last_known.tolerable(key, question)):
+        if self._outages.should_fall_back(provider, network) and (known := self._last_known.tolerable(key, question)):
             return known
-        trying = self._own(self._try(key, question, network))
+        trying = self._spawn(self._try(key, question, network))
         await asyncio.wait({trying}, timeout=_PATIENCE_S)
         if not trying.done() and (known := self._last_known.tolerable(key, question)):
             return known
-        return self._instead_of(await asyncio.shield(trying), key, question)
+        return self._or_last_known(await asyncio.shield(trying), key, question)
 
-    def heard(self, question: Question, found: FactsLookup) -> None:
+    def record(self, question: Question, found: FactsLookup) -> None:
         """What a flight brought that was about a token which its provider has called active before."""
-        answer, provider = found.answer, question.provider
-        if found.tier != "provider" or (isinstance(answer, Indeterminate) and not answer.was_asked):
+        result, provider = found.result, question.provider
+        if found.tier != "provider" or (isinstance(result, Indeterminate) and not result.was_asked):
             return
         network = client_network(question.address).block
-        self._outages.heard(provider, network, is_answer=not isinstance(answer, Indeterminate))
+        self._outages.record(provider, network, is_answer=not isinstance(result, Indeterminate))
         if self._outages.is_on(provider):
             for waiter in self._waiting.pop(provider, ()):
                 _wake(waiter)
@@ -77,17 +77,17 @@ class Fallback:
             await waiter
             if not finding.done() and (known := self._last_known.tolerable(key, question)):
                 return known
-            return self._instead_of(await finding, key, question)
+            return self._or_last_known(await finding, key, question)
         finally:
             waiting.discard(waiter)
             finding.cancel()  # the flight itself goes on
 
-    def _instead_of(self, found: FactsLookup, key: bytes, question: Question) -> FactsLookup:
-        answer = found.answer
+    def _or_last_known(self, found: FactsLookup, key: bytes, question: Question) -> FactsLookup:
+        result = found.result
         is_queue_full = (
-            isinstance(answer, Indeterminate) and answer.is_queue_full and not self._outages.is_on(question.provider)
+            isinstance(result, Indeterminate) and result.is_queue_full and not self._outages.is_on(question.provider)
         )
-        if not isinstance(answer, Indeterminate) or is_queue_full:
+        if not isinstance(result, Indeterminate) or is_queue_full:
             return found
         return self._last_known.tolerable(key, question) or found
 

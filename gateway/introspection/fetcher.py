@@ -12,7 +12,7 @@ from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionRes
 from gateway.authn.question import FactsLookup, Question
 from gateway.introspection.fleet_lease import FleetLease, seen_under_way
 from gateway.introspection.inflight import FlightResult, LeaseGrant
-from gateway.introspection.invalidation import everything_of
+from gateway.introspection.invalidation import whole_realm
 from gateway.introspection.joiners import Joiners
 from gateway.introspection.lifetime import Lifetimes, as_of, left_s
 from gateway.introspection.not_before import NotBefore
@@ -39,32 +39,32 @@ class FactsFetcher:
     lifetimes: Lifetimes
     clock: Callable[[], float]
     monotonic: Callable[[], float]
-    turns: FleetLease | None = None
+    fleet_lease: FleetLease | None = None
     not_before: NotBefore = field(default_factory=NotBefore)
 
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
 
-    def marks(self, key: bytes) -> tuple[bytes, ...]:
+    def key_tags(self, key: bytes) -> tuple[bytes, ...]:
         """What an entry under `key` is purged by, whatever it says."""
         return self.keys.aliases(key) or (key,)
 
-    def marks_of(self, token: Token) -> list[bytes]:
+    def token_tags(self, token: Token) -> list[bytes]:
         """What the token's entries at every provider are purged by."""
         keys = [self.keys.key(each.identity, token) for each in self.introspectors.values()]
-        return [mark for key in keys for mark in self.marks(key)]
+        return [tag for key in keys for tag in self.key_tags(key)]
 
-    def tags(self, key: bytes, provider: str, answer: Memorable) -> tuple[bytes, ...]:
+    def result_tags(self, key: bytes, provider: str, result: Memorable) -> tuple[bytes, ...]:
         """What an answer under `key` may be purged by beside that."""
-        return self.keys.aliases(key) + self.keys.tags(self.introspectors[provider].realm, answer)
+        return self.keys.aliases(key) + self.keys.result_tags(self.introspectors[provider].realm, result)
 
-    def heed(self, purge: TagPurge) -> None:
+    def record_not_before(self, purge: TagPurge) -> None:
         """From here on nothing counts that a realm issued before the moment that the purge names, if it names one."""
         if purge.not_before is None:
             return
         for realm in {each.realm for each in self.introspectors.values()}:
-            if purge.covers(self.keys.marks(everything_of(realm))):
-                self.not_before.move(realm, purge.not_before)
+            if purge.covers(self.keys.selector_tags(whole_realm(realm))):
+                self.not_before.advance(realm, purge.not_before)
 
     def recall(self, key: bytes, question: Question) -> Awaitable[Recalled | Absent] | None:
         """Asks the fleet; `None` where nothing that it remembers would do."""
@@ -100,26 +100,26 @@ class FactsFetcher:
         if self.shared is None:
             return await self._introspect(key, question, joiners, None, 0.0)
         patience_s = self.shared.timeout_s - spent_s
-        introspector, claim = self.introspectors[question.provider], None
+        introspector, grant = self.introspectors[question.provider], None
         # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
-        if self.turns is not None and self.lifetimes.active_s > 0 and not introspector.breaker_is_open:
+        if self.fleet_lease is not None and self.lifetimes.active_s > 0 and not introspector.breaker_is_open:
 
             def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> FlightResult | None:
                 nonlocal last_known
                 last_known = recalled if isinstance(recalled, Recalled) else last_known
                 return self._usable(key, question, recalled, seen)
 
-            turn = await self.turns.turn(key, introspector, read)
-            if isinstance(turn, FlightResult):
-                return turn
-            claim = turn
+            outcome = await self.fleet_lease.acquire_or_wait(key, introspector, read)
+            if isinstance(outcome, FlightResult):
+                return outcome
+            grant = outcome
         ahead_s = 0.0 if last_known is None else last_known.ahead_s
         try:
-            standing, patience_s = self.shared.standing(), max(0.0, patience_s)
-            landed = await self._introspect(key, question, joiners, standing, patience_s, claim, ahead_s)
+            log_position, patience_s = self.shared.log_position(), max(0.0, patience_s)
+            landed = await self._introspect(key, question, joiners, log_position, patience_s, grant, ahead_s)
         except BaseException:
-            if self.turns is not None and claim is not None:
-                await self.turns.leases.give_back(key, claim.fence)
+            if self.fleet_lease is not None and grant is not None:
+                await self.fleet_lease.leases.release(key, grant.fence)
             raise
         return landed if ahead_s else replace(landed, last_known=last_known)
 
@@ -131,29 +131,30 @@ class FactsFetcher:
             return None
         max_age_s = question.max_age_s
         # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
-        answer = self._judged(question, recalled.answer)
-        left = min(recalled.left_s, left_s(answer, recalled.age_s, self.clock(), self.lifetimes))
+        result = self._apply_not_before(question, recalled.result)
+        left = min(recalled.left_s, left_s(result, recalled.age_s, self.clock(), self.lifetimes))
         under_way_s = seen_under_way(recalled, seen)
         is_too_old = max_age_s is not None and recalled.age_s >= max_age_s and under_way_s == -math.inf
         if left <= 0 or is_too_old:
             return None
         tags = recalled.tags
-        if tags is None or answer is not recalled.answer:
-            tags = self.tags(key, question.provider, answer)
-        found = FactsLookup(answer, "redis")
-        return FlightResult(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_told=recalled.is_told)
+        if tags is None or result is not recalled.result:
+            tags = self.result_tags(key, question.provider, result)
+        found = FactsLookup(result, "redis")
+        is_announced = recalled.is_announced
+        return FlightResult(found, tags, recalled.age_s, left, under_way_s=under_way_s, is_announced=is_announced)
 
-    def _judged(self, question: Question, answer: Memorable) -> Memorable:
-        return self.not_before.judged(self.introspectors[question.provider].realm, answer)
+    def _apply_not_before(self, question: Question, result: Memorable) -> Memorable:
+        return self.not_before.apply(self.introspectors[question.provider].realm, result)
 
     async def _introspect(
         self,
         key: bytes,
         question: Question,
         joiners: Joiners | None,
-        standing: bytes | None,
+        log_position: bytes | None,
         patience_s: float,
-        claim: LeaseGrant | None = None,
+        grant: LeaseGrant | None = None,
         ahead_s: float = 0.0,
     ) -> FlightResult:
         """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
@@ -164,17 +165,17 @@ class FactsFetcher:
         age_s = over_s - asked_at_s
         if not isinstance(said, Indeterminate) or said.was_asked:
             self.meter.introspected(introspector.name, _outcome(said), age_s)
-        answer = as_of(said, self.clock())
-        if isinstance(answer, Indeterminate):
-            return FlightResult(FactsLookup(answer, "provider"), under_way_s=over_s, claim=claim)
-        answer = self._judged(question, answer)
-        left = left_s(answer, age_s, self.clock() + ahead_s, self.lifetimes)
-        tags = self.tags(key, question.provider, answer)
-        return FlightResult(FactsLookup(answer, "provider"), tags, age_s, left, standing, patience_s, over_s, claim)
+        result = as_of(said, self.clock())
+        if isinstance(result, Indeterminate):
+            return FlightResult(FactsLookup(result, "provider"), under_way_s=over_s, grant=grant)
+        result = self._apply_not_before(question, result)
+        left = left_s(result, age_s, self.clock() + ahead_s, self.lifetimes)
+        tags = self.result_tags(key, question.provider, result)
+        return FlightResult(FactsLookup(result, "provider"), tags, age_s, left, log_position, patience_s, over_s, grant)
 
 
-def _outcome(answer: IntrospectionResult) -> Literal["active", "inactive", "unclear"]:
-    match answer:
+def _outcome(result: IntrospectionResult) -> Literal["active", "inactive", "unclear"]:
+    match result:
         case Facts():
             return "active"
         case Inactive():

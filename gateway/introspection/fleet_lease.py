@@ -1,6 +1,6 @@
 """Whose turn it is to ask a provider about a token: one process of the fleet, while the others wait for what it learns.
 
-The turn is a lease in the shared tier. Who holds it asks; the others are woken when it settles, and look again every
+The state is a lease in the shared tier. Who holds it asks; the others are woken when it settles, and look again every
 now and then in case nobody wakes them. A holder that dies costs the lease's length. One that fails gives the lease
 back, and those who waited take their turns. Where the shared tier cannot say whose turn it is, this process asks by
 itself: its own callers share that call, and no request fails for want of a lease.
@@ -46,7 +46,7 @@ class FleetLease:
         """How long a lease holds: a whole call, and to take and settle it."""
         return introspector.max_duration_s + 2 * self.shared.timeout_s + _LATE_S
 
-    async def turn(self, key: bytes, introspector: Introspector, read: Read) -> FlightResult | LeaseGrant:
+    async def acquire_or_wait(self, key: bytes, introspector: Introspector, read: Read) -> FlightResult | LeaseGrant:
         """What another process has learnt about `key`, if `read` can use it, else the right to ask.
 
         Raises nothing but `CancelledError`. The claim is to be settled or given back.
@@ -54,33 +54,33 @@ class FleetLease:
         fence, length_s = secrets.token_bytes(_FENCE_BYTES), self.length_s(introspector)
         patient_until_s = self.monotonic() + _LEASES_WAITED * length_s
         try:
-            return await self._turn(key, introspector.realm, fence, length_s, patient_until_s, read)
+            return await self._acquire_or_wait(key, introspector.realm, fence, length_s, patient_until_s, read)
         except BaseException:
             # What was cancelled in the taking may have been taken.
-            await self.leases.give_back(key, fence)
+            await self.leases.release(key, fence)
             raise
 
-    async def _turn(
+    async def _acquire_or_wait(
         self, key: bytes, realm: str, fence: bytes, length_s: float, patient_until_s: float, read: Read
     ) -> FlightResult | LeaseGrant:
         seen: dict[bytes, float] = {}
-        with self.leases.bell(key) as bell:
+        with self.leases.signal(key) as signal:
             while True:
                 now_s = self.monotonic()
-                turn = await self.leases.take(key, realm, fence, length_s)
-                if turn is None or (turn.holder != fence and now_s >= patient_until_s):
+                state = await self.leases.acquire(key, realm, fence, length_s)
+                if state is None or (state.holder != fence and now_s >= patient_until_s):
                     self.meter.leased("unavailable")
                     return LeaseGrant(fence, held=False)
                 # It may have been settled between our looking and our taking.
-                landed = read(turn.recalled, seen)
-                if turn.holder == fence:
+                landed = read(state.recalled, seen)
+                if state.holder == fence:
                     if landed is None:
                         self.meter.leased("held")
                         return LeaseGrant(fence, held=True)
-                    await self.leases.give_back(key, fence)
+                    await self.leases.release(key, fence)
                 if landed is None:
-                    seen[turn.holder] = now_s
-                    await bell.wait(min(_LOOK_AGAIN_S, turn.left_s))
+                    seen[state.holder] = now_s
+                    await signal.wait(min(_LOOK_AGAIN_S, state.left_s))
                     # A look before the next taking: many are woken at once, and most find what they need.
                     landed = read(await self.shared.get(key, realm), seen)
                 if landed is not None:

@@ -30,21 +30,21 @@ class Flights:
 
     def __init__(
         self,
-        source: FactsFetcher,
+        fetcher: FactsFetcher,
         is_active: Callable[[bytes], bool],
         land: Callable[[Inflight, Question, FlightResult], Coroutine[Any, Any, object] | None],
         monotonic: Callable[[], float],
     ) -> None:
-        self._source = source
+        self._fetcher = fetcher
         self._is_active = is_active
         self._land = land
         self._monotonic = monotonic
         self._flights: dict[bytes, Inflight] = {}
         self._tasks: set[asyncio.Future[Any]] = set()  # and landings
 
-    def passed_by(self, purge: TagPurge, number: int) -> None:
+    def note_purge(self, purge: TagPurge, number: int) -> None:
         for flight in self._flights.values():
-            flight.passed_by(purge, number)
+            flight.note_purge(purge, number)
 
     async def close(self, within_s: float) -> None:
         """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
@@ -60,7 +60,7 @@ class Flights:
     def join(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Future[FlightResult]]:
         """The flight to join, or a new one where there is none or the key was purged since it took off."""
         flight = self._flights.get(key)
-        if flight is None or flight.landing is None or flight.purged_at(self._source.marks(key)) is not None:
+        if flight is None or flight.landing is None or flight.purged_at(self._fetcher.key_tags(key)) is not None:
             flight = self._flights[key] = Inflight(key, question.address)
             flight.landing = self._take_off(flight, question)
         else:
@@ -73,7 +73,7 @@ class Flights:
         self._tasks.add(landing)
         landing.add_done_callback(self._tasks.discard)
         flight.was_active = self._is_active(flight.key)
-        recalling = self._source.recall(flight.key, question)
+        recalling = self._fetcher.recall(flight.key, question)
         if recalling is None:
             self._fly(flight, landing, self._asked(flight, question, None, 0.0))
         else:
@@ -94,7 +94,7 @@ class Flights:
             self._end(flight, landing)
             return
         try:
-            landed, last_known = self._source.recalled(flight.key, question, recalling.result())
+            landed, last_known = self._fetcher.recalled(flight.key, question, recalling.result())
             settling = None if landed is None else self._land(flight, question, landed)
         except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
             self._end(flight, landing, error)
@@ -113,12 +113,12 @@ class Flights:
         def over(task: asyncio.Task[FlightResult]) -> None:
             self._end(flight, landing, None if task.cancelled() else task.exception() or task.result())
 
-        self.own(work).add_done_callback(over)
+        self.spawn(work).add_done_callback(over)
 
     async def _asked(
         self, flight: Inflight, question: Question, last_known: Recalled | None, spent_s: float
     ) -> FlightResult:
-        landed = await self._source.fetch(flight.key, question, flight.joiners, last_known, spent_s)
+        landed = await self._fetcher.fetch(flight.key, question, flight.joiners, last_known, spent_s)
         settling = self._land(flight, question, landed)
         return landed if settling is None else await _after(settling, landed)
 
@@ -140,7 +140,7 @@ class Flights:
         else:
             landing.cancel()
 
-    def own(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+    def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

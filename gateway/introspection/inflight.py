@@ -31,23 +31,23 @@ class LeaseGrant:
 class FlightResult:
     """How a flight ended: an answer of `age_s` that may be remembered for `left_s`, 0 for not at all.
 
-    `tags` are what it may be purged by beside its key. `standing` is there when the shared tier does not have the
+    `tags` are what it may be purged by beside its key. `log_position` is there when the shared tier does not have the
     answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
     time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
-    be over, on the monotonic clock. `claim` is to be settled or given back. `last_known` is what the shared tier had
-    that was not fresh enough. `is_told` is as in `Recalled`.
+    be over, on the monotonic clock. `grant` is to be settled or given back. `last_known` is what the shared tier had
+    that was not fresh enough. `is_announced` is as in `Recalled`.
     """
 
     found: FactsLookup
     tags: tuple[bytes, ...] = ()
     age_s: float = 0.0
     left_s: float = 0.0
-    standing: bytes | None = None
+    log_position: bytes | None = None
     patience_s: float = 0.0
     under_way_s: float = -math.inf
-    claim: LeaseGrant | None = None
+    grant: LeaseGrant | None = None
     last_known: Recalled | None = None
-    is_told: bool = False
+    is_announced: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -68,23 +68,23 @@ class Inflight:
 
     def was_crowded_out(self, landed: FlightResult, address: str) -> bool:
         """Whether there is no answer for want of a place, which one at `address` has better hopes of."""
-        answer = landed.found.answer
+        result = landed.found.result
         return (
-            isinstance(answer, Indeterminate)
-            and answer.is_queue_full
+            isinstance(result, Indeterminate)
+            and result.is_queue_full
             and network_of(address) != network_of(self.address)
         )
 
-    def passed_by(self, purge: TagPurge, number: int) -> None:
-        if purge.marks is None:
+    def note_purge(self, purge: TagPurge, number: int) -> None:
+        if purge.tags is None:
             self._everything = number if self._everything is None else self._everything
             return
-        for mark in purge.marks:
-            self._first.setdefault(mark, number)
+        for tag in purge.tags:
+            self._first.setdefault(tag, number)
 
     def purged_at(self, tags: Iterable[bytes] = ()) -> int | None:
         """The number of the first purge since take-off that covers the key or one of `tags`."""
-        numbers = [self._first[mark] for mark in (self.key, *tags) if mark in self._first]
+        numbers = [self._first[tag] for tag in (self.key, *tags) if tag in self._first]
         if self._everything is not None:
             numbers.append(self._everything)
         return min(numbers, default=None)

@@ -16,18 +16,18 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Claims
 from gateway.introspection.tag_purge import read_not_before
 
-ClaimKind = Literal["sub", "sid", "jti", "client_id", "email"]
-KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
-ClaimName = ClaimKind | Literal["realm"]  # the last one: all answers of the realm, whatever their claims
+TokenClaim = Literal["sub", "sid", "jti", "client_id", "email"]
+TOKEN_CLAIMS: tuple[TokenClaim, ...] = get_args(TokenClaim)
+ClaimName = TokenClaim | Literal["realm"]  # the last one: all answers of the realm, whatever their claims
 _ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSelector:
-    """All answers of `realm` whose claim `kind` is `value`; with the kind `realm` all of them."""
+    """All answers of `realm` whose claim `claim` is `value`; with the kind `realm` all of them."""
 
     realm: str
-    kind: ClaimName
+    claim: ClaimName
     value: str
 
 
@@ -42,7 +42,7 @@ class SeenEvent:
 
 @dataclass(frozen=True, slots=True)
 class Invalidation:
-    """Forget what bears one of `named`, and `tokens` at every provider. `id` and `is_no` as in `TagPurge`.
+    """Forget what bears one of `selectors`, and `tokens` at every provider. `id` and `is_revocation` as in `TagPurge`.
 
     With `seen` nothing need be forgotten: an event is to be known. Nor with `typed`: the access tokens of the provider
     of that identity have a `token_type`. With `not_before` what the realms that are named issued earlier is not active,
@@ -50,31 +50,31 @@ class Invalidation:
     """
 
     id: bytes
-    named: tuple[ClaimSelector, ...] = ()
+    selectors: tuple[ClaimSelector, ...] = ()
     tokens: tuple[Token, ...] = ()
-    is_no: bool = False
+    is_revocation: bool = False
     seen: SeenEvent | None = None
     typed: bytes | None = None
     not_before: float | None = None
 
 
-def evict(
-    named: Iterable[ClaimSelector] = (), token: Token | None = None, not_before: float | None = None
+def new_invalidation(
+    selectors: Iterable[ClaimSelector] = (), token: Token | None = None, not_before: float | None = None
 ) -> Invalidation:
     tokens = () if token is None else (token,)
-    return Invalidation(secrets.token_bytes(_ID_BYTES), tuple(named), tokens, not_before=not_before)
+    return Invalidation(secrets.token_bytes(_ID_BYTES), tuple(selectors), tokens, not_before=not_before)
 
 
-def everything_of(realm: str) -> ClaimSelector:
+def whole_realm(realm: str) -> ClaimSelector:
     return ClaimSelector(realm, "realm", "")
 
 
 def revoked_elsewhere(tokens: Iterable[Token]) -> Invalidation:
     """What workers tell each other of tokens that a provider has called inactive."""
-    return Invalidation(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_no=True)
+    return Invalidation(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_revocation=True)
 
 
-def was_seen(seen: SeenEvent) -> Invalidation:
+def event_seen(seen: SeenEvent) -> Invalidation:
     """What workers tell each other of an event, once all of it is done."""
     return Invalidation(secrets.token_bytes(_ID_BYTES), seen=seen)
 
@@ -84,41 +84,47 @@ def has_token_type(identity: bytes) -> Invalidation:
     return Invalidation(secrets.token_bytes(_ID_BYTES), typed=identity)
 
 
-def selectable(claims: Claims) -> list[tuple[ClaimKind, str]]:
+def selectable(claims: Claims) -> list[tuple[TokenClaim, str]]:
     """Everything in these claims that an answer can be evicted by, beside its realm."""
-    found = [(kind, claims.get(kind)) for kind in KINDS]
-    return [(kind, value) for kind, value in found if isinstance(value, str) and value]
+    found = [(claim, claims.get(claim)) for claim in TOKEN_CLAIMS]
+    return [(claim, value) for claim, value in found if isinstance(value, str) and value]
 
 
-def invalidation_to_json(eviction: Invalidation) -> dict[str, Any]:
+def invalidation_to_json(invalidation: Invalidation) -> dict[str, Any]:
     """For a channel that nobody else reads: what is named, and tokens, stand there in clear."""
-    seen = eviction.seen
+    seen = invalidation.seen
     return {
-        "id": eviction.id.hex(),
-        "named": [[one.realm, one.kind, one.value] for one in eviction.named],
-        "tokens": [token.value for token in eviction.tokens],
-        "is_no": eviction.is_no,
+        "id": invalidation.id.hex(),
+        "named": [[one.realm, one.claim, one.value] for one in invalidation.selectors],
+        "tokens": [token.value for token in invalidation.tokens],
+        "is_no": invalidation.is_revocation,
         "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
-        "typed": None if eviction.typed is None else eviction.typed.hex(),
-        "not_before": eviction.not_before,
+        "typed": None if invalidation.typed is None else invalidation.typed.hex(),
+        "not_before": invalidation.not_before,
     }
 
 
 def invalidation_from_json(value: Mapping[str, Any]) -> Invalidation:
     """The inverse of `invalidation_to_json`. Raises `ValueError` for anything else."""
     match value:
-        case {"id": str(eviction_id), "named": [*named], "tokens": [*tokens], "is_no": bool(is_no), "seen": seen}:
-            of_what = tuple(map(_named, named)), tuple(map(_token, tokens))
+        case {
+            "id": str(hex_id),
+            "named": [*selectors],
+            "tokens": [*tokens],
+            "is_no": bool(is_no),
+            "seen": seen,
+        }:
+            of_what = tuple(map(_named, selectors)), tuple(map(_token, tokens))
             not_before = read_not_before(value.get("not_before"))
             typed = _typed(value.get("typed"))
-            return Invalidation(bytes.fromhex(eviction_id), *of_what, is_no, _seen(seen), typed, not_before)
+            return Invalidation(bytes.fromhex(hex_id), *of_what, is_no, _seen(seen), typed, not_before)
     raise ValueError("not an eviction")
 
 
 def _named(value: object) -> ClaimSelector:
     match value:
-        case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" | "realm" as kind, str(text)]:
-            return ClaimSelector(realm, kind, text)
+        case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" | "realm" as claim, str(text)]:
+            return ClaimSelector(realm, claim, text)
     raise ValueError("not an eviction")
 
 

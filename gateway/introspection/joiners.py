@@ -18,25 +18,25 @@ _NETWORKS_MAX = 256
 class Joiners:
     """Remembers the networks that ask one question, the first one included."""
 
-    __slots__ = ("_hear", "networks")
+    __slots__ = ("_callback", "networks")
 
     def __init__(self, first: ClientNetwork) -> None:
         self.networks: dict[ClientNetwork, None] = {first: None}
-        self._hear: Callable[[ClientNetwork], object] | None = None
+        self._callback: Callable[[ClientNetwork], object] | None = None
 
     def join(self, network: ClientNetwork) -> None:
         """Somebody of `network` waits as well; whoever listens hears of each network once."""
         if network in self.networks or len(self.networks) >= _NETWORKS_MAX:
             return
         self.networks[network] = None
-        if self._hear is not None:
-            self._hear(network)
+        if self._callback is not None:
+            self._callback(network)
 
     @contextmanager
-    def heard_by(self, hear: Callable[[ClientNetwork], object]) -> Iterator[None]:
-        """Call `hear` with each network that joins from here on. One listens at a time."""
-        self._hear = hear
+    def on_join(self, callback: Callable[[ClientNetwork], object]) -> Iterator[None]:
+        """Call `callback` with each network that joins from here on. One listens at a time."""
+        self._callback = callback
         try:
             yield
         finally:
-            self._hear = None
+            self._callback = None

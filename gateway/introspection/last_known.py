@@ -27,7 +27,7 @@ class LastKnown:
     """
 
     local: LocalTier
-    tags: Callable[[bytes, str, Memorable], tuple[bytes, ...]]
+    result_tags: Callable[[bytes, str, Memorable], tuple[bytes, ...]]
     lifetimes: Lifetimes
     longest_tolerated_s: Mapping[str, float]
     clock: Callable[[], float]
@@ -36,7 +36,7 @@ class LastKnown:
     def facts(self, key: bytes) -> CacheEntry | None:
         """Facts that are kept, fresh or not, of a token whose `exp` is still to come."""
         entry = self.local.last_known(key, self.monotonic())
-        if entry is None or as_of(entry.answer, self.clock()) is not entry.answer:
+        if entry is None or as_of(entry.result, self.clock()) is not entry.result:
             return None
         return entry
 
@@ -47,40 +47,40 @@ class LastKnown:
             return None
         age_s = self.monotonic() - entry.introspected_at_s
         return (
-            FactsLookup(entry.answer, "local", stale_s=age_s) if is_tolerable(question, age_s, self.lifetimes) else None
+            FactsLookup(entry.result, "local", stale_s=age_s) if is_tolerable(question, age_s, self.lifetimes) else None
         )
 
     def keep(self, flight: Inflight, provider: str, recalled: Recalled | None) -> None:
         """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""
-        if recalled is None or not isinstance(recalled.answer, Facts):
+        if recalled is None or not isinstance(recalled.result, Facts):
             return
-        tags = self.tags(flight.key, provider, recalled.answer)
+        tags = self.result_tags(flight.key, provider, recalled.result)
         if flight.purged_at(tags) is not None:
             return
         now_s = self.monotonic()
         asked_at_s = now_s - recalled.age_s
         here = self.local.last_known(flight.key, now_s)
         if here is None or here.introspected_at_s < asked_at_s:
-            here_s, _ = self.kept_s(recalled.answer, recalled.age_s, provider)
+            here_s, _ = self.kept_s(recalled.result, recalled.age_s, provider)
             # Too old for this question, it may be fresh for others.
-            fresh_s = min(recalled.left_s, left_s(recalled.answer, recalled.age_s, self.clock(), self.lifetimes))
-            entry = CacheEntry(recalled.answer, tags, asked_at_s, now_s + fresh_s, kept_until_s=now_s + here_s)
+            fresh_s = min(recalled.left_s, left_s(recalled.result, recalled.age_s, self.clock(), self.lifetimes))
+            entry = CacheEntry(recalled.result, tags, asked_at_s, now_s + fresh_s, kept_until_s=now_s + here_s)
             self.local.put(flight.key, entry, now_s)
 
-    def kept_s(self, answer: Memorable, age_s: float, provider: str) -> tuple[float, float]:
+    def kept_s(self, result: Memorable, age_s: float, provider: str) -> tuple[float, float]:
         """For how many more seconds an answer is kept here, and in the fleet, though it be fresh for less."""
         longest_s, now = self.longest_tolerated_s.get(provider, 0.0), self.clock()
         # Here for another window in any case: a token that comes back after a while is no stranger.
-        here_s = kept_s(answer, age_s, now, self.lifetimes, max(longest_s, self.lifetimes.active_s))
-        return here_s, kept_s(answer, age_s, now, self.lifetimes, longest_s)
+        here_s = kept_s(result, age_s, now, self.lifetimes, max(longest_s, self.lifetimes.active_s))
+        return here_s, kept_s(result, age_s, now, self.lifetimes, longest_s)
 
-    def is_no(self, provider: str, landed: FlightResult) -> bool:
+    def is_revocation(self, provider: str, landed: FlightResult) -> bool:
         """Whether the provider calls inactive what somebody may keep for active."""
-        return isinstance(landed.found.answer, Inactive) and bool(self.longest_tolerated_s.get(provider))
+        return isinstance(landed.found.result, Inactive) and bool(self.longest_tolerated_s.get(provider))
 
     def was_active(self, key: bytes, landed: FlightResult) -> bool:
         """Whether it was called active before, as far as is known here or in the fleet, and nobody told of the no."""
-        if landed.is_told:
+        if landed.is_announced:
             return False
         fleets = landed.last_known
-        return self.facts(key) is not None or (fleets is not None and isinstance(fleets.answer, Facts))
+        return self.facts(key) is not None or (fleets is not None and isinstance(fleets.result, Facts))

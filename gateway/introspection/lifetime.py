@@ -16,22 +16,22 @@ class Lifetimes:
     inactive_s: float
 
 
-def left_s(answer: Memorable, age_s: float, now: float, lifetimes: Lifetimes) -> float:
+def left_s(result: Memorable, age_s: float, now: float, lifetimes: Lifetimes) -> float:
     """For how many more seconds an answer of `age_s` is good at `now` (wall clock); 0 when it is not.
 
     An age below zero is a clock that went back: it is taken for none, never for a longer life.
     """
     age_s = max(0.0, age_s)
-    if isinstance(answer, Inactive):
+    if isinstance(result, Inactive):
         return max(0.0, lifetimes.inactive_s - age_s)
     left = lifetimes.active_s - age_s
-    if answer.exp is not None:
-        left = min(left, answer.exp - now)
+    if result.exp is not None:
+        left = min(left, result.exp - now)
     return max(0.0, left)
 
 
-def as_of(answer: IntrospectionResult, now: float) -> IntrospectionResult:
-    """`answer` as it stands at `now`: a token that the provider calls active past its `exp` is not (RFC 7662 §4)."""
-    if isinstance(answer, Facts) and answer.exp is not None and answer.exp <= now:
-        return Inactive(answer.introspected_at)
-    return answer
+def as_of(result: IntrospectionResult, now: float) -> IntrospectionResult:
+    """`result` as it stands at `now`: a token that the provider calls active past its `exp` is not (RFC 7662 §4)."""
+    if isinstance(result, Facts) and result.exp is not None and result.exp <= now:
+        return Inactive(result.introspected_at)
+    return result

@@ -22,20 +22,20 @@ class NotBefore:
         """0 where nothing was said."""
         return self._at.get(realm, 0.0)
 
-    def move(self, realm: str, at: float) -> None:
+    def advance(self, realm: str, at: float) -> None:
         """Nothing of `realm` from before `at` counts."""
         self._at[realm] = max(at, self.of(realm))
 
-    def judged(self, realm: str, answer: Memorable) -> Memorable:
-        """`answer`, or that the token is not active because it was issued too early.
+    def apply(self, realm: str, result: Memorable) -> Memorable:
+        """`result`, or that the token is not active because it was issued too early.
 
         Where `iat` is missing the provider's own answer stands: it knows its policy. An `iat` that is no number is not
         understood, and so is no yes.
         """
-        if not self._at or not isinstance(answer, Facts) or (at := self._at.get(realm)) is None:
-            return answer
-        issued_at = answer.claims.get("iat")
+        if not self._at or not isinstance(result, Facts) or (at := self._at.get(realm)) is None:
+            return result
+        issued_at = result.claims.get("iat")
         if issued_at is None:
-            return answer
+            return result
         is_number = isinstance(issued_at, int | float) and not isinstance(issued_at, bool)
-        return answer if is_number and issued_at >= at else Inactive(answer.introspected_at)
+        return result if is_number and issued_at >= at else Inactive(result.introspected_at)

@@ -27,7 +27,7 @@ class Outages:
         self._failed_for: dict[str, set[str]] = {}  # since the last answer; as many as are needed
         self._asking: dict[str, set[str]] = {}
 
-    def heard(self, provider: str, network: str, *, is_answer: bool) -> None:
+    def record(self, provider: str, network: str, *, is_answer: bool) -> None:
         """What became of a call about a token that the provider has called active before."""
         if is_answer:
             self._failed_for.pop(provider, None)
@@ -39,7 +39,7 @@ class Outages:
     def is_on(self, provider: str) -> bool:
         return len(self._failed_for.get(provider, ())) >= _NETWORKS
 
-    def spares(self, provider: str, network: str) -> bool:
+    def should_fall_back(self, provider: str, network: str) -> bool:
         """Whether one of `network` who has something to fall back on should do so at once."""
         if not self.is_on(provider):
             return False

@@ -63,7 +63,7 @@ class CacheEntry:
     `good_until_s` to `kept_until_s` it is no answer any more, but still the last thing known.
     """
 
-    answer: Memorable
+    result: Memorable
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
@@ -76,7 +76,7 @@ class CacheKeys(Protocol):
         """The cache key of a token at a provider."""
         ...
 
-    def keyed(self, identity: bytes) -> Callable[[bytes], bytes]:
+    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
         """What makes the cache keys of tokens, as they came, at one provider."""
         ...
 
@@ -84,11 +84,11 @@ class CacheKeys(Protocol):
         """The marks that an entry under `key` is purged by instead of the key; none where it is purged by the key."""
         ...
 
-    def marks(self, named: ClaimSelector) -> tuple[bytes, ...]:
+    def selector_tags(self, selector: ClaimSelector) -> tuple[bytes, ...]:
         """The marks by which the answers that are named are purged."""
         ...
 
-    def tags(self, realm: str, answer: Memorable) -> tuple[bytes, ...]:
+    def result_tags(self, realm: str, result: Memorable) -> tuple[bytes, ...]:
         """The marks of an answer of a provider of `realm`, beside its key."""
         ...
 
@@ -110,27 +110,27 @@ class LocalTier(Protocol):
 
     def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None: ...
 
-    def purge(self, purge: TagPurge, now_s: float) -> int:
+    def drop_tagged(self, purge: TagPurge, now_s: float) -> int:
         """Forgets what `purge` covers; how many answers that could still have been used."""
         ...
 
 
 @dataclass(slots=True)
 class Recalled:
-    """What the fleet remembers: `age_s` since it was introspected, good for `left_s` more, kept for `kept_s` more.
+    """Holds a result that the fleet remembers: `age_s` old, fresh for `left_s` more, kept for `kept_s` more.
 
-    `call` is the fence under which it was asked for; empty when it was asked for without a lease. With `is_told` it is
-    a no, and a purge has told those that kept the token's facts. With `ahead_s` the writer's clock seems to be so far
-    ahead of ours: the answer itself is of no use, good for 0 s, but by that clock the token ends that much earlier.
-    `tags` are what the answer may be purged by beside its key, where the shared tier has made them.
+    `call` is the fence of the lease that its call had; empty without a lease. With `is_announced` the result is
+    inactive, and a purge has told every process that kept the token's facts. With `ahead_s` the writer's clock seems to
+    be so far ahead of ours: the result cannot be used, but by that clock the token ends that much earlier. `tags` are
+    the tags that it may be purged by, where the shared tier has made them.
     """
 
-    answer: Memorable
+    result: Memorable
     age_s: float
     left_s: float
     call: bytes = b""
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
-    is_told: bool = False
+    is_announced: bool = False
     ahead_s: float = 0.0
     tags: tuple[bytes, ...] | None = field(default=None, compare=False, repr=False)
 
@@ -148,7 +148,7 @@ class SharedTier(Protocol):
     @property
     def timeout_s(self) -> float: ...
 
-    def standing(self) -> bytes:
+    def log_position(self) -> bytes:
         """Which of the fleet's purges are known now: taken before a provider is asked, handed over with its answer.
 
         An answer that was asked for before a purge, wherever that came from, is then not found after it.
@@ -159,13 +159,13 @@ class SharedTier(Protocol):
         """The answer under `key`, of a provider of `realm`. It is asked for at once, whether it is awaited or not."""
         ...
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None: ...
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None: ...
 
     async def publish_purge(self, purge: TagPurge) -> bool:
         """Tells the fleet, sooner or later; whether it has been told by now."""
         ...
 
-    async def publish_no(self, purge: TagPurge) -> bytes | None:
+    async def publish_revocation(self, purge: TagPurge) -> bytes | None:
         """Tells the fleet as `publish_purge` does, on behalf of the holder of the lease, and reads the purge back.
 
         Returns the standing of what may take the place of that which is purged. Empty: nothing may. `None`: the fleet
@@ -173,7 +173,7 @@ class SharedTier(Protocol):
         """
         ...
 
-    def forget(self, purge: TagPurge) -> None:
+    def hide(self, purge: TagPurge) -> None:
         """From here on this process finds nothing older that `purge` covers, even if the fleet is not told yet."""
         ...
 
@@ -203,14 +203,14 @@ class Leases(Protocol):
     tier's `timeout_s`.
     """
 
-    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
+    async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
         """Takes the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
 
         `None` when it cannot be said who has it.
         """
         ...
 
-    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
+    async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
         """Puts the answer of the call `fence` into the shared tier and gives its lease back, in one step.
 
         False, and nothing is put, when another has taken over or has put an answer meanwhile. None when it could not
@@ -218,11 +218,11 @@ class Leases(Protocol):
         """
         ...
 
-    async def give_back(self, key: bytes, fence: bytes) -> None:
+    async def release(self, key: bytes, fence: bytes) -> None:
         """Ends the lease where it is still `fence`'s."""
         ...
 
-    def bell(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
+    def signal(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
         """To be entered before the lease is tried, so that nothing is missed."""
         ...
 
@@ -235,6 +235,8 @@ class IntrospectionMeter(Protocol):
     ) -> None: ...
 
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None: ...
+
+    def breaker_changed(self, provider: str, state: Literal["closed", "half_open", "open"]) -> None: ...
 
     def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None: ...
 

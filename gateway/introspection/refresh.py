@@ -25,12 +25,12 @@ class Ahead:
     window_s: float
     limit: int
 
-    def refresh_at_s(self, answer: Memorable, introspected_at_s: float, good_until_s: float) -> float:
+    def refresh_at_s(self, result: Memorable, introspected_at_s: float, good_until_s: float) -> float:
         """When an answer is due. One that ends by its token's `exp` is due at its end: asking again would win nothing.
 
         Inactive answers are never due.
         """
-        if not isinstance(answer, Facts):
+        if not isinstance(result, Facts):
             return math.inf
         at_s = introspected_at_s + self.fraction * self.window_s
         has_whole_window = good_until_s >= introspected_at_s + self.window_s - _ROUNDING_S
@@ -78,7 +78,7 @@ class Refresher:
             found = await self._find(key, self.ahead.question(question))
         finally:
             self._under_way -= 1
-        if isinstance(found.answer, Indeterminate):
+        if isinstance(found.result, Indeterminate):
             self._meter.refreshed("failed")
         else:
             self._meter.refreshed("asked" if found.tier == "provider" else "shared")

@@ -20,32 +20,33 @@ from gateway.introspection.tag_purge import KnownPurges, purge_of
 
 
 class Settlement:
-    """`own` begins work and ends it; `on_no` and `on_revoked` are as in `Authenticator`. `sharing` is the fleet's part.
+    """Settles the result of a flight: keeps it here, shares it with the fleet, announces a revocation.
 
-    An order that goes out from here is put into `known_purges`: it must not come back and undo what was just learned.
+    `spawn` starts a task and owns it. `on_inactive` and `on_revoked` are as in `Authenticator`. A purge that goes out
+    from here is put into `known_purges`: it must not come back and remove the result that was just kept.
     """
 
     def __init__(
         self,
-        source: FactsFetcher,
+        fetcher: FactsFetcher,
         local: LocalTier,
         last_known: LastKnown,
         sharing: Sharing | None,
         ahead: Ahead | None,
         known_purges: KnownPurges,
         *,
-        own: Callable[[Coroutine[Any, Any, None]], asyncio.Future[None]],
-        on_no: Callable[[bytes], object] | None,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Future[None]],
+        on_inactive: Callable[[bytes], object] | None,
         on_revoked: Callable[[Token], object] | None,
     ) -> None:
-        self._source = source
+        self._fetcher = fetcher
         self._local = local
         self._last_known = last_known
         self._sharing = sharing
         self._ahead = ahead
         self._known_purges = known_purges
-        self._own = own
-        self._on_no = on_no
+        self._spawn = spawn
+        self._on_inactive = on_inactive
         self._on_revoked = on_revoked
 
     def settle(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
@@ -54,47 +55,47 @@ class Settlement:
         That is so that the next instance does not ask again. Looking and putting together take no longer than one
         operation of the shared tier may take; the writing ends by itself.
         """
-        key, provider, answer = flight.key, question.provider, landed.found.answer
-        if not isinstance(answer, Facts | Inactive):
+        key, provider, result = flight.key, question.provider, landed.found.result
+        if not isinstance(result, Facts | Inactive):
             self._last_known.keep(flight, provider, landed.last_known)
-            self.give_back(key, landed.claim)
+            self.release(key, landed.grant)
             return None
-        if self._on_no is not None and isinstance(answer, Inactive):
-            self._on_no(key)
-        is_no = self._last_known.is_no(provider, landed)
-        is_revoked = is_no and self._last_known.was_active(key, landed)
-        here_s, fleet_s = self._last_known.kept_s(answer, landed.age_s, provider)
-        now_s = self._source.monotonic()
+        if self._on_inactive is not None and isinstance(result, Inactive):
+            self._on_inactive(key)
+        is_revocation = self._last_known.is_revocation(provider, landed)
+        is_revoked = is_revocation and self._last_known.was_active(key, landed)
+        here_s, fleet_s = self._last_known.kept_s(result, landed.age_s, provider)
+        now_s = self._fetcher.monotonic()
         if max(landed.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
             since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
-            due_s = math.inf if self._ahead is None else self._ahead.refresh_at_s(answer, since_s, until_s)
-            self._local.put(key, CacheEntry(answer, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
+            due_s = math.inf if self._ahead is None else self._ahead.refresh_at_s(result, since_s, until_s)
+            self._local.put(key, CacheEntry(result, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
         # Without a fleet, or out of its reach, another worker may have known what is news to this one. Where several
         # are asked in turn, a no of one says nothing of the others, and a token is told of without its provider.
-        is_news = is_revoked or len(self._source.introspectors) == 1
-        if is_no and is_news and landed.found.tier == "provider" and not landed.standing:
-            self._tell_workers_of(question.token)
+        is_new = is_revoked or len(self._fetcher.introspectors) == 1
+        if is_revocation and is_new and landed.found.tier == "provider" and not landed.log_position:
+            self._announce_to_workers(question.token)
         if is_revoked and self._sharing is not None:
-            telling = self._own(self._tell_fleet_of(flight, question.token, landed))
-            return asyncio.wait([telling], timeout=landed.patience_s)
-        if self._sharing is not None and landed.standing is not None and max(landed.left_s, fleet_s) > 0:
-            recalled = Recalled(answer, landed.age_s, landed.left_s, kept_s=fleet_s)
-            writing = self._own(self._sharing.share(key, recalled, landed.standing, landed.claim))
+            announcing = self._spawn(self._announce_to_fleet(flight, question.token, landed))
+            return asyncio.wait([announcing], timeout=landed.patience_s)
+        if self._sharing is not None and landed.log_position is not None and max(landed.left_s, fleet_s) > 0:
+            recalled = Recalled(result, landed.age_s, landed.left_s, kept_s=fleet_s)
+            writing = self._spawn(self._sharing.share(key, recalled, landed.log_position, landed.grant))
             return asyncio.wait([writing], timeout=landed.patience_s)
-        self.give_back(key, landed.claim)
+        self.release(key, landed.grant)
         return None
 
-    def give_back(self, key: bytes, claim: LeaseGrant | None) -> None:
-        if self._sharing is not None and claim is not None:
-            self._own(self._sharing.give_back(key, claim))
+    def release(self, key: bytes, grant: LeaseGrant | None) -> None:
+        if self._sharing is not None and grant is not None:
+            self._spawn(self._sharing.release(key, grant))
 
-    async def _tell_fleet_of(self, flight: Inflight, token: Token, landed: FlightResult) -> None:
+    async def _announce_to_fleet(self, flight: Inflight, token: Token, landed: FlightResult) -> None:
         """What others keep of the token goes as by a purge; what this process has just learned stays."""
-        purge = purge_of(self._source.marks(flight.key))
-        self._known_purges.is_news(purge)
-        if self._sharing is not None and not await self._sharing.tell(flight, landed, purge):
-            self._tell_workers_of(token)
+        purge = purge_of(self._fetcher.key_tags(flight.key))
+        self._known_purges.is_new(purge)
+        if self._sharing is not None and not await self._sharing.announce(flight, landed, purge):
+            self._announce_to_workers(token)
 
-    def _tell_workers_of(self, token: Token) -> None:
+    def _announce_to_workers(self, token: Token) -> None:
         if self._on_revoked is not None:
             self._on_revoked(token)

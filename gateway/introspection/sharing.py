@@ -26,43 +26,43 @@ class Sharing:
         self._leases = leases
         self._meter = meter
         self._monotonic = monotonic
-        self._telling: set[Inflight] = set()
+        self._announcing: set[Inflight] = set()
 
-    async def share(self, key: bytes, recalled: Recalled, standing: bytes, claim: LeaseGrant | None) -> None:
+    async def share(self, key: bytes, recalled: Recalled, log_position: bytes, grant: LeaseGrant | None) -> None:
         is_settled = None
-        if self._leases is not None and claim is not None:
-            is_settled = await self._leases.settle(key, recalled, standing, claim.fence)
-            if claim.held and is_settled is False:
+        if self._leases is not None and grant is not None:
+            is_settled = await self._leases.settle(key, recalled, log_position, grant.fence)
+            if grant.held and is_settled is False:
                 self._meter.leased("lost")
-        if is_settled is None and (claim is None or not claim.held):
+        if is_settled is None and (grant is None or not grant.held):
             # There are no leases, or not now: sharing is worth more than the order of two answers.
-            await self._shared.put(key, recalled, standing)
+            await self._shared.put(key, recalled, log_position)
 
-    async def tell(self, flight: Inflight, landed: FlightResult, purge: TagPurge) -> bool:
+    async def announce(self, flight: Inflight, landed: FlightResult, purge: TagPurge) -> bool:
         """Voids by `purge`, which this process knows already, what others keep, and puts the no in its place.
 
         Returns False when the fleet has not been told yet; it is told later.
         """
         began_s = self._monotonic()
-        self._shared.forget(purge)
-        self._telling.add(flight)
+        self._shared.hide(purge)
+        self._announcing.add(flight)
         try:
-            standing = await self._shared.publish_no(purge)
+            log_position = await self._shared.publish_revocation(purge)
         finally:
-            self._telling.discard(flight)
-        answer, took_s = landed.found.answer, self._monotonic() - began_s
-        if standing and isinstance(answer, Inactive) and flight.purged_at(landed.tags) is None:
-            recalled = Recalled(answer, landed.age_s + took_s, landed.left_s - took_s, is_told=True)
-            await self.share(flight.key, recalled, standing, landed.claim)
+            self._announcing.discard(flight)
+        result, took_s = landed.found.result, self._monotonic() - began_s
+        if log_position and isinstance(result, Inactive) and flight.purged_at(landed.tags) is None:
+            recalled = Recalled(result, landed.age_s + took_s, landed.left_s - took_s, is_announced=True)
+            await self.share(flight.key, recalled, log_position, landed.grant)
         else:
-            await self.give_back(flight.key, landed.claim)
-        return standing is not None
+            await self.release(flight.key, landed.grant)
+        return log_position is not None
 
-    def passed_by(self, purge: TagPurge, number: int) -> None:
-        """As `Inflight.passed_by`, for those whose no the fleet is being told of."""
-        for flight in self._telling:
-            flight.passed_by(purge, number)
+    def note_purge(self, purge: TagPurge, number: int) -> None:
+        """As `Inflight.note_purge`, for those whose no the fleet is being told of."""
+        for flight in self._announcing:
+            flight.note_purge(purge, number)
 
-    async def give_back(self, key: bytes, claim: LeaseGrant | None) -> None:
-        if self._leases is not None and claim is not None:
-            await self._leases.give_back(key, claim.fence)
+    async def release(self, key: bytes, grant: LeaseGrant | None) -> None:
+        if self._leases is not None and grant is not None:
+            await self._leases.release(key, grant.fence)

@@ -22,11 +22,11 @@ def is_tolerable(question: Question, age_s: float, lifetimes: Lifetimes) -> bool
     return age_s < window_s + question.stale_s
 
 
-def kept_s(answer: Memorable, age_s: float, now: float, lifetimes: Lifetimes, longest_s: float) -> float:
+def kept_s(result: Memorable, age_s: float, now: float, lifetimes: Lifetimes, longest_s: float) -> float:
     """For how many more seconds an answer of `age_s` is kept in all, good or only known, at `now` (wall clock)."""
-    if not isinstance(answer, Facts):
+    if not isinstance(result, Facts):
         return 0.0
     left = lifetimes.active_s + longest_s - max(0.0, age_s)
-    if answer.exp is not None:
-        left = min(left, answer.exp - now)
+    if result.exp is not None:
+        left = min(left, result.exp - now)
     return max(0.0, left)

@@ -19,22 +19,23 @@ _KNOWN_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class TagPurge:
-    """Forget the answers that bear one of `marks`, or with `None` all of them.
+    """Orders to forget the results that have one of `tags`, or with `None` all of them.
 
-    `id` lets a process that is told twice, by its supervisor and by the fleet's log, forget once: a second time
-    would throw away what was asked for since. With `is_no` it is itself a provider's no that another worker was given,
-    and answers that say no stay. With `is_of_realms` the marks are those of whole realms: what is open is asked
-    about, not ended. With `not_before` (wall clock) what these issued earlier is not active, whenever it is first seen.
+    A process may get the order twice, from its supervisor and from the fleet's log. By `id` it forgets only once: the
+    second time would throw away newer results. With `is_revocation` another worker has found the token inactive, and
+    inactive results stay. With `is_of_realms` the tags are those of whole realms: open streams are asked about again,
+    not ended. With `not_before` (wall clock) tokens that these realms issued earlier are inactive, whenever they are
+    first seen.
     """
 
     id: bytes
-    marks: frozenset[bytes] | None
-    is_no: bool = False
+    tags: frozenset[bytes] | None
+    is_revocation: bool = False
     not_before: float | None = None
     is_of_realms: bool = False
 
-    def covers(self, marks: Iterable[bytes]) -> bool:
-        return self.marks is None or not self.marks.isdisjoint(marks)
+    def covers(self, tags: Iterable[bytes]) -> bool:
+        return self.tags is None or not self.tags.isdisjoint(tags)
 
 
 class KnownPurges:
@@ -43,7 +44,7 @@ class KnownPurges:
     def __init__(self) -> None:
         self._ids: OrderedDict[bytes, None] = OrderedDict()
 
-    def is_news(self, purge: TagPurge) -> bool:
+    def is_new(self, purge: TagPurge) -> bool:
         """Whether the order comes for the first time; from here on it is known."""
         if purge.id in self._ids:
             return False
@@ -57,14 +58,14 @@ def purge_everything() -> TagPurge:
     return TagPurge(secrets.token_bytes(_ID_BYTES), None)
 
 
-def purge_of(marks: Iterable[bytes]) -> TagPurge:
-    return TagPurge(secrets.token_bytes(_ID_BYTES), frozenset(marks))
+def purge_of(tags: Iterable[bytes]) -> TagPurge:
+    return TagPurge(secrets.token_bytes(_ID_BYTES), frozenset(tags))
 
 
 def purge_to_json(purge: TagPurge) -> dict[str, Any]:
-    """For the fleet's log, where no `is_no` goes; holds nothing but HMACs and a random number."""
-    marks = None if purge.marks is None else sorted(mark.hex() for mark in purge.marks)
-    message: dict[str, Any] = {"id": purge.id.hex(), "marks": marks}
+    """For the fleet's log, where no `is_revocation` goes; holds nothing but HMACs and a random number."""
+    tags = None if purge.tags is None else sorted(tag.hex() for tag in purge.tags)
+    message: dict[str, Any] = {"id": purge.id.hex(), "marks": tags}
     if purge.not_before is not None:
         message["not_before"] = purge.not_before
     if purge.is_of_realms:
@@ -77,9 +78,9 @@ def purge_from_json(value: Mapping[str, Any]) -> TagPurge:
     match value:
         case {"id": str(purge_id), "marks": None}:
             return TagPurge(bytes.fromhex(purge_id), None)
-        case {"id": str(purge_id), "marks": [*marks]} if all(isinstance(mark, str) for mark in marks):
+        case {"id": str(purge_id), "marks": [*tags]} if all(isinstance(tag, str) for tag in tags):
             not_before = read_not_before(value.get("not_before"))
-            of_what = frozenset(map(bytes.fromhex, marks))
+            of_what = frozenset(map(bytes.fromhex, tags))
             is_of_realms = value.get("realms") is True
             return TagPurge(bytes.fromhex(purge_id), of_what, not_before=not_before, is_of_realms=is_of_realms)
     raise ValueError("not a purge")

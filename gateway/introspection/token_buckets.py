@@ -49,8 +49,8 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, address: str, now_s: float) -> TokenBucket | RetryAfter:
-        """One out of the bucket of `address`, which is returned for `give_back`; or how long until there is one."""
+    def spend(self, address: str, now_s: float) -> TokenBucket | RetryAfter:
+        """One out of the bucket of `address`, which is returned for `refund`; or how long until there is one."""
         bucket = self._bucket(network_of(address), now_s)
         self._refill(bucket, now_s)
         if bucket.level < 1:
@@ -58,7 +58,7 @@ class TokenBuckets:
         bucket.level -= 1
         return bucket
 
-    def give_back(self, bucket: TokenBucket, part: float = 1.0) -> None:
+    def refund(self, bucket: TokenBucket, part: float = 1.0) -> None:
         """What was taken, or `part` of it, was not for a token that deserves it."""
         bucket.level = min(self._burst, bucket.level + part)
 

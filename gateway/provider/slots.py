@@ -98,7 +98,7 @@ class Slots:
             raise CrowdedError("too many questions wait for it already", _RETRY_AFTER_S)
         timer = loop.call_later(self._wait_s, self._time_out, waiter)
         try:
-            with joiners.heard_by(partial(self._enter, waiter)):
+            with joiners.on_join(partial(self._enter, waiter)):
                 return await granted
         except asyncio.CancelledError:
             if granted.cancelled() or granted.exception() is not None:

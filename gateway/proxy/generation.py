@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
@@ -22,17 +21,10 @@ from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.token_buckets import TokenBuckets
-from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.event_port import EventPort
 from gateway.proxy.large_identity import LargeIdentities
 from gateway.proxy.upstream.round_robin import RoundRobin
-
-
-class Watch(IntrospectionMeter, Protocol):
-    """Who counts what authentication and the providers' breakers do."""
-
-    def breaker_changed(self, provider: str, state: State) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +57,7 @@ class Generation:
             if provider.identity == identity:
                 provider.token_types.learn()
 
-    def show_breakers(self, watch: Watch) -> None:
+    def show_breakers(self, meter: IntrospectionMeter) -> None:
         """What the providers before were in says nothing of these; to be called once this is in force."""
         for name, provider in self.providers.items():
-            watch.breaker_changed(name, provider.breaker)
+            meter.breaker_changed(name, provider.breaker)

@@ -21,6 +21,7 @@ from gateway.routing import Matched
 class Recorder(Protocol):
     """Who is told of every exchange; must neither block nor raise."""
 
+    connections: int  # open ones
     requests_in_flight: int
 
     def finished(self, exchange: AccessRecord) -> None: ...
@@ -74,7 +75,7 @@ class RequestContext(AccessRecord):
     def go_on(self, decision: Decision) -> Decision:
         """As far as what this process remembers goes: `NeedsFacts` is left where somebody has to be asked."""
         while isinstance(decision, NeedsFacts):
-            found = self.running.authenticator.remembered(decision.question)
+            found = self.running.authenticator.cached(decision.question)
             if found is None:
                 break
             decision = self._resume(decision, found)
@@ -82,12 +83,12 @@ class RequestContext(AccessRecord):
 
     async def ask(self, needs: NeedsFacts) -> Decision:
         """What comes of the answer that `go_on` did without."""
-        return self.go_on(self._resume(needs, await self.running.desk.ask(needs)))
+        return self.go_on(self._resume(needs, await self.running.desk.admit(needs)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s
         self.question = needs.question
-        return resume(self.running.gate, needs, found.answer, time())
+        return resume(self.running.gate, needs, found.result, time())
 
     def tell(self, case: DecisionContext) -> None:
         """Put what was found out about the request into the record."""

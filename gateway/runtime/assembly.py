@@ -31,12 +31,13 @@ from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.lifetime import Lifetimes
 from gateway.introspection.not_before import NotBefore
+from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.refresh import Ahead
 from gateway.introspection.tag_purge import TagPurge
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.breaker import State
 from gateway.provider.provider import ProviderClient
-from gateway.proxy.generation import CacheParts, Generation, Watch
+from gateway.proxy.generation import CacheParts, Generation
 from gateway.runtime.token_type_sharing import recall_token_types
 
 _RETIRE_POLL_S = 0.1
@@ -55,7 +56,7 @@ class _Breakers:
     Metrics know a provider by its name, and a client that retires or never comes into force may have the same name.
     """
 
-    watch: Watch
+    watch: IntrospectionMeter
     in_force: Callable[[], Generation | None]
 
     def changed(self, provider: ProviderClient, state: State) -> None:
@@ -66,18 +67,18 @@ class _Breakers:
 
 async def assemble(
     config: Config,
-    meter: Watch,
+    meter: IntrospectionMeter,
     on_purge: Callable[[TagPurge], object],
     before: Generation | None = None,
     on_revoked: Callable[[Token], object] | None = None,
     on_token_type: Callable[[bytes], object] = lambda _: None,
-    on_no: Callable[[bytes], object] | None = None,
+    on_inactive: Callable[[bytes], object] | None = None,
     in_force: Callable[[], Generation | None] = lambda: None,
 ) -> Generation:
     """Build a `Generation` for `config`, with all of `before` that did not change. Raises `ValueError` with a reason.
 
-    `on_purge` gets the purges of the fleet. `Authenticator` calls `on_revoked` and `on_no`, `ProviderClient` calls
-    `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
+    `on_purge` gets the purges of the fleet. `Authenticator` calls `on_revoked` and `on_inactive`,
+    `ProviderClient` calls `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
     """
     breakers = _Breakers(meter, in_force)
     providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
@@ -86,19 +87,19 @@ async def assemble(
     else:
         cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
         if cache.shared is not None:
-            cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
+            cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
             await cache.shared.start(on_purge)
     tolerated = longest_tolerated_s(config.routes, config.providers)
     if cache.shared is not None:
-        cache.shared.speak_of(frozenset(provider.realm for provider in providers.values()))
-        cache.shared.outlive(config.cache.ttl + max(tolerated.values(), default=0.0))
+        cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
+        cache.shared.extend_life(config.cache.ttl + max(tolerated.values(), default=0.0))
     for name, provider in providers.items():
         if before is None or before.providers.get(name) is not provider:
             await provider.start()
     if before is not None and _may_share_authenticator(before, providers, cache, tolerated):
         authenticator = before.authenticator
     else:
-        authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_no)
+        authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_inactive)
     await recall_token_types(providers.values(), cache.keys, cache.shared)
     compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
     allowance = _allowance(config, before)
@@ -129,10 +130,10 @@ def _authenticator(
     config: Config,
     providers: Mapping[str, ProviderClient],
     cache: CacheParts,
-    meter: Watch,
+    meter: IntrospectionMeter,
     tolerated: Mapping[str, float],
     on_revoked: Callable[[Token], object] | None,
-    on_no: Callable[[bytes], object] | None,
+    on_inactive: Callable[[bytes], object] | None,
 ) -> Authenticator:
     return Authenticator(
         providers,
@@ -147,7 +148,7 @@ def _authenticator(
         ahead=_refresh_ahead(config),
         longest_tolerated_s=tolerated,
         on_revoked=on_revoked,
-        on_no=on_no,
+        on_inactive=on_inactive,
         not_before=cache.not_before,
     )
 

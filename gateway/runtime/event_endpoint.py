@@ -35,7 +35,7 @@ from gateway.http.forwarded import Network
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal, too_many
 from gateway.introspection.admission import Admission
-from gateway.introspection.invalidation import ClaimSelector, SeenEvent, evict
+from gateway.introspection.invalidation import ClaimSelector, SeenEvent, new_invalidation
 from gateway.introspection.token_buckets import RetryAfter
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.reclaiming import Hold, Reclaimable
@@ -189,7 +189,7 @@ class _Revocation:
             self._not_revoked()
             return None
         try:
-            await self._broadcaster.broadcast(evict(token=self._token))
+            await self._broadcaster.broadcast(new_invalidation(token=self._token))
         except NotEverywhereError as error:
             # RFC 7009 §2.2.1: with 503 the client has to assume that the token still exists, and may try again.
             detail = "the token was revoked, but may still work here for a moment; try again"
@@ -198,7 +198,7 @@ class _Revocation:
 
     def lost(self) -> None:
         # If it was not revoked, this costs only one introspection.
-        self._broadcaster.broadcast_soon(evict(token=self._token))
+        self._broadcaster.broadcast_soon(new_invalidation(token=self._token))
 
 
 def event_endpoint_of(
@@ -218,7 +218,7 @@ def event_endpoint_of(
 
     async def invalidate(selectors: tuple[ClaimSelector, ...], not_before: float | None) -> None:
         delayed.after(events.repeat_after, selectors)
-        await broadcaster.broadcast(evict(selectors, not_before=not_before))
+        await broadcaster.broadcast(new_invalidation(selectors, not_before=not_before))
 
     receiver = EventReceiver(
         logout_transmitters=[transmitter for transmitter in logouts if transmitter is not None],
@@ -226,7 +226,7 @@ def event_endpoint_of(
         invalidate=invalidate,
         replays=replays,
         shared=generation.cache.shared,
-        replay_key=generation.cache.keys.event_mark,
+        replay_key=generation.cache.keys.event_key,
         meter=meter,
         clock=time.time,
         announce=broadcaster.tell_workers_seen,

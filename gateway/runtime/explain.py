@@ -30,14 +30,18 @@ async def explain(
     decision = decide(compiled, request_to(compiled, method, url, token=token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
-        found = authenticator.remembered(question)
-        if found is None and not authenticator.knows(question) and (why := admission.cannot_be_valid(decision)):
+        found = authenticator.cached(question)
+        if (
+            found is None
+            and not authenticator.was_recently_active(question)
+            and (why := admission.cannot_be_valid(decision))
+        ):
             steps.append(f"{question.provider} need not be asked: {why}")
             found = FactsLookup(Inactive(time.time(), why), None)
         else:
-            found = found or await authenticator.ask(question)
+            found = found or await authenticator.look_up(question)
             steps += _said(compiled, question, found)
-        decision = resume(compiled, decision, found.answer, time.time())
+        decision = resume(compiled, decision, found.result, time.time())
     return _told(compiled, decision, steps)
 
 
@@ -59,8 +63,8 @@ def _told(compiled: CompiledConfig, decision: Decision, steps: list[str]) -> dic
 
 def _said(compiled: CompiledConfig, question: Question, found: FactsLookup) -> list[str]:
     stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
-    steps = [f"facts of {question.provider} from {found.tier}: {_in_words(found.answer)}{stands_in}"]
-    if isinstance(found.answer, Inactive):
+    steps = [f"facts of {question.provider} from {found.tier}: {_in_words(found.result)}{stands_in}"]
+    if isinstance(found.result, Inactive):
         speaker = compiled.trusted_issuers[question.provider]
         steps += own_words(question.token, speaker.issuer, speaker.client_id, time.time())
     return steps

@@ -24,11 +24,11 @@ from gateway.introspection.invalidation import (
     ClaimSelector,
     Invalidation,
     SeenEvent,
-    evict,
+    event_seen,
     has_token_type,
     invalidation_to_json,
+    new_invalidation,
     revoked_elsewhere,
-    was_seen,
 )
 from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.generation import Generation
@@ -99,7 +99,7 @@ class InvalidationBroadcaster:
 
     async def tell_workers_seen(self, seen: SeenEvent) -> None:
         """Have the instance's other workers remember an event: one that is sent to them is a replay then."""
-        await self._tell_workers_or_log(was_seen(seen))
+        await self._tell_workers_or_log(event_seen(seen))
 
     def tell_of_token_type(self, identity: bytes) -> None:
         """Have the instance's other workers and the fleet know that a provider's access tokens have a `token_type`."""
@@ -163,8 +163,8 @@ class InvalidationBroadcaster:
             generation.receiver.remember(invalidation.seen)
         if invalidation.typed is not None:
             generation.learn_token_type(invalidation.typed)
-        purge = generation.authenticator.purge_for(invalidation)
-        if purge.marks:
+        purge = generation.authenticator.purge_of_invalidation(invalidation)
+        if purge.tags:
             self._forget(purge)
         return purge
 
@@ -235,4 +235,4 @@ class DelayedInvalidations:
     def _broadcast(self, waiting: Iterable[ClaimSelector]) -> None:
         selectors = list(waiting)
         for start in range(0, len(selectors), _BATCH_MAX):
-            self._broadcaster.broadcast_soon(evict(selectors[start : start + _BATCH_MAX]))
+            self._broadcaster.broadcast_soon(new_invalidation(selectors[start : start + _BATCH_MAX]))

@@ -56,12 +56,12 @@ async def recall_token_types(
 
 def note_token_types(purge: TagPurge, providers: Iterable[HasTokenTypes], keys: HmacKeys | KeyRing) -> bool:
     """Learn what `purge`, which came from the fleet, says of these providers. Returns whether that was news."""
-    if not purge.marks:
+    if not purge.tags:
         return False
     named = [
         rule
         for rule in _rules_that_learn(providers)
-        if not purge.marks.isdisjoint(_aliases_of(_tag(rule.identity, keys), keys))
+        if not purge.tags.isdisjoint(_aliases_of(_tag(rule.identity, keys), keys))
     ]
     for rule in named:
         rule.learn()
@@ -73,7 +73,7 @@ def _rules_that_learn(providers: Iterable[HasTokenTypes]) -> list[TokenTypeRule]
 
 
 def _tag(identity: bytes, keys: HmacKeys | KeyRing) -> bytes:
-    return keys.event_mark("require_token_type", identity.hex())
+    return keys.event_key("require_token_type", identity.hex())
 
 
 def _aliases_of(tag: bytes, keys: HmacKeys | KeyRing) -> tuple[bytes, ...]:

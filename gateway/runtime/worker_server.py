@@ -28,17 +28,17 @@ from gateway.config.server_model import Server
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
 from gateway.http.unfinished import HeadLimits
-from gateway.introspection.invalidation import KINDS, Invalidation
+from gateway.introspection.invalidation import TOKEN_CLAIMS, Invalidation
+from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.listener import Listener
 from gateway.proxy.downstream.listener_limits import Limits
-from gateway.proxy.downstream.listener_state import Gauge
 from gateway.proxy.downstream.shares import ConnectionLimits, default_share
 from gateway.proxy.downstream.sweep import Sweep
 from gateway.proxy.downstream.tls import server_context
 from gateway.proxy.fast_lane import FastLane
-from gateway.proxy.generation import Generation, Watch
+from gateway.proxy.generation import Generation
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
 from gateway.proxy.request_id import RequestIds
@@ -56,7 +56,7 @@ _logger = logging.getLogger(__name__)
 _CLOSE_S = 1.0
 
 
-class Observer(Watch, Recorder, Gauge, EventMeter, Protocol):
+class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
     """Counts and logs what this process does."""
 
     def finished(self, record: AccessRecord) -> None: ...
@@ -130,14 +130,14 @@ class WorkerServer:
         task.add_done_callback(self._retired)
 
     async def purge(self, selector: Mapping[str, str]) -> int:
-        """Forget `{"token": …}`, `{"sub": …}` or another claim of `KINDS`, or everything.
+        """Forget `{"token": …}`, `{"sub": …}` or another claim of `TOKEN_CLAIMS`, or everything.
 
         `id` identifies the purge where other workers got it as well. Returns how many entries this process dropped.
         The fleet is told, later where Redis cannot be reached now.
         """
         generation = self.generation
         token = selector.get("token")
-        claims = {kind: selector.get(kind) for kind in KINDS}
+        claims = {kind: selector.get(kind) for kind in TOKEN_CLAIMS}
         purge = generation.authenticator.purge_of(token=Token(token) if token else None, **claims)
         if "id" in selector:
             purge = replace(purge, id=bytes.fromhex(selector["id"]))
@@ -217,7 +217,7 @@ class WorkerServer:
             before,
             on_revoked=self._broadcaster.tell_workers_of,
             on_token_type=self._learned_token_type,
-            on_no=self._streams.revoked_elsewhere,
+            on_inactive=self._streams.revoked_elsewhere,
             in_force=lambda: self._generation,
         )
         generation.receiver = event_endpoint_of(
@@ -234,7 +234,7 @@ class WorkerServer:
         if any(news):
             self._streams.judge_all()
         # Several generations may share one cache: the next one no longer finds what the first one dropped.
-        return sum(one.authenticator.purge(purge) for one in generations)
+        return sum(one.authenticator.forget(purge) for one in generations)
 
     def _learned_token_type(self, identity: bytes) -> None:
         self._broadcaster.tell_of_token_type(identity)

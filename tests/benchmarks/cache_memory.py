@@ -124,10 +124,10 @@ def measure(tokens: int) -> dict[str, float]:
 
 def remember(keys: HmacKeys, cache: LocalCache, bodies: Iterator[bytes], now_s: float) -> None:
     for number, body in enumerate(bodies):
-        answer = read_introspection_result(loads(body, pool=CLAIM_NAMES), ASKED_AT)
-        assert isinstance(answer, Facts)
+        result = read_introspection_result(loads(body, pool=CLAIM_NAMES), ASKED_AT)
+        assert isinstance(result, Facts)
         key = keys.key(IDENTITY, Token(f"token-{number}"))
-        cache.put(key, CacheEntry(answer, keys.tags(REALM, answer), now_s, now_s + TTL_S), now_s)
+        cache.put(key, CacheEntry(result, keys.result_tags(REALM, result), now_s, now_s + TTL_S), now_s)
 
 
 def breakdown(cache: LocalCache) -> dict[str, int]:

@@ -76,7 +76,7 @@ class _Shelf:
     timeout_s: float = 0.05
     held: dict[bytes, tuple[Recalled, float]] = field(default_factory=dict)
 
-    def standing(self) -> bytes:
+    def log_position(self) -> bytes:
         return b"known"
 
     async def get(self, key: bytes, realm: str) -> Recalled | Absent:
@@ -84,27 +84,27 @@ class _Shelf:
         passed_s = self.clock() - put_at_s
         if recalled is None or passed_s >= recalled.left_s:
             return Absent.MISS
-        return Recalled(recalled.answer, recalled.age_s + passed_s, recalled.left_s - passed_s, recalled.call)
+        return Recalled(recalled.result, recalled.age_s + passed_s, recalled.left_s - passed_s, recalled.call)
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
         self.held[key] = (recalled, self.clock())
 
-    def forget(self, purge: TagPurge) -> None:
+    def hide(self, purge: TagPurge) -> None:
         for key in [key for key, (recalled, _) in self.held.items() if purge.covers(_marks(key, recalled))]:
             del self.held[key]
 
-    async def take(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState:
+    async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState:
         return LeaseState(fence, length_s, await self.get(key, realm))
 
-    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool:
-        await self.put(key, recalled, standing)
+    async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool:
+        await self.put(key, recalled, log_position)
         return True
 
-    async def give_back(self, key: bytes, fence: bytes) -> None:
+    async def release(self, key: bytes, fence: bytes) -> None:
         pass
 
     @contextmanager
-    def bell(self, key: bytes) -> Iterator[None]:
+    def signal(self, key: bytes) -> Iterator[None]:
         yield
 
 
@@ -112,7 +112,7 @@ _KEYS = HmacKeys(b"secret of the simulation")
 
 
 def _marks(key: bytes, recalled: Recalled) -> tuple[bytes, ...]:
-    return (key, *_KEYS.tags(_Provider.realm, recalled.answer))
+    return (key, *_KEYS.tags(_Provider.realm, recalled.result))
 
 
 def simulate(kind: Kind, processes: int, *, tokens: int, each_s: float, seed: int) -> Figures:
@@ -148,7 +148,7 @@ async def _simulate(kind: Kind, processes: int, tokens: int, each_s: float, dice
             case "event":
                 order = fleet[0].purge_of(sub=name)
                 for each in fleet:
-                    each.purge(order)
+                    each.forget(order)
             case _:
                 if await _passes(dice.choice(fleet), name):
                     passed_at_s[name] = max(now_s, passed_at_s[name])
@@ -161,9 +161,9 @@ async def _simulate(kind: Kind, processes: int, tokens: int, each_s: float, dice
 
 async def _passes(process: Authenticator, name: str) -> bool:
     question = Question("p", Token(name))
-    found = process.remembered(question) or await process.ask(question)
+    found = process.cached(question) or await process.look_up(question)
     await asyncio.gather(*process._flights._tasks)  # what is asked for ahead is there before the next request
-    return isinstance(found.answer, Facts)
+    return isinstance(found.result, Facts)
 
 
 def _process(kind: Kind, provider: _Provider, shelf: _Shelf | None, clock: Clock) -> Authenticator:

@@ -18,7 +18,7 @@ from benchmarks.comparison.loads import MIXED, MIXED_POST, POST_1K, sample, warm
 from benchmarks.comparison.peer import Contestant, Kind
 from benchmarks.comparison.stage import ask, staged
 
-KINDS = (Kind.FAST, Kind.GENERAL, Kind.NGINX_AUTH, Kind.NGINX)
+TOKEN_CLAIMS = (Kind.FAST, Kind.GENERAL, Kind.NGINX_AUTH, Kind.NGINX)
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def cores() -> Cores:
 
 def test_contestants_do_their_work_are_measured_and_are_gone_afterwards(tmp_path, cores):
     pids: list[int] = []
-    with staged(tmp_path, cores) as stage, stage.contestants(KINDS) as contestants:
+    with staged(tmp_path, cores) as stage, stage.contestants(TOKEN_CLAIMS) as contestants:
         pids += [pid for one in contestants for pid in one.server.processes()]
         ours = [one for one in contestants if one.kind.is_ours]
         assert ours

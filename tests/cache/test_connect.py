@@ -30,7 +30,7 @@ def key(name: str) -> bytes:
     return KEYS.key(b"provider", Token(name))
 
 
-def answer(sub: str) -> Recalled:
+def result(sub: str) -> Recalled:
     return Recalled(Facts({"sub": sub}, time.time()), 0.0, 60.0)
 
 
@@ -58,11 +58,11 @@ async def shares_and_purges(url: str) -> None:
         await until(lambda: one.healthy and other.healthy)
         names = [f"user{number}" for number in range(20)]  # on every node of a cluster
         for name in names:
-            await one.put(key(name), answer(name), one.standing())
+            await one.put(key(name), result(name), one.log_position())
             got = await other.get(key(name), REALM)
             assert isinstance(got, Recalled)
-            assert isinstance(got.answer, Facts)
-            assert got.answer.claims == {"sub": name}
+            assert isinstance(got.result, Facts)
+            assert got.result.claims == {"sub": name}
         purge = purge_of([key("user1"), KEYS.tag(ClaimSelector(REALM, "sub", "user2"))])
         assert await one.publish_purge(purge)
         await until(lambda: purge in seen)
@@ -74,26 +74,26 @@ async def shares_and_purges(url: str) -> None:
 
 async def takes_turns(one: RedisTier, other: RedisTier) -> None:
     """One asks, the other waits, is woken and finds the answer; for keys on every node of a cluster."""
-    await until(lambda: one.leases._wakeups.listening and other.leases._wakeups.listening)
+    await until(lambda: one.leases._notifier.listening and other.leases._notifier.listening)
     for number in range(10):
         name, mine, theirs = f"turn{number}", bytes([number]) * 16, bytes([100 + number]) * 16
-        with other.leases.bell(key(name)) as bell:
+        with other.leases.signal(key(name)) as signal:
             for tier_, fence in ((one, mine), (other, theirs)):
-                turn = await tier_.leases.take(key(name), REALM, fence, 30)
+                turn = await tier_.leases.acquire(key(name), REALM, fence, 30)
                 assert turn is not None
                 assert turn.holder == mine
-            waiting = asyncio.create_task(bell.wait(20))
-            assert await one.leases.settle(key(name), answer(name), one.standing(), mine) is True
+            waiting = asyncio.create_task(signal.wait(20))
+            assert await one.leases.settle(key(name), result(name), one.log_position(), mine) is True
             began = time.monotonic()
             await waiting
             assert time.monotonic() - began < 10
         got = await other.get(key(name), REALM)
         assert isinstance(got, Recalled)
         assert got.call == mine
-        turn = await other.leases.take(key(name), REALM, theirs, 30)
+        turn = await other.leases.acquire(key(name), REALM, theirs, 30)
         assert turn is not None
         assert turn.holder == theirs
-        await other.leases.give_back(key(name), theirs)
+        await other.leases.release(key(name), theirs)
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_sentinels_name_the_primary_and_its_successor() -> None:
             primary.kill()
             await until(lambda: not one.healthy)
             await until(lambda: one.healthy, within_s=30)
-            await one.put(key("alice"), answer("alice"), one.standing())
+            await one.put(key("alice"), result("alice"), one.log_position())
             assert isinstance(await one.get(key("alice"), REALM), Recalled)
             async with tier(url) as other:
                 await takes_turns(one, other)
@@ -200,10 +200,10 @@ async def test_a_cluster_that_cuts_subscriptions_is_listened_to_again() -> None:
     with cluster() as servers:
         url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
         async with tier(url) as one:
-            await until(lambda: one.leases._wakeups.listening)
+            await until(lambda: one.leases._notifier.listening)
             for server in servers:
                 with server.client() as client:
                     client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            await until(lambda: one.leases._wakeups.listening)
+            await until(lambda: one.leases._notifier.listening)
             async with tier(url) as other:
                 await takes_turns(one, other)

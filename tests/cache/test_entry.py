@@ -106,7 +106,7 @@ def test_the_older_of_two_ages_counts(apart_s: float, age_s: float) -> None:
     recalled = stored().recalled(45_000, NOW + 15.5 + apart_s, SKEW_S)
     assert recalled is not None
     assert (recalled.age_s, recalled.left_s) == (age_s, 60.5 - age_s)
-    assert recalled.answer.introspected_at == NOW + 15.5 + apart_s - age_s  # by the reader's clock
+    assert recalled.result.introspected_at == NOW + 15.5 + apart_s - age_s  # by the reader's clock
 
 
 @pytest.mark.parametrize("apart_s", [-2.1, -300.0, 45.0, 300.0])

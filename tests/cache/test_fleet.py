@@ -54,7 +54,7 @@ class Instance:
             leases=self.tier.leases,
             longest_tolerated_s={"keycloak": tolerated_s} if tolerated_s else {},
         )
-        self.tier.outlive(ttl_s + tolerated_s)
+        self.tier.extend_life(ttl_s + tolerated_s)
 
     async def ask(
         self,
@@ -64,17 +64,17 @@ class Instance:
         stale_s: float | None = None,
     ) -> FactsLookup:
         question = Question(provider, Token(token), max_age_s, stale_s)
-        return self.authenticator.remembered(question) or await self.authenticator.ask(question)
+        return self.authenticator.cached(question) or await self.authenticator.look_up(question)
 
     def remembers(self, token: str = "alice.1") -> bool:
-        return self.authenticator.remembered(Question("keycloak", Token(token))) is not None
+        return self.authenticator.cached(Question("keycloak", Token(token))) is not None
 
     def knows(self, token: str = "alice.1") -> bool:
-        return self.authenticator.knows(Question("keycloak", Token(token)))
+        return self.authenticator.was_recently_active(Question("keycloak", Token(token)))
 
     async def purge(self, order: TagPurge) -> tuple[int, bool]:
         """As `DELETE /cache` does it."""
-        return self.authenticator.purge(order), await self.tier.publish_purge(order)
+        return self.authenticator.forget(order), await self.tier.publish_purge(order)
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def instances(
         for number in range(count)
     ]
     for each in fleet:
-        await each.tier.start(each.authenticator.purge)
+        await each.tier.start(each.authenticator.forget)
     try:
         yield fleet
     finally:
@@ -157,7 +157,7 @@ async def test_a_purge_reaches_all_within_a_second(redis_server: RedisServer, se
         assert not fleet[0].remembers()
         assert await until(lambda: not any(each.remembers() for each in fleet)) < 1
         assert (await fleet[1].ask()).tier == "provider"
-        await until(lambda: len({each.tier.standing() for each in fleet}) == 1)
+        await until(lambda: len({each.tier.log_position() for each in fleet}) == 1)
         assert (await fleet[0].ask()).tier == "redis"
 
 
@@ -183,7 +183,7 @@ async def test_an_answer_asked_for_before_a_purge_elsewhere_does_not_settle(
         early = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
         await other.purge(order(other, selected))
-        await until(lambda: one.tier.standing() == other.tier.standing())
+        await until(lambda: one.tier.log_position() == other.tier.log_position())
         one.provider.gate.set()
         await early
         assert not one.remembers()
@@ -255,8 +255,8 @@ async def test_redis_full_of_garbage_costs_no_answer(redis_server: RedisServer) 
                 client.set(name, dice.randbytes(200), ex=60)
         for sub in subs:
             found = await other.ask(f"{sub}.1")
-            assert isinstance(found.answer, Facts)
-            assert (found.answer.claims["sub"], found.tier) == (sub, "provider")
+            assert isinstance(found.result, Facts)
+            assert (found.result.claims["sub"], found.tier) == (sub, "provider")
         assert other.meter.lookups["redis", "hit"] == 0
         assert other.meter.lookups["redis", "error"] + other.meter.lookups["redis", "miss"] == 30
 
@@ -269,9 +269,9 @@ async def test_clocks_five_minutes_apart_share_nothing_and_clocks_a_second_apart
             token = f"alice.{apart_s}"
             await one.ask(token)
             found = await other.ask(token)
-            assert isinstance(found.answer, Facts)
+            assert isinstance(found.result, Facts)
             assert found.tier == tier
-            assert abs(found.answer.introspected_at - (time.time() + apart_s)) < 5
+            assert abs(found.result.introspected_at - (time.time() + apart_s)) < 5
 
 
 async def test_a_stricter_route_refreshes_the_entry_for_the_fleet(redis_server: RedisServer) -> None:
@@ -280,7 +280,7 @@ async def test_a_stricter_route_refreshes_the_entry_for_the_fleet(redis_server: 
         await asyncio.sleep(0.2)
         assert (await other.ask(max_age_s=0.1)).tier == "provider"
         found = await third.ask(max_age_s=30)
-        assert isinstance(found.answer, Facts)
+        assert isinstance(found.result, Facts)
         assert found.tier == "redis"
         assert len(other.provider.asked) == 1
         assert (await third.ask(max_age_s=0)).tier == "provider"
@@ -307,15 +307,15 @@ async def test_what_one_instance_knew_stands_in_at_another(own_redis: RedisServe
     async with instances(own_redis, ttl_s=0.3, tolerated_s=60) as (one, other):
         await one.ask()
         await asyncio.sleep(0.4)
-        other.provider.answer = UNCLEAR
-        assert (await other.ask()).answer is UNCLEAR  # not by the question that tolerates nothing
+        other.provider.result = UNCLEAR
+        assert (await other.ask()).result is UNCLEAR  # not by the question that tolerates nothing
         found = await other.ask(stale_s=60)
-        assert isinstance(found.answer, Facts)
+        assert isinstance(found.result, Facts)
         assert found.stale_s is not None
         assert 0.4 <= found.stale_s < 30
         # Told once, it is known without Redis too.
         own_redis.stop()
-        assert isinstance((await other.ask(stale_s=60)).answer, Facts)
+        assert isinstance((await other.ask(stale_s=60)).result, Facts)
 
 
 async def test_what_is_kept_longer_is_never_fresh_at_another(redis_server: RedisServer) -> None:
@@ -330,12 +330,12 @@ async def test_a_no_that_one_instance_is_told_ends_what_the_others_keep(redis_se
         for each in (one, other, third):
             await each.ask()
         await asyncio.sleep(0.4)
-        one.provider.answer = Inactive(time.time())
-        assert isinstance((await one.ask(stale_s=60)).answer, Inactive)
+        one.provider.result = Inactive(time.time())
+        assert isinstance((await one.ask(stale_s=60)).result, Inactive)
         await until(lambda: not other.knows() and not third.knows(), within_s=5)
         for each in (other, third):
-            each.provider.answer = UNCLEAR
-            assert isinstance((await each.ask(stale_s=60)).answer, Inactive)
+            each.provider.result = UNCLEAR
+            assert isinstance((await each.ask(stale_s=60)).result, Inactive)
         # The one that was told still remembers that it was.
         assert one.remembers()
 
@@ -346,13 +346,13 @@ async def test_a_no_is_asked_for_once_in_the_fleet_where_some_route_tolerates_ol
     """As docs/caching.md promises: one call a window for the fleet, here two windows, a yes and a no."""
     async with instances(redis_server, count=4, ttl_s=0.5, tolerated_s=60) as fleet:
         for each in fleet:
-            assert isinstance((await each.ask()).answer, Facts)
+            assert isinstance((await each.ask()).result, Facts)
         assert sum(len(each.provider.asked) for each in fleet) == 1
         await asyncio.sleep(0.6)
         for each in fleet:
-            each.provider.answer = Inactive(time.time())
+            each.provider.result = Inactive(time.time())
         for each in fleet:
-            assert isinstance((await each.ask(stale_s=60)).answer, Inactive)
+            assert isinstance((await each.ask(stale_s=60)).result, Inactive)
         assert sum(len(each.provider.asked) for each in fleet) == 2
         await until(lambda: not any(each.knows() for each in fleet), within_s=5)
         await asyncio.gather(*(each.ask(stale_s=60) for each in fleet))
@@ -365,8 +365,8 @@ async def test_so_does_one_that_a_stranger_to_the_token_is_told_by_a_route_that_
     async with instances(redis_server, ttl_s=0.3, tolerated_s=60) as (one, other):
         await other.ask()
         await asyncio.sleep(0.4)
-        one.provider.answer = Inactive(time.time())
-        assert isinstance((await one.ask(max_age_s=0)).answer, Inactive)
+        one.provider.result = Inactive(time.time())
+        assert isinstance((await one.ask(max_age_s=0)).result, Inactive)
         await until(lambda: not other.knows(), within_s=5)
 
 
@@ -378,5 +378,5 @@ async def test_a_purge_at_one_instance_ends_what_the_others_keep(redis_server: R
         await one.purge(one.authenticator.purge_of(sub="alice"))
         await until(lambda: not other.knows(), within_s=5)
         for each in (one, other):
-            each.provider.answer = UNCLEAR
-            assert (await each.ask(stale_s=60)).answer is UNCLEAR
+            each.provider.result = UNCLEAR
+            assert (await each.ask(stale_s=60)).result is UNCLEAR

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.cache.key import HmacKeys, stretched
-from gateway.introspection.invalidation import KINDS, ClaimSelector, everything_of
+from gateway.introspection.invalidation import TOKEN_CLAIMS, ClaimSelector, whole_realm
 
 KEYS = HmacKeys(b"secret")
 PURPOSES = [b"tokens", b"tags", b"sealing", b"name of the fleet"]
@@ -71,17 +71,17 @@ def test_keys_tags_sealing_and_name_have_nothing_in_common() -> None:
 
 def test_facts_are_tagged_by_each_claim_that_evicts() -> None:
     claims = {"sub": "alice", "sid": "s", "jti": "j", "client_id": "web", "email": "A@example.com", "scope": "read"}
-    expected = {KEYS.tag(ClaimSelector(REALM, kind, str(claims[kind]))) for kind in KINDS} | {
-        KEYS.tag(everything_of(REALM))
+    expected = {KEYS.tag(ClaimSelector(REALM, kind, str(claims[kind]))) for kind in TOKEN_CLAIMS} | {
+        KEYS.tag(whole_realm(REALM))
     }
-    assert set(KEYS.tags(REALM, Facts(claims, 0))) == expected
-    assert len(expected) == len(KINDS) + 1
+    assert set(KEYS.result_tags(REALM, Facts(claims, 0))) == expected
+    assert len(expected) == len(TOKEN_CLAIMS) + 1
 
 
 @pytest.mark.parametrize("claims", [{}, {"sub": 7, "sid": None, "jti": ["a"], "client_id": ""}])
 def test_claims_of_another_type_are_no_tags(claims: dict[str, object]) -> None:
-    assert KEYS.tags(REALM, Facts(claims, 0)) == (KEYS.tag(everything_of(REALM)),)
-    assert KEYS.tags(REALM, Inactive(0)) == ()
+    assert KEYS.result_tags(REALM, Facts(claims, 0)) == (KEYS.tag(whole_realm(REALM)),)
+    assert KEYS.result_tags(REALM, Inactive(0)) == ()
 
 
 def test_one_name_in_two_realms_or_kinds_is_two() -> None:

@@ -56,9 +56,9 @@ def about(sub: str, left_s: float = 60.0) -> Recalled:
 
 async def sub_in(one: RedisTier) -> str | None:
     got = await one.get(KEY, REALM)
-    if not isinstance(got, Recalled) or not isinstance(got.answer, Facts):
+    if not isinstance(got, Recalled) or not isinstance(got.result, Facts):
         return None
-    return str(got.answer.claims["sub"])
+    return str(got.result.claims["sub"])
 
 
 def lease_name(server: RedisServer) -> bytes:
@@ -68,8 +68,8 @@ def lease_name(server: RedisServer) -> bytes:
 
 async def test_one_holds_it_and_the_others_are_told_who_and_for_how_long(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server) as other:
-        mine = await one.leases.take(KEY, REALM, ONE, LONG_S)
-        theirs = await other.leases.take(KEY, REALM, OTHER, LONG_S)
+        mine = await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+        theirs = await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
         assert mine is not None
         assert theirs is not None
         assert (mine.holder, theirs.holder) == (ONE, ONE)
@@ -81,7 +81,7 @@ async def test_of_many_at_once_one_holds_it(redis_server: RedisServer) -> None:
     async with tier(redis_server, timeout_s=10) as one, tier(redis_server, timeout_s=10) as other:
         fences = [bytes([number]) * 16 for number in range(100)]
         turns = await asyncio.gather(
-            *((one, other)[number % 2].leases.take(KEY, REALM, fence, LONG_S) for number, fence in enumerate(fences))
+            *((one, other)[number % 2].leases.acquire(KEY, REALM, fence, LONG_S) for number, fence in enumerate(fences))
         )
         assert len({turn.holder for turn in turns if turn is not None}) == 1
         assert all(turn is not None for turn in turns)
@@ -89,18 +89,18 @@ async def test_of_many_at_once_one_holds_it(redis_server: RedisServer) -> None:
 
 async def test_it_ends_by_itself(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.leases.take(KEY, REALM, ONE, 0.05)
+        await one.leases.acquire(KEY, REALM, ONE, 0.05)
         await asyncio.sleep(0.1)
-        turn = await one.leases.take(KEY, REALM, OTHER, LONG_S)
+        turn = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
         assert turn is not None
         assert turn.holder == OTHER
 
 
 async def test_what_is_settled_is_there_and_the_lease_is_not(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server) as other:
-        await one.leases.take(KEY, REALM, ONE, LONG_S)
-        assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is True
-        turn = await other.leases.take(KEY, REALM, OTHER, LONG_S)
+        await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+        assert await one.leases.settle(KEY, about("alice"), one.log_position(), ONE) is True
+        turn = await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
         assert turn is not None
         assert turn.holder == OTHER
         assert isinstance(turn.recalled, Recalled)
@@ -109,41 +109,41 @@ async def test_what_is_settled_is_there_and_the_lease_is_not(redis_server: Redis
 
 async def test_only_its_holder_gives_it_back(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.leases.take(KEY, REALM, ONE, LONG_S)
-        await one.leases.give_back(KEY, OTHER)
+        await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+        await one.leases.release(KEY, OTHER)
         assert len(redis_server.names()) == 1
-        await one.leases.give_back(KEY, ONE)
+        await one.leases.release(KEY, ONE)
         assert redis_server.names() == []
 
 
 async def test_an_answer_whose_lease_was_taken_over_does_not_overwrite_the_newer_one(redis_server: RedisServer) -> None:
     async with tier(redis_server) as late, tier(redis_server) as other:
-        await late.leases.take(KEY, REALM, ONE, 0.05)
+        await late.leases.acquire(KEY, REALM, ONE, 0.05)
         await asyncio.sleep(0.1)
-        await other.leases.take(KEY, REALM, OTHER, LONG_S)
+        await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
         # While the other one asks, and after it has settled.
-        assert await late.leases.settle(KEY, about("old"), late.standing(), ONE) is False
-        assert await other.leases.settle(KEY, about("new"), other.standing(), OTHER) is True
-        assert await late.leases.settle(KEY, about("old"), late.standing(), ONE) is False
+        assert await late.leases.settle(KEY, about("old"), late.log_position(), ONE) is False
+        assert await other.leases.settle(KEY, about("new"), other.log_position(), OTHER) is True
+        assert await late.leases.settle(KEY, about("old"), late.log_position(), ONE) is False
         assert await sub_in(other) == "new"
 
 
 async def test_a_late_answer_is_put_where_there_is_none_and_nobody_asks(redis_server: RedisServer) -> None:
     async with tier(redis_server) as late:
-        await late.leases.take(KEY, REALM, ONE, 0.05)
+        await late.leases.acquire(KEY, REALM, ONE, 0.05)
         await asyncio.sleep(0.1)
-        assert await late.leases.settle(KEY, about("alice"), late.standing(), ONE) is True
+        assert await late.leases.settle(KEY, about("alice"), late.log_position(), ONE) is True
         assert await sub_in(late) == "alice"
 
 
 async def test_what_a_redis_that_stood_still_finds_waiting_has_grown_older_by_that(own_redis: RedisServer) -> None:
     async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
         await until(lambda: slow.healthy and other.healthy)
-        await slow.leases.take(KEY, REALM, OTHER, LONG_S)
-        await slow.leases.give_back(KEY, OTHER)  # the scripts are known from here on
-        await slow.leases.take(KEY, REALM, ONE, LONG_S)
+        await slow.leases.acquire(KEY, REALM, OTHER, LONG_S)
+        await slow.leases.release(KEY, OTHER)  # the scripts are known from here on
+        await slow.leases.acquire(KEY, REALM, ONE, LONG_S)
         own_redis.pause()
-        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        assert await slow.leases.settle(KEY, about("alice"), slow.log_position(), ONE) is None
         await asyncio.sleep(1.0)
         own_redis.resume()
         await until(lambda: any(not name.endswith(b":lease") for name in own_redis.names()))
@@ -157,11 +157,11 @@ async def test_what_a_redis_that_stood_still_finds_waiting_has_grown_older_by_th
 async def test_nor_is_it_written_when_its_lease_was_over_before_redis_saw_it(own_redis: RedisServer) -> None:
     async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
         await until(lambda: slow.healthy and other.healthy)
-        await slow.leases.take(KEY, REALM, OTHER, LONG_S)
-        await slow.leases.give_back(KEY, OTHER)  # the scripts are known from here on
-        await slow.leases.take(KEY, REALM, ONE, 0.6)
+        await slow.leases.acquire(KEY, REALM, OTHER, LONG_S)
+        await slow.leases.release(KEY, OTHER)  # the scripts are known from here on
+        await slow.leases.acquire(KEY, REALM, ONE, 0.6)
         own_redis.pause()
-        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        assert await slow.leases.settle(KEY, about("alice"), slow.log_position(), ONE) is None
         await asyncio.sleep(1.0)
         own_redis.resume()
         await until(lambda: other.healthy and slow.healthy)
@@ -171,28 +171,28 @@ async def test_nor_is_it_written_when_its_lease_was_over_before_redis_saw_it(own
 async def test_a_stricter_answer_replaces_the_one_that_is_there(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         for fence, sub in ((ONE, "old"), (OTHER, "new")):
-            turn = await one.leases.take(KEY, REALM, fence, LONG_S)
+            turn = await one.leases.acquire(KEY, REALM, fence, LONG_S)
             assert turn is not None
             assert turn.holder == fence
-            assert await one.leases.settle(KEY, about(sub), one.standing(), fence) is True
+            assert await one.leases.settle(KEY, about(sub), one.log_position(), fence) is True
         assert await sub_in(one) == "new"
 
 
 async def test_what_cannot_be_shared_gives_the_lease_back_all_the_same(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         huge = Recalled(Facts({"groups": ["g" * 1000] * 300}, time.time()), 0.0, 60.0)
-        for answer, standing in ((huge, one.standing()), (about("alice", left_s=0.0), one.standing())):
-            await one.leases.take(KEY, REALM, ONE, LONG_S)
-            assert await one.leases.settle(KEY, answer, standing, ONE) is None
+        for result, log_position in ((huge, one.log_position()), (about("alice", left_s=0.0), one.log_position())):
+            await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+            assert await one.leases.settle(KEY, result, log_position, ONE) is None
             assert redis_server.names() == []
 
 
 async def test_a_redis_too_full_to_write_gives_it_back(own_redis: RedisServer) -> None:
     async with tier(own_redis) as one:
-        await one.leases.take(KEY, REALM, ONE, LONG_S)
+        await one.leases.acquire(KEY, REALM, ONE, LONG_S)
         with own_redis.client() as client:
             client.config_set("maxmemory", "1")
-        assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is None
+        assert await one.leases.settle(KEY, about("alice"), one.log_position(), ONE) is None
         with own_redis.client() as client:
             client.config_set("maxmemory", "0")
         assert own_redis.names() == []
@@ -212,45 +212,45 @@ async def test_what_is_no_lease_in_its_place_is_taken_away(
     redis_server: RedisServer, harm: Callable[[object, bytes], object]
 ) -> None:
     async with tier(redis_server) as one:
-        await one.leases.take(KEY, REALM, ONE, LONG_S)
+        await one.leases.acquire(KEY, REALM, ONE, LONG_S)
         with redis_server.client() as client:
             harm(client, lease_name(redis_server))
-        turn = await one.leases.take(KEY, REALM, OTHER, LONG_S)
+        turn = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
         assert turn is not None
         assert turn.holder == OTHER
-        assert await one.leases.settle(KEY, about("alice"), one.standing(), OTHER) is True
+        assert await one.leases.settle(KEY, about("alice"), one.log_position(), OTHER) is True
         assert await sub_in(one) == "alice"
 
 
 async def test_what_is_no_entry_beside_it_is_overwritten(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about("alice"), one.standing())
+        await one.put(KEY, about("alice"), one.log_position())
         [name] = redis_server.names()
         with redis_server.client() as client:
             client.delete(name)
             client.lpush(name, b"a list")
-        turn = await one.leases.take(KEY, REALM, ONE, LONG_S)
+        turn = await one.leases.acquire(KEY, REALM, ONE, LONG_S)
         assert turn is not None
         assert turn.recalled is Absent.MISS
-        assert await one.leases.settle(KEY, about("bob"), one.standing(), ONE) is True
+        assert await one.leases.settle(KEY, about("bob"), one.log_position(), ONE) is True
         assert await sub_in(one) == "bob"
 
 
 async def test_who_waits_is_woken_by_settling_and_by_giving_back(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server) as other:
-        await until(lambda: other.leases._wakeups.listening)
+        await until(lambda: other.leases._notifier.listening)
         for end in ("settle", "give back"):
-            with other.leases.bell(KEY) as bell:
-                await one.leases.take(KEY, REALM, ONE, LONG_S)
-                await other.leases.take(KEY, REALM, OTHER, LONG_S)
-                waiting = asyncio.create_task(bell.wait(20))
+            with other.leases.signal(KEY) as signal:
+                await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+                await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
+                waiting = asyncio.create_task(signal.wait(20))
                 await asyncio.sleep(0.01)
                 assert not waiting.done()
                 began = time.monotonic()
                 if end == "settle":
-                    await one.leases.settle(KEY, about("alice"), one.standing(), ONE)
+                    await one.leases.settle(KEY, about("alice"), one.log_position(), ONE)
                 else:
-                    await one.leases.give_back(KEY, ONE)
+                    await one.leases.release(KEY, ONE)
                 await waiting
                 assert time.monotonic() - began < 10
 
@@ -262,11 +262,11 @@ async def test_a_message_is_sent_only_where_somebody_waits_and_tells_nothing_but
         with redis_server.client() as client, client.pubsub() as listening:
             listening.subscribe(f"gateway:{KEYS.fleet}:settled")
             assert listening.get_message(timeout=5) is not None
-            await one.leases.take(KEY, REALM, ONE, LONG_S)
-            await one.leases.settle(KEY, about("alice"), one.standing(), ONE)
-            await one.leases.take(KEY, REALM, ONE, LONG_S)
-            await one.leases.take(KEY, REALM, OTHER, LONG_S)
-            await one.leases.give_back(KEY, ONE)
+            await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+            await one.leases.settle(KEY, about("alice"), one.log_position(), ONE)
+            await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+            await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
+            await one.leases.release(KEY, ONE)
             message = listening.get_message(timeout=5)
             assert message is not None
             assert message["data"] == digest(KEY)
@@ -280,9 +280,9 @@ async def test_a_redis_that_is_down_cannot_say_whose_turn_it_is(own_redis: Redis
         try:
             began = time.monotonic()
             for _ in range(50):
-                assert await one.leases.take(KEY, REALM, ONE, LONG_S) is None
-                assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is None
-                await one.leases.give_back(KEY, ONE)
+                assert await one.leases.acquire(KEY, REALM, ONE, LONG_S) is None
+                assert await one.leases.settle(KEY, about("alice"), one.log_position(), ONE) is None
+                await one.leases.release(KEY, ONE)
             assert time.monotonic() - began < 0.9
         finally:
             own_redis.resume()
@@ -290,18 +290,18 @@ async def test_a_redis_that_is_down_cannot_say_whose_turn_it_is(own_redis: Redis
 
 async def test_what_was_taken_too_slowly_to_be_known_of_is_given_back_a_little_later(own_redis: RedisServer) -> None:
     async with tier(own_redis, timeout_s=0.1) as slow, tier(own_redis) as other:
-        await slow.leases.take(KEY, REALM, ONE, LONG_S)  # the scripts are known from here on
-        await slow.leases.give_back(KEY, ONE)
+        await slow.leases.acquire(KEY, REALM, ONE, LONG_S)  # the scripts are known from here on
+        await slow.leases.release(KEY, ONE)
         own_redis.pause()
-        assert await slow.leases.take(KEY, REALM, ONE, LONG_S) is None
-        assert await slow.leases.settle(KEY, about("alice"), slow.standing(), ONE) is None
+        assert await slow.leases.acquire(KEY, REALM, ONE, LONG_S) is None
+        assert await slow.leases.settle(KEY, about("alice"), slow.log_position(), ONE) is None
         own_redis.resume()
         await until(lambda: own_redis.names() != [])
         began = time.monotonic()
-        while (turn := await other.leases.take(KEY, REALM, OTHER, LONG_S)) is None or turn.holder != OTHER:
+        while (turn := await other.leases.acquire(KEY, REALM, OTHER, LONG_S)) is None or turn.holder != OTHER:
             assert time.monotonic() - began < LONG_S / 2
             await asyncio.sleep(0.05)
-        assert slow.leases._owed == {}
+        assert slow.leases._unreleased == {}
 
 
 async def test_a_redis_that_stays_away_is_owed_nothing_for_ever(
@@ -312,9 +312,9 @@ async def test_a_redis_that_stays_away_is_owed_nothing_for_ever(
         own_redis.kill()
         await until(lambda: not one.healthy)
         for number in range(2000):
-            await one.leases.give_back(KEY, number.to_bytes(16, "big"))
-        assert len(one.leases._owed) <= 1000
-        await until(lambda: one.leases._owed == {})
+            await one.leases.release(KEY, number.to_bytes(16, "big"))
+        assert len(one.leases._unreleased) <= 1000
+        await until(lambda: one.leases._unreleased == {})
 
 
 async def test_a_redis_that_has_forgotten_the_scripts_is_told_them_again(redis_server: RedisServer) -> None:
@@ -322,8 +322,8 @@ async def test_a_redis_that_has_forgotten_the_scripts_is_told_them_again(redis_s
         for _ in range(2):
             with redis_server.client() as client:
                 client.script_flush()
-            assert await one.leases.take(KEY, REALM, ONE, LONG_S) is not None
-            assert await one.leases.settle(KEY, about("alice"), one.standing(), ONE) is True
+            assert await one.leases.acquire(KEY, REALM, ONE, LONG_S) is not None
+            assert await one.leases.settle(KEY, about("alice"), one.log_position(), ONE) is True
             assert one.healthy
 
 
@@ -331,7 +331,7 @@ async def test_a_redis_that_refuses_scripts_cannot_say_either(own_redis: RedisSe
     with own_redis.client() as client:
         client.execute_command("ACL", "SETUSER", "default", "-@scripting")
     async with tier(own_redis) as one:
-        assert await one.leases.take(KEY, REALM, ONE, LONG_S) is None
+        assert await one.leases.acquire(KEY, REALM, ONE, LONG_S) is None
         assert one.healthy
 
 
@@ -351,4 +351,4 @@ async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
         closed=lambda *_: None,
         entry_limit_bytes=100,
     )
-    assert await leases.take(KEY, REALM, ONE, LONG_S) is None
+    assert await leases.acquire(KEY, REALM, ONE, LONG_S) is None

@@ -76,7 +76,7 @@ def test_a_token_is_either_active_or_inactive() -> None:
     cache.put(b"k", junk(), 0)
     found = cache.get(b"k", 1)
     assert found is not None
-    assert isinstance(found.answer, Inactive)
+    assert isinstance(found.result, Inactive)
     cache.put(b"k", good(), 0)
     assert len(cache) == 1
 
@@ -94,17 +94,17 @@ def test_a_purge_drops_what_bears_the_mark() -> None:
     cache.put(b"2", good(60, b"alice"), 0)
     cache.put(b"3", good(60, b"bob"), 0)
     cache.put(b"4", junk(), 0)
-    assert cache.purge(purge_of([b"alice"]), 1) == 2
-    assert cache.purge(purge_of([b"4", b"unknown"]), 1) == 1
+    assert cache.drop_tagged(purge_of([b"alice"]), 1) == 2
+    assert cache.drop_tagged(purge_of([b"4", b"unknown"]), 1) == 1
     assert cache.get(b"3", 1) is not None
-    assert cache.purge(purge_everything(), 1) == 1
+    assert cache.drop_tagged(purge_everything(), 1) == 1
     assert len(cache) == 0
 
 
 def test_one_entry_under_two_marks_counts_once() -> None:
     cache = LocalCache(10)
     cache.put(b"1", good(60, b"alice", b"session"), 0)
-    assert cache.purge(purge_of([b"alice", b"session", b"1"]), 1) == 1
+    assert cache.drop_tagged(purge_of([b"alice", b"session", b"1"]), 1) == 1
 
 
 def test_a_small_cache_packs_nothing() -> None:
@@ -155,10 +155,10 @@ def test_a_purge_reaches_what_is_packed() -> None:
     cache = packing(100)
     for number in range(10):
         cache.put(key(number), good(60, b"alice" if number % 2 else b"bob"), 0)
-    assert cache.purge(purge_of([b"alice"]), 1) == 5
+    assert cache.drop_tagged(purge_of([b"alice"]), 1) == 5
     assert cache.get(key(1), 1) is None
     assert cache.get(key(0), 1) is not None
-    assert cache.purge(purge_everything(), 1) == 5
+    assert cache.drop_tagged(purge_everything(), 1) == 5
     assert len(cache) == 0
     assert not cache._active._tagged
 
@@ -177,7 +177,7 @@ def test_packed_or_not_the_least_recently_used_goes_first(steps: list[tuple[str,
             expected[number] = known(number)
             cache.put(key(number), known(number), 0)
         elif step == "drop":
-            assert cache.purge(purge_of([key(number)]), 0) == (expected.pop(number, None) is not None)
+            assert cache.drop_tagged(purge_of([key(number)]), 0) == (expected.pop(number, None) is not None)
         else:
             assert cache.get(key(number), 0) == expected.get(number)
             if number in expected:
@@ -195,13 +195,13 @@ def purge_and_compare(steps: list[tuple[int, tuple[bytes, ...], bool]]) -> None:
     cache, expected = packing(100), {}
     for number, tags, drop in steps:
         if drop:
-            cache.purge(purge_of([key(number)]), 0)
+            cache.drop_tagged(purge_of([key(number)]), 0)
             expected.pop(number, None)
         else:
             cache.put(key(number), good(60, *tags), 0)
             expected[number] = tags
-    assert cache.purge(purge_of([b"x"]), 0) == sum(b"x" in tags for tags in expected.values())
-    assert cache.purge(purge_everything(), 0) == sum(b"x" not in tags for tags in expected.values())
+    assert cache.drop_tagged(purge_of([b"x"]), 0) == sum(b"x" in tags for tags in expected.values())
+    assert cache.drop_tagged(purge_everything(), 0) == sum(b"x" not in tags for tags in expected.values())
     assert not cache._active._tagged
 
 
@@ -211,10 +211,10 @@ def test_a_tag_that_thousands_bear_is_found_without_an_index() -> None:
         cache.put(key(number), good(60, b"realm", b"even" if number % 2 == 0 else b"odd"), 0)
     cache.put(key(3_000), good(60, b"other"), 0)
     assert not cache._active._tagged._several.keys() & {b"realm"}
-    assert cache.purge(purge_of([b"even"]), 0) == 1_500
-    assert cache.purge(purge_of([b"realm"]), 0) == 1_500
+    assert cache.drop_tagged(purge_of([b"even"]), 0) == 1_500
+    assert cache.drop_tagged(purge_of([b"realm"]), 0) == 1_500
     assert len(cache) == 1
-    assert cache.purge(purge_everything(), 0) == 1
+    assert cache.drop_tagged(purge_everything(), 0) == 1
     assert not cache._active._tagged
 
 
@@ -231,7 +231,7 @@ def test_ten_thousand_tokens_of_one_sub_cost_no_more_each_than_of_many() -> None
     before = sys.getprofile()
     sys.setprofile(count)
     cache.put(key(3), good(60, b"service"), 0)
-    cache.purge(purge_of([key(4)]), 0)
+    cache.drop_tagged(purge_of([key(4)]), 0)
     sys.setprofile(before)
     assert calls < 200
 
@@ -271,10 +271,10 @@ def test_a_purge_takes_what_is_only_known_too() -> None:
     cache = LocalCache(10)
     for name, tag in ((b"a", b"alice"), (b"b", b"bob")):
         cache.put(name, kept(1, 1_000, tag), 0)
-    cache.purge(purge_of([b"alice"]), 10)
+    cache.drop_tagged(purge_of([b"alice"]), 10)
     assert cache.last_known(b"a", 11) is None
     assert cache.last_known(b"b", 11) is not None
-    cache.purge(purge_everything(), 12)
+    cache.drop_tagged(purge_everything(), 12)
     assert cache.last_known(b"b", 13) is None
 
 

@@ -63,7 +63,7 @@ def about(name: str) -> Recalled:
 
 
 def sub_of(found: Recalled | Absent) -> object:
-    return found.answer.claims["sub"] if isinstance(found, Recalled) and isinstance(found.answer, Facts) else found
+    return found.result.claims["sub"] if isinstance(found, Recalled) and isinstance(found.result, Facts) else found
 
 
 async def found_of(one: RedisTier, names: list[str]) -> list[object]:
@@ -75,7 +75,7 @@ async def test_lookups_at_once_are_one_round_trip_and_no_task(redis_server: Redi
     one = made(redis_server.url)
     async with relay.running(), started(one):
         for name in names[::2]:
-            await one.put(key(name), about(name), one.standing())
+            await one.put(key(name), about(name), one.log_position())
         other = made(f"redis://127.0.0.1:{relay.port}/0")
         async with started(other):
             for _ in range(3):
@@ -96,7 +96,7 @@ async def test_what_lies_for_one_key_is_no_matter_to_the_others(redis_server: Re
     one = made(redis_server.url)
     async with started(one):
         for name in names:
-            await one.put(key(name), about(name), one.standing())
+            await one.put(key(name), about(name), one.log_position())
         foreign, large, garbled, swapped = (one._name(key(name)) for name in names[:4])
         with redis_server.client() as client:
             client.delete(foreign)
@@ -115,7 +115,7 @@ async def test_one_that_leaves_takes_nothing_with_it(redis_server: RedisServer) 
     one = made(redis_server.url)
     async with started(one):
         for name in names:
-            await one.put(key(name), about(name), one.standing())
+            await one.put(key(name), about(name), one.log_position())
         looking = [one.get(key(name), REALM) for name in names]
         for each in looking[::2]:
             each.cancel()
@@ -143,7 +143,7 @@ async def test_while_the_secret_changes_the_lookups_under_both_are_one_round_tri
     ring, relay = keys_of([b"new secret", b"old secret"]), Relay("127.0.0.1", redis_server.port)
     old = made(redis_server.url, HmacKeys(b"old secret"))
     async with relay.running(), started(old):
-        await old.put(key("alice", HmacKeys(b"old secret")), about("alice"), old.standing())
+        await old.put(key("alice", HmacKeys(b"old secret")), about("alice"), old.log_position())
         url = f"redis://127.0.0.1:{relay.port}/0"
         first = made(url, ring)
         both = TierPerSecret([first, made(url, ring, which=1, beside=first)])
@@ -163,7 +163,7 @@ async def test_what_a_cluster_has_moved_is_found_where_it_is(monkeypatch: pytest
         names = [f"user{number}" for number in range(30)]
         async with started(one):
             for name in names:
-                await one.put(key(name), about(name), one.standing())
+                await one.put(key(name), about(name), one.log_position())
             client, pipelines = one._link.client, one._lookups._pipelines
             assert [
                 sub_of(each) for each in await asyncio.gather(*(one.get(key(name), REALM) for name in names))

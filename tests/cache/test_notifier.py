@@ -42,38 +42,38 @@ def publish(server: RedisServer, data: bytes) -> None:
         client.publish(CHANNEL, data)
 
 
-async def rings(bell: notifier.LeaseSignal, within_s: float) -> bool:
+async def rings(signal: notifier.LeaseSignal, within_s: float) -> bool:
     began = time.monotonic()
-    await bell.wait(within_s)
+    await signal.wait(within_s)
     return time.monotonic() - began < within_s * 0.9
 
 
 async def test_a_message_wakes_all_who_wait_for_its_mark_and_nobody_else(redis_server: RedisServer) -> None:
     async with listening(redis_server) as one:
-        with one.bell(MARK) as first, one.bell(MARK) as second, one.bell(b"another") as other:
+        with one.signal(MARK) as first, one.signal(MARK) as second, one.signal(b"another") as other:
             publish(redis_server, b"of a mark that nobody waits for")
             publish(redis_server, MARK)
             assert await rings(first, LONG_S)
             assert await rings(second, LONG_S)
             assert not await rings(other, 0.05)
-        assert one._bells == {}
+        assert one._signals == {}
 
 
 async def test_a_message_between_entering_and_waiting_is_not_missed_and_rings_once(redis_server: RedisServer) -> None:
     async with listening(redis_server) as one:
-        with one.bell(MARK) as bell:
+        with one.signal(MARK) as signal:
             publish(redis_server, MARK)
             await asyncio.sleep(0.05)
-            assert await rings(bell, LONG_S)
-            assert not await rings(bell, 0.05)
+            assert await rings(signal, LONG_S)
+            assert not await rings(signal, 0.05)
 
 
 async def test_a_cut_subscription_comes_back_and_wakes_all_for_what_they_missed(redis_server: RedisServer) -> None:
     async with listening(redis_server) as one:
         for _ in range(3):
-            with one.bell(MARK) as bell, redis_server.client() as client:
+            with one.signal(MARK) as signal, redis_server.client() as client:
                 client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-                assert await rings(bell, LONG_S)
+                assert await rings(signal, LONG_S)
                 await until(lambda: one.listening)
 
 
@@ -83,9 +83,9 @@ async def test_a_redis_that_dies_is_listened_to_again(own_redis: RedisServer) ->
         await until(lambda: not one.listening)
         own_redis.start()
         await until(lambda: one.listening)
-        with one.bell(MARK) as bell:
+        with one.signal(MARK) as signal:
             publish(own_redis, MARK)
-            assert await rings(bell, LONG_S)
+            assert await rings(signal, LONG_S)
 
 
 async def test_silence_is_asked_about_and_taken_for_a_loss(

@@ -25,9 +25,9 @@ entries = st.builds(CacheEntry, facts, st.lists(st.binary(max_size=3)).map(tuple
 
 def entry_of(number: int, **claims) -> CacheEntry:
     document = {"active": True, "iss": "https://sso.example.com/realms/demo", "scope": "a b", "sub": f"user-{number}"}
-    answer = read_introspection_result({**document, **claims}, 5.0)
-    assert isinstance(answer, Facts)
-    return CacheEntry(answer, (b"tag",), 1.0, 2.0)
+    result = read_introspection_result({**document, **claims}, 5.0)
+    assert isinstance(result, Facts)
+    return CacheEntry(result, (b"tag",), 1.0, 2.0)
 
 
 @given(st.lists(entries, min_size=1, max_size=4))
@@ -36,7 +36,7 @@ def test_what_is_packed_comes_back_as_it_was(several: list[CacheEntry]) -> None:
     packed = [packer.pack(entry) for entry in several]
     assert [each.entry() for each in packed] == several
     # `==` takes 1 for True and 1.0; a policy does not.
-    assert [repr(each.entry().answer.claims) for each in packed] == [repr(entry.answer.claims) for entry in several]
+    assert [repr(each.entry().result.claims) for each in packed] == [repr(entry.result.claims) for entry in several]
 
 
 def test_a_lone_surrogate_comes_back_too() -> None:
@@ -48,7 +48,7 @@ def test_what_is_like_the_ones_before_takes_little() -> None:
     packer = Packer()
     packer.pack(entry_of(0))
     entry = entry_of(1)
-    assert len(packer.pack(entry).text) < len(json.dumps(entry.answer.claims)) / 2
+    assert len(packer.pack(entry).text) < len(json.dumps(entry.result.claims)) / 2
 
 
 def test_entries_outlive_the_dictionary_they_were_packed_with() -> None:
@@ -62,7 +62,7 @@ def test_entries_outlive_the_dictionary_they_were_packed_with() -> None:
 
 def test_what_was_unpacked_shares_what_all_have_in_common() -> None:
     packer = Packer()
-    one, other = (packer.pack(entry_of(number)).entry().answer for number in range(2))
+    one, other = (packer.pack(entry_of(number)).entry().result for number in range(2))
     assert isinstance(one, Facts)
     assert isinstance(other, Facts)
     assert one.scopes is other.scopes

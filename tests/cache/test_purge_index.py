@@ -13,9 +13,9 @@ def at(number: int) -> bytes:
 
 
 def opened() -> PurgeIndex:
-    ledger = PurgeIndex()
-    ledger.read(at(0), Message(LOG, None))
-    return ledger
+    purge_index = PurgeIndex()
+    purge_index.read(at(0), Message(LOG, None))
+    return purge_index
 
 
 def test_positions_sort_as_streams_do() -> None:
@@ -24,36 +24,36 @@ def test_positions_sort_as_streams_do() -> None:
 
 
 def test_while_the_log_is_unknown_nothing_stands() -> None:
-    ledger = PurgeIndex()
-    assert ledger.standing() == b""
-    assert not ledger.stands(b"", [b"key"], 0)
-    assert not ledger.stands(LOG + at(0), [b"key"], 0)
+    purge_index = PurgeIndex()
+    assert purge_index.log_position() == b""
+    assert not purge_index.is_valid(b"", [b"key"], 0)
+    assert not purge_index.is_valid(LOG + at(0), [b"key"], 0)
 
 
 def test_what_was_asked_for_before_a_purge_does_not_stand_after_it_and_what_came_later_does() -> None:
-    ledger = opened()
-    before = ledger.standing()
-    assert ledger.stands(before, [b"key", b"alice"], 0)
-    ledger.read(at(1), Message(LOG, purge_of([b"alice"])))
-    assert not ledger.stands(before, [b"key", b"alice"], 0)
-    assert ledger.stands(before, [b"key", b"bob"], 0)
-    assert ledger.stands(ledger.standing(), [b"key", b"alice"], 0)
+    purge_index = opened()
+    before = purge_index.log_position()
+    assert purge_index.is_valid(before, [b"key", b"alice"], 0)
+    purge_index.read(at(1), Message(LOG, purge_of([b"alice"])))
+    assert not purge_index.is_valid(before, [b"key", b"alice"], 0)
+    assert purge_index.is_valid(before, [b"key", b"bob"], 0)
+    assert purge_index.is_valid(purge_index.log_position(), [b"key", b"alice"], 0)
 
 
 def test_a_purge_of_everything_leaves_nothing_standing() -> None:
-    ledger = opened()
-    before = ledger.standing()
-    ledger.read(at(1), Message(LOG, purge_everything()))
-    assert not ledger.stands(before, [b"key"], 0)
-    assert ledger.stands(ledger.standing(), [b"key"], 0)
+    purge_index = opened()
+    before = purge_index.log_position()
+    purge_index.read(at(1), Message(LOG, purge_everything()))
+    assert not purge_index.is_valid(before, [b"key"], 0)
+    assert purge_index.is_valid(purge_index.log_position(), [b"key"], 0)
 
 
 def test_a_message_that_cannot_be_read_purges_everything() -> None:
-    ledger = opened()
-    before = ledger.standing()
-    assert ledger.read(at(1), None).marks is None
-    assert not ledger.stands(before, [b"key"], 0)
-    assert ledger.stands(ledger.standing(), [b"key"], 0)
+    purge_index = opened()
+    before = purge_index.log_position()
+    assert purge_index.read(at(1), None).tags is None
+    assert not purge_index.is_valid(before, [b"key"], 0)
+    assert purge_index.is_valid(purge_index.log_position(), [b"key"], 0)
 
 
 @pytest.mark.parametrize("stream_id", [b"", b"5", b"a-b", b"-1-0", b"1-" + b"9" * 30, b"9" * 5000 + b"-1"])
@@ -63,140 +63,140 @@ def test_what_is_no_position_is_a_value_error(stream_id: bytes) -> None:
 
 
 def test_another_log_purges_everything_even_if_its_positions_are_lower() -> None:
-    ledger = opened()
-    ledger.read(at(5), Message(LOG, purge_of([b"bob"])))
-    before = ledger.standing()
-    assert ledger.read(at(2), Message(OTHER, purge_of([b"bob"]))).marks is None
-    assert not ledger.stands(before, [b"key"], 0)
-    assert ledger.stands(ledger.standing(), [b"key"], 0)
+    purge_index = opened()
+    purge_index.read(at(5), Message(LOG, purge_of([b"bob"])))
+    before = purge_index.log_position()
+    assert purge_index.read(at(2), Message(OTHER, purge_of([b"bob"]))).tags is None
+    assert not purge_index.is_valid(before, [b"key"], 0)
+    assert purge_index.is_valid(purge_index.log_position(), [b"key"], 0)
 
 
 def test_what_is_ordered_here_holds_before_the_log_has_it() -> None:
-    ledger, purge = opened(), purge_of([b"alice"])
-    before = ledger.standing()
-    ledger.forget(purge, 100, 60)
-    assert not ledger.stands(ledger.standing(), [b"key", b"alice"], 100)
-    assert ledger.stands(ledger.standing(), [b"key", b"bob"], 100)
-    ledger.read(at(1), Message(LOG, purge))
-    assert ledger.stands(ledger.standing(), [b"key", b"alice"], 100)
-    assert not ledger.stands(before, [b"key", b"alice"], 100)
+    purge_index, purge = opened(), purge_of([b"alice"])
+    before = purge_index.log_position()
+    purge_index.expect(purge, 100, 60)
+    assert not purge_index.is_valid(purge_index.log_position(), [b"key", b"alice"], 100)
+    assert purge_index.is_valid(purge_index.log_position(), [b"key", b"bob"], 100)
+    purge_index.read(at(1), Message(LOG, purge))
+    assert purge_index.is_valid(purge_index.log_position(), [b"key", b"alice"], 100)
+    assert not purge_index.is_valid(before, [b"key", b"alice"], 100)
 
 
 def test_what_is_ordered_here_and_never_reaches_the_log_holds_as_long_as_anything_lives() -> None:
-    ledger = opened()
-    ledger.forget(purge_of([b"alice"]), 100, 60)
-    assert not ledger.stands(ledger.standing(), [b"alice"], 159)
-    assert ledger.stands(ledger.standing(), [b"alice"], 160)
+    purge_index = opened()
+    purge_index.expect(purge_of([b"alice"]), 100, 60)
+    assert not purge_index.is_valid(purge_index.log_position(), [b"alice"], 159)
+    assert purge_index.is_valid(purge_index.log_position(), [b"alice"], 160)
 
 
 def test_an_order_that_the_log_brought_first_is_not_waited_for() -> None:
-    ledger, purge = opened(), purge_of([b"alice"])
-    ledger.read(at(1), Message(LOG, purge))
-    ledger.forget(purge, 100, 60)
-    assert ledger.stands(ledger.standing(), [b"alice"], 100)
+    purge_index, purge = opened(), purge_of([b"alice"])
+    purge_index.read(at(1), Message(LOG, purge))
+    purge_index.expect(purge, 100, 60)
+    assert purge_index.is_valid(purge_index.log_position(), [b"alice"], 100)
 
 
 def test_an_order_that_is_told_twice_voids_nothing_that_was_asked_for_in_between() -> None:
-    ledger, purge = opened(), purge_of([b"alice"])
-    ledger.read(at(1), Message(LOG, purge))
-    between = ledger.standing()
-    assert ledger.read(at(2), Message(LOG, purge)) is purge
-    assert ledger.stands(between, [b"alice"], 0)
-    assert ledger.standing() > between
+    purge_index, purge = opened(), purge_of([b"alice"])
+    purge_index.read(at(1), Message(LOG, purge))
+    between = purge_index.log_position()
+    assert purge_index.read(at(2), Message(LOG, purge)) is purge
+    assert purge_index.is_valid(between, [b"alice"], 0)
+    assert purge_index.log_position() > between
 
 
 def test_what_is_read_again_after_a_restart_counts_again() -> None:
-    ledger, purge = opened(), purge_of([b"alice"])
-    ledger.read(at(1), Message(LOG, purge))
-    ledger.restart()
-    ledger.read(at(0), Message(OTHER, None))
-    before = ledger.standing()
-    ledger.read(at(1), Message(OTHER, purge))
-    assert not ledger.stands(before, [b"alice"], 0)
-    assert ledger.stands(before, [b"bob"], 0)
+    purge_index, purge = opened(), purge_of([b"alice"])
+    purge_index.read(at(1), Message(LOG, purge))
+    purge_index.restart()
+    purge_index.read(at(0), Message(OTHER, None))
+    before = purge_index.log_position()
+    purge_index.read(at(1), Message(OTHER, purge))
+    assert not purge_index.is_valid(before, [b"alice"], 0)
+    assert purge_index.is_valid(before, [b"bob"], 0)
 
 
 def test_a_log_that_was_put_back_is_not_believed_again() -> None:
-    ledger = opened()
-    before = ledger.standing()
-    ledger.read(at(1), Message(LOG, purge_of([b"alice"])))
-    ledger.restart()
-    ledger.read(at(0), Message(LOG, None))
-    assert ledger.log_id is None
-    assert not ledger.stands(before, [b"bob"], 0)
+    purge_index = opened()
+    before = purge_index.log_position()
+    purge_index.read(at(1), Message(LOG, purge_of([b"alice"])))
+    purge_index.restart()
+    purge_index.read(at(0), Message(LOG, None))
+    assert purge_index.log_id is None
+    assert not purge_index.is_valid(before, [b"bob"], 0)
     late = purge_of([b"carol"])
-    assert ledger.read(at(1), Message(LOG, late)) == late
-    assert (ledger.log_id, ledger.standing()) == (None, b"")
+    assert purge_index.read(at(1), Message(LOG, late)) == late
+    assert (purge_index.log_id, purge_index.log_position()) == (None, b"")
 
 
 @pytest.mark.parametrize("now", [0.0, 1_700_000_000.0, 1e9])
 def test_the_log_that_is_opened_next_is_later_than_all_that_were_read_whatever_the_clock_says(now: float) -> None:
-    ledger = PurgeIndex()
+    purge_index = PurgeIndex()
     ids = []
     for clock in (now, now, now - 500, now + 0.001):
-        ids.append(ledger.next_log_id(max(0.0, clock)))
+        ids.append(purge_index.next_log_id(max(0.0, clock)))
         assert len(ids[-1]) == LOG_ID_BYTES
-        ledger.restart()
-        ledger.read(at(0), Message(ids[-1], None))
-        assert ledger.log_id == ids[-1]
+        purge_index.restart()
+        purge_index.read(at(0), Message(ids[-1], None))
+        assert purge_index.log_id == ids[-1]
     assert sorted(ids) == ids
 
 
 def test_an_earlier_log_opened_at_the_same_moment_changes_nothing() -> None:
-    ledger = PurgeIndex()
-    ledger.read(at(0), Message(OTHER, None))
-    before = ledger.standing()
-    assert ledger.read(at(1), Message(LOG, None)).marks == frozenset()
-    assert ledger.stands(before, [b"alice"], 0)
-    ledger.read(at(2), Message(LOG, purge_of([b"alice"])))  # by a process that has not read of the later one
-    assert not ledger.stands(before, [b"alice"], 0)
-    assert ledger.stands(before, [b"bob"], 0)
+    purge_index = PurgeIndex()
+    purge_index.read(at(0), Message(OTHER, None))
+    before = purge_index.log_position()
+    assert purge_index.read(at(1), Message(LOG, None)).tags == frozenset()
+    assert purge_index.is_valid(before, [b"alice"], 0)
+    purge_index.read(at(2), Message(LOG, purge_of([b"alice"])))  # by a process that has not read of the later one
+    assert not purge_index.is_valid(before, [b"alice"], 0)
+    assert purge_index.is_valid(before, [b"bob"], 0)
 
 
 def test_a_flood_of_orders_ends_in_one_for_everything() -> None:
-    ledger = opened()
+    purge_index = opened()
     for number in range(1_500):
-        ledger.forget(purge_of([b"%d" % number]), 100, 60)
-    assert len(ledger._awaited) <= 1_000
-    assert not ledger.stands(ledger.standing(), [b"nobody"], 100)
-    assert ledger.stands(ledger.standing(), [b"nobody"], 160)
+        purge_index.expect(purge_of([b"%d" % number]), 100, 60)
+    assert len(purge_index._awaited) <= 1_000
+    assert not purge_index.is_valid(purge_index.log_position(), [b"nobody"], 100)
+    assert purge_index.is_valid(purge_index.log_position(), [b"nobody"], 160)
 
 
 def test_a_flood_of_purges_is_forgotten_on_the_safe_side() -> None:
-    ledger = opened()
-    early = ledger.standing()
+    purge_index = opened()
+    early = purge_index.log_position()
     for number in range(1, 10_102):
-        ledger.read(at(number), Message(LOG, purge_of([b"%d" % number])))
-    assert len(ledger._latest) == 10_000
-    assert not ledger.stands(early, [b"nobody"], 0)
-    assert ledger.stands(LOG + at(5_000), [b"nobody"], 0)
-    assert ledger.stands(ledger.standing(), [b"nobody"], 0)
+        purge_index.read(at(number), Message(LOG, purge_of([b"%d" % number])))
+    assert len(purge_index._latest) == 10_000
+    assert not purge_index.is_valid(early, [b"nobody"], 0)
+    assert purge_index.is_valid(LOG + at(5_000), [b"nobody"], 0)
+    assert purge_index.is_valid(purge_index.log_position(), [b"nobody"], 0)
 
 
 def test_a_restart_knows_nothing_and_purges_everything() -> None:
-    ledger = opened()
-    before = ledger.standing()
-    purge = ledger.restart()
-    assert purge.marks is None
-    assert not ledger.stands(before, [b"key"], 0)
-    ledger.forget(purge, 0, 60)  # it comes back by way of the authenticator
-    ledger.read(at(9), Message(OTHER, None))
-    assert ledger.stands(ledger.standing(), [b"key"], 0)
+    purge_index = opened()
+    before = purge_index.log_position()
+    purge = purge_index.restart()
+    assert purge.tags is None
+    assert not purge_index.is_valid(before, [b"key"], 0)
+    purge_index.expect(purge, 0, 60)  # it comes back by way of the authenticator
+    purge_index.read(at(9), Message(OTHER, None))
+    assert purge_index.is_valid(purge_index.log_position(), [b"key"], 0)
 
 
 @given(st.lists(st.none() | st.frozensets(st.sampled_from([b"a", b"b", b"c"]), min_size=1), min_size=1), st.data())
 def test_an_answer_stands_exactly_when_no_later_purge_covers_it(
     history: list[frozenset[bytes] | None], data: st.DataObject
 ) -> None:
-    ledger, standings = opened(), []
-    standings.append(ledger.standing())
-    for number, marks in enumerate(history, start=1):
-        ledger.read(at(number), Message(LOG, TagPurge(b"%d" % number, marks)))
-        standings.append(ledger.standing())
+    purge_index, standings = opened(), []
+    standings.append(purge_index.log_position())
+    for number, tags in enumerate(history, start=1):
+        purge_index.read(at(number), Message(LOG, TagPurge(b"%d" % number, tags)))
+        standings.append(purge_index.log_position())
     known = data.draw(st.integers(0, len(history)))
     mine = data.draw(st.frozensets(st.sampled_from([b"a", b"b", b"c"])))
-    covered = any(marks is None or marks & mine for marks in history[known:])
-    assert ledger.stands(standings[known], mine, 0) is not covered
+    covered = any(tags is None or tags & mine for tags in history[known:])
+    assert purge_index.is_valid(standings[known], mine, 0) is not covered
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"log":1}', b'{"log":"zz","purge":null}', b'{"log":"00","purge":{}}'])

@@ -31,8 +31,8 @@ def alice(**claims: object) -> Facts:
     return Facts({"active": True, "sub": "alice", **claims}, time.time())
 
 
-def about(answer: Facts | Inactive, age_s: float = 0.0, left_s: float = 60.0) -> Recalled:
-    return Recalled(answer, age_s, left_s)
+def about(result: Facts | Inactive, age_s: float = 0.0, left_s: float = 60.0) -> Recalled:
+    return Recalled(result, age_s, left_s)
 
 
 @asynccontextmanager
@@ -72,11 +72,11 @@ async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) ->
     async with tier(redis_server) as one, tier(redis_server) as other:
         assert await other.get(KEY, REALM) is Absent.MISS
         facts = alice(roles=["a", "b"], exp=2e9)
-        await one.put(KEY, about(facts, age_s=0.25, left_s=60), one.standing())
+        await one.put(KEY, about(facts, age_s=0.25, left_s=60), one.log_position())
         got = await other.get(KEY, REALM)
         assert isinstance(got, Recalled)
-        assert isinstance(got.answer, Facts)
-        assert got.answer.claims == facts.claims
+        assert isinstance(got.result, Facts)
+        assert got.result.claims == facts.claims
         assert 0.25 <= got.age_s < 10
         assert got.left_s <= 60
         assert got.age_s + got.left_s == pytest.approx(60.25, abs=0.01)
@@ -84,25 +84,25 @@ async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) ->
 
 async def test_inactive_answers_are_shared_too(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(Inactive(time.time()), left_s=10), one.standing())
+        await one.put(KEY, about(Inactive(time.time()), left_s=10), one.log_position())
         got = await one.get(KEY, REALM)
         assert isinstance(got, Recalled)
-        assert isinstance(got.answer, Inactive)
+        assert isinstance(got.result, Inactive)
 
 
 async def test_redis_forgets_in_time(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice(), left_s=0.05), one.standing())
+        await one.put(KEY, about(alice(), left_s=0.05), one.log_position())
         await asyncio.sleep(0.1)
         assert await one.get(KEY, REALM) is Absent.MISS
-        await one.put(KEY, about(alice(), left_s=0.0), one.standing())
+        await one.put(KEY, about(alice(), left_s=0.0), one.log_position())
         assert await one.get(KEY, REALM) is Absent.MISS
 
 
 async def test_clocks_a_second_apart_make_nothing_younger(redis_server: RedisServer) -> None:
     for apart_s in (-1.0, 1.0):
         async with tier(redis_server) as one, tier(redis_server, clock=lambda by=apart_s: time.time() + by) as other:
-            await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
+            await one.put(KEY, about(alice(), age_s=5, left_s=55), one.log_position())
             got = await other.get(KEY, REALM)
             assert isinstance(got, Recalled)
             assert 5 <= got.age_s < 15
@@ -114,7 +114,7 @@ async def test_instances_whose_clocks_are_five_minutes_apart_share_nothing_and_t
     redis_server: RedisServer, apart_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with tier(redis_server) as one, tier(redis_server, clock=lambda: time.time() + apart_s) as other:
-        await one.put(KEY, about(alice(), age_s=5, left_s=55), one.standing())
+        await one.put(KEY, about(alice(), age_s=5, left_s=55), one.log_position())
         for _ in range(5):
             got = await other.get(KEY, REALM)
             assert got is Absent.ERROR or (isinstance(got, Recalled) and got.left_s == got.kept_s == 0 and apart_s < 0)
@@ -132,7 +132,7 @@ async def test_an_entry_that_is_put_back_again_and_again_ends_as_if_it_had_not_b
 ) -> None:
     ahead_s = 0.0
     async with tier(redis_server, clock=lambda: time.time() + ahead_s) as one:
-        await one.put(KEY, about(alice(), left_s=60), one.standing())
+        await one.put(KEY, about(alice(), left_s=60), one.log_position())
         with redis_server.client() as client:
             [name] = redis_server.names()
             sealed, dumped, first_ms = client.get(name), client.dump(name), client.pttl(name)
@@ -152,11 +152,11 @@ async def test_an_entry_that_is_put_back_again_and_again_ends_as_if_it_had_not_b
 
 async def test_nothing_of_a_token_or_its_facts_can_be_read_in_redis(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
+        await one.put(KEY, about(alice(email="alice@example.com")), one.log_position())
         await one.publish_purge(
             purge_of([KEYS.tag(ClaimSelector(REALM, "sub", "bob")), KEYS.key(b"provider", Token("bob.1"))])
         )
-        await one.put(KEY, about(alice(email="alice@example.com")), one.standing())
+        await one.put(KEY, about(alice(email="alice@example.com")), one.log_position())
         with redis_server.client() as client:
             names = client.keys()
             held = b"".join(name + client.dump(name) for name in names)
@@ -192,22 +192,22 @@ async def test_a_lie_in_redis_is_an_error_and_is_put_right_by_the_next_answer(
     redis_server: RedisServer, harm: Callable[[object, bytes], object]
 ) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         with redis_server.client() as client:
             [name] = redis_server.names()
             harm(client, name)
         assert await one.get(KEY, REALM) in {Absent.ERROR, Absent.MISS}
         assert one.healthy
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisServer) -> None:
     other_key = KEYS.key(b"provider", Token("mallory.1"))
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         [name] = redis_server.names()
-        await one.put(other_key, about(Inactive(time.time())), one.standing())
+        await one.put(other_key, about(Inactive(time.time())), one.log_position())
         with redis_server.client() as client:
             [target] = set(redis_server.names()) - {name}
             client.copy(name, target, replace=True)
@@ -217,31 +217,31 @@ async def test_a_value_copied_from_another_key_is_no_answer(redis_server: RedisS
 
 async def test_another_secret_finds_nothing(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server, keys=HmacKeys(b"another")) as other:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         assert await other.get(KEY, REALM) is Absent.MISS
 
 
 async def test_an_answer_too_large_to_share_is_not_shared(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice(groups=["g" * 1000] * 300)), one.standing())
+        await one.put(KEY, about(alice(groups=["g" * 1000] * 300)), one.log_position())
         assert await one.get(KEY, REALM) is Absent.MISS
         assert one.healthy
 
 
 async def test_a_redis_that_is_down_costs_nothing_and_is_used_again_when_it_is_back(own_redis: RedisServer) -> None:
     async with tier(own_redis) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         own_redis.kill()
         await until(lambda: not one.healthy)
         began = time.monotonic()
         for _ in range(100):
             assert await one.get(KEY, REALM) is Absent.ERROR
-            await one.put(KEY, about(alice()), one.standing())
+            await one.put(KEY, about(alice()), one.log_position())
         assert time.monotonic() - began < 1
         own_redis.start()
         await until(lambda: one.healthy, within_s=10)
         assert await one.get(KEY, REALM) is Absent.MISS
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
@@ -270,7 +270,7 @@ async def test_a_redis_that_comes_late_is_used_when_it_comes() -> None:
     try:
         async with tier(server, timeout_s=BRIEF_S) as one:
             assert not one.healthy
-            assert one.standing() == b""
+            assert one.log_position() == b""
             assert await one.get(KEY, REALM) is Absent.ERROR
             server.start()
             await until(lambda: one.healthy)
@@ -280,11 +280,11 @@ async def test_a_redis_that_comes_late_is_used_when_it_comes() -> None:
 
 async def test_a_full_redis_is_read_and_not_written(own_redis: RedisServer) -> None:
     async with tier(own_redis) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         with own_redis.client() as client:
             client.config_set("maxmemory", "1")
         other = KEYS.key(b"provider", Token("bob.1"))
-        await one.put(other, about(alice()), one.standing())
+        await one.put(other, about(alice()), one.log_position())
         assert await one.get(other, REALM) is Absent.MISS
         assert isinstance(await one.get(KEY, REALM), Recalled)
         assert one.healthy
@@ -292,10 +292,10 @@ async def test_a_full_redis_is_read_and_not_written(own_redis: RedisServer) -> N
 
 async def test_a_read_only_redis_is_read(own_redis: RedisServer) -> None:
     async with tier(own_redis) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         with own_redis.client() as client:
             client.config_set("min-replicas-to-write", "1")
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
@@ -325,39 +325,39 @@ async def test_a_purge_is_seen_by_all_within_a_second(redis_server: RedisServer)
         assert other.healthy
 
 
-@pytest.mark.parametrize("marks", [[KEY], [ALICE], None], ids=["token", "sub", "everything"])
+@pytest.mark.parametrize("tags", [[KEY], [ALICE], None], ids=["token", "sub", "everything"])
 async def test_what_was_asked_for_before_a_purge_is_not_found_after_it(
-    redis_server: RedisServer, marks: list[bytes] | None
+    redis_server: RedisServer, tags: list[bytes] | None
 ) -> None:
     seen: list[TagPurge] = []
     async with tier(redis_server) as one, tier(redis_server, on_purge=seen.append) as other:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         assert isinstance(await other.get(KEY, REALM), Recalled)
-        before, before_elsewhere = one.standing(), other.standing()
-        purge = purge_everything() if marks is None else purge_of(marks)
-        one.forget(purge)
+        before, before_elsewhere = one.log_position(), other.log_position()
+        purge = purge_everything() if tags is None else purge_of(tags)
+        one.hide(purge)
         assert await one.get(KEY, REALM) is Absent.MISS  # at once, before anybody is told
         assert await one.publish_purge(purge)
         await until(lambda: purge in seen)
-        for late, standing in ((one, before), (other, before_elsewhere)):
-            await late.put(KEY, about(alice()), standing)
+        for late, log_position in ((one, before), (other, before_elsewhere)):
+            await late.put(KEY, about(alice()), log_position)
             assert await other.get(KEY, REALM) is Absent.MISS
             assert await one.get(KEY, REALM) is Absent.MISS
-        await other.put(KEY, about(alice()), other.standing())
-        await until(lambda: one.standing() == other.standing())
+        await other.put(KEY, about(alice()), other.log_position())
+        await until(lambda: one.log_position() == other.log_position())
         assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_purged_token_is_gone_from_redis(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         await one.publish_purge(purge_of([KEY]))
         assert redis_server.names() == []
 
 
 async def test_a_process_that_starts_later_knows_earlier_purges(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        before = one.standing()
+        before = one.log_position()
         await one.publish_purge(purge_of([ALICE]))
         await one.put(KEY, about(alice()), before)
         async with tier(redis_server) as late:
@@ -381,7 +381,7 @@ async def test_a_purge_while_redis_is_down_is_told_when_it_is_back(own_redis: Re
     async with tier(own_redis, timeout_s=BRIEF_S) as one, tier(own_redis, on_purge=seen.append):
         own_redis.pause()
         purge = purge_of([ALICE])
-        one.forget(purge)
+        one.hide(purge)
         assert await one.publish_purge(purge) is False
         own_redis.resume()
         await until(lambda: purge in seen)
@@ -430,17 +430,17 @@ def _read_later(monkeypatch: pytest.MonkeyPatch, one: RedisTier, may_read: async
 async def test_when_the_log_is_lost_everything_is_purged(redis_server: RedisServer) -> None:
     seen: list[TagPurge] = []
     async with tier(redis_server, on_purge=seen.append) as one:
-        await one.put(KEY, about(alice()), one.standing())
-        standing = one.standing()
+        await one.put(KEY, about(alice()), one.log_position())
+        log_position = one.log_position()
         for harm in ("delete", "overwrite"):
             seen.clear()
             with redis_server.client() as client:
                 name = f"gateway:{KEYS.fleet}:purges"
                 client.delete(name) if harm == "delete" else client.set(name, "garbage")
-            await until(lambda: any(purge.marks is None for purge in seen))
-            await until(lambda: one.healthy and one.standing() != b"")
+            await until(lambda: any(purge.tags is None for purge in seen))
+            await until(lambda: one.healthy and one.log_position() != b"")
             assert await one.get(KEY, REALM) is Absent.MISS
-            assert one.standing() != standing
+            assert one.log_position() != log_position
 
 
 @pytest.mark.parametrize("instances", [1, 2])
@@ -448,7 +448,7 @@ async def test_a_log_that_was_put_back_undoes_no_purge(redis_server: RedisServer
     async with AsyncExitStack() as stack:
         fleet = [await stack.enter_async_context(tier(redis_server)) for _ in range(instances)]
         one = fleet[0]
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         with redis_server.client() as client:
             [name], log = redis_server.names(), f"gateway:{KEYS.fleet}:purges"
             sealed, log_before = client.get(name), client.dump(log)
@@ -457,7 +457,7 @@ async def test_a_log_that_was_put_back_undoes_no_purge(redis_server: RedisServer
             for each in fleet:
                 await until(lambda each=each: each._follower._purge_log.has_read(purge.id))
             for _ in range(3):  # also a log that was put back already
-                voided = one.standing()
+                voided = one.log_position()
                 client.restore(log, 0, log_before, replace=True)
                 client.set(name, sealed, px=60_000)
                 began = time.monotonic()
@@ -467,11 +467,11 @@ async def test_a_log_that_was_put_back_undoes_no_purge(redis_server: RedisServer
                     await asyncio.sleep(0.02)
                 # The log goes on in a later epoch, that a process which starts now finds as well.
                 assert one.healthy
-                assert one.standing()[:8] > voided[:8]
+                assert one.log_position()[:8] > voided[:8]
                 async with tier(redis_server) as late:
                     assert await late.get(KEY, REALM) is Absent.MISS
-                    assert late.standing()[:16] == one.standing()[:16]
-            await one.put(KEY, about(alice()), one.standing())
+                    assert late.log_position()[:16] == one.log_position()[:16]
+            await one.put(KEY, about(alice()), one.log_position())
             for each in fleet:
                 assert isinstance(await each.get(KEY, REALM), Recalled)
 
@@ -479,7 +479,7 @@ async def test_a_log_that_was_put_back_undoes_no_purge(redis_server: RedisServer
 async def test_a_log_that_was_put_back_in_part_and_gone_on_with_is_noticed(redis_server: RedisServer) -> None:
     """One that looks as if it had only been trimmed: everything in it is later than what was read."""
     async with tier(redis_server) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         with redis_server.client() as client:
             [name], log = redis_server.names(), f"gateway:{KEYS.fleet}:purges"
             sealed = client.get(name)
@@ -503,20 +503,20 @@ async def test_a_forged_message_in_the_log_purges_everything_and_breaks_nothing(
             client.xadd(f"gateway:{KEYS.fleet}:purges", {"m": b"forged"})
             client.xadd(f"gateway:{KEYS.fleet}:purges", {"x": b"forged"})
         await until(lambda: len(seen) == 2)
-        assert {purge.marks for purge in seen} == {None}
-        await one.put(KEY, about(alice()), one.standing())
+        assert {purge.tags for purge in seen} == {None}
+        await one.put(KEY, about(alice()), one.log_position())
         assert isinstance(await one.get(KEY, REALM), Recalled)
 
 
 async def test_a_long_log_is_read_to_its_end(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
-        before = one.standing()
+        before = one.log_position()
         last = [purge_of([KEYS.tag(ClaimSelector(REALM, "sub", f"user {number}"))]) for number in range(1_200)]
         for purge in last:
             await one._follower._purge_log.append(purge)
         async with tier(redis_server) as late:
-            assert late.standing() > before
-            await until(lambda: one.standing() == late.standing())
+            assert late.log_position() > before
+            await until(lambda: one.log_position() == late.log_position())
 
 
 async def test_a_log_that_breaks_off_between_two_pages_loses_no_purge(
@@ -538,8 +538,8 @@ async def test_a_log_that_breaks_off_between_two_pages_loses_no_purge(
         purges = [purge_of([KEYS.tag(ClaimSelector(REALM, "sub", f"user {number}"))]) for number in range(10)]
         for purge in purges:
             await other._follower._purge_log.append(purge)
-        await until(lambda: one.standing() == other.standing() != b"")
-        assert [purge for purge in seen if purge.marks is not None] == purges
+        await until(lambda: one.log_position() == other.log_position() != b"")
+        assert [purge for purge in seen if purge.tags is not None] == purges
 
 
 async def test_the_log_is_given_a_life_of_its_own(redis_server: RedisServer) -> None:
@@ -550,7 +550,7 @@ async def test_the_log_is_given_a_life_of_its_own(redis_server: RedisServer) -> 
 
 async def test_a_burst_is_answered_in_turn(redis_server: RedisServer) -> None:
     async with tier(redis_server, timeout_s=10) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         got = await asyncio.gather(*(one.get(KEY, REALM) for _ in range(500)))
         assert all(isinstance(each, Recalled) for each in got)
 
@@ -569,9 +569,9 @@ async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_r
         await until(lambda: one.healthy)
         for _ in range(16):
             await busy.enter_async_context(one._guard._slots)
-        assert await one.leases.take(KEY, REALM, fence, 1.0) is None
+        assert await one.leases.acquire(KEY, REALM, fence, 1.0) is None
         assert one.healthy
-        asking = asyncio.create_task(one.leases.take(KEY, REALM, fence, 1.0))
+        asking = asyncio.create_task(one.leases.acquire(KEY, REALM, fence, 1.0))
         await asyncio.sleep(BRIEF_S * 0.8)
         own_redis.pause()  # so that what is left of the time will not do
         await busy.aclose()
@@ -584,7 +584,7 @@ async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_r
 
 async def test_a_request_that_is_cancelled_leaves_the_connections_in_order(redis_server: RedisServer) -> None:
     async with tier(redis_server, timeout_s=10) as one:
-        await one.put(KEY, about(alice()), one.standing())
+        await one.put(KEY, about(alice()), one.log_position())
         for pause_s in (0.0, 0.0001, 0.0005, 0.001, 0.002) * 20:
             asking = asyncio.ensure_future(one.get(KEY, REALM))
             await asyncio.sleep(pause_s)
@@ -601,13 +601,13 @@ async def test_another_type_where_a_realms_moment_lies_keeps_nobody_from_followi
         name = NotBeforeStore(one._link.client, one._prefix, KEYS, known)._name(REALM)
         with redis_server.client() as client:
             client.lpush(name, b"a list")
-        one.speak_of(frozenset({REALM}))
+        one.follow_realms(frozenset({REALM}))
         await asyncio.sleep(1.0)  # two looks at the log
         order = purge_of([ALICE])
         assert await one.publish_purge(order)
         await until(lambda: order in told)
         assert one.healthy
-        one._moments._not_before.move(REALM, 1000.0)
+        one._not_before_store._not_before.advance(REALM, 1000.0)
         await one._agree()
         await NotBeforeStore(one._link.client, one._prefix, KEYS, known).agree([REALM])
         assert known.of(REALM) == 1000.0

@@ -49,22 +49,22 @@ async def test_an_outage_floods_no_provider_and_costs_no_caller_more_than_the_ti
             monotonic=time.monotonic,
             leases=tier.leases,
         )
-        await tier.start(authenticator.purge)
+        await tier.start(authenticator.forget)
         try:
             own_redis.pause()
             tokens = [f"token-{number}" for number in range(50)]
             began = time.monotonic()
             questions = [Question("p", Token(token)) for token in tokens for _ in range(10)]
-            found = await asyncio.gather(*(authenticator.ask(question) for question in questions))
+            found = await asyncio.gather(*(authenticator.look_up(question) for question in questions))
             took_s = time.monotonic() - began
-            assert {type(each.answer) for each in found} == {Facts}
+            assert {type(each.result) for each in found} == {Facts}
             assert len(provider.introspections) == len(tokens)
             assert provider.in_flight_max <= CALLS_AT_A_TIME
             # All of them found out at once; then the calls took their turns, and settling was not tried.
             assert took_s < TIMEOUT_S + len(tokens) / CALLS_AT_A_TIME * CALL_S + 2
             for token in ("late-1", "late-2", "late-3"):
                 began = time.monotonic()
-                await authenticator.ask(Question("p", Token(token)))
+                await authenticator.look_up(Question("p", Token(token)))
                 assert time.monotonic() - began < TIMEOUT_S + CALL_S + 1
             assert meter.leases == {"unavailable": len(tokens) + 3}
         finally:

@@ -18,7 +18,7 @@ from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.authenticator import Authenticator, FactsLookup, Question
-from gateway.introspection.invalidation import ClaimSelector, everything_of, evict
+from gateway.introspection.invalidation import ClaimSelector, new_invalidation, whole_realm
 from gateway.introspection.lifetime import Lifetimes
 
 OLD, NEW, OTHER = b"the-old-secret-of-all", b"the-new-secret-of-all", b"the-third-secret"
@@ -65,21 +65,21 @@ class Instance:
 
     async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> FactsLookup:
         question = Question("keycloak", Token(token), max_age_s)
-        return self.authenticator.remembered(question) or await self.authenticator.ask(question)
+        return self.authenticator.cached(question) or await self.authenticator.look_up(question)
 
     def remembers(self, token: str = "alice.1") -> bool:
-        return self.authenticator.remembered(Question("keycloak", Token(token))) is not None
+        return self.authenticator.cached(Question("keycloak", Token(token))) is not None
 
     async def purge(self, by: str) -> None:
         """As `DELETE /cache` does it, or an event."""
         if by == "event":
-            eviction = evict([ClaimSelector(self.provider.realm, "sub", "alice")])
-            order = self.authenticator.purge_for(eviction)
+            eviction = new_invalidation([ClaimSelector(self.provider.realm, "sub", "alice")])
+            order = self.authenticator.purge_of_invalidation(eviction)
         else:
             order = self.authenticator.purge_of(
                 token=Token("alice.1") if by == "token" else None, sub="alice" if by == "sub" else None
             )
-        assert self.authenticator.purge(order) == 1
+        assert self.authenticator.forget(order) == 1
         assert await self.tier.publish_purge(order)
 
 
@@ -87,7 +87,7 @@ class Instance:
 async def fleet_of(server: RedisServer, *secrets: list[bytes]) -> AsyncIterator[list[Instance]]:
     fleet = [Instance(server, each) for each in secrets]
     for each in fleet:
-        await each.tier.start(each.authenticator.purge)
+        await each.tier.start(each.authenticator.forget)
     try:
         yield fleet
     finally:
@@ -155,24 +155,24 @@ async def test_a_purge_before_an_instance_starts_holds_for_what_lies_under_the_o
 async def test_of_two_answers_the_younger_counts(redis_server: RedisServer) -> None:
     async with fleet_of(redis_server, [OLD, NEW], [NEW, OLD], [NEW, OLD], [OLD, NEW]) as [one, other, third, fourth]:
         await one.ask()
-        other.provider.answer = Facts({"sub": "alice", "scope": "less"}, time.time())
+        other.provider.result = Facts({"sub": "alice", "scope": "less"}, time.time())
         await asyncio.sleep(0.05)
         assert (await other.ask(max_age_s=0.01)).tier == "provider"
         for each in (third, fourth):
             found = await each.ask()
-            assert isinstance(found.answer, Facts)
-            assert (found.answer.claims.get("scope"), found.tier) == ("less", "redis")
+            assert isinstance(found.result, Facts)
+            assert (found.result.claims.get("scope"), found.tier) == ("less", "redis")
 
 
 async def test_a_no_that_one_is_told_ends_what_the_other_keeps_and_is_found_there(redis_server: RedisServer) -> None:
     async with fleet_of(redis_server, [OLD, NEW], [NEW, OLD]) as [one, other]:
         await one.ask()
         await asyncio.sleep(0.05)
-        other.provider.answer = Inactive(time.time())
-        assert isinstance((await other.ask(max_age_s=0.01)).answer, Inactive)
+        other.provider.result = Inactive(time.time())
+        assert isinstance((await other.ask(max_age_s=0.01)).result, Inactive)
         assert await is_forgotten(one) < 1
         found = await one.ask()
-        assert (isinstance(found.answer, Inactive), found.tier) == (True, "redis")
+        assert (isinstance(found.result, Inactive), found.tier) == (True, "redis")
 
 
 async def test_an_entry_from_the_future_is_no_younger_than_what_the_other_secret_opens(
@@ -187,8 +187,8 @@ async def test_an_entry_from_the_future_is_no_younger_than_what_the_other_secret
 
 async def test_an_event_that_one_has_seen_the_other_has(redis_server: RedisServer) -> None:
     async with fleet_of(redis_server, [OLD, NEW], [NEW, OLD]) as [one, other]:
-        mark = keys_of([OLD, NEW]).event_mark("realm", "event")
-        same = keys_of([NEW, OLD]).event_mark("realm", "event")
+        mark = keys_of([OLD, NEW]).event_key("realm", "event")
+        same = keys_of([NEW, OLD]).event_key("realm", "event")
         assert not await other.tier.has_seen(same)
         await one.tier.remember_seen(mark, 60)
         assert await other.tier.has_seen(same)
@@ -201,10 +201,10 @@ def test_a_ring_marks_an_answer_by_every_secret() -> None:
     assert key == ring.keyed(b"provider")(b"t")
     assert ring.aliases(key) == (old.key(b"provider", Token("t")), new.key(b"provider", Token("t")))
     named, facts = ClaimSelector("realm", "sub", "alice"), Facts({"sub": "alice"}, 0)
-    realm = everything_of("realm")
-    assert ring.marks(named) == (old.tag(named), new.tag(named))
-    assert ring.tags("realm", facts) == (old.tag(named), old.tag(realm), new.tag(named), new.tag(realm))
-    assert ring.tags("realm", Inactive(0)) == ()
+    realm = whole_realm("realm")
+    assert ring.selector_tags(named) == (old.tag(named), new.tag(named))
+    assert ring.result_tags("realm", facts) == (old.tag(named), old.tag(realm), new.tag(named), new.tag(realm))
+    assert ring.result_tags("realm", Inactive(0)) == ()
     single = keys_of([OLD])
     assert isinstance(single, HmacKeys)
     assert single.fleet == old.fleet != new.fleet

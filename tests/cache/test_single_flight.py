@@ -54,7 +54,7 @@ class Instance:
 
     async def ask(self, token: str = "alice.1", max_age_s: float | None = None) -> FactsLookup:
         question = Question("keycloak", Token(token), max_age_s)
-        return self.authenticator.remembered(question) or await self.authenticator.ask(question)
+        return self.authenticator.cached(question) or await self.authenticator.look_up(question)
 
 
 @asynccontextmanager
@@ -74,8 +74,8 @@ async def instances(
         provider = ScriptedIntrospector(Clock(time.time()), max_duration_s=call_s, asked=asked)
         fleet.append(Instance(server, provider, lifetimes, timeout_s, ahead))
     for each in fleet:
-        await each.tier.start(each.authenticator.purge)
-    await until(lambda: all(each.tier.leases._wakeups.listening for each in fleet))
+        await each.tier.start(each.authenticator.forget)
+    await until(lambda: all(each.tier.leases._notifier.listening for each in fleet))
     try:
         yield fleet
     finally:
@@ -109,7 +109,7 @@ def outcomes(fleet: Sequence[Instance], outcome: str) -> int:
 
 async def awaited_by(fleet: Sequence[Instance], count: int) -> None:
     """Once `count` instances wait for another one's call."""
-    await until(lambda: sum(bool(each.tier.leases._wakeups._bells) for each in fleet) >= count)
+    await until(lambda: sum(bool(each.tier.leases._notifier._signals) for each in fleet) >= count)
     await asyncio.sleep(0.05)
 
 
@@ -120,7 +120,7 @@ async def test_a_fleet_that_asks_at_once_makes_one_call(redis_server: RedisServe
         await awaited_by(fleet, 7)
         gate.set()
         found = await asyncio.gather(*asking)
-        assert {type(each.answer) for each in found} == {Facts}
+        assert {type(each.result) for each in found} == {Facts}
         assert len(fleet[0].provider.asked) == 1
         assert (outcomes(fleet, "held"), outcomes(fleet, "waited")) == (1, 7)
         assert all([(await each.ask()).tier == "local" for each in fleet])
@@ -144,14 +144,14 @@ async def test_an_inactive_token_makes_one_call_too(redis_server: RedisServer) -
         asking = [asyncio.create_task(each.ask("junk.1")) for each in fleet]
         await awaited_by(fleet, 3)
         gate.set()
-        assert {type(each.answer) for each in await asyncio.gather(*asking)} == {Inactive}
+        assert {type(each.result) for each in await asyncio.gather(*asking)} == {Inactive}
         assert len(fleet[0].provider.asked) == 1
 
 
 async def test_without_a_message_the_others_look_for_themselves(redis_server: RedisServer) -> None:
     async with instances(redis_server) as fleet:
         for each in fleet:
-            await each.tier.leases._wakeups.close()
+            await each.tier.leases._notifier.close()
         gate = hold(fleet)
         asking = [asyncio.create_task(each.ask()) for each in fleet]
         await awaited_by(fleet, 3)
@@ -165,11 +165,11 @@ async def test_without_a_message_the_others_look_for_themselves(redis_server: Re
 async def test_a_holder_that_died_costs_its_lease_and_one_call(redis_server: RedisServer) -> None:
     async with instances(redis_server) as fleet:
         # Whoever took it will never settle it.
-        assert await fleet[0].tier.leases.take(fleet[0].key, fleet[0].provider.realm, b"d" * 16, 0.6) is not None
+        assert await fleet[0].tier.leases.acquire(fleet[0].key, fleet[0].provider.realm, b"d" * 16, 0.6) is not None
         began = time.monotonic()
         found = await asyncio.gather(*(each.ask() for each in fleet[1:]))
         took_s = time.monotonic() - began
-        assert {type(each.answer) for each in found} == {Facts}
+        assert {type(each.result) for each in found} == {Facts}
         assert len(fleet[0].provider.asked) == 1
         assert 0.4 < took_s < 3
 
@@ -177,26 +177,26 @@ async def test_a_holder_that_died_costs_its_lease_and_one_call(redis_server: Red
 async def test_a_call_that_failed_gives_its_lease_back_and_the_others_ask_in_turn(redis_server: RedisServer) -> None:
     async with instances(redis_server) as fleet:
         gate = hold(fleet)
-        fleet[0].provider.answer = UNCLEAR
+        fleet[0].provider.result = UNCLEAR
         first = asyncio.create_task(fleet[0].ask())
         await until(lambda: len(fleet[0].provider.asked) == 1)
         others = [asyncio.create_task(each.ask()) for each in fleet[1:]]
         await awaited_by(fleet, 3)
         began = time.monotonic()
         gate.set()
-        assert isinstance((await first).answer, Indeterminate)
+        assert isinstance((await first).result, Indeterminate)
         found = await asyncio.gather(*others)
         assert time.monotonic() - began < 2  # and not the lease's length
-        assert {type(each.answer) for each in found} == {Facts}
+        assert {type(each.result) for each in found} == {Facts}
         assert len(fleet[0].provider.asked) == 2
 
 
 async def test_when_every_call_fails_each_asks_once_one_after_the_other(redis_server: RedisServer) -> None:
     async with instances(redis_server) as fleet:
         for each in fleet:
-            each.provider.answer = UNCLEAR
+            each.provider.result = UNCLEAR
         found = await asyncio.gather(*(each.ask() for each in fleet for _ in range(20)))
-        assert {type(each.answer) for each in found} == {Indeterminate}
+        assert {type(each.result) for each in found} == {Indeterminate}
         assert len(fleet[0].provider.asked) == 4
         assert outcomes(fleet, "held") == 4
         assert redis_server.names() == []
@@ -239,8 +239,8 @@ async def test_a_late_answer_does_not_overwrite_the_one_of_who_took_over(redis_s
         assert (await asking).tier == "provider"
         await until(lambda: late.meter.leases == {"held": 1, "lost": 1})
         found = await third.ask()
-        assert isinstance(found.answer, Facts)
-        assert (found.tier, found.answer.claims["serial"]) == ("redis", 2)
+        assert isinstance(found.result, Facts)
+        assert (found.tier, found.result.claims["serial"]) == ("redis", 2)
 
 
 async def test_a_max_age_of_zero_shares_a_call_that_is_under_way_in_the_fleet(redis_server: RedisServer) -> None:
@@ -264,7 +264,7 @@ async def test_a_max_age_of_zero_takes_nothing_that_was_over_when_it_came(redis_
 async def test_who_comes_too_late_for_a_shared_call_is_not_served_by_it(redis_server: RedisServer) -> None:
     async with instances(redis_server, 2) as [one, other]:
         # No message: what is settled is seen a moment later, and in that moment somebody comes.
-        await other.tier.leases._wakeups.close()
+        await other.tier.leases._notifier.close()
         gate = hold([one])
         first = asyncio.create_task(one.ask(max_age_s=0))
         await until(lambda: bool(one.provider.asked))
@@ -291,30 +291,30 @@ async def test_a_stricter_route_refreshes_the_entry_for_all_with_one_call(redis_
         assert len(fleet[0].provider.asked) == 2
         for each in fleet:
             found = await each.ask(max_age_s=30)
-            assert isinstance(found.answer, Facts)
-            assert (found.tier, found.answer.claims["serial"]) == ("local", 2)
+            assert isinstance(found.result, Facts)
+            assert (found.tier, found.result.claims["serial"]) == ("local", 2)
 
 
 async def test_who_asks_after_a_purge_is_not_given_what_was_asked_for_before_it(redis_server: RedisServer) -> None:
     async with instances(redis_server, 3) as fleet:
         one, other, third = fleet
-        before = one.tier.standing()
+        before = one.tier.log_position()
         gate = hold([one])
         early = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
         order = third.authenticator.purge_of(sub="alice")
-        third.authenticator.purge(order)
+        third.authenticator.forget(order)
         assert await third.tier.publish_purge(order)
         await until(
-            lambda: before not in (standings := {each.tier.standing() for each in fleet}) and len(standings) == 1
+            lambda: before not in (standings := {each.tier.log_position() for each in fleet}) and len(standings) == 1
         )
         late = [asyncio.create_task(each.ask()) for each in (other, third)]
         await awaited_by([other, third], 2)
         gate.set()
         assert (await early).tier == "provider"
         for found in await asyncio.gather(*late):
-            assert isinstance(found.answer, Facts)
-            assert found.answer.claims["serial"] == 2
+            assert isinstance(found.result, Facts)
+            assert found.result.claims["serial"] == 2
         assert len(one.provider.asked) == 2
 
 
@@ -323,23 +323,23 @@ async def test_who_asks_after_a_token_was_purged_does_not_wait_for_the_call_from
 ) -> None:
     async with instances(redis_server, 3) as fleet:
         one, other, third = fleet
-        before = one.tier.standing()
+        before = one.tier.log_position()
         gate = hold([one])
         early = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
         order = third.authenticator.purge_of(token=Token("alice.1"))
-        third.authenticator.purge(order)
+        third.authenticator.forget(order)
         await third.tier.publish_purge(order)
         await until(
-            lambda: before not in (standings := {each.tier.standing() for each in fleet}) and len(standings) == 1
+            lambda: before not in (standings := {each.tier.log_position() for each in fleet}) and len(standings) == 1
         )
         for each, tier in ((other, "provider"), (third, "redis")):
             assert (await each.ask()).tier == tier
         gate.set()
         assert (await early).tier == "provider"
         found = await one.ask()
-        assert isinstance(found.answer, Facts)
-        assert (found.tier, found.answer.claims["serial"]) == ("redis", 2)
+        assert isinstance(found.result, Facts)
+        assert (found.tier, found.result.claims["serial"]) == ("redis", 2)
 
 
 async def test_a_redis_that_dies_while_others_wait_lets_each_process_ask_once(own_redis: RedisServer) -> None:
@@ -392,22 +392,22 @@ async def test_a_call_that_fails_while_the_instance_ends_gives_its_lease_back(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with instances(redis_server, 1) as [one]:
-        give_back = one.tier.leases.give_back
+        release = one.tier.leases.release
 
         async def take_time(key: bytes, fence: bytes) -> None:
             await asyncio.sleep(0.02)
-            await give_back(key, fence)
+            await release(key, fence)
 
-        monkeypatch.setattr(one.tier.leases, "give_back", take_time)
+        monkeypatch.setattr(one.tier.leases, "release", take_time)
         gate = hold([one])
-        one.provider.answer = UNCLEAR
+        one.provider.result = UNCLEAR
         asking = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
         closing = asyncio.create_task(one.authenticator.close(5))
         await asyncio.sleep(0.01)
         gate.set()
         await closing
-        assert isinstance((await asking).answer, Indeterminate)
+        assert isinstance((await asking).result, Indeterminate)
         assert redis_server.names() == []
 
 
@@ -441,9 +441,9 @@ async def test_who_leaves_the_provider_alone_waits_for_nobody_who_asks_it(redis_
         gate = hold([one])
         asking = asyncio.create_task(one.ask())
         await until(lambda: bool(one.provider.asked))
-        other.provider.breaker_is_open, other.provider.answer = True, UNCLEAR
-        assert (await other.ask()).answer is UNCLEAR
+        other.provider.breaker_is_open, other.provider.result = True, UNCLEAR
+        assert (await other.ask()).result is UNCLEAR
         assert not asking.done()
         assert other.meter.leases == {}
         gate.set()
-        assert isinstance((await asking).answer, Facts)
+        assert isinstance((await asking).result, Facts)

@@ -67,7 +67,7 @@ class Deliveries:
             invalidate=self.evict,
             replays=Replays(time.monotonic),
             shared=None,
-            replay_key=HmacKeys(b"s").event_mark,
+            replay_key=HmacKeys(b"s").event_key,
             meter=self,
             clock=time.time,
         )

@@ -11,7 +11,7 @@ from gateway.events.event_receiver import Delivery
 from gateway.events.jws import EventError, read_compact
 from gateway.events.push import read_admin_logout, read_not_before
 from gateway.events.security_event import SecurityEvent, SubjectSelector
-from gateway.introspection.invalidation import ClaimSelector, everything_of
+from gateway.introspection.invalidation import ClaimSelector, whole_realm
 from gateway.provider.errors import ProviderError
 
 NOW = 1_700_000_000
@@ -107,7 +107,7 @@ async def test_the_signature_tells_whose_it_is(deliveries):
     claims = current()
     reply = await push(deliveries, signed(claims, THERE.key, typ="JWT"))
     assert (reply.status, reply.body) == (204, b"")
-    assert (deliveries.evicted, deliveries.not_before) == ([everything_of("https://there")], claims["notBefore"])
+    assert (deliveries.evicted, deliveries.not_before) == ([whole_realm("https://there")], claims["notBefore"])
     assert deliveries.counted == {("there", "not-before", "evicted"): 1}
 
 
@@ -121,14 +121,14 @@ async def test_missing_keys_of_one_issuer_do_not_hide_another(deliveries):
     deliveries.senders[0].keys.failure = ProviderError("away")
     assert (await push(deliveries, signed(current(), THERE.key))).status == 204
     assert (await push(deliveries, signed(current(), HERE.key))).status == 503
-    assert deliveries.evicted == [everything_of("https://there")]
+    assert deliveries.evicted == [whole_realm("https://there")]
 
 
 async def test_each_id_counts_once(deliveries):
     token = signed(current(), HERE.key)
     assert (await push(deliveries, token)).status == 204
     assert (await push(deliveries, token)).status == 400
-    assert deliveries.evicted == [everything_of("https://here")]
+    assert deliveries.evicted == [whole_realm("https://here")]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ ATTACK_S = attack_s(1.0)
 HEAD = b"POST /open/x HTTP/1.1\r\nHost: a\r\n"
 
 # What an attacker sends once it is connected; then a byte of what follows, again and again.
-KINDS = {
+TOKEN_CLAIMS = {
     "silent": (b"", b""),
     "idle": (request("GET", "/open/x"), b""),
     "heads": (HEAD + b"X-A: ", b"a"),
@@ -166,9 +166,9 @@ async def others_are_served(stand: Stand) -> None:
     assert failures == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKEN_CLAIMS)
 async def test_the_others_are_served_and_the_probe_is_answered(stand, kind):
-    async with attacked(stand, *KINDS[kind]):
+    async with attacked(stand, *TOKEN_CLAIMS[kind]):
         probing = asyncio.gather(*(probe(stand) for _ in range(10)))
         await others_are_served(stand)
         assert await probing == [200] * 10

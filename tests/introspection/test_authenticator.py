@@ -28,7 +28,7 @@ class FakeShared:
     published: list[TagPurge] = field(default_factory=list)
     away: bool = False  # the fleet is neither heard nor told
 
-    def standing(self) -> bytes:
+    def log_position(self) -> bytes:
         return b"" if self.away else b"known"
 
     async def get(self, key: bytes, realm: str) -> Recalled | Absent:
@@ -37,22 +37,22 @@ class FakeShared:
             return Absent.ERROR
         return self.held.get(key, Absent.MISS)
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
         if self.gate is not None:
             await self.gate.wait()
-        assert standing == b"known"
+        assert log_position == b"known"
         self.held[key] = recalled
 
-    def forget(self, purge: TagPurge) -> None:
+    def hide(self, purge: TagPurge) -> None:
         self.forgotten.append(purge)
 
     async def publish_purge(self, purge: TagPurge) -> bool:
         self.published.append(purge)
-        for mark in purge.marks or ():
+        for mark in purge.tags or ():
             self.held.pop(mark, None)
         return not self.away
 
-    async def publish_no(self, purge: TagPurge) -> bytes | None:
+    async def publish_revocation(self, purge: TagPurge) -> bytes | None:
         return b"known" if await self.publish_purge(purge) else None
 
 
@@ -100,17 +100,17 @@ class House:
         max_age_s: float | None = None,
         stale_s: float | None = None,
     ) -> FactsLookup:
-        return await self.authenticator.ask(Question(provider, Token(token), max_age_s, stale_s))
+        return await self.authenticator.look_up(Question(provider, Token(token), max_age_s, stale_s))
 
-    def knows(self, token: str) -> bool:
-        return self.authenticator.knows(Question("keycloak", Token(token)))
+    def was_recently_active(self, token: str) -> bool:
+        return self.authenticator.was_recently_active(Question("keycloak", Token(token)))
 
-    def remembered(self, token: str, max_age_s: float | None = None) -> FactsLookup | None:
-        return self.authenticator.remembered(Question("keycloak", Token(token), max_age_s))
+    def cached(self, token: str, max_age_s: float | None = None) -> FactsLookup | None:
+        return self.authenticator.cached(Question("keycloak", Token(token), max_age_s))
 
     def purge(self, *, token: str | None = None, sub: str | None = None) -> int:
         order = self.authenticator.purge_of(token=None if token is None else Token(token), sub=sub)
-        return self.authenticator.purge(order)
+        return self.authenticator.forget(order)
 
 
 @pytest.fixture
@@ -133,12 +133,12 @@ async def ticks(count: int = 20) -> None:
 
 
 async def test_an_answer_is_asked_for_once_and_then_remembered(house: House) -> None:
-    assert house.remembered("alice.1") is None
+    assert house.cached("alice.1") is None
     first = await house.ask("alice.1")
-    second = house.remembered("alice.1")
+    second = house.cached("alice.1")
     assert (first.tier, second and second.tier) == ("provider", "local")
     assert second is not None
-    assert second.answer is first.answer
+    assert second.result is first.result
     assert house.keycloak.asked == ["alice.1"]
     assert house.meter.lookups == {("local", "miss"): 1, ("local", "hit"): 1}
     assert house.meter.introspections == {("keycloak", "active"): 1}
@@ -147,18 +147,18 @@ async def test_an_answer_is_asked_for_once_and_then_remembered(house: House) -> 
 async def test_an_answer_is_asked_for_again_after_its_ttl(house: House) -> None:
     await house.ask("alice.1")
     house.advance(59.9)
-    assert house.remembered("alice.1") is not None
+    assert house.cached("alice.1") is not None
     house.advance(0.1)
-    assert house.remembered("alice.1") is None
+    assert house.cached("alice.1") is None
     assert (await house.ask("alice.1")).tier == "provider"
 
 
 async def test_an_inactive_answer_has_its_own_ttl(house: House) -> None:
-    assert isinstance((await house.ask("junk.1")).answer, Inactive)
+    assert isinstance((await house.ask("junk.1")).result, Inactive)
     house.advance(9.9)
-    assert house.remembered("junk.1") is not None
+    assert house.cached("junk.1") is not None
     house.advance(0.1)
-    assert house.remembered("junk.1") is None
+    assert house.cached("junk.1") is None
     assert house.meter.introspections == {("keycloak", "inactive"): 1}
 
 
@@ -166,49 +166,49 @@ async def test_nothing_outlives_exp(house: House) -> None:
     house.keycloak.exp_in_s = 20
     await house.ask("alice.1")
     house.advance(19.9)
-    assert house.remembered("alice.1") is not None
+    assert house.cached("alice.1") is not None
     house.advance(0.2)
-    assert house.remembered("alice.1") is None
+    assert house.cached("alice.1") is None
 
 
 async def test_nothing_outlives_exp_when_the_wall_clock_is_set_forward(house: House) -> None:
     house.keycloak.exp_in_s = 20
     await house.ask("alice.1")
     house.clock.advance(21)
-    assert house.remembered("alice.1") is None
+    assert house.cached("alice.1") is None
 
 
 async def test_a_token_called_active_after_its_exp_is_inactive(house: House) -> None:
     house.keycloak.exp_in_s = 0
-    assert isinstance((await house.ask("alice.1")).answer, Inactive)
-    assert isinstance((await house.ask("alice.1")).answer, Inactive)
+    assert isinstance((await house.ask("alice.1")).result, Inactive)
+    assert isinstance((await house.ask("alice.1")).result, Inactive)
     assert house.keycloak.asked == ["alice.1"]
 
 
 async def test_an_unclear_answer_reaches_all_who_wait_and_is_never_kept(shared_house: House) -> None:
-    shared_house.keycloak.answer = UNCLEAR
+    shared_house.keycloak.result = UNCLEAR
     answers = await asyncio.gather(*(shared_house.ask("alice.1") for _ in range(5)))
-    assert all(found.answer is UNCLEAR for found in answers)
+    assert all(found.result is UNCLEAR for found in answers)
     assert len(shared_house.keycloak.asked) == 1
     assert len(shared_house.local) == 0
     assert shared_house.shared is not None
     assert not shared_house.shared.held
-    shared_house.keycloak.answer = None
-    assert isinstance((await shared_house.ask("alice.1")).answer, Facts)
+    shared_house.keycloak.result = None
+    assert isinstance((await shared_house.ask("alice.1")).result, Facts)
 
 
 async def test_an_unclear_answer_does_not_push_out_what_is_remembered(house: House) -> None:
     await house.ask("alice.1")
-    house.keycloak.answer = UNCLEAR
+    house.keycloak.result = UNCLEAR
     house.advance(5)
-    assert isinstance((await house.ask("alice.1", max_age_s=1)).answer, Indeterminate)
-    assert house.remembered("alice.1") is not None
+    assert isinstance((await house.ask("alice.1", max_age_s=1)).result, Indeterminate)
+    assert house.cached("alice.1") is not None
 
 
 async def test_two_hundred_who_ask_at_once_make_one_call(shared_house: House) -> None:
     found = await asyncio.gather(*(shared_house.ask("alice.1") for _ in range(200)))
     assert len(shared_house.keycloak.asked) == 1
-    assert len({id(each.answer) for each in found}) == 1
+    assert len({id(each.result) for each in found}) == 1
 
 
 async def test_the_same_token_at_two_providers_makes_two_calls_also_at_once(house: House) -> None:
@@ -224,7 +224,7 @@ async def test_a_caller_that_gives_up_does_not_fail_the_others(house: House) -> 
     with pytest.raises(asyncio.CancelledError):
         await first
     house.keycloak.gate.set()
-    assert isinstance((await second).answer, Facts)
+    assert isinstance((await second).result, Facts)
     assert len(house.keycloak.asked) == 1
 
 
@@ -236,14 +236,14 @@ async def test_when_all_callers_have_left_the_answer_is_still_remembered(house: 
     await asyncio.gather(caller, return_exceptions=True)
     house.keycloak.gate.set()
     await ticks()
-    assert house.remembered("alice.1") is not None
+    assert house.cached("alice.1") is not None
 
 
 async def test_without_a_ttl_nothing_is_kept_and_those_at_once_still_share_a_call() -> None:
     house = House(FakeShared(), ttl_s=0, inactive_ttl_s=0)
     for token in ("alice.1", "junk.1"):
         await asyncio.gather(*(house.ask(token) for _ in range(5)))
-        assert house.remembered(token) is None
+        assert house.cached(token) is None
         await house.ask(token)
     assert house.keycloak.asked == ["alice.1", "alice.1", "junk.1", "junk.1"]
     assert house.shared is not None
@@ -253,10 +253,10 @@ async def test_without_a_ttl_nothing_is_kept_and_those_at_once_still_share_a_cal
 async def test_a_stricter_route_refreshes_the_entry_for_all(house: House) -> None:
     await house.ask("alice.1")
     house.advance(31)
-    assert house.remembered("alice.1", max_age_s=30) is None
+    assert house.cached("alice.1", max_age_s=30) is None
     assert (await house.ask("alice.1", max_age_s=30)).tier == "provider"
     house.advance(31)
-    assert house.remembered("alice.1") is not None  # 62 s after the first answer, 31 after the second
+    assert house.cached("alice.1") is not None  # 62 s after the first answer, 31 after the second
 
 
 async def test_a_max_age_of_zero_asks_every_time_and_those_at_once_share_a_call(shared_house: House) -> None:
@@ -271,7 +271,7 @@ async def test_the_fleet_is_asked_before_the_provider(shared_house: House) -> No
     found = await other.ask("alice.1")
     assert found.tier == "redis"
     assert other.keycloak.asked == []
-    assert other.remembered("alice.1") is not None
+    assert other.cached("alice.1") is not None
     assert other.meter.lookups["redis", "hit"] == 1
     assert shared_house.meter.lookups["redis", "miss"] == 1
 
@@ -282,11 +282,11 @@ async def test_what_the_fleet_remembers_keeps_its_age(shared_house: House) -> No
     facts = Facts({"sub": "alice"}, shared_house.clock() - 40)
     shared_house.shared.held[key] = Recalled(facts, age_s=40, left_s=500)
     assert (await shared_house.ask("alice.1", max_age_s=50)).tier == "redis"
-    assert shared_house.remembered("alice.1", max_age_s=40) is None
+    assert shared_house.cached("alice.1", max_age_s=40) is None
     shared_house.advance(19)
-    assert shared_house.remembered("alice.1") is not None
+    assert shared_house.cached("alice.1") is not None
     shared_house.advance(1)
-    assert shared_house.remembered("alice.1") is None  # our ttl of 60 s, whatever the writer's was
+    assert shared_house.cached("alice.1") is None  # our ttl of 60 s, whatever the writer's was
 
 
 async def test_what_the_fleet_remembers_is_a_miss_for_a_stricter_route(shared_house: House) -> None:
@@ -328,16 +328,16 @@ async def test_a_token_is_purged_at_every_provider_and_nothing_else(house: House
     for token, provider in (("alice.1", "keycloak"), ("alice.1", "other"), ("alice.2", "keycloak")):
         await house.ask(token, provider)
     assert house.purge(token="alice.1") == 2
-    assert house.remembered("alice.1") is None
-    assert house.remembered("alice.2") is not None
+    assert house.cached("alice.1") is None
+    assert house.cached("alice.2") is not None
 
 
 async def test_a_sub_is_purged_with_all_its_tokens_and_nobody_else(house: House) -> None:
     for token in ("alice.1", "alice.2", "bob.1"):
         await house.ask(token)
     assert house.purge(sub="alice") == 2
-    assert house.remembered("alice.1") is None
-    assert house.remembered("bob.1") is not None
+    assert house.cached("alice.1") is None
+    assert house.cached("bob.1") is not None
     assert house.purge(sub="nobody") == 0
 
 
@@ -347,7 +347,7 @@ async def test_everything_is_purged_the_inactive_answers_too(shared_house: House
     assert shared_house.purge() == 3
     assert len(shared_house.local) == 0
     assert shared_house.shared is not None
-    assert [purge.marks for purge in shared_house.shared.forgotten] == [None]
+    assert [purge.tags for purge in shared_house.shared.forgotten] == [None]
 
 
 async def test_what_has_expired_is_not_counted_as_purged(house: House) -> None:
@@ -359,10 +359,10 @@ async def test_what_has_expired_is_not_counted_as_purged(house: House) -> None:
 async def test_the_same_order_a_second_time_does_nothing(house: House) -> None:
     order = house.authenticator.purge_of(sub="alice")
     await house.ask("alice.1")
-    assert house.authenticator.purge(order) == 1
+    assert house.authenticator.forget(order) == 1
     await house.ask("alice.1")
-    assert house.authenticator.purge(order) == 0
-    assert house.remembered("alice.1") is not None
+    assert house.authenticator.forget(order) == 0
+    assert house.cached("alice.1") is not None
 
 
 @pytest.mark.parametrize("selected", [{"token": "alice.1"}, {"sub": "alice"}, {}], ids=["token", "sub", "everything"])
@@ -377,15 +377,15 @@ async def test_an_answer_asked_for_before_a_purge_does_not_settle_after_it(
     after = asyncio.create_task(house.ask("alice.1"))
     await ticks()
     house.keycloak.gate.set()
-    old, new = (await before).answer, (await after).answer
+    old, new = (await before).result, (await after).result
     assert isinstance(old, Facts)
     assert isinstance(new, Facts)
     assert (old.claims["serial"], new.claims["serial"]) == (1, 2)
-    remembered = house.remembered("alice.1")
-    assert remembered is not None
-    assert remembered.answer is new
+    cached = house.cached("alice.1")
+    assert cached is not None
+    assert cached.result is new
     assert house.shared is not None
-    assert [held.answer for held in house.shared.held.values()] == [new]
+    assert [held.result for held in house.shared.held.values()] == [new]
 
 
 async def test_who_asks_after_the_token_was_purged_does_not_wait_for_the_answer_from_before(house: House) -> None:
@@ -394,9 +394,9 @@ async def test_who_asks_after_the_token_was_purged_does_not_wait_for_the_answer_
     await ticks()
     house.purge(token="alice.1")
     house.keycloak.gate = None
-    assert isinstance((await house.ask("alice.1")).answer, Facts)
+    assert isinstance((await house.ask("alice.1")).result, Facts)
     old.set()
-    assert isinstance((await before).answer, Facts)
+    assert isinstance((await before).result, Facts)
 
 
 async def test_an_answer_about_somebody_else_settles_across_a_purge(house: House) -> None:
@@ -406,7 +406,7 @@ async def test_an_answer_about_somebody_else_settles_across_a_purge(house: House
     house.purge(sub="alice")
     house.keycloak.gate.set()
     await asking
-    assert house.remembered("bob.1") is not None
+    assert house.cached("bob.1") is not None
 
 
 async def test_close_waits_for_what_is_under_way(house: House) -> None:
@@ -415,7 +415,7 @@ async def test_close_waits_for_what_is_under_way(house: House) -> None:
     await ticks()
     asyncio.get_running_loop().call_later(0.02, house.keycloak.gate.set)
     await house.authenticator.close(5)
-    assert isinstance((await asking).answer, Facts)
+    assert isinstance((await asking).result, Facts)
 
 
 async def test_close_ends_what_does_not_end_by_itself(house: House) -> None:
@@ -453,27 +453,27 @@ def unshare(house: House) -> None:
 async def test_facts_that_are_not_fresh_stand_in_when_the_provider_cannot_tell(tolerant: House) -> None:
     await tolerant.ask("alice.1")
     unshare(tolerant)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.advance(61)
-    assert tolerant.remembered("alice.1") is None  # never as fresh
+    assert tolerant.cached("alice.1") is None  # never as fresh
     found = await tolerant.ask("alice.1", stale_s=300)
-    assert isinstance(found.answer, Facts)
+    assert isinstance(found.result, Facts)
     assert found.stale_s == pytest.approx(61)
     assert len(tolerant.keycloak.asked) == 2  # it was asked first
     tolerant.advance(298.9)
-    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).result, Facts)
     tolerant.advance(0.2)
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 async def test_they_do_not_where_nothing_is_tolerated_or_less(tolerant: House) -> None:
     await tolerant.ask("alice.1")
     unshare(tolerant)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.advance(100)
-    assert (await tolerant.ask("alice.1")).answer is UNCLEAR
-    assert (await tolerant.ask("alice.1", stale_s=40)).answer is UNCLEAR
-    assert isinstance((await tolerant.ask("alice.1", stale_s=41)).answer, Facts)
+    assert (await tolerant.ask("alice.1")).result is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=40)).result is UNCLEAR
+    assert isinstance((await tolerant.ask("alice.1", stale_s=41)).result, Facts)
 
 
 async def test_they_do_not_when_the_provider_can_tell(tolerant: House) -> None:
@@ -487,21 +487,21 @@ async def test_they_do_not_when_the_provider_can_tell(tolerant: House) -> None:
 async def test_nor_past_exp(tolerant: House) -> None:
     tolerant.keycloak.exp_in_s = 90
     await tolerant.ask("alice.1")
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.advance(89)
-    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).result, Facts)
     tolerant.advance(1)
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 async def test_nor_when_the_wall_clock_alone_has_passed_exp(tolerant: House) -> None:
     tolerant.keycloak.exp_in_s = 90
     await tolerant.ask("alice.1")
     unshare(tolerant)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.monotonic.advance(61)
     tolerant.clock.advance(91)
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 @pytest.mark.parametrize("by", [{"token": "alice.1"}, {"sub": "alice"}, {}])
@@ -510,8 +510,8 @@ async def test_nor_after_a_purge(tolerant: House, by: dict[str, str]) -> None:
     unshare(tolerant)
     tolerant.advance(61)
     tolerant.purge(**by)
-    tolerant.keycloak.answer = UNCLEAR
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 @pytest.mark.parametrize("by", [{"token": "alice.1"}, {"sub": "alice"}, {}])
@@ -522,43 +522,43 @@ async def test_nor_after_a_purge_while_it_was_asked(tolerant: House, by: dict[st
     [held] = tolerant.shared.held.values()
     key = next(iter(tolerant.shared.held))
     if known_to == "fleet":
-        tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-        tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
+        tolerant.local.drop_tagged(tolerant.authenticator.purge_of(), 0)
+        tolerant.shared.held[key] = Recalled(held.result, 61, 0, kept_s=200)
     else:
         unshare(tolerant)
         tolerant.advance(61)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.keycloak.gate = asyncio.Event()
     asking = asyncio.create_task(tolerant.ask("alice.1", stale_s=300))
     await ticks()
     tolerant.purge(**by)
     tolerant.keycloak.gate.set()
-    assert (await asking).answer is UNCLEAR
-    assert not tolerant.knows("alice.1")
+    assert (await asking).result is UNCLEAR
+    assert not tolerant.was_recently_active("alice.1")
 
 
 async def test_nor_after_a_no(tolerant: House) -> None:
     await tolerant.ask("alice.1")
     unshare(tolerant)
     tolerant.advance(61)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
-    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Inactive)
+    tolerant.keycloak.result = Inactive(tolerant.clock())
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).result, Inactive)
     await ticks()
     tolerant.advance(11)  # the no itself is not remembered any more
     unshare(tolerant)
-    tolerant.keycloak.answer = UNCLEAR
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 async def test_nor_after_a_no_that_is_not_remembered_at_all() -> None:
     house = House(inactive_ttl_s=0, tolerated_s=300)
     await house.ask("alice.1")
     house.advance(61)
-    house.keycloak.answer = Inactive(house.clock())
+    house.keycloak.result = Inactive(house.clock())
     await house.ask("alice.1")
-    house.keycloak.answer = UNCLEAR
-    assert (await house.ask("alice.1", stale_s=300)).answer is UNCLEAR
-    assert not house.knows("alice.1")
+    house.keycloak.result = UNCLEAR
+    assert (await house.ask("alice.1", stale_s=300)).result is UNCLEAR
+    assert not house.was_recently_active("alice.1")
 
 
 async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge_and_takes_its_place(tolerant: House) -> None:
@@ -567,17 +567,17 @@ async def test_a_no_to_a_known_token_is_told_to_the_fleet_as_a_purge_and_takes_i
     key = next(iter(tolerant.shared.held))
     unshare(tolerant)
     tolerant.advance(61)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    tolerant.keycloak.result = Inactive(tolerant.clock())
     await tolerant.ask("alice.1")
     await ticks()
     [purge] = tolerant.shared.published
     assert tolerant.revoked == []
-    assert purge.marks == {key}
+    assert purge.tags == {key}
     assert tolerant.shared.forgotten == [purge]
-    assert tolerant.shared.held == {key: Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=True)}
+    assert tolerant.shared.held == {key: Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_announced=True)}
     # Told back by the fleet's log, it takes nothing away here: the no is still remembered.
-    assert tolerant.authenticator.purge(purge) == 0
-    assert tolerant.remembered("alice.1") is not None
+    assert tolerant.authenticator.forget(purge) == 0
+    assert tolerant.cached("alice.1") is not None
 
 
 async def test_a_no_takes_no_place_when_something_else_was_purged_meanwhile(tolerant: House) -> None:
@@ -586,14 +586,14 @@ async def test_a_no_takes_no_place_when_something_else_was_purged_meanwhile(tole
     await tolerant.ask("alice.1")
     unshare(tolerant)
     tolerant.advance(61)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
-    publish, order = tolerant.shared.publish_no, tolerant.authenticator.purge_of(token=Token("alice.1"))
+    tolerant.keycloak.result = Inactive(tolerant.clock())
+    publish, order = tolerant.shared.publish_revocation, tolerant.authenticator.purge_of(token=Token("alice.1"))
 
     async def with_another(purge: TagPurge) -> bytes | None:
-        tolerant.authenticator.purge(order)
+        tolerant.authenticator.forget(order)
         return await publish(purge)
 
-    tolerant.shared.publish_no = with_another  # type: ignore[method-assign]  # this test's own fake
+    tolerant.shared.publish_revocation = with_another  # type: ignore[method-assign]  # this test's own fake
     await tolerant.ask("alice.1")
     await ticks()
     assert tolerant.shared.held == {}
@@ -604,13 +604,13 @@ async def test_a_no_of_which_the_fleet_has_been_told_is_not_told_again(tolerant:
     await tolerant.ask("alice.1")
     [key] = tolerant.shared.held
     tolerant.advance(61)
-    for is_told, told in ((True, 0), (False, 1)):
-        tolerant.shared.held[key] = Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_told=is_told)
-        assert isinstance((await tolerant.ask("alice.1", max_age_s=5)).answer, Inactive)
+    for is_announced, told in ((True, 0), (False, 1)):
+        tolerant.shared.held[key] = Recalled(Inactive(tolerant.clock()), 0.0, 10.0, is_announced=is_announced)
+        assert isinstance((await tolerant.ask("alice.1", max_age_s=5)).result, Inactive)
         await ticks()
         assert len(tolerant.shared.published) == told
         assert len(tolerant.keycloak.asked) == 1
-        if is_told:  # as if it had been kept all the same
+        if is_announced:  # as if it had been kept all the same
             tolerant.local.put(key, CacheEntry(Facts({}, 0), (), 0, 0, kept_until_s=tolerant.monotonic() + 100), 0)
 
 
@@ -618,12 +618,12 @@ async def test_so_is_one_to_a_token_that_only_the_fleet_knew(tolerant: House) ->
     assert tolerant.shared is not None
     await tolerant.ask("alice.1")
     [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
-    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-    tolerant.shared.held[key] = Recalled(held.answer, 61, 0, kept_s=200)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    tolerant.local.drop_tagged(tolerant.authenticator.purge_of(), 0)
+    tolerant.shared.held[key] = Recalled(held.result, 61, 0, kept_s=200)
+    tolerant.keycloak.result = Inactive(tolerant.clock())
     await tolerant.ask("alice.1")
     await ticks()
-    assert [purge.marks for purge in tolerant.shared.published] == [{key}]
+    assert [purge.tags for purge in tolerant.shared.published] == [{key}]
 
 
 async def test_a_no_to_junk_is_not(tolerant: House) -> None:
@@ -639,21 +639,21 @@ async def test_workers_tell_each_other_of_a_no_where_no_fleet_does() -> None:
     """Also of one to a token that is new to the worker that is told: the other one may have known it."""
     one, other = (House(tolerated_s=300, names=("keycloak",)) for _ in range(2))
     await other.ask("alice.1")
-    one.keycloak.answer = Inactive(one.clock())
+    one.keycloak.result = Inactive(one.clock())
     await one.ask("alice.1")
     assert one.revoked == ["alice.1"]
     order = revoked_elsewhere([Token("alice.1")])
     for each in (one, other):
-        each.authenticator.purge(each.authenticator.purge_for(order))
-    other.keycloak.answer = UNCLEAR
-    assert isinstance((await other.ask("alice.1", stale_s=300)).answer, Indeterminate)
+        each.authenticator.forget(each.authenticator.purge_of_invalidation(order))
+    other.keycloak.result = UNCLEAR
+    assert isinstance((await other.ask("alice.1", stale_s=300)).result, Indeterminate)
     # A no that is remembered stays: else two workers would have each other ask for ever.
-    assert one.remembered("alice.1") is not None
+    assert one.cached("alice.1") is not None
 
 
 async def test_not_of_one_to_a_stranger_where_another_provider_may_know_it() -> None:
     house = House(tolerated_s=300)
-    house.keycloak.answer = Inactive(house.clock())
+    house.keycloak.result = Inactive(house.clock())
     await house.ask("alice.1")
     assert house.revoked == []
 
@@ -664,7 +664,7 @@ async def test_workers_tell_each_other_where_the_fleet_can_not_be_told(tolerant:
     unshare(tolerant)
     tolerant.shared.away = True
     tolerant.advance(61)
-    tolerant.keycloak.answer = Inactive(tolerant.clock())
+    tolerant.keycloak.result = Inactive(tolerant.clock())
     await tolerant.ask("alice.1")
     await ticks()
     assert set(tolerant.revoked) == {"alice.1"}
@@ -676,17 +676,17 @@ async def test_what_the_fleet_still_knows_stands_in_and_is_kept(tolerant: House)
     await tolerant.ask("alice.1")
     [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
     assert (held.left_s, held.kept_s) == (60, 360)
-    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-    tolerant.shared.held[key] = Recalled(held.answer, 100, 0, kept_s=260)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.local.drop_tagged(tolerant.authenticator.purge_of(), 0)
+    tolerant.shared.held[key] = Recalled(held.result, 100, 0, kept_s=260)
+    tolerant.keycloak.result = UNCLEAR
     found = await tolerant.ask("alice.1", stale_s=300)
-    assert isinstance(found.answer, Facts)
+    assert isinstance(found.result, Facts)
     assert found.stale_s == pytest.approx(100)
     tolerant.shared.broken = True
     tolerant.advance(259)
-    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).answer, Facts)
+    assert isinstance((await tolerant.ask("alice.1", stale_s=300)).result, Facts)
     tolerant.advance(1)
-    assert (await tolerant.ask("alice.1", stale_s=300)).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", stale_s=300)).result is UNCLEAR
 
 
 async def test_what_is_fresh_for_others_stays_so_when_a_stricter_question_fails(tolerant: House) -> None:
@@ -694,29 +694,29 @@ async def test_what_is_fresh_for_others_stays_so_when_a_stricter_question_fails(
     await tolerant.ask("alice.1")
     [key], [held] = tolerant.shared.held, tolerant.shared.held.values()
     tolerant.advance(20)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     for age_s in (19.9, 20.0):  # the same answer, younger by what it took to the fleet, and as old
-        tolerant.shared.held[key] = Recalled(held.answer, age_s, 60 - age_s, kept_s=360 - age_s)
-        assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
-        assert tolerant.remembered("alice.1") is not None
-    tolerant.local.purge(tolerant.authenticator.purge_of(), 0)
-    assert (await tolerant.ask("alice.1", max_age_s=10)).answer is UNCLEAR
+        tolerant.shared.held[key] = Recalled(held.result, age_s, 60 - age_s, kept_s=360 - age_s)
+        assert (await tolerant.ask("alice.1", max_age_s=10)).result is UNCLEAR
+        assert tolerant.cached("alice.1") is not None
+    tolerant.local.drop_tagged(tolerant.authenticator.purge_of(), 0)
+    assert (await tolerant.ask("alice.1", max_age_s=10)).result is UNCLEAR
     tolerant.advance(39)
-    assert tolerant.remembered("alice.1") is not None
+    assert tolerant.cached("alice.1") is not None
     tolerant.advance(1.1)
-    assert tolerant.remembered("alice.1") is None
+    assert tolerant.cached("alice.1") is None
 
 
 async def test_a_stricter_route_has_younger_facts_stand_in(tolerant: House) -> None:
     await tolerant.ask("alice.1")
     unshare(tolerant)
-    tolerant.keycloak.answer = UNCLEAR
+    tolerant.keycloak.result = UNCLEAR
     tolerant.advance(20)
     found = await tolerant.ask("alice.1", max_age_s=5, stale_s=30)
     assert found.stale_s == pytest.approx(20)
-    assert tolerant.remembered("alice.1") is not None  # for others they are fresh
+    assert tolerant.cached("alice.1") is not None  # for others they are fresh
     tolerant.advance(15)
-    assert (await tolerant.ask("alice.1", max_age_s=5, stale_s=30)).answer is UNCLEAR
+    assert (await tolerant.ask("alice.1", max_age_s=5, stale_s=30)).result is UNCLEAR
 
 
 async def test_without_tolerance_nothing_more_is_kept_in_the_fleet(shared_house: House) -> None:
@@ -727,18 +727,18 @@ async def test_without_tolerance_nothing_more_is_kept_in_the_fleet(shared_house:
 
 
 async def test_a_token_is_known_for_another_window_and_not_after_a_no(house: House) -> None:
-    assert not house.knows("alice.1")
+    assert not house.was_recently_active("alice.1")
     await house.ask("alice.1")
     house.advance(119)
-    assert house.knows("alice.1")
+    assert house.was_recently_active("alice.1")
     house.advance(1)
-    assert not house.knows("alice.1")
+    assert not house.was_recently_active("alice.1")
     await house.ask("junk.1")
-    assert not house.knows("junk.1")
+    assert not house.was_recently_active("junk.1")
 
 
 async def test_a_question_that_was_not_asked_is_no_introspection(house: House) -> None:
-    house.keycloak.answer = Indeterminate("it is left alone", 5, was_asked=False)
+    house.keycloak.result = Indeterminate("it is left alone", 5, was_asked=False)
     await house.ask("alice.1")
     assert house.meter.introspections == {}
 
@@ -747,7 +747,7 @@ async def test_without_a_fleet_a_no_to_a_known_token_is_told_all_the_same() -> N
     house = House(tolerated_s=300)
     await house.ask("alice.1")
     house.advance(61)
-    house.keycloak.answer = Inactive(house.clock())
+    house.keycloak.result = Inactive(house.clock())
     await house.ask("alice.1")
     assert house.revoked == ["alice.1"]
     await house.authenticator.close(5)
@@ -756,7 +756,7 @@ async def test_without_a_fleet_a_no_to_a_known_token_is_told_all_the_same() -> N
 async def test_where_nothing_is_tolerated_nobody_need_be_told(house: House) -> None:
     await house.ask("alice.1")
     house.advance(61)
-    house.keycloak.answer = Inactive(house.clock())
+    house.keycloak.result = Inactive(house.clock())
     await house.ask("alice.1")
     assert house.revoked == []
 
@@ -766,7 +766,7 @@ EVE, BOB = "203.0.113.1", "198.51.100.7"
 
 async def in_the_name_of(house: House, address: str, stale_s: float | None = None) -> FactsLookup:
     question = Question("keycloak", Token("alice.1"), stale_s=stale_s, address=address)
-    return await house.authenticator.ask(question)
+    return await house.authenticator.look_up(question)
 
 
 async def test_who_joined_a_question_that_found_no_place_asks_in_its_own_name(house: House) -> None:
@@ -776,18 +776,18 @@ async def test_who_joined_a_question_that_found_no_place_asks_in_its_own_name(ho
     await ticks()
     house.keycloak.gate.set()
     eves, bobs = (await asyncio.gather(*asking[:2])), (await asyncio.gather(*asking[2:]))
-    assert all(isinstance(found.answer, Indeterminate) and found.answer.is_queue_full for found in eves)
-    assert all(isinstance(found.answer, Facts) for found in bobs)
+    assert all(isinstance(found.result, Indeterminate) and found.result.is_queue_full for found in eves)
+    assert all(isinstance(found.result, Facts) for found in bobs)
     assert house.keycloak.addresses == [EVE, BOB]
 
 
 async def test_no_old_facts_stand_in_for_want_of_a_place() -> None:
     house = House(ttl_s=1, tolerated_s=300)
-    assert isinstance((await in_the_name_of(house, BOB)).answer, Facts)
+    assert isinstance((await in_the_name_of(house, BOB)).result, Facts)
     house.advance(2)
     house.keycloak.crowded_out = frozenset({BOB})
     found = await in_the_name_of(house, BOB, stale_s=300)
-    assert isinstance(found.answer, Indeterminate)
-    house.keycloak.crowded_out, house.keycloak.answer = frozenset(), UNCLEAR
+    assert isinstance(found.result, Indeterminate)
+    house.keycloak.crowded_out, house.keycloak.result = frozenset(), UNCLEAR
     assert (await in_the_name_of(house, BOB, stale_s=300)).stale_s == 2  # that is an outage
     await house.authenticator.close(5)

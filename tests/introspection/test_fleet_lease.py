@@ -37,7 +37,7 @@ class ScriptedLeases:
     waits: list[float] = field(default_factory=list)
     bells: int = 0
 
-    async def take(self, _key: bytes, _realm: str, fence: bytes, length_s: float) -> LeaseState | None:
+    async def acquire(self, _key: bytes, _realm: str, fence: bytes, length_s: float) -> LeaseState | None:
         self.taken.append(length_s)
         turn = self.turns.pop(0) if len(self.turns) > 1 else self.turns[0]
         if isinstance(turn, BaseException):
@@ -46,14 +46,14 @@ class ScriptedLeases:
             return LeaseState(fence, turn.left_s, turn.recalled)
         return turn
 
-    async def settle(self, key: bytes, recalled: Recalled, standing: bytes, fence: bytes) -> bool | None:
+    async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
         raise AssertionError("turns settle nothing")
 
-    async def give_back(self, _key: bytes, fence: bytes) -> None:
+    async def release(self, _key: bytes, fence: bytes) -> None:
         self.given_back.append(fence)
 
     @contextmanager
-    def bell(self, _key: bytes) -> Iterator["ScriptedLeases"]:
+    def signal(self, _key: bytes) -> Iterator["ScriptedLeases"]:
         self.bells += 1
         yield self
         self.bells -= 1
@@ -63,23 +63,23 @@ class ScriptedLeases:
         self.waits.append(at_most_s)
         self.clock.advance(at_most_s)
 
-    def standing(self) -> bytes:
+    def log_position(self) -> bytes:
         return b""
 
     async def get(self, _key: bytes, _realm: str) -> Recalled | Absent:
         return self.looks.pop(0) if self.looks else Absent.MISS
 
-    async def put(self, key: bytes, recalled: Recalled, standing: bytes) -> None:
+    async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
         raise AssertionError("turns put nothing")
 
-    def forget(self, purge: TagPurge) -> None:
+    def hide(self, purge: TagPurge) -> None:
         raise AssertionError("turns forget nothing")
 
 
 def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> FlightResult | None:
     if isinstance(recalled, Absent):
         return None
-    return FlightResult(FactsLookup(recalled.answer, "redis"), under_way_s=seen_under_way(recalled, seen))
+    return FlightResult(FactsLookup(recalled.result, "redis"), under_way_s=seen_under_way(recalled, seen))
 
 
 def turns_by(leases: ScriptedLeases, meter: CountingMeter) -> FleetLease:
@@ -87,7 +87,7 @@ def turns_by(leases: ScriptedLeases, meter: CountingMeter) -> FleetLease:
 
 
 async def turn(leases: ScriptedLeases, meter: CountingMeter) -> FlightResult | LeaseGrant:
-    return await turns_by(leases, meter).turn(KEY, ScriptedIntrospector(Clock(), max_duration_s=2.0), read)
+    return await turns_by(leases, meter).acquire_or_wait(KEY, ScriptedIntrospector(Clock(), max_duration_s=2.0), read)
 
 
 def taken_by(holder: bytes, recalled: Recalled | Absent = Absent.MISS, left_s: float = 10.0) -> LeaseState:
@@ -96,23 +96,23 @@ def taken_by(holder: bytes, recalled: Recalled | Absent = Absent.MISS, left_s: f
 
 async def test_nobody_asks_so_it_is_our_turn_for_a_call_and_what_goes_with_it() -> None:
     leases, meter = ScriptedLeases([taken_by(OURS)], Clock(1000.0)), CountingMeter()
-    claim = await turn(leases, meter)
-    assert isinstance(claim, LeaseGrant)
-    assert claim.held
+    grant = await turn(leases, meter)
+    assert isinstance(grant, LeaseGrant)
+    assert grant.held
     assert leases.taken == [pytest.approx(2.0 + 2 * 0.05 + 0.5)]
     assert (leases.given_back, meter.leases) == ([], {"held": 1})
 
 
 async def test_each_turn_has_a_fence_of_its_own() -> None:
     claims = [await turn(ScriptedLeases([taken_by(OURS)], Clock()), CountingMeter()) for _ in range(10)]
-    assert len({claim.fence for claim in claims if isinstance(claim, LeaseGrant)}) == 10
+    assert len({grant.fence for grant in claims if isinstance(grant, LeaseGrant)}) == 10
 
 
 async def test_what_was_settled_between_looking_and_taking_is_used_and_the_lease_given_back() -> None:
     leases, meter = ScriptedLeases([taken_by(OURS, THERE)], Clock()), CountingMeter()
     landed = await turn(leases, meter)
     assert isinstance(landed, FlightResult)
-    assert landed.found.answer is FACTS
+    assert landed.found.result is FACTS
     assert len(leases.given_back) == 1
     assert meter.leases == {"waited": 1}
 
@@ -144,17 +144,17 @@ async def test_nobody_waits_longer_than_the_lease_has_left() -> None:
 async def test_where_it_cannot_be_said_this_process_asks_without_holding_anything() -> None:
     for before in ([], [taken_by(THEIRS)]):
         leases, meter = ScriptedLeases([*before, None], Clock()), CountingMeter()
-        claim = await turn(leases, meter)
-        assert isinstance(claim, LeaseGrant)
-        assert not claim.held
+        grant = await turn(leases, meter)
+        assert isinstance(grant, LeaseGrant)
+        assert not grant.held
         assert meter.leases == {"unavailable": 1}
 
 
 async def test_waiting_for_others_ends_after_two_leases() -> None:
     leases, meter = ScriptedLeases([taken_by(THEIRS)], Clock(1000.0)), CountingMeter()
-    claim = await turn(leases, meter)
-    assert isinstance(claim, LeaseGrant)
-    assert not claim.held
+    grant = await turn(leases, meter)
+    assert isinstance(grant, LeaseGrant)
+    assert not grant.held
     assert 2 * 2.6 <= leases.clock() - 1000.0 < 2 * 2.6 + 0.5
     assert meter.leases == {"unavailable": 1}
 
@@ -178,5 +178,7 @@ async def test_whoever_waits_looks_now_and_then_whatever_the_shared_tier_says(le
     leases = Lying([taken_by(THEIRS, left_s=left_s)] * 20 + [taken_by(OURS)], Clock())
     began_s = time.monotonic()
     turns = FleetLease(leases, leases, CountingMeter(), time.monotonic)
-    assert isinstance(await turns.turn(KEY, ScriptedIntrospector(Clock(), max_duration_s=20.0), read), LeaseGrant)
+    assert isinstance(
+        await turns.acquire_or_wait(KEY, ScriptedIntrospector(Clock(), max_duration_s=20.0), read), LeaseGrant
+    )
     assert time.monotonic() - began_s > 20 * 0.015

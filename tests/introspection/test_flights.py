@@ -22,7 +22,7 @@ class FakeSource:
         self.recalling: list[asyncio.Future[Recalled | Absent]] = []
         self.calls = 0
 
-    def marks(self, key: bytes) -> tuple[bytes, ...]:
+    def key_tags(self, key: bytes) -> tuple[bytes, ...]:
         return (key,)
 
     def recall(self, key: bytes, question: Question) -> asyncio.Future[Recalled | Absent]:

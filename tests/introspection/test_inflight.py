@@ -9,7 +9,7 @@ CAME_S = 100.0
 
 def test_a_flight_that_no_purge_passed_serves_everyone() -> None:
     flight = Inflight(b"key")
-    flight.passed_by(purge_of([b"bob", b"other key"]), 1)
+    flight.note_purge(purge_of([b"bob", b"other key"]), 1)
     assert flight.purged_at(LANDED.tags) is None
     assert flight.serves(LANDED, 0, None, CAME_S)
     assert flight.serves(LANDED, 9, None, CAME_S)
@@ -18,7 +18,7 @@ def test_a_flight_that_no_purge_passed_serves_everyone() -> None:
 def test_a_purged_flight_serves_only_those_who_asked_before_the_purge() -> None:
     for purge in (purge_everything(), purge_of([b"key"]), purge_of([b"alice"])):
         flight = Inflight(b"key")
-        flight.passed_by(purge, 3)
+        flight.note_purge(purge, 3)
         assert flight.serves(LANDED, 2, None, CAME_S)
         assert not flight.serves(LANDED, 3, None, CAME_S)
 
@@ -26,7 +26,7 @@ def test_a_purged_flight_serves_only_those_who_asked_before_the_purge() -> None:
 def test_the_first_purge_counts() -> None:
     flight = Inflight(b"key")
     for number, purge in enumerate([purge_of([b"alice"]), purge_everything(), purge_of([b"alice"])], start=4):
-        flight.passed_by(purge, number)
+        flight.note_purge(purge, number)
     assert flight.purged_at((b"alice",)) == 4
     assert flight.purged_at() == 5
 

@@ -6,20 +6,20 @@ from hypothesis import strategies as st
 
 from gateway.authn.bearer import Token
 from gateway.introspection.invalidation import (
-    KINDS,
+    TOKEN_CLAIMS,
     ClaimSelector,
     Invalidation,
     SeenEvent,
-    evict,
     invalidation_from_json,
     invalidation_to_json,
+    new_invalidation,
     selectable,
 )
 
 evictions = st.builds(
     Invalidation,
     st.binary(min_size=16, max_size=16),
-    st.lists(st.builds(ClaimSelector, st.text(), st.sampled_from((*KINDS, "realm")), st.text())).map(tuple),
+    st.lists(st.builds(ClaimSelector, st.text(), st.sampled_from((*TOKEN_CLAIMS, "realm")), st.text())).map(tuple),
     st.lists(st.builds(Token, st.text())).map(tuple),
     st.booleans(),
     st.none() | st.builds(SeenEvent, st.text(), st.text(), st.floats(0, 1e6)),
@@ -56,7 +56,7 @@ def test_what_is_no_eviction_is_an_error(value):
 
 
 def test_no_two_evictions_are_the_same():
-    assert evict().id != evict().id
+    assert new_invalidation().id != new_invalidation().id
 
 
 def test_every_claim_that_is_a_text_with_something_in_it_names_an_answer():
@@ -65,4 +65,4 @@ def test_every_claim_that_is_a_text_with_something_in_it_names_an_answer():
 
 
 def test_a_token_is_in_no_repr():
-    assert "s3cret" not in repr(evict(token=Token("s3cret")))
+    assert "s3cret" not in repr(new_invalidation(token=Token("s3cret")))

@@ -19,7 +19,7 @@ EVE, BOB, CAROL = (client_network(f"192.0.2.{number}") for number in (1, 2, 3))
 def test_each_network_is_heard_of_once_while_somebody_listens() -> None:
     joiners, heard = Joiners(EVE), list[ClientNetwork]()
     joiners.join(BOB)
-    with joiners.heard_by(heard.append):
+    with joiners.on_join(heard.append):
         for network in (EVE, BOB, CAROL, CAROL):
             joiners.join(network)
     joiners.join(client_network("192.0.2.4"))
@@ -58,7 +58,7 @@ async def test_the_question_waits_in_the_name_of_each_network_that_joins_its_fli
     asking = []
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3"):
         question = Question("keycloak", Token("alice.1"), address=address)
-        asking.append(asyncio.create_task(authenticator.ask(question)))
+        asking.append(asyncio.create_task(authenticator.look_up(question)))
         await asyncio.sleep(0.01)
     assert provider.joiners is not None
     assert list(provider.joiners.networks) == [EVE, BOB, CAROL]

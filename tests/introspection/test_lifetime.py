@@ -33,8 +33,8 @@ def test_exp_is_exclusive(exp: float, now: float) -> None:
 
 
 def test_an_answer_without_exp_or_facts_stands_as_it_is() -> None:
-    for answer in (Facts({}, 1.0), Inactive(1.0), Indeterminate("slow")):
-        assert as_of(answer, 1e9) is answer
+    for result in (Facts({}, 1.0), Inactive(1.0), Indeterminate("slow")):
+        assert as_of(result, 1e9) is result
 
 
 def test_a_token_that_is_not_valid_yet_is_remembered_as_any() -> None:

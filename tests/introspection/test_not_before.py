@@ -15,7 +15,7 @@ def facts(**claims):
 @pytest.fixture
 def not_before():
     made = NotBefore()
-    made.move(REALM, 1000.0)
+    made.advance(REALM, 1000.0)
     return made
 
 
@@ -33,20 +33,20 @@ def not_before():
     ],
 )
 def test_what_was_issued_earlier_is_not_active(not_before, claims, counts):
-    judged = not_before.judged(REALM, facts(**claims))
-    assert judged == (facts(**claims) if counts else Inactive(2000.0))
+    apply = not_before.apply(REALM, facts(**claims))
+    assert apply == (facts(**claims) if counts else Inactive(2000.0))
 
 
 def test_another_realm_is_another_matter(not_before):
-    assert isinstance(not_before.judged("https://other", facts(iat=1)), Facts)
+    assert isinstance(not_before.apply("https://other", facts(iat=1)), Facts)
 
 
 def test_a_moment_is_only_moved_forward(not_before):
-    not_before.move(REALM, 500.0)
+    not_before.advance(REALM, 500.0)
     assert not_before.of(REALM) == 1000.0
-    not_before.move(REALM, 1500.0)
+    not_before.advance(REALM, 1500.0)
     assert not_before.of(REALM) == 1500.0
 
 
 def test_no_stays_no(not_before):
-    assert not_before.judged(REALM, Inactive(1.0)) == Inactive(1.0)
+    assert not_before.apply(REALM, Inactive(1.0)) == Inactive(1.0)

@@ -40,15 +40,15 @@ class House:
         self.monotonic.advance(seconds)
 
     async def ask(self, token: str = "alice.1") -> FactsLookup:
-        return await self.authenticator.ask(Question("keycloak", Token(token)))
+        return await self.authenticator.look_up(Question("keycloak", Token(token)))
 
     def serial(self, token: str = "alice.1", max_age_s: float | None = None) -> int | None:
         """Which call of the provider the remembered answer is from; None when a request would have to wait."""
-        found = self.authenticator.remembered(Question("keycloak", Token(token), max_age_s))
+        found = self.authenticator.cached(Question("keycloak", Token(token), max_age_s))
         if found is None:
             return None
-        assert isinstance(found.answer, Facts)
-        return int(found.answer.claims["serial"])
+        assert isinstance(found.result, Facts)
+        return int(found.result.claims["serial"])
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def test_many_who_find_it_due_make_one_call(house: House) -> None:
 
 async def test_a_failure_leaves_what_is_remembered_to_its_own_end_and_is_not_repeated(house: House) -> None:
     await house.ask()
-    house.keycloak.answer = UNCLEAR
+    house.keycloak.result = UNCLEAR
     house.advance(48)
     for _ in range(11):
         assert house.serial() == 1
@@ -130,13 +130,13 @@ async def test_a_failure_leaves_what_is_remembered_to_its_own_end_and_is_not_rep
 
 async def test_a_token_that_has_ended_meanwhile_is_refused_from_then_on(house: House) -> None:
     await house.ask()
-    house.keycloak.answer = Inactive(house.clock() + 50)
+    house.keycloak.result = Inactive(house.clock() + 50)
     house.advance(50)
     assert house.serial() == 1
     await ticks()
-    found = house.authenticator.remembered(Question("keycloak", Token("alice.1")))
+    found = house.authenticator.cached(Question("keycloak", Token("alice.1")))
     assert found is not None
-    assert isinstance(found.answer, Inactive)
+    assert isinstance(found.result, Inactive)
 
 
 async def test_nothing_outlives_exp_and_nothing_that_ends_by_it_is_asked_for_again(house: House) -> None:
@@ -159,7 +159,7 @@ async def test_an_inactive_answer_is_not_asked_for_again() -> None:
     house = House(inactive_ttl_s=TTL_S)
     await house.ask("junk.1")
     house.advance(TTL_S - 0.1)
-    assert house.authenticator.remembered(Question("keycloak", Token("junk.1"))) is not None
+    assert house.authenticator.cached(Question("keycloak", Token("junk.1"))) is not None
     await ticks()
     assert len(house.keycloak.asked) == 1
 
@@ -201,7 +201,7 @@ async def test_an_answer_asked_for_ahead_of_a_purge_does_not_settle_after_it(hou
     house.advance(50)
     house.serial()
     await ticks()
-    house.authenticator.purge(house.authenticator.purge_of(sub="alice"))
+    house.authenticator.forget(house.authenticator.purge_of(sub="alice"))
     gate.set()
     await ticks()
     assert house.serial() is None
@@ -209,8 +209,8 @@ async def test_an_answer_asked_for_ahead_of_a_purge_does_not_settle_after_it(hou
 
 async def test_it_is_asked_in_nobodys_name(house: House) -> None:
     question = Question("keycloak", Token("alice.1"), address="198.51.100.7")
-    await house.authenticator.ask(question)
+    await house.authenticator.look_up(question)
     house.advance(0.9 * TTL_S)
-    assert house.authenticator.remembered(question) is not None
+    assert house.authenticator.cached(question) is not None
     await house.authenticator.close(5)
     assert house.keycloak.addresses == ["198.51.100.7", "ahead"]

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from gateway.introspection.tag_purge import TagPurge, purge_everything, purge_from_json, purge_of, purge_to_json
 
 ids = st.binary(min_size=16, max_size=16)
-marks = st.frozensets(st.binary(max_size=40))
-of_realms = st.builds(TagPurge, ids, marks, not_before=st.floats(0, 1e12), is_of_realms=st.booleans())
-purges = st.builds(TagPurge, ids, st.none() | marks) | of_realms
+tags = st.frozensets(st.binary(max_size=40))
+of_realms = st.builds(TagPurge, ids, tags, not_before=st.floats(0, 1e12), is_of_realms=st.booleans())
+purges = st.builds(TagPurge, ids, st.none() | tags) | of_realms
 
 
 @given(purges)

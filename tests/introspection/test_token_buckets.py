@@ -8,32 +8,32 @@ from gateway.introspection.token_buckets import RetryAfter, TokenBucket, TokenBu
 HERE = "192.0.2.1"
 
 
-def taken(allowance: TokenBuckets, count: int, now_s: float, address: str = HERE) -> int:
+def taken(buckets: TokenBuckets, count: int, now_s: float, address: str = HERE) -> int:
     """How many of `count` it gave."""
-    return sum(isinstance(allowance.take(address, now_s), TokenBucket) for _ in range(count))
+    return sum(isinstance(buckets.spend(address, now_s), TokenBucket) for _ in range(count))
 
 
 def test_so_many_at_once_and_then_at_the_rate() -> None:
-    allowance = TokenBuckets(rate=10, burst=5)
-    assert taken(allowance, 8, 0) == 5
-    assert allowance.take(HERE, 0) == RetryAfter(0.1)
-    assert taken(allowance, 8, 0.35) == 3
-    assert taken(allowance, 99, 100) == 5  # it is never fuller than full
+    buckets = TokenBuckets(rate=10, burst=5)
+    assert taken(buckets, 8, 0) == 5
+    assert buckets.spend(HERE, 0) == RetryAfter(0.1)
+    assert taken(buckets, 8, 0.35) == 3
+    assert taken(buckets, 99, 100) == 5  # it is never fuller than full
 
 
 def test_each_address_has_its_own() -> None:
-    allowance = TokenBuckets(rate=1, burst=2)
-    assert taken(allowance, 5, 0) == 2
-    assert taken(allowance, 5, 0, "192.0.2.2") == 2
+    buckets = TokenBuckets(rate=1, burst=2)
+    assert taken(buckets, 5, 0) == 2
+    assert taken(buckets, 5, 0, "192.0.2.2") == 2
 
 
 def test_what_is_given_back_can_be_taken_again_and_no_more() -> None:
-    allowance = TokenBuckets(rate=1, burst=2)
-    buckets = [allowance.take(HERE, 0) for _ in range(2)]
-    for bucket in [*buckets, *buckets]:
+    buckets = TokenBuckets(rate=1, burst=2)
+    spent = [buckets.spend(HERE, 0) for _ in range(2)]
+    for bucket in [*spent, *spent]:
         assert isinstance(bucket, TokenBucket)
-        allowance.give_back(bucket)
-    assert taken(allowance, 9, 0) == 2
+        buckets.refund(bucket)
+    assert taken(buckets, 9, 0) == 2
 
 
 @pytest.mark.parametrize(
@@ -51,42 +51,42 @@ def test_what_is_given_back_can_be_taken_again_and_no_more() -> None:
 )
 def test_an_address_of_ipv6_counts_by_its_64(one: str, other: str, is_same: bool) -> None:
     assert (network_of(one) == network_of(other)) == is_same
-    allowance = TokenBuckets(rate=1, burst=1)
-    assert taken(allowance, 1, 0, one) == 1
-    assert taken(allowance, 1, 0, other) == (0 if is_same else 1)
+    buckets = TokenBuckets(rate=1, burst=1)
+    assert taken(buckets, 1, 0, one) == 1
+    assert taken(buckets, 1, 0, other) == (0 if is_same else 1)
 
 
 def test_what_costs_double_leaves_half_as_many_and_a_debt_of_one_burst_at_most() -> None:
-    allowance = TokenBuckets(rate=1, burst=4)
-    buckets = [bucket for _ in range(2) if isinstance(bucket := allowance.take(HERE, 0), TokenBucket)]
-    for bucket in buckets:
-        allowance.charge_again(bucket)
-    assert taken(allowance, 9, 0) == 0
+    buckets = TokenBuckets(rate=1, burst=4)
+    spent = [bucket for _ in range(2) if isinstance(bucket := buckets.spend(HERE, 0), TokenBucket)]
+    for bucket in spent:
+        buckets.charge_again(bucket)
+    assert taken(buckets, 9, 0) == 0
     for _ in range(100):
-        allowance.charge_again(buckets[0])
-    assert taken(allowance, 9, 4.5) == 0
-    assert taken(allowance, 9, 5) == 1
+        buckets.charge_again(spent[0])
+    assert taken(buckets, 9, 4.5) == 0
+    assert taken(buckets, 9, 5) == 1
 
 
 def test_more_addresses_than_are_told_apart_share_one() -> None:
-    allowance = TokenBuckets(rate=1, burst=3, addresses_max=10)
+    buckets = TokenBuckets(rate=1, burst=3, addresses_max=10)
     for number in range(10):
-        assert taken(allowance, 9, 0, f"10.0.0.{number}") == 3
-    assert sum(taken(allowance, 1, 0, f"10.1.{number // 250}.{number % 250}") for number in range(1_000)) == 3
-    assert len(allowance) == 10
-    assert taken(allowance, 9, 1, "10.0.0.1") == 1  # those that were known keep their own
+        assert taken(buckets, 9, 0, f"10.0.0.{number}") == 3
+    assert sum(taken(buckets, 1, 0, f"10.1.{number // 250}.{number % 250}") for number in range(1_000)) == 3
+    assert len(buckets) == 10
+    assert taken(buckets, 9, 1, "10.0.0.1") == 1  # those that were known keep their own
 
 
 def test_addresses_are_forgotten_when_they_are_as_good_as_new() -> None:
-    allowance = TokenBuckets(rate=1, burst=3, addresses_max=1_000)
+    buckets = TokenBuckets(rate=1, burst=3, addresses_max=1_000)
     for number in range(900):
-        allowance.take(f"10.0.{number // 250}.{number % 250}", 0)
-    assert len(allowance) == 900
+        buckets.spend(f"10.0.{number // 250}.{number % 250}", 0)
+    assert len(buckets) == 900
     for number in range(450):
-        allowance.take(f"10.1.{number // 250}.{number % 250}", 10)
-    assert len(allowance) == 450
+        buckets.spend(f"10.1.{number // 250}.{number % 250}", 10)
+    assert len(buckets) == 450
     # An address that is forgotten has lost nothing.
-    assert taken(allowance, 9, 10, "10.0.0.1") == 3
+    assert taken(buckets, 9, 10, "10.0.0.1") == 3
 
 
 @given(
@@ -94,25 +94,25 @@ def test_addresses_are_forgotten_when_they_are_as_good_as_new() -> None:
     st.integers(1, 4),
 )
 def test_no_address_gets_more_than_burst_and_rate_allow(steps: list[tuple[float, str, bool]], most: int) -> None:
-    allowance, now_s, got = TokenBuckets(rate=2, burst=4, addresses_max=most), 0.0, dict.fromkeys("abcdef", 0)
+    buckets, now_s, got = TokenBuckets(rate=2, burst=4, addresses_max=most), 0.0, dict.fromkeys("abcdef", 0)
     for pause_s, address, deserves in steps:
         now_s += pause_s
-        bucket = allowance.take(address, now_s)
+        bucket = buckets.spend(address, now_s)
         if isinstance(bucket, RetryAfter):
             assert 0 < bucket.wait_s <= 0.5
         elif deserves:
             got[address] += 1
         else:
-            allowance.give_back(bucket)
-        assert len(allowance) <= most
+            buckets.refund(bucket)
+        assert len(buckets) <= most
     # Those beyond the table share one more bucket.
     assert all(count <= 2 * (4 + 2 * now_s) for count in got.values())
     assert sum(got.values()) <= (most + 1) * 4 + 6 * 2 * now_s + 6 * 4
 
 
 def test_a_part_may_be_given_back() -> None:
-    allowance = TokenBuckets(rate=1, burst=2)
-    bucket = allowance.take(HERE, 0)
+    buckets = TokenBuckets(rate=1, burst=2)
+    bucket = buckets.spend(HERE, 0)
     assert isinstance(bucket, TokenBucket)
-    allowance.give_back(bucket, 0.5)
-    assert taken(allowance, 9, 0) == 1
+    buckets.refund(bucket, 0.5)
+    assert taken(buckets, 9, 0) == 1

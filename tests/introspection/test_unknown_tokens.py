@@ -31,11 +31,11 @@ class TestLimit:
         assert statuses[:5] == [401] * 5
         assert set(statuses) == {401, 429}
         assert len(provider.introspections) == statuses.count(401) <= 5 + 10
-        answer = await gateway.get("/api/x", token="junk")
-        if answer.status == 429:
-            assert answer.code == "rate_limited"
-            assert 1 <= int(answer.value("Retry-After")) <= 2
-            assert answer.value("WWW-Authenticate") is None
+        result = await gateway.get("/api/x", token="junk")
+        if result.status == 429:
+            assert result.code == "rate_limited"
+            assert 1 <= int(result.value("Retry-After")) <= 2
+            assert result.value("WWW-Authenticate") is None
         assert backend.requests == []
         assert [line["code"] for line in gateway.lines.requests].count("rate_limited") >= 10
 
@@ -169,9 +169,9 @@ class TestHopeless:
 
     async def refused_unasked(self, gateway, provider, token):
         before = len(provider.introspections)
-        answer = await gateway.get("/api/x", token=token)
-        assert (answer.status, answer.code) == (401, "invalid_token")
-        assert 'error="invalid_token"' in answer.value("WWW-Authenticate")
+        result = await gateway.get("/api/x", token=token)
+        assert (result.status, result.code) == (401, "invalid_token")
+        assert 'error="invalid_token"' in result.value("WWW-Authenticate")
         assert len(provider.introspections) == before
 
     async def test_a_jwt_that_has_expired_by_its_own_word_is_refused_without_a_call(self, gateway, provider):

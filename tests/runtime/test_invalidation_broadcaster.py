@@ -7,7 +7,7 @@ from support.running_gateway import eventually
 
 from gateway.authn.bearer import Token
 from gateway.events.event_receiver import NotEverywhereError
-from gateway.introspection.invalidation import ClaimSelector, evict, invalidation_from_json
+from gateway.introspection.invalidation import ClaimSelector, invalidation_from_json, new_invalidation
 from gateway.introspection.tag_purge import TagPurge
 from gateway.runtime import invalidation_broadcaster
 from gateway.runtime.invalidation_broadcaster import DelayedInvalidations, InvalidationBroadcaster
@@ -23,8 +23,8 @@ class FakeGeneration:
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    def purge_for(self, invalidation):
-        return TagPurge(invalidation.id, frozenset(named.value.encode() for named in invalidation.named))
+    def purge_of_invalidation(self, invalidation):
+        return TagPurge(invalidation.id, frozenset(named.value.encode() for named in invalidation.selectors))
 
     async def publish_purge(self, purge):
         await self.go_on.wait()
@@ -62,7 +62,7 @@ def named(*values):
 
 
 async def test_it_is_forgotten_here_by_the_other_workers_and_by_the_fleet_under_one_id(process):
-    invalidation = evict(named("alice"))
+    invalidation = new_invalidation(named("alice"))
     await process.broadcaster.broadcast(invalidation)
     assert [one.id for one in (*process.forgotten, *process.generation.told)] == [invalidation.id] * 2
     assert process.siblings_told[0]["id"] == invalidation.id.hex()
@@ -71,13 +71,13 @@ async def test_it_is_forgotten_here_by_the_other_workers_and_by_the_fleet_under_
 async def test_a_worker_that_does_not_answer_makes_it_uncertain(process):
     process.failure = UnansweredError("no answer")
     with pytest.raises(NotEverywhereError, match="no answer"):
-        await process.broadcaster.broadcast(evict(named("alice")))
+        await process.broadcaster.broadcast(new_invalidation(named("alice")))
     assert len(process.forgotten) == len(process.generation.told) == 1  # the others have it nevertheless
 
 
 async def test_a_caller_that_leaves_does_not_end_it(process):
     process.generation.go_on.clear()
-    leaving = asyncio.create_task(process.broadcaster.broadcast(evict(named("alice"))))
+    leaving = asyncio.create_task(process.broadcaster.broadcast(new_invalidation(named("alice"))))
     await eventually(lambda: process.siblings_told)
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
@@ -97,9 +97,9 @@ async def test_many_that_fall_due_together_are_few_orders(process, monkeypatch):
     monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.2)
     for number in range(1000):
         process.delayed.after((0.01,), named(f"u{number}"))
-    await eventually(lambda: sum(len(one.marks or ()) for one in process.forgotten) == 1000)
+    await eventually(lambda: sum(len(one.tags or ()) for one in process.forgotten) == 1000)
     assert len(process.forgotten) <= 10
-    assert all(len(one.marks or ()) <= 200 for one in process.forgotten)
+    assert all(len(one.tags or ()) <= 200 for one in process.forgotten)
 
 
 async def test_what_waits_is_bounded(process):
@@ -112,7 +112,7 @@ async def test_what_waits_when_it_ends_is_evicted_then(process):
     process.delayed.after((60, 90), named("alice", "bob"))
     await process.delayed.close()
     await process.broadcaster.close(1)
-    assert [one.marks for one in process.forgotten] == [{b"alice", b"bob"}]
+    assert [one.tags for one in process.forgotten] == [{b"alice", b"bob"}]
     assert len(process.generation.told) == 1
 
 
@@ -122,7 +122,7 @@ async def test_what_comes_sooner_does_not_wait_for_what_comes_later(process, mon
     await asyncio.sleep(0)
     process.delayed.after((0.02,), named("sooner"))
     await eventually(lambda: process.forgotten)
-    assert process.forgotten[0].marks == {b"sooner"}
+    assert process.forgotten[0].tags == {b"sooner"}
 
 
 async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_orders(process):
@@ -131,7 +131,7 @@ async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_
     await eventually(lambda: len(process.siblings_told) == 2)
     orders = [invalidation_from_json(order) for order in process.siblings_told]
     assert [token.value for order in orders for token in order.tokens] == [f"alice.{number}" for number in range(250)]
-    assert all(order.is_no for order in orders)
+    assert all(order.is_revocation for order in orders)
     assert process.forgotten == process.generation.told == []  # the process that found it out need not forget
 
 

@@ -57,7 +57,7 @@ class ScriptedIntrospector:
     realm: str = "https://sso.example.com"
     breaker_is_open: bool = False
     exp_in_s: float | None = None
-    answer: IntrospectionResult | None = None
+    result: IntrospectionResult | None = None
     gate: asyncio.Event | None = None
     asked: list[str] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
@@ -67,15 +67,15 @@ class ScriptedIntrospector:
         self.asked.append(token.value)
         self.addresses.append(address)
         asked_at = self.clock()
-        answer, serial = self.answer, len(self.asked)
+        result, serial = self.result, len(self.asked)
         if self.gate is not None:
             await self.gate.wait()
         else:
             await asyncio.sleep(0)
         if address in self.crowded_out:
             return Indeterminate("too many wait", 1.0, was_asked=False, is_queue_full=True)
-        if answer is not None:
-            return answer
+        if result is not None:
+            return result
         if token.value.startswith("junk"):
             return Inactive(asked_at)
         exp = None if self.exp_in_s is None else asked_at + self.exp_in_s

@@ -16,12 +16,12 @@ from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.downstream.draining import drain_connections, empty_accept_queue
 from gateway.proxy.downstream.head_budget import HeadBudget
 from gateway.proxy.downstream.listener_limits import Limits
-from gateway.proxy.downstream.listener_state import FastLanePort, Gauge, ListenerState
+from gateway.proxy.downstream.listener_state import FastLanePort, ListenerState
 from gateway.proxy.downstream.shares import Shares
 from gateway.proxy.forwarding import Forwarder
 from gateway.proxy.general_lane import GeneralLane
 from gateway.proxy.relay import Relay
-from gateway.proxy.request_context import RequestContextFactory
+from gateway.proxy.request_context import Recorder, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
 
 _BACKLOG = 2048
@@ -36,7 +36,7 @@ class Listener:
         self,
         turns: RequestContextFactory,
         backends: UpstreamPools,
-        gauge: Gauge,
+        recorder: Recorder,
         limits: Limits,
         fast: FastLanePort | None,
     ) -> None:
@@ -48,7 +48,7 @@ class Listener:
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
         heads: HeadBudget[AiohttpConnection] = HeadBudget(_network_of)
-        self._house = ListenerState(asyncio.get_running_loop(), gauge, limits, self._general, fast, shares, heads)
+        self._house = ListenerState(asyncio.get_running_loop(), recorder, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: Door | None = None
         self._sock: socket.socket | None = None

@@ -15,15 +15,10 @@ from gateway.proxy.downstream.shares import Shares, is_exempt, networks_of
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
+    from gateway.proxy.request_context import Recorder
 
 _logger = logging.getLogger(__name__)
 _TOLD_EVERY_S = 60.0
-
-
-class Gauge(Protocol):
-    """Where the number of open connections is kept."""
-
-    connections: int
 
 
 class FastLanePort(Protocol):
@@ -45,7 +40,7 @@ class ListenerState:
     """`limits` and `fast` may be replaced while it serves."""
 
     loop: asyncio.AbstractEventLoop
-    gauge: Gauge
+    recorder: Recorder
     limits: Limits
     general: Callable[[ClientConnection], AiohttpConnection]
     fast: FastLanePort | None
@@ -57,7 +52,7 @@ class ListenerState:
     def enter(self, client: ClientConnection, peer: str, descriptor: int) -> bool:
         """Whether there is room, which may be another's who gives way."""
         limits, trusted = self.limits, self.limits.trusted_proxies
-        self.gauge.connections += 1
+        self.recorder.connections += 1
         client.is_counted = True
         client.peer = peer
         # Most configurations trust nobody, and then there is nothing to ask.
@@ -76,7 +71,7 @@ class ListenerState:
     def leave(self, client: ClientConnection) -> None:
         if client.is_counted:
             client.is_counted = False
-            self.gauge.connections -= 1
+            self.recorder.connections -= 1
             self.shares.leave(client)
 
     def _tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:

@@ -94,23 +94,23 @@ class OpenExchanges(Generic[T]):
 
     def purge(self, purge: TagPurge, now_s: float) -> tuple[StreamFate, set[T]]:
         """The fate that `purge` brings, and the exchanges it concerns. A repeated purge concerns none."""
-        if not self._known.is_news(purge):
+        if not self._known.is_new(purge):
             return StreamFate.GOES_ON, set()
-        if purge.marks is None:
+        if purge.tags is None:
             self._all_purged_at_s = now_s
             return StreamFate.IS_ASKED, {stream for stream, tags in self._tags.items() if tags}
         if purge.is_of_realms:
             # An exchange that enters later cannot be told by its realm, so each of those is asked about: that is safe.
             self._all_purged_at_s = now_s
-            return StreamFate.IS_ASKED, self.tagged(purge.marks)
-        for tag in purge.marks:
+            return StreamFate.IS_ASKED, self.tagged(purge.tags)
+        for tag in purge.tags:
             self._purged_at_s[tag] = now_s
             self._purged_at_s.move_to_end(tag)
         while len(self._purged_at_s) > _PURGED_MAX:
             # The index no longer knows whom that purge named, so it asks about everything that was open then.
             _, at_s = self._purged_at_s.popitem(last=False)
             self._all_purged_at_s = max(self._all_purged_at_s, at_s)
-        return StreamFate.ENDS, self.tagged(purge.marks)
+        return StreamFate.ENDS, self.tagged(purge.tags)
 
     def forget_purges(self, before_s: float) -> None:
         """Forget the purges before `before_s`, which no exchange still to be indexed can have missed."""

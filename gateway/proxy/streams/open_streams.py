@@ -182,7 +182,7 @@ class Streams:
     ) -> None:
         now_s, authenticator = time.monotonic(), generation.authenticator
         is_moved, stream.tagged_by = stream.tagged_by is not None, authenticator
-        fate = self._open.put(stream, authenticator.marks(question, facts), since_s)
+        fate = self._open.put(stream, authenticator.tags(question, facts), since_s)
         if is_moved:
             # Another cache or another provider, which may know more about the token.
             fate = StreamFate.IS_ASKED if fate is StreamFate.GOES_ON else fate
@@ -239,9 +239,9 @@ class Streams:
             question = questions[0].within(max_age_s, None, AHEAD)
             if question.provider not in generation.gate.trusted_issuers:
                 return  # a reload has come and judges them
-            found = await generation.authenticator.ask(question)
+            found = await generation.authenticator.look_up(question)
             for stream in those:
-                self._slices.do(partial(self._take_result, stream, found.answer, generation))
+                self._slices.do(partial(self._take_result, stream, found.result, generation))
         finally:
             for stream in those:
                 stream.is_asking = False
@@ -261,7 +261,7 @@ class Streams:
             self._wait_or_end(stream, now_s, 0.0 if question.stale_s is None or not is_queue_full else question.stale_s)
             return
         stream.facts = result
-        tags = self._open.tags(stream) if result is before else generation.authenticator.marks(question, result)
+        tags = self._open.tags(stream) if result is before else generation.authenticator.tags(question, result)
         if tags != self._open.tags(stream):
             self._open.put(stream, tags, now_s)
         if (reason := refused_by(stream.route, stream, generation.gate, time.time())) is not None:

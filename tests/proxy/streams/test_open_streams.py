@@ -84,11 +84,11 @@ class Stream:
         assert self.gateway.lines.requests == []
 
 
-KINDS = ["websocket", "events", "events in the general lane", "download", "upload", "poll"]
+TOKEN_CLAIMS = ["websocket", "events", "events in the general lane", "download", "upload", "poll"]
 LONG = ["websocket", "events"]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=TOKEN_CLAIMS)
 def kind(request):
     return request.param
 
@@ -262,7 +262,7 @@ class TestAskedAgain:
         provider.answers["good"] = provider.answers["good"] | {"scope": "orders:read"}
         await stream.ended(within_s=2, reason="the route refuses the caller now")
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", TOKEN_CLAIMS)
     async def test_a_token_that_is_found_to_be_no_access_token_ends_it_at_once(self, streams, kind, provider):
         stream = await streams(kind)
         await asyncio.sleep(OPEN_S)
@@ -297,7 +297,7 @@ class TestAskedAgain:
         async def crowded_out(_self, _question):
             return FactsLookup(Indeterminate("too many wait", was_asked=False, is_queue_full=True), None)
 
-        monkeypatch.setattr(Authenticator, "ask", crowded_out)
+        monkeypatch.setattr(Authenticator, "look_up", crowded_out)
         await stream.ended(within_s=2.5, reason=UNTOLD)
 
     async def test_nor_does_a_question_whose_turn_never_comes(self, streams, monkeypatch):
