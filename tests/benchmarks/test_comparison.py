@@ -119,6 +119,7 @@ def test_the_gateways_file_is_sound_and_logs_no_request(place, kind, redis_port)
     config = load_text(json.dumps(document), "gateway.yaml", environ={}, directory=place.folder)
     assert not config.log.access
     assert config.server.workers == 1
+    assert config.server.max_connections // 2 > CONNECTIONS + 64  # of one address, and those of the warm-up
     assert config.routes[0].auth.mode == "required"
     assert (config.cache.redis is not None) == bool(redis_port)
     if ours.has_lanes():

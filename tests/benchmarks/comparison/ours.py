@@ -20,6 +20,7 @@ _LANE_KEY = "fast_path"
 _THIS_ONE = (sys.executable, "-m", "gateway")
 # Small enough that in a walk over many tokens each comes back as a stranger to the process, and is found in Redis.
 REDIS_ENTRIES_MAX = 1
+CONNECTIONS_MAX = 6_000
 _CORS = {"cors": {"allow_origins": ["https://app.example.com"], "allow_headers": ["Authorization"]}}
 
 
@@ -38,6 +39,8 @@ def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dic
             "listen": f"127.0.0.1:{listen_port}",
             "workers": place.workers,
             "idle_timeout": "10m",
+            # One address may have half of them: more than the memory of idle connections is measured with.
+            "max_connections": 2 * CONNECTIONS_MAX,
             "shutdown_timeout": "1s",
             **lane,
         },
