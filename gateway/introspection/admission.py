@@ -1,10 +1,13 @@
-"""Where a token goes that this process does not remember: what can be refused without asking anybody is refused here.
+"""Decides whether a token that this process does not remember may be looked up; refuses what needs no provider.
 
-Made-up tokens must not turn into calls. Of those that nobody knows, each client address may send so many; nothing of
-one is looked at beyond that. A token that by its own word could never be good costs its address a part of one. Only
-tokens that the provider was asked about and did not call active are charged: many people behind one address who sign
-in at once are no attack. So are those that found the queue before the provider full of their own network's questions.
-A token that makes a sound provider fail costs double.
+    known token -> look up
+    unknown     -> spend one of the address's bucket -> cannot be valid? refuse, refund most of it -> look up -> charge
+
+Made-up tokens must not turn into calls. Each client address may send only so many unknown tokens; beyond that nothing
+of a token is even read. A token that by its own claims cannot be valid costs a part of one. The cost is refunded unless
+the provider was asked and did not call the token active: many people behind one address who sign in at once are not an
+attack. A token that finds the provider's queue full of its own network's questions is charged too. A token that makes a
+sound provider fail costs double.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ from gateway.decision import NeedsFacts
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.token_buckets import RetryAfter, TokenBucket, TokenBuckets
 
-# Of an unknown token that somebody has to be asked about. To look at it costs little, and so it is not free.
+# The part that is charged for an unknown token that is only read. Reading costs little, so it is not free.
 _COST_OF_A_LOOK = 0.1
 
 
 class Admission:
-    """Of one configuration. `buckets` is `None` where unknown tokens have no limit."""
+    """Admits tokens under one configuration. `buckets` is `None` where unknown tokens have no limit."""
 
     def __init__(
         self,
@@ -46,14 +49,14 @@ class Admission:
         self._monotonic = monotonic
 
     def cannot_be_valid(self, needs: NeedsFacts) -> str | None:
-        """Why nobody need be asked, in words; `None` where somebody must be."""
+        """Why no provider need be asked, in words; `None` where one must be."""
         wanted = needs.route.policy.issuer
         if wanted is None:
             wanted = self._compiled.trusted_issuers[needs.question.provider].issuer
         return cannot_be_valid(needs.question.token, wanted, self._clock())
 
     async def admit(self, needs: NeedsFacts) -> FactsLookup:
-        """The answer to a question that `Authenticator.remembered` had none for.
+        """The result for a question that `Authenticator.cached` has no entry for.
 
         Raises nothing but `CancelledError`.
         """
@@ -67,15 +70,16 @@ class Admission:
         if (why := self.cannot_be_valid(needs)) is not None:
             self._refund(bucket, 1 - _COST_OF_A_LOOK)
             return FactsLookup(Inactive(self._clock(), why), None)
-        # Whoever leaves before the answer is charged: the provider is asked all the same.
+        # A caller that leaves before the result is charged, because the provider is asked all the same.
         found = await self._authenticator.look_up(needs.question)
         self._charge(bucket, _cost(found))
         return found
 
     def charge_revocation(self, token: Token, address: str) -> RetryAfter | Callable[[], None]:
-        """Take what an unknown token costs: each one that is revoked is an order to the whole fleet.
+        """Charge an unknown token's cost: each one that is revoked is an order to the whole fleet.
 
-        A token that this process knows is free. The function gives the cost back, for a token that was not revoked.
+        A token that this process knows is free. The function that is returned refunds the cost, for a token that was
+        not revoked.
         """
         questions = (Question(provider, token) for provider in self._compiled.trusted_issuers)
         if self._buckets is None or any(self._authenticator.was_recently_active(question) for question in questions):
@@ -94,7 +98,9 @@ class Admission:
             self._buckets.refund(bucket, part)
 
     def _is_known(self, needs: NeedsFacts) -> bool:
-        """To one of the providers that may be asked: what is another's is no stranger to the first."""
+        """Whether one of the providers that may be asked knows the token. One provider's token is unknown to the
+        others.
+        """
         if self._authenticator.was_recently_active(needs.question):
             return True
         return any(self._authenticator.was_recently_active(needs.question.to(name)) for name in needs.others)

@@ -1,10 +1,14 @@
-"""Facts about a token: remembered in the process, else by the fleet, else asked of the provider, once.
+"""Looks up facts about a token: in this process, else in the fleet, else at the provider, once.
 
-Callers that ask the same question at the same time share one flight. It belongs to the `Authenticator`, not to
-any of them: one that is cancelled neither fails nor delays the others, and when all have left the answer is still
-remembered, because the token will be back. Unclear answers reach those who wait for them and are never kept.
+    cached -> look_up -> Fallback -> Flights: join or start -> fleet -> FleetLease -> provider -> Settlement
 
-Facts are kept, decisions never: what is found here still has to pass the policy, on every request.
+- Callers that ask the same question at the same time share one flight. The flight belongs to this object. A caller that
+  is cancelled neither fails nor delays the others. When all have left, the result is still kept, because the token will
+  be back.
+- Unclear results reach those who wait for them and are never kept.
+- A purge that passes while a result is under way voids it for everybody who asked after the purge.
+- `Flights` owns the tasks; `close` lets them end, then cancels them.
+- Facts are kept, decisions never: facts from here have to pass the policy on every request.
 """
 
 from __future__ import annotations
@@ -47,12 +51,13 @@ __all__ = ["Authenticator", "FactsLookup", "Question"]
 
 
 class Authenticator:
-    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds.
+    """Finds results in the tiers. `clock` is the wall clock, only for `exp`; `monotonic` measures ages. Both in
+    seconds.
 
-    With `leases` one process of those that use `shared` asks at a time; `ahead` has answers asked for before they end.
-    `longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh;
-    `on_revoked` hears of tokens that it called inactive, others may still keep, and the fleet cannot be told of;
-    `on_inactive` of the cache keys of all that are not active. `not_before` outlives this object, where it is given.
+    With `leases`, one process of those that use `shared` asks at a time. `ahead` refreshes results before they end.
+    `longest_tolerated_s` says for each provider how long its facts are of use after they were fresh. `on_revoked` gets
+    tokens that a provider called inactive, that others may still keep, and that the fleet could not be told of.
+    `on_inactive` gets the cache keys of all inactive results. `not_before`, where given, outlives this object.
     """
 
     def __init__(
@@ -103,7 +108,7 @@ class Authenticator:
         )
 
     def cached(self, question: Question) -> FactsLookup | None:
-        """What this process remembers, at once; `None` means `look_up`."""
+        """The result that this process has, at once; `None`: call `look_up`."""
         entry = self._fresh_entry(self._fetcher.key(question), question)
         if entry is None:
             return None  # counted by `look_up`
@@ -111,9 +116,9 @@ class Authenticator:
         return FactsLookup(entry.result, "local")
 
     def cached_facts(self, provider: str, token: bytes, max_age_s: float | None, now: float) -> Facts | None:
-        """What `cached` would answer of a token as it came, where it is facts and nothing but using them is due.
+        """The facts that `cached` would return for the token's bytes, if they need neither a refresh nor another check.
 
-        `now` is the wall clock's.
+        `now` is the wall clock's time.
         """
         key_maker = self._key_makers.get(provider)
         if key_maker is None:
@@ -133,7 +138,7 @@ class Authenticator:
         return facts
 
     async def look_up(self, question: Question) -> FactsLookup:
-        """The answer, from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
+        """The result from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""
         key = self._fetcher.key(question)
         entry = self._fresh_entry(key, question)
         self._meter.looked_up("local", "miss" if entry is None else "hit")
@@ -142,32 +147,35 @@ class Authenticator:
         return await self._fallback.look_up(key, question)
 
     def was_recently_active(self, question: Question) -> bool:
-        """Whether the provider has called the token active not long ago, and not taken it back since."""
+        """Whether the provider has called the token active not long ago, and has not revoked it since."""
         return self._is_active(self._fetcher.key(question))
 
     def tags(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
-        """What the facts of the token may be purged by, the cache key first."""
+        """The tags that the token's facts may be purged by, the cache key first."""
         key = self._fetcher.key(question)
         return (key, *self._fetcher.result_tags(key, question.provider, facts))
 
     def introspected_at_s(self, question: Question) -> float | None:
-        """When the facts that are kept were asked for, on the monotonic clock; `None` where none are."""
+        """When the facts that are kept were asked for, on the monotonic clock; `None` if none are kept."""
         entry = self._last_known.facts(self._fetcher.key(question))
         return None if entry is None else entry.introspected_at_s
 
     def purge_of(self, *, token: Token | None = None, **claims: str | None) -> TagPurge:
-        """The order to forget a token at every provider, all about one claim there (a `Kind`), or everything."""
+        """The purge of a token at every provider, of everything with one of the claims (`TOKEN_CLAIMS`), or of
+        everything.
+        """
         return purge_of_token(self._fetcher, token) if token is not None else purge_of_claims(self._fetcher, claims)
 
     def purge_of_invalidation(self, invalidation: Invalidation) -> TagPurge:
-        """The same order in marks, under the same id."""
+        """The same order as tags, under the same id."""
         return purge_of_invalidation(self._fetcher, invalidation)
 
     def forget(self, purge: TagPurge) -> int:
-        """Forgets in this process what `purge` covers, flights under way included; how many answers it dropped.
+        """Forgets in this process the results that `purge` covers, those under way included; returns how many it
+        dropped.
 
-        The fleet is told by `gateway.cache.redis`, the other workers of the instance by their supervisor. The same
-        order a second time does nothing.
+        `gateway.cache.redis` tells the fleet, the supervisor tells the other workers of the instance. A second call
+        with the same order does nothing.
         """
         if not self._known_purges.is_new(purge):
             return 0
@@ -181,7 +189,7 @@ class Authenticator:
         return self._local.drop_tagged(purge, self._monotonic())
 
     async def close(self, within_s: float) -> None:
-        """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
+        """Lets flights end for `within_s`, then cancels them, and with them everybody who still waits for one."""
         await self._flights.close(within_s)
 
     async def _find(self, key: bytes, question: Question) -> FactsLookup:
@@ -191,7 +199,7 @@ class Authenticator:
             joined_at = self._purges
             landed = await asyncio.shield(landing)
             if flight.was_crowded_out(landed, question.address):
-                continue  # it had joined others, whose network had no place left
+                continue  # it had joined the question of another network, which had no place left
             if flight.serves(landed, joined_at, question.max_age_s, arrived_s):
                 return landed.found
             entry = self._fresh_entry(key, question)
@@ -209,7 +217,7 @@ class Authenticator:
                 return None
             if self._refresher is not None:
                 due_s = self._refresher.ahead.due_s(entry, max_age_s)
-        # The wall clock may have been set since: what the monotonic clock still allows may be past `exp`.
+        # The wall clock may have been set since, so an entry that is fresh by the monotonic clock may be past `exp`.
         if as_of(entry.result, self._clock()) is not entry.result:
             return None
         if now_s >= due_s:
@@ -225,7 +233,7 @@ class Authenticator:
         return self._last_known.facts(key) is not None
 
     def _land(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
-        """What is left to wait for: `Settlement.settle`, unless the answer was purged on its way."""
+        """The work to wait for: `Settlement.settle`, unless a purge voided the result on its way."""
         if flight.was_active:
             self._fallback.record(question, landed.found)
         if flight.purged_at(landed.tags) is None:

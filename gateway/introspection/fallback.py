@@ -1,8 +1,12 @@
-"""How a question is asked whose route tolerates older facts: it falls back on these where the provider cannot tell.
+"""Looks up a question whose route tolerates older facts, and falls back on these when the provider cannot tell.
 
-A queue of the gateway's own is no outage: whoever can fill it must not keep a revoked token alive. But while the
-provider fails for tokens that it has called active (`gateway.introspection.outage`), nobody who has facts waits in that
-queue. Those who wait as that is noticed have their facts at once; what they asked is still answered and remembered.
+    no outage  -> ask; an outage begins meanwhile -> last known facts at once
+    an outage  -> few networks ask, with little patience; all others -> last known facts at once
+
+A full queue of the gateway's own is not an outage: whoever can fill it must not keep a revoked token alive. But while
+the provider fails for tokens that it has called active (`gateway.introspection.outage`), nobody who has facts waits in
+that queue. Those who wait when the outage begins get their facts at once. What they asked still ends, and its result is
+kept. `spawn` owns the tasks.
 """
 
 from __future__ import annotations
@@ -17,12 +21,12 @@ from gateway.http.client_network import client_network
 from gateway.introspection.last_known import LastKnown
 from gateway.introspection.outage import Outages
 
-# Of one of the few who ask during an outage: an answer that comes at all comes sooner.
+# So long one of the few who ask during an outage waits: a result that comes at all comes sooner.
 _PATIENCE_S = 1.0
 
 
 class Fallback:
-    """`find` asks; it raises nothing but `CancelledError`, and may be cancelled. `spawn` begins work and ends it."""
+    """Falls back on the last known facts. `find` asks; it raises nothing but `CancelledError`, and may be cancelled."""
 
     def __init__(
         self,
@@ -37,7 +41,7 @@ class Fallback:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}  # by provider, while it has no outage
 
     async def look_up(self, key: bytes, question: Question) -> FactsLookup:
-        """The answer, or the last known facts in its place where the question tolerates them."""
+        """The result, or the last known facts in its place where the question tolerates them."""
         if question.stale_s is None:
             return await self._find(key, question)
         provider, network = question.provider, client_network(question.address).block
@@ -52,7 +56,7 @@ class Fallback:
         return self._or_last_known(await asyncio.shield(trying), key, question)
 
     def record(self, question: Question, found: FactsLookup) -> None:
-        """What a flight brought that was about a token which its provider has called active before."""
+        """Records the result of a flight about a token that its provider has called active before."""
         result, provider = found.result, question.provider
         if found.tier != "provider" or (isinstance(result, Indeterminate) and not result.was_asked):
             return
@@ -63,7 +67,9 @@ class Fallback:
                 _wake(waiter)
 
     async def _try(self, key: bytes, question: Question, network: str) -> FactsLookup:
-        """While this is under way no other one of the network asks, whether anybody still waits for it or not."""
+        """Asks for one network. Meanwhile no other question of that network is sent, whether anybody waits for this one
+        or not.
+        """
         with self._outages.asking(question.provider, network):
             return await self._find(key, question)
 

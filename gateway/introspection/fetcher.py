@@ -1,4 +1,4 @@
-"""Where an answer comes from when the process does not remember it: the fleet, else the provider."""
+"""Fetches a result that this process does not have: from the fleet, else from the provider."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from gateway.introspection.tag_purge import TagPurge
 
 @dataclass(frozen=True, slots=True)
 class FactsFetcher:
-    """`clock` is the wall clock, for `exp` alone; `monotonic` measures ages. Both in seconds."""
+    """Fetches results. `clock` is the wall clock, only for `exp`; `monotonic` measures ages. Both in seconds."""
 
     introspectors: Mapping[str, Introspector]
     keys: CacheKeys
@@ -46,20 +46,22 @@ class FactsFetcher:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
 
     def key_tags(self, key: bytes) -> tuple[bytes, ...]:
-        """What an entry under `key` is purged by, whatever it says."""
+        """The tags of an entry under `key`, whatever its result."""
         return self.keys.aliases(key) or (key,)
 
     def token_tags(self, token: Token) -> list[bytes]:
-        """What the token's entries at every provider are purged by."""
+        """The tags of the token's entries at every provider."""
         keys = [self.keys.key(each.identity, token) for each in self.introspectors.values()]
         return [tag for key in keys for tag in self.key_tags(key)]
 
     def result_tags(self, key: bytes, provider: str, result: Memorable) -> tuple[bytes, ...]:
-        """What an answer under `key` may be purged by beside that."""
+        """The tags of a result under `key`, beside the key's own."""
         return self.keys.aliases(key) + self.keys.result_tags(self.introspectors[provider].realm, result)
 
     def record_not_before(self, purge: TagPurge) -> None:
-        """From here on nothing counts that a realm issued before the moment that the purge names, if it names one."""
+        """Records the not-before time that the purge names, if any: tokens that its realms issued earlier are
+        inactive.
+        """
         if purge.not_before is None:
             return
         for realm in {each.realm for each in self.introspectors.values()}:
@@ -67,7 +69,7 @@ class FactsFetcher:
                 self.not_before.advance(realm, purge.not_before)
 
     def recall(self, key: bytes, question: Question) -> Awaitable[Recalled | Absent] | None:
-        """Asks the fleet; `None` where nothing that it remembers would do."""
+        """Asks the fleet; `None` if no result that it remembers would do."""
         if self.shared is None or question.max_age_s == 0:
             return None
         return self.shared.get(key, self.introspectors[question.provider].realm)
@@ -75,7 +77,7 @@ class FactsFetcher:
     def recalled(
         self, key: bytes, question: Question, recalled: Recalled | Absent
     ) -> tuple[FlightResult | None, Recalled | None]:
-        """Of what the fleet has, what is fresh enough to be the answer, else what is not."""
+        """Splits the fleet's result into one that is fresh enough to use, and one that is only the last known."""
         landed = self._usable(key, question, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
         if landed is not None:
@@ -93,15 +95,16 @@ class FactsFetcher:
         last_known: Recalled | None = None,
         spent_s: float = 0.0,
     ) -> FlightResult:
-        """The provider's answer to `question`, whose cache key is `key` and which `joiners` wait for.
+        """The provider's result for `question`, whose cache key is `key` and which `joiners` wait for.
 
-        To look at what the fleet has took `spent_s`; `last_known` is of it. Raises nothing but `CancelledError`.
+        Asking the fleet before has taken `spent_s` and found `last_known`. Raises nothing but `CancelledError`.
         """
         if self.shared is None:
             return await self._introspect(key, question, joiners, None, 0.0)
         patience_s = self.shared.timeout_s - spent_s
         introspector, grant = self.introspectors[question.provider], None
-        # Without a ttl there would be nothing to share; and nobody waits for a turn in which nobody would be asked.
+        # Without a ttl there is nothing to share. With an open breaker nobody is asked, so nobody need wait for a
+        # lease.
         if self.fleet_lease is not None and self.lifetimes.active_s > 0 and not introspector.breaker_is_open:
 
             def read(recalled: Recalled | Absent, seen: Mapping[bytes, float]) -> FlightResult | None:
@@ -126,11 +129,13 @@ class FactsFetcher:
     def _usable(
         self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]
     ) -> FlightResult | None:
-        """`seen` are the calls that were under way since the question came; what they brought is never too old."""
+        """The flight's result, if the fleet's is fresh enough. A call in `seen`, under way since the question
+        came, is never too old.
+        """
         if isinstance(recalled, Absent):
             return None
         max_age_s = question.max_age_s
-        # Both bounds count: the writer's ttl, which runs in Redis, and our own, should they be configured apart.
+        # Both bounds count, should they differ: the writer's ttl, which runs in Redis, and our own.
         result = self._apply_not_before(question, recalled.result)
         left = min(recalled.left_s, left_s(result, recalled.age_s, self.clock(), self.lifetimes))
         under_way_s = seen_under_way(recalled, seen)
@@ -157,7 +162,9 @@ class FactsFetcher:
         grant: LeaseGrant | None = None,
         ahead_s: float = 0.0,
     ) -> FlightResult:
-        """With `ahead_s` another clock is ahead of ours, and a token must not outlive its `exp` by that one either."""
+        """Asks the provider. With `ahead_s` another clock is ahead of ours, and a token must not outlive its
+        `exp` by that one.
+        """
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
         said = await introspector.introspect(question.token, question.address, joiners)

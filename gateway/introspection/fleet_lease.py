@@ -1,9 +1,13 @@
-"""Whose turn it is to ask a provider about a token: one process of the fleet, while the others wait for what it learns.
+"""Lets one process of the fleet ask a provider about a token, while the others wait for its result.
 
-The state is a lease in the shared tier. Who holds it asks; the others are woken when it settles, and look again every
-now and then in case nobody wakes them. A holder that dies costs the lease's length. One that fails gives the lease
-back, and those who waited take their turns. Where the shared tier cannot say whose turn it is, this process asks by
-itself: its own callers share that call, and no request fails for want of a lease.
+    acquire -> held: this process asks, then settles or releases
+            -> another holds it: wait for its signal, look again -> a usable result | acquire again
+            -> cannot be told, or waited for too long: this process asks without a lease
+
+The lease lies in the shared tier. The holder asks; the others are woken when it settles, and look again every now and
+then in case nobody wakes them. A holder that dies costs the lease's length. A holder that fails releases the lease, and
+the next one acquires it. If the shared tier cannot tell who holds it, this process asks alone: its own callers share
+that call, and no request fails for want of a lease. There are no tasks here; a flight's task runs this.
 """
 
 from __future__ import annotations
@@ -17,25 +21,25 @@ from dataclasses import dataclass
 from gateway.introspection.inflight import FlightResult, LeaseGrant
 from gateway.introspection.ports import Absent, IntrospectionMeter, Introspector, Leases, Recalled, SharedTier
 
-# What can be learnt of an answer of the shared tier: something usable, or nothing. The mapping says which calls were
-# seen under way, and when last.
+# Reads what the shared tier has: something usable, or nothing. The mapping holds the calls that were seen under way,
+# and when each was seen last.
 Read = Callable[[Recalled | Absent, Mapping[bytes, float]], FlightResult | None]
 
 _FENCE_BYTES = 16
-# A message that is lost costs this much; small against a call, and four small questions a second and process.
+# A lost message costs this much. It is small against a call, and makes four small questions a second and process.
 _LOOK_AGAIN_S = 0.25
-# On top of what a call and its settling may take, for a process that is late: shorter, and a slow call would lose its
-# turn; longer, and a holder that died would be waited for in vain.
+# On top of a call and its settling, for a process that is late. If it were shorter, a slow call would lose its lease;
+# if it were longer, a holder that died would be waited for in vain.
 _LATE_S = 0.5
-# Waiting for others ends after this many leases: one for a holder that died, one for the call of whoever took over.
+# Waiting ends after this many leases: one for a holder that died, one for the call of the process that took over.
 _LEASES_WAITED = 2
-# Two looks begin at least so far apart, whatever the shared tier says of the lease's end and however often it wakes us.
+# Two looks begin at least so far apart, whatever end of the lease the shared tier names and however often it wakes us.
 _PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class FleetLease:
-    """`monotonic` measures, in seconds."""
+    """Acquires leases and waits for those of others. `monotonic` measures, in seconds."""
 
     leases: Leases
     shared: SharedTier
@@ -43,20 +47,20 @@ class FleetLease:
     monotonic: Callable[[], float]
 
     def length_s(self, introspector: Introspector) -> float:
-        """How long a lease holds: a whole call, and to take and settle it."""
+        """How long a lease lasts: a whole call, and the time to acquire and settle it."""
         return introspector.max_duration_s + 2 * self.shared.timeout_s + _LATE_S
 
     async def acquire_or_wait(self, key: bytes, introspector: Introspector, read: Read) -> FlightResult | LeaseGrant:
-        """What another process has learnt about `key`, if `read` can use it, else the right to ask.
+        """The result of another process about `key`, if `read` can use it, else the right to ask.
 
-        Raises nothing but `CancelledError`. The claim is to be settled or given back.
+        Raises nothing but `CancelledError`. The caller has to settle or release the grant.
         """
         fence, length_s = secrets.token_bytes(_FENCE_BYTES), self.length_s(introspector)
         patient_until_s = self.monotonic() + _LEASES_WAITED * length_s
         try:
             return await self._acquire_or_wait(key, introspector.realm, fence, length_s, patient_until_s, read)
         except BaseException:
-            # What was cancelled in the taking may have been taken.
+            # A lease may have been acquired although its acquiring was cancelled.
             await self.leases.release(key, fence)
             raise
 
@@ -71,7 +75,7 @@ class FleetLease:
                 if state is None or (state.holder != fence and now_s >= patient_until_s):
                     self.meter.leased("unavailable")
                     return LeaseGrant(fence, held=False)
-                # It may have been settled between our looking and our taking.
+                # The holder may have settled between our look and our acquiring.
                 landed = read(state.recalled, seen)
                 if state.holder == fence:
                     if landed is None:
@@ -81,7 +85,7 @@ class FleetLease:
                 if landed is None:
                     seen[state.holder] = now_s
                     await signal.wait(min(_LOOK_AGAIN_S, state.left_s))
-                    # A look before the next taking: many are woken at once, and most find what they need.
+                    # Look before acquiring again: many are woken at once, and most find what they need.
                     landed = read(await self.shared.get(key, realm), seen)
                 if landed is not None:
                     self.meter.leased("waited")

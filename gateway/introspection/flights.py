@@ -1,8 +1,10 @@
-"""Questions under way: each is asked once, and everybody who asks it meanwhile waits for the same answer.
+"""Questions under way: each is asked once, and all who ask it meanwhile wait for the same result.
 
-States of a flight: it asks the fleet (`Inflight.recalling`), which takes no task; where the fleet does not have the
-answer, a task asks the provider; the answer is settled; then the flight is over and nobody joins it any more. `landing`
-is what everybody waits for. It outlives each of them: whoever leaves neither ends nor delays the flight.
+    join -> recalling (fleet, no task) -> fetching (task: lease, provider) -> settling -> over: nobody joins any more
+                      └──── the fleet has the result ────────────────────────┘
+
+All callers wait for `Inflight.landing`, a future that outlives each of them: a caller that leaves neither ends nor
+delays the flight. `Flights` owns every task and future; `close` ends them.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ _T = TypeVar("_T")
 
 
 class Flights:
-    """`is_active` says whether a key's token is known as active; `monotonic` measures, in seconds.
+    """Starts flights and lets callers join them.
 
-    `land` takes in what a flight brought, and returns what there is left to wait for before it is over.
+    `is_active` says whether a key's token is known as active. `land` takes the result of a flight, and returns the work
+    to wait for before the flight is over. `monotonic` measures, in seconds.
     """
 
     def __init__(
@@ -47,10 +50,10 @@ class Flights:
             flight.note_purge(purge, number)
 
     async def close(self, within_s: float) -> None:
-        """Lets flights land for `within_s`, then ends them; whoever still waits for one is cancelled with it."""
+        """Lets flights end for `within_s`, then cancels them, and with them everybody who still waits for one."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
-        # Again: a flight that landed may have left a lease to give back.
+        # Wait again: a flight that ended may have left a lease to release.
         while self._tasks and (left_s := until_s - loop.time()) > 0:
             await asyncio.wait(self._tasks, timeout=left_s)
         for task in self._tasks:
@@ -58,7 +61,7 @@ class Flights:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def join(self, key: bytes, question: Question) -> tuple[Inflight, asyncio.Future[FlightResult]]:
-        """The flight to join, or a new one where there is none or the key was purged since it took off."""
+        """The flight to join, or a new one if there is none or a purge has covered the key since it started."""
         flight = self._flights.get(key)
         if flight is None or flight.landing is None or flight.purged_at(self._fetcher.key_tags(key)) is not None:
             flight = self._flights[key] = Inflight(key, question.address)
@@ -68,7 +71,7 @@ class Flights:
         return flight, flight.landing
 
     def _take_off(self, flight: Inflight, question: Question) -> asyncio.Future[FlightResult]:
-        """Asks the fleet, which takes no task. One is made where the fleet does not have the answer."""
+        """Asks the fleet, which needs no task. Makes one if the fleet does not have the result."""
         landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
         self._tasks.add(landing)
         landing.add_done_callback(self._tasks.discard)
@@ -96,7 +99,7 @@ class Flights:
         try:
             landed, last_known = self._fetcher.recalled(flight.key, question, recalling.result())
             settling = None if landed is None else self._land(flight, question, landed)
-        except Exception as error:  # noqa: BLE001 - nobody expected it; whoever waits for the answer hears of it
+        except Exception as error:  # noqa: BLE001 - all who wait for the result get any defect
             self._end(flight, landing, error)
             return
         if landed is None:
@@ -128,7 +131,7 @@ class Flights:
         landing: asyncio.Future[FlightResult],
         outcome: FlightResult | BaseException | None = None,
     ) -> None:
-        """From here on nobody joins the flight, and whoever waits for it has the outcome; with `None` it has none."""
+        """Ends the flight. Nobody joins it any more; all who wait get the outcome, or with `None` are cancelled."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
         if landing.done():
@@ -141,7 +144,7 @@ class Flights:
             landing.cancel()
 
     def spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """A task that outlives its callers and not this object; the event loop itself holds tasks but weakly."""
+        """Starts a task that outlives its callers but not this object. The loop itself holds tasks only weakly."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,7 +1,7 @@
-"""A question on its way, shared by all who ask it meanwhile.
+"""One question on its way, shared by all who ask it meanwhile.
 
-A purge may pass while the answer is under way. Such an answer was asked for before the purge: it is given to
-those who asked before the purge as well, to nobody who asked after it, and no tier remembers it.
+A purge may pass while the result is under way. Such a result was asked for before the purge: those who asked before the
+purge get it, nobody who asked after it does, and no tier keeps it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.introspection.tag_purge import TagPurge
 
 @dataclass(frozen=True, slots=True)
 class LeaseGrant:
-    """The right to ask for the whole fleet. Not `held` when nobody could be asked for it: others may ask as well."""
+    """Gives the right to ask for the whole fleet. Not `held`: the lease could not be had, so others may ask as well."""
 
     fence: bytes
     held: bool
@@ -29,12 +29,12 @@ class LeaseGrant:
 
 @dataclass(frozen=True, slots=True)
 class FlightResult:
-    """How a flight ended: an answer of `age_s` that may be remembered for `left_s`, 0 for not at all.
+    """Holds the end of a flight: a result that is `age_s` old and may be kept for `left_s`, 0 for not at all.
 
-    `tags` are what it may be purged by beside its key. `log_position` is there when the shared tier does not have the
-    answer and should: the fleet's purges known when the provider was asked, and `patience_s`, what is left of the
-    time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known not to
-    be over, on the monotonic clock. `grant` is to be settled or given back. `last_known` is what the shared tier had
+    `tags` are the tags that it may be purged by beside its key. `log_position` is set when the shared tier lacks the
+    result and should have it: the fleet's purges that were known when the provider was asked. `patience_s` is the rest
+    of the time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known to
+    be under way, on the monotonic clock. `grant` is to be settled or released. `last_known` is what the shared tier had
     that was not fresh enough. `is_announced` is as in `Recalled`.
     """
 
@@ -52,7 +52,7 @@ class FlightResult:
 
 @dataclass(slots=True, eq=False)
 class Inflight:
-    """Purges are numbered in the order in which this process hears of them; the earliest is kept per mark."""
+    """Keeps one question under way. Purges are numbered as this process hears of them; the earliest per tag counts."""
 
     key: bytes
     address: str = ""  # in whose name the provider is asked
@@ -67,7 +67,7 @@ class Inflight:
         self.joiners = Joiners(client_network(self.address))
 
     def was_crowded_out(self, landed: FlightResult, address: str) -> bool:
-        """Whether there is no answer for want of a place, which one at `address` has better hopes of."""
+        """Whether the queue had no place for this flight's network, while one at `address` may find a place."""
         result = landed.found.result
         return (
             isinstance(result, Indeterminate)
@@ -83,16 +83,17 @@ class Inflight:
             self._first.setdefault(tag, number)
 
     def purged_at(self, tags: Iterable[bytes] = ()) -> int | None:
-        """The number of the first purge since take-off that covers the key or one of `tags`."""
+        """The number of the first purge since the start that covers the key or one of `tags`."""
         numbers = [self._first[tag] for tag in (self.key, *tags) if tag in self._first]
         if self._everything is not None:
             numbers.append(self._everything)
         return min(numbers, default=None)
 
     def serves(self, landed: FlightResult, joined_at: int, max_age_s: float | None, arrived_s: float) -> bool:
-        """Whether one who came at `arrived_s`, and joined when `joined_at` purges were known, may take the answer.
+        """Whether a caller that came at `arrived_s`, and joined when `joined_at` purges were known, may take the
+        result.
 
-        A call that was not over when they came serves everybody, `max_age: 0s` too.
+        A call that was still under way when the caller came serves everybody, `max_age: 0s` too.
         """
         purged_at = self.purged_at(landed.tags)
         if purged_at is not None and purged_at <= joined_at:

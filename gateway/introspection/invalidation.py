@@ -1,8 +1,8 @@
-"""What is to be forgotten, in clear: the words of an event or an operator, before they become marks.
+"""Orders to forget in clear text: the selectors of an event or an operator, before they become tags.
 
-A claim of a token is unique within a *realm* alone, the issuer whose subjects, sessions and clients it names: `alice`
-of one issuer is not `alice` of another (OpenID Connect Core §2). Marks are made of this where the keys are; between
-processes of one instance, which may each have keys of their own, it travels in clear over their socket pairs.
+A claim of a token is unique only within a *realm*, the issuer whose subjects, sessions and clients it names: `alice` of
+one issuer is not `alice` of another (OpenID Connect Core §2). The keys turn selectors into tags. Processes of one
+instance may each have keys of their own, so orders travel in clear between them, over their socket pairs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from gateway.introspection.tag_purge import read_not_before
 
 TokenClaim = Literal["sub", "sid", "jti", "client_id", "email"]
 TOKEN_CLAIMS: tuple[TokenClaim, ...] = get_args(TokenClaim)
-ClaimName = TokenClaim | Literal["realm"]  # the last one: all answers of the realm, whatever their claims
+ClaimName = TokenClaim | Literal["realm"]  # realm: all results of the realm, whatever their claims
 _ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSelector:
-    """All answers of `realm` whose claim `claim` is `value`; with the kind `realm` all of them."""
+    """Selects the results of `realm` whose claim `claim` is `value`; the claim `realm` selects all of them."""
 
     realm: str
     claim: ClaimName
@@ -33,7 +33,7 @@ class ClaimSelector:
 
 @dataclass(frozen=True, slots=True)
 class SeenEvent:
-    """An event of `realm` that has been acted on, to be known again for `life_s`."""
+    """Names an event of `realm` that has been acted on, to be remembered for `life_s`."""
 
     realm: str
     event_id: str
@@ -42,11 +42,11 @@ class SeenEvent:
 
 @dataclass(frozen=True, slots=True)
 class Invalidation:
-    """Forget what bears one of `selectors`, and `tokens` at every provider. `id` and `is_revocation` as in `TagPurge`.
+    """Orders to forget all that one of `selectors` selects, and `tokens` at every provider.
 
-    With `seen` nothing need be forgotten: an event is to be known. Nor with `typed`: the access tokens of the provider
-    of that identity have a `token_type`. With `not_before` what the realms that are named issued earlier is not active,
-    also when it is seen for the first time later; it is of the wall clock.
+    `id` and `is_revocation` are as in `TagPurge`. With `seen` nothing is forgotten: an event is to be remembered. With
+    `typed` neither: the access tokens of the provider of that identity have a `token_type`. With `not_before` (wall
+    clock) tokens that the selected realms issued earlier are inactive, also when they are first seen later.
     """
 
     id: bytes
@@ -70,28 +70,28 @@ def whole_realm(realm: str) -> ClaimSelector:
 
 
 def revoked_elsewhere(tokens: Iterable[Token]) -> Invalidation:
-    """What workers tell each other of tokens that a provider has called inactive."""
+    """Tells the other workers of tokens that a provider has called inactive."""
     return Invalidation(secrets.token_bytes(_ID_BYTES), (), tuple(tokens), is_revocation=True)
 
 
 def event_seen(seen: SeenEvent) -> Invalidation:
-    """What workers tell each other of an event, once all of it is done."""
+    """Tells the other workers of an event, once all of it is done."""
     return Invalidation(secrets.token_bytes(_ID_BYTES), seen=seen)
 
 
 def has_token_type(identity: bytes) -> Invalidation:
-    """What workers tell each other of a provider whose access tokens have been found to have a `token_type`."""
+    """Tells the other workers that the access tokens of a provider have a `token_type`."""
     return Invalidation(secrets.token_bytes(_ID_BYTES), typed=identity)
 
 
 def selectable(claims: Claims) -> list[tuple[TokenClaim, str]]:
-    """Everything in these claims that an answer can be evicted by, beside its realm."""
+    """The claims by which a result can be selected, beside its realm."""
     found = [(claim, claims.get(claim)) for claim in TOKEN_CLAIMS]
     return [(claim, value) for claim, value in found if isinstance(value, str) and value]
 
 
 def invalidation_to_json(invalidation: Invalidation) -> dict[str, Any]:
-    """For a channel that nobody else reads: what is named, and tokens, stand there in clear."""
+    """For a channel that nobody else reads: selectors and tokens stand there in clear."""
     seen = invalidation.seen
     return {
         "id": invalidation.id.hex(),
@@ -118,19 +118,19 @@ def invalidation_from_json(value: Mapping[str, Any]) -> Invalidation:
             not_before = read_not_before(value.get("not_before"))
             typed = _typed(value.get("typed"))
             return Invalidation(bytes.fromhex(hex_id), *of_what, is_no, _seen(seen), typed, not_before)
-    raise ValueError("not an eviction")
+    raise ValueError("not an invalidation")
 
 
 def _named(value: object) -> ClaimSelector:
     match value:
         case [str(realm), "sub" | "sid" | "jti" | "client_id" | "email" | "realm" as claim, str(text)]:
             return ClaimSelector(realm, claim, text)
-    raise ValueError("not an eviction")
+    raise ValueError("not an invalidation")
 
 
 def _token(value: object) -> Token:
     if not isinstance(value, str):
-        raise ValueError("not an eviction")
+        raise ValueError("not an invalidation")
     return Token(value)
 
 
@@ -140,10 +140,10 @@ def _seen(value: object) -> SeenEvent | None:
             return None
         case [str(realm), str(event_id), int() | float() as life_s]:
             return SeenEvent(realm, event_id, life_s)
-    raise ValueError("not an eviction")
+    raise ValueError("not an invalidation")
 
 
 def _typed(value: object) -> bytes | None:
     if not isinstance(value, str | None):
-        raise ValueError("not an eviction")
+        raise ValueError("not an invalidation")
     return None if value is None else bytes.fromhex(value)

@@ -1,7 +1,7 @@
-"""The client networks that wait for the answer to one question, as they come.
+"""The client networks that wait for the result of one question, as they come.
 
-The first one asks. Another one may join while the question still waits for its turn, and its turn may come sooner:
-whoever lets the question wait listens for those that join.
+The first one asks. Another one may join while the question still waits for a slot, and may get one sooner. Whoever lets
+the question wait therefore listens for those that join.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from gateway.http.client_network import ClientNetwork
 
-# Each network has one place for the question at most. Beyond so many, those who join wait in the others' places.
+# Each network has at most one place for the question. Beyond so many networks, newcomers wait in the others' places.
 _NETWORKS_MAX = 256
 
 
@@ -25,7 +25,7 @@ class Joiners:
         self._callback: Callable[[ClientNetwork], object] | None = None
 
     def join(self, network: ClientNetwork) -> None:
-        """Somebody of `network` waits as well; whoever listens hears of each network once."""
+        """A caller of `network` waits too. The listener hears of each network once."""
         if network in self.networks or len(self.networks) >= _NETWORKS_MAX:
             return
         self.networks[network] = None

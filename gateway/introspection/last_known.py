@@ -1,9 +1,9 @@
-"""What is still known of a token when nothing fresh is: kept beside the fresh answers, in the same bounded memory.
+"""Keeps the last known facts of a token after they were fresh, beside the fresh results, in the same bounded memory.
 
-It lies in the local tier, so that a purge reaches it there; what the fleet's tier still had goes the same way. A later
-no takes its place at once, here by replacing it and in the fleet by a purge, after which the no is shared as other
-answers are. A process that keeps facts for longer than their window must hear of a revocation that another one came to
-know, and the next one that is asked about the token must not ask the provider again.
+They lie in the local tier, so that a purge reaches them there. Facts that only the fleet's tier still has are kept here
+too. A later inactive result takes their place at once: here it replaces them, in the fleet a purge voids them, and then
+it is shared as other results are. So a process that keeps facts beyond their window learns of a revocation that another
+one found, and the next process that meets the token need not ask the provider again.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from gateway.introspection.stale import is_tolerable, kept_s
 
 @dataclass(frozen=True, slots=True)
 class LastKnown:
-    """`longest_tolerated_s` says for each provider how long its facts are of use when they are no longer fresh.
+    """Keeps facts and says whether a question tolerates them.
 
-    `tags` are what an answer under a key, of a provider, may be purged by beside that key.
+    `longest_tolerated_s` says for each provider how long its facts are of use after they were fresh. `result_tags`
+    gives the tags of a result by its key and provider.
     """
 
     local: LocalTier
@@ -34,7 +35,7 @@ class LastKnown:
     monotonic: Callable[[], float]
 
     def facts(self, key: bytes) -> CacheEntry | None:
-        """Facts that are kept, fresh or not, of a token whose `exp` is still to come."""
+        """The facts that are kept, fresh or not, of a token whose `exp` is still to come."""
         entry = self.local.last_known(key, self.monotonic())
         if entry is None or as_of(entry.result, self.clock()) is not entry.result:
             return None
@@ -51,7 +52,7 @@ class LastKnown:
         )
 
     def keep(self, flight: Inflight, provider: str, recalled: Recalled | None) -> None:
-        """Takes over what the fleet still had when the provider could not tell, unless something younger is here."""
+        """Keeps what the fleet still had when the provider could not tell, unless this process has younger facts."""
         if recalled is None or not isinstance(recalled.result, Facts):
             return
         tags = self.result_tags(flight.key, provider, recalled.result)
@@ -62,24 +63,26 @@ class LastKnown:
         here = self.local.last_known(flight.key, now_s)
         if here is None or here.introspected_at_s < asked_at_s:
             here_s, _ = self.kept_s(recalled.result, recalled.age_s, provider)
-            # Too old for this question, it may be fresh for others.
+            # Facts that are too old for this question may be fresh for others.
             fresh_s = min(recalled.left_s, left_s(recalled.result, recalled.age_s, self.clock(), self.lifetimes))
             entry = CacheEntry(recalled.result, tags, asked_at_s, now_s + fresh_s, kept_until_s=now_s + here_s)
             self.local.put(flight.key, entry, now_s)
 
     def kept_s(self, result: Memorable, age_s: float, provider: str) -> tuple[float, float]:
-        """For how many more seconds an answer is kept here, and in the fleet, though it be fresh for less."""
+        """For how many more seconds a result is kept here, and in the fleet, even if it is fresh for less."""
         longest_s, now = self.longest_tolerated_s.get(provider, 0.0), self.clock()
-        # Here for another window in any case: a token that comes back after a while is no stranger.
+        # Keep it here for another window in any case, so that a token that comes back is not unknown.
         here_s = kept_s(result, age_s, now, self.lifetimes, max(longest_s, self.lifetimes.active_s))
         return here_s, kept_s(result, age_s, now, self.lifetimes, longest_s)
 
     def is_revocation(self, provider: str, landed: FlightResult) -> bool:
-        """Whether the provider calls inactive what somebody may keep for active."""
+        """Whether the provider calls a token inactive that somebody may keep as active."""
         return isinstance(landed.found.result, Inactive) and bool(self.longest_tolerated_s.get(provider))
 
     def was_active(self, key: bytes, landed: FlightResult) -> bool:
-        """Whether it was called active before, as far as is known here or in the fleet, and nobody told of the no."""
+        """Whether the token was active before, as far as this process or the fleet knows, and no purge has announced
+        its end.
+        """
         if landed.is_announced:
             return False
         fleets = landed.last_known

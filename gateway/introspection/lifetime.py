@@ -1,4 +1,4 @@
-"""How long an answer may be remembered. Nothing outlives the token's own `exp` (CWE-613)."""
+"""Decides how long a result may be kept. Nothing outlives the token's own `exp` (CWE-613)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gateway.introspection.ports import Memorable
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """`cache.ttl` and `cache.inactive_ttl`; 0 remembers nothing of that kind."""
+    """Holds `cache.ttl` and `cache.inactive_ttl`; 0 keeps nothing of that type."""
 
     active_s: float
     inactive_s: float
 
 
 def left_s(result: Memorable, age_s: float, now: float, lifetimes: Lifetimes) -> float:
-    """For how many more seconds an answer of `age_s` is good at `now` (wall clock); 0 when it is not.
+    """For how many more seconds a result of `age_s` is fresh at `now` (wall clock); 0 when it is not.
 
-    An age below zero is a clock that went back: it is taken for none, never for a longer life.
+    A clock that went back makes an age below zero. It counts as zero, never as a longer life.
     """
     age_s = max(0.0, age_s)
     if isinstance(result, Inactive):
@@ -31,7 +31,9 @@ def left_s(result: Memorable, age_s: float, now: float, lifetimes: Lifetimes) ->
 
 
 def as_of(result: IntrospectionResult, now: float) -> IntrospectionResult:
-    """`result` as it stands at `now`: a token that the provider calls active past its `exp` is not (RFC 7662 §4)."""
+    """`result` as it is at `now`: a token past its `exp` is inactive, even if the provider calls it active (RFC 7662
+    §4).
+    """
     if isinstance(result, Facts) and result.exp is not None and result.exp <= now:
         return Inactive(result.introspected_at)
     return result

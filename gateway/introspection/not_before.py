@@ -1,9 +1,9 @@
-"""Since when a realm's tokens count: what was issued earlier is not active, whoever says so.
+"""Not-before times of realms: tokens that a realm issued earlier are inactive, whatever the provider says.
 
-A provider that says it takes everything back that it issued before some moment (Keycloak's not-before policy). What is
-remembered is forgotten like after any eviction; this is for what is first seen afterwards. A moment is only ever moved
-forward: two orders that arrive in the wrong order must not bring a revoked token back. There are as many of them as
-there are realms in the configuration.
+A provider may say that it revokes everything that it issued before some moment (Keycloak's not-before policy). The
+gateway then forgets its results as after any invalidation; this module is for tokens that it first sees later. A time
+only ever moves forward: two orders that arrive in the wrong order must not bring a revoked token back. There is one
+time for each realm of the configuration.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from gateway.introspection.ports import Memorable
 
 
 class NotBefore:
-    """Times are seconds since the epoch, on the wall clock of the provider, who also writes `iat`."""
+    """Keeps the times, in seconds since the epoch. They and `iat` are of the provider's wall clock."""
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}  # by realm
 
     def of(self, realm: str) -> float:
-        """0 where nothing was said."""
+        """The time of `realm`; 0 without one."""
         return self._at.get(realm, 0.0)
 
     def advance(self, realm: str, at: float) -> None:
-        """Nothing of `realm` from before `at` counts."""
+        """From now on tokens of `realm` from before `at` are inactive."""
         self._at[realm] = max(at, self.of(realm))
 
     def apply(self, realm: str, result: Memorable) -> Memorable:
-        """`result`, or that the token is not active because it was issued too early.
+        """`result`, or an inactive one if the token was issued too early.
 
-        Where `iat` is missing the provider's own answer stands: it knows its policy. An `iat` that is no number is not
-        understood, and so is no yes.
+        Where `iat` is missing the provider's own result stands: it knows its policy. An `iat` that is not a number is
+        not understood, and so it is not a yes.
         """
         if not self._at or not isinstance(result, Facts) or (at := self._at.get(realm)) is None:
             return result

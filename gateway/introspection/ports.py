@@ -1,6 +1,6 @@
-"""The ports of authentication: what it asks of a provider, of the tiers that remember answers, and of the meter.
+"""The ports of introspection: what it needs of a provider, of the tiers that keep results, and of the meter.
 
-`gateway.provider`, `gateway.cache` and `gateway.observe` satisfy them; nothing here knows how.
+`gateway.provider`, `gateway.cache` and `gateway.observe` satisfy them. Nothing here knows how.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from gateway.introspection.invalidation import ClaimSelector
 from gateway.introspection.joiners import Joiners
 from gateway.introspection.tag_purge import TagPurge
 
-# `Indeterminate` is no part of it: what cannot be relied on is not remembered.
+# `Indeterminate` is missing on purpose: a result that cannot be relied on is not kept.
 Memorable = Facts | Inactive
 
 
 class Introspector(Protocol):
-    """One provider. `identity` covers issuer, endpoint and client: what differs there is another answer.
+    """Introspects tokens at one provider. `identity` covers issuer, endpoint and client: another one gives other
+    results.
 
-    `realm` is whose subjects, sessions and clients its answers name: the issuer, where it is known.
+    `realm` is the issuer, where it is known, whose subjects, sessions and clients the results name.
     """
 
     @property
@@ -39,16 +40,16 @@ class Introspector(Protocol):
 
     @property
     def max_duration_s(self) -> float:
-        """How long a question that comes now may take, its wait for other calls included."""
+        """How long an introspection that begins now may take, its wait for other calls included."""
         ...
 
     @property
     def breaker_is_open(self) -> bool:
-        """Whether nothing would be asked of it just now, and the answer is `Indeterminate` at once."""
+        """Whether the breaker blocks calls just now, so that the result is `Indeterminate` at once."""
         ...
 
     async def introspect(self, token: Token, address: str, joiners: Joiners | None = None) -> IntrospectionResult:
-        """Asks in the name of the client at `address`, and waits in those of `joiners` as well, as they come.
+        """Asks in the name of the client at `address`, and waits in the names of `joiners` too, as they come.
 
         Raises nothing but `CancelledError`.
         """
@@ -57,10 +58,10 @@ class Introspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """An answer that this process remembers. Times are seconds on its monotonic clock.
+    """Holds a result that this process keeps. Times are seconds on its monotonic clock.
 
-    Who uses it at `refresh_at_s` or later has it asked for again ahead of its end; infinity for never. From
-    `good_until_s` to `kept_until_s` it is no answer any more, but still the last thing known.
+    A use at `refresh_at_s` or later refreshes the entry ahead of its end; infinity means never. From `good_until_s` to
+    `kept_until_s` it is not fresh any more, but still the last known result.
     """
 
     result: Memorable
@@ -77,41 +78,41 @@ class CacheKeys(Protocol):
         ...
 
     def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
-        """What makes the cache keys of tokens, as they came, at one provider."""
+        """The function that makes the cache keys of tokens at one provider, from a token's bytes."""
         ...
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:
-        """The marks that an entry under `key` is purged by instead of the key; none where it is purged by the key."""
+        """The tags that an entry under `key` has instead of the key; none where the key itself is its tag."""
         ...
 
     def selector_tags(self, selector: ClaimSelector) -> tuple[bytes, ...]:
-        """The marks by which the answers that are named are purged."""
+        """The tags by which the results that `selector` selects are purged."""
         ...
 
     def result_tags(self, realm: str, result: Memorable) -> tuple[bytes, ...]:
-        """The marks of an answer of a provider of `realm`, beside its key."""
+        """The tags of a result of a provider of `realm`, beside its key."""
         ...
 
 
 class LocalTier(Protocol):
-    """Remembers within the process. Nothing waits, nothing fails; `now_s` is the monotonic clock."""
+    """Keeps results in this process. Nothing waits, nothing fails; `now_s` is the monotonic clock."""
 
     def get(self, key: bytes, now_s: float) -> CacheEntry | None:
-        """What is still good."""
+        """The entry under `key` if it is fresh."""
         ...
 
     def facts(self, key: bytes, now_s: float) -> CacheEntry | None:
-        """What is still good of an active token."""
+        """The entry under `key` if it is fresh and about an active token."""
         ...
 
     def last_known(self, key: bytes, now_s: float) -> CacheEntry | None:
-        """Facts that are kept, good or not; `None` where the last thing known is a no."""
+        """The facts that are kept, fresh or not; `None` if the last known result is inactive."""
         ...
 
     def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None: ...
 
     def drop_tagged(self, purge: TagPurge, now_s: float) -> int:
-        """Forgets what `purge` covers; how many answers that could still have been used."""
+        """Forgets what `purge` covers; returns how many results could still have been used."""
         ...
 
 
@@ -136,51 +137,54 @@ class Recalled:
 
 
 class Absent(Enum):
-    """Nothing usable in the shared tier: not there, or the tier is down, slow or lying."""
+    """Says that the shared tier has nothing usable: no entry, or the tier is down, slow or lying."""
 
     MISS = "miss"
     ERROR = "error"
 
 
 class SharedTier(Protocol):
-    """Remembers for the fleet. Raises nothing but `CancelledError`; each operation ends within `timeout_s`."""
+    """Keeps results for the fleet. Raises nothing but `CancelledError`; each operation ends within `timeout_s`."""
 
     @property
     def timeout_s(self) -> float: ...
 
     def log_position(self) -> bytes:
-        """Which of the fleet's purges are known now: taken before a provider is asked, handed over with its answer.
+        """The position in the fleet's log of purges that is known now. Take it before a provider is asked, and pass it
+        to `put`.
 
-        An answer that was asked for before a purge, wherever that came from, is then not found after it.
+        A result that was asked for before a purge, anywhere in the fleet, is then not found after that purge.
         """
         ...
 
     def get(self, key: bytes, realm: str) -> Awaitable[Recalled | Absent]:
-        """The answer under `key`, of a provider of `realm`. It is asked for at once, whether it is awaited or not."""
+        """The result under `key`, of a provider of `realm`. The tier is asked at once, whether the result is awaited or
+        not.
+        """
         ...
 
     async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None: ...
 
     async def publish_purge(self, purge: TagPurge) -> bool:
-        """Tells the fleet, sooner or later; whether it has been told by now."""
+        """Tells the fleet, sooner or later; returns whether it has been told by now."""
         ...
 
     async def publish_revocation(self, purge: TagPurge) -> bytes | None:
-        """Tells the fleet as `publish_purge` does, on behalf of the holder of the lease, and reads the purge back.
+        """Tells the fleet as `publish_purge` does, for the holder of the lease, and reads the purge back.
 
-        Returns the standing of what may take the place of that which is purged. Empty: nothing may. `None`: the fleet
-        has not been told yet.
+        Returns the log position for the result that may take the place of the purged one. Empty: none may. `None`: the
+        fleet has not been told yet.
         """
         ...
 
     def hide(self, purge: TagPurge) -> None:
-        """From here on this process finds nothing older that `purge` covers, even if the fleet is not told yet."""
+        """Makes sure that this process finds nothing older that `purge` covers, even if the fleet is not told yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """Who asks the provider now: `holder` is the fence of that call, for `left_s` more at most.
+    """Says which call asks the provider now: `holder` is its fence, for `left_s` more at most.
 
     `recalled` is what the shared tier had at the same moment.
     """
@@ -192,43 +196,45 @@ class LeaseState:
 
 class LeaseSignal(Protocol):
     async def wait(self, at_most_s: float) -> None:
-        """Returns when somebody has settled or given back, perhaps without reason, or after `at_most_s`."""
+        """Returns when a lease was settled or released, perhaps for no reason, or after `at_most_s`."""
         ...
 
 
 class Leases(Protocol):
-    """The right to ask about a key, one holder at a time in the whole fleet.
+    """Gives the right to ask about a key to one holder at a time in the whole fleet.
 
     A `fence` is random and names one call. Raises nothing but `CancelledError`; each operation ends within the shared
     tier's `timeout_s`.
     """
 
     async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
-        """Takes the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
+        """Acquires the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
 
-        `None` when it cannot be said who has it.
+        `None` when it cannot be told who has it.
         """
         ...
 
     async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
-        """Puts the answer of the call `fence` into the shared tier and gives its lease back, in one step.
+        """Puts the result of the call `fence` into the shared tier and releases its lease, in one step.
 
-        False, and nothing is put, when another has taken over or has put an answer meanwhile. None when it could not
-        be put at all.
+        False, and nothing is put, when another call has taken over or has put a result meanwhile. `None` when it could
+        not be put at all.
         """
         ...
 
     async def release(self, key: bytes, fence: bytes) -> None:
-        """Ends the lease where it is still `fence`'s."""
+        """Ends the lease if `fence` still holds it."""
         ...
 
     def signal(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
-        """To be entered before the lease is tried, so that nothing is missed."""
+        """The signal of the key's lease. Enter it before you try to acquire the lease, so that you miss nothing."""
         ...
 
 
 class IntrospectionMeter(Protocol):
-    """Counts. Labels come from the configuration and from the literals here."""
+    """Counts introspections, lookups, leases, refreshes and breaker changes. Labels come from the configuration and the
+    literals here.
+    """
 
     def introspected(
         self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float

@@ -1,4 +1,4 @@
-"""Orders to forget, made from what somebody names: a token, a claim, an event. They hold marks and nothing of these."""
+"""Makes purges from a token, a claim or an invalidation. A purge holds only tags and nothing of these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def purge_of_token(fetcher: FactsFetcher, token: Token) -> TagPurge:
 
 
 def purge_of_claims(fetcher: FactsFetcher, claims: Mapping[str, str | None]) -> TagPurge:
-    """All that bears one of the `claims`, by their `Kind`, at any provider; everything where there is none."""
+    """The purge of all that has one of the `claims` (`TOKEN_CLAIMS`) at any provider; without claims, of everything."""
     selectors = [(claim, value) for claim in TOKEN_CLAIMS if (value := claims.get(claim)) is not None]
     if not selectors:
         return purge_everything()
@@ -25,7 +25,7 @@ def purge_of_claims(fetcher: FactsFetcher, claims: Mapping[str, str | None]) -> 
 
 
 def purge_of_invalidation(fetcher: FactsFetcher, invalidation: Invalidation) -> TagPurge:
-    """The same order in marks, under the same id."""
+    """The same order as tags, under the same id."""
     tags = {tag for selector in invalidation.selectors for tag in fetcher.keys.selector_tags(selector)}
     for token in invalidation.tokens:
         tags.update(fetcher.token_tags(token))

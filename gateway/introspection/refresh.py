@@ -1,9 +1,11 @@
-"""Asking again ahead of time, so that a token in steady use never waits for its provider.
+"""Refreshes results ahead of time, so that a token in steady use never waits for its provider.
 
-An answer that is used in the last part of its window is asked for again in the background: through the same tiers and
-the same turns as any question, so that one process of the fleet asks and the others find what it learnt. A route with
-a `max_age` has a window of its own. What is remembered stays until its own end whatever comes of it: a failure changes
-nothing, and nothing lives longer than the token. A process tries once for each answer it remembers.
+    fresh ── used after `fraction` of its window ──> refresh under way ──> replaced | failed: the old result stays
+
+A refresh is a task that asks through the same tiers and the same lease as any question, so that one process of the
+fleet asks and the others find the result. A route with a `max_age` has a window of its own. A kept result stays until
+its own end whatever comes of the refresh: a failure changes nothing and is nobody's token's fault. A process tries once
+for each result that it keeps, and at most `limit` at a time. The authenticator owns the tasks.
 """
 
 from __future__ import annotations
@@ -19,16 +21,17 @@ from gateway.introspection.ports import CacheEntry, IntrospectionMeter, Memorabl
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """`fraction` of the window `window_s` after which an answer is asked for again; at most `limit` at a time."""
+    """Says when a result is due: after `fraction` of the window `window_s`; at most `limit` refreshes at a time."""
 
     fraction: float
     window_s: float
     limit: int
 
     def refresh_at_s(self, result: Memorable, introspected_at_s: float, good_until_s: float) -> float:
-        """When an answer is due. One that ends by its token's `exp` is due at its end: asking again would win nothing.
+        """When a result is due. A result that ends by its token's `exp` is due at its end: a refresh would gain
+        nothing.
 
-        Inactive answers are never due.
+        Inactive results are never due.
         """
         if not isinstance(result, Facts):
             return math.inf
@@ -37,25 +40,25 @@ class Ahead:
         return at_s if has_whole_window else good_until_s
 
     def due_s(self, entry: CacheEntry, max_age_s: float) -> float:
-        """When `entry` is due for a route whose answers are `max_age_s` old at most."""
+        """When `entry` is due for a route that accepts results of at most `max_age_s`."""
         if entry.refresh_at_s == math.inf:
             return math.inf
         return min(entry.refresh_at_s, entry.introspected_at_s + self.fraction * max_age_s)
 
     def question(self, question: Question) -> Question:
-        """The same question for an answer younger than the one that is due."""
+        """The same question for a result younger than the one that is due."""
         window_s = self.window_s if question.max_age_s is None else min(self.window_s, question.max_age_s)
         return question.within(self.fraction * window_s, question.stale_s, AHEAD)
 
 
-# Stands for a client's address: what nobody waits for has a share of its own, whoever's token it is.
+# Stands for a client's address: refreshes, which nobody waits for, have a share of their own, whoever's token it is.
 AHEAD = "ahead"
-# What the fleet remembers is counted in whole milliseconds, down once by who writes and once by who reads.
+# The fleet counts in whole milliseconds, rounded down once by the writer and once by the reader.
 _ROUNDING_S = 0.01
 
 
 class Refresher:
-    """Counts what is under way, and how it ended. `find` asks; it raises nothing but `CancelledError`."""
+    """Refreshes results, and counts how refreshes end. `find` asks; it raises nothing but `CancelledError`."""
 
     def __init__(
         self, ahead: Ahead, find: Callable[[bytes, Question], Awaitable[FactsLookup]], meter: IntrospectionMeter
@@ -66,7 +69,7 @@ class Refresher:
         self._under_way = 0
 
     def admits(self) -> bool:
-        """Whether one more may be begun; counted as skipped where it may not."""
+        """Whether one more refresh may begin; counts it as skipped if not."""
         if self._under_way < self.ahead.limit:
             return True
         self._meter.refreshed("skipped")

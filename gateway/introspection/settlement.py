@@ -1,4 +1,4 @@
-"""What becomes of an answer that a flight brought: it is remembered here, and the fleet is told."""
+"""Settles the result of a flight: keeps it here and tells the fleet."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ class Settlement:
         self._on_revoked = on_revoked
 
     def settle(self, flight: Inflight, question: Question, landed: FlightResult) -> Coroutine[Any, Any, object] | None:
-        """Remembers here, at once, and what the provider has just said in the fleet, for which callers have to wait.
+        """Keeps the result here at once, and returns the work of sharing it with the fleet, for the callers to wait
+        for.
 
-        That is so that the next instance does not ask again. Looking and putting together take no longer than one
-        operation of the shared tier may take; the writing ends by itself.
+        They wait so that the next instance does not ask again. Looking and sharing together take them no longer than
+        one operation of the shared tier may take; the writing ends in a task of its own.
         """
         key, provider, result = flight.key, question.provider, landed.found.result
         if not isinstance(result, Facts | Inactive):
@@ -70,8 +71,9 @@ class Settlement:
             since_s, until_s = now_s - landed.age_s, now_s + landed.left_s
             due_s = math.inf if self._ahead is None else self._ahead.refresh_at_s(result, since_s, until_s)
             self._local.put(key, CacheEntry(result, landed.tags, since_s, until_s, due_s, now_s + here_s), now_s)
-        # Without a fleet, or out of its reach, another worker may have known what is news to this one. Where several
-        # are asked in turn, a no of one says nothing of the others, and a token is told of without its provider.
+        # Without a fleet, or out of its reach, another worker may have known the token as active although this one did
+        # not. Where several providers are asked in turn, an inactive result of one says nothing of the others, and the
+        # announcement does not name the provider.
         is_new = is_revoked or len(self._fetcher.introspectors) == 1
         if is_revocation and is_new and landed.found.tier == "provider" and not landed.log_position:
             self._announce_to_workers(question.token)
@@ -90,7 +92,7 @@ class Settlement:
             self._spawn(self._sharing.release(key, grant))
 
     async def _announce_to_fleet(self, flight: Inflight, token: Token, landed: FlightResult) -> None:
-        """What others keep of the token goes as by a purge; what this process has just learned stays."""
+        """Voids by a purge what others keep of the token. The result of this process stays."""
         purge = purge_of(self._fetcher.key_tags(flight.key))
         self._known_purges.is_new(purge)
         if self._sharing is not None and not await self._sharing.announce(flight, landed, purge):

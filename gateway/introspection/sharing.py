@@ -1,9 +1,9 @@
-"""What a flight brought goes to the fleet: an answer into the shared tier, a no to everybody who keeps older facts.
+"""Shares a flight's result with the fleet: puts it into the shared tier, and announces a revocation.
 
-An answer is put with the standing that was taken before the provider was asked, and ends the lease under which it was
-asked for. A no of a token that somebody may keep for active is told first, as a purge. It was asked for before that
-purge and would be void after it. So the purge is read back, and the no is put with the standing of that moment, unless
-something else was purged in between that covers it.
+A result is put with the log position that was taken before the provider was asked, and settles the lease under which it
+was asked for. A revocation, an inactive result of a token that somebody may keep as active, is first announced as a
+purge. Its result was asked for before that purge and would be void after it. So the purge is read back from the log,
+and the result is put with the position of that moment, unless another purge in between covers it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.introspection.tag_purge import TagPurge
 
 
 class Sharing:
-    """`monotonic` measures, in seconds. Nothing here raises anything but `CancelledError`."""
+    """Shares results. `monotonic` measures, in seconds. Nothing here raises anything but `CancelledError`."""
 
     def __init__(
         self, shared: SharedTier, leases: Leases | None, meter: IntrospectionMeter, monotonic: Callable[[], float]
@@ -35,11 +35,12 @@ class Sharing:
             if grant.held and is_settled is False:
                 self._meter.leased("lost")
         if is_settled is None and (grant is None or not grant.held):
-            # There are no leases, or not now: sharing is worth more than the order of two answers.
+            # Without a lease two results may be put in the wrong order. Sharing is worth more than that order.
             await self._shared.put(key, recalled, log_position)
 
     async def announce(self, flight: Inflight, landed: FlightResult, purge: TagPurge) -> bool:
-        """Voids by `purge`, which this process knows already, what others keep, and puts the no in its place.
+        """Voids by `purge`, which this process knows already, what others keep, and puts the inactive result in its
+        place.
 
         Returns False when the fleet has not been told yet; it is told later.
         """
@@ -59,7 +60,7 @@ class Sharing:
         return log_position is not None
 
     def note_purge(self, purge: TagPurge, number: int) -> None:
-        """As `Inflight.note_purge`, for those whose no the fleet is being told of."""
+        """As `Inflight.note_purge`, for the flights whose revocation is being announced."""
         for flight in self._announcing:
             flight.note_purge(purge, number)
 

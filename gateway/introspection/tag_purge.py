@@ -1,7 +1,7 @@
-"""What is to be forgotten: an order that reaches every tier, worker and instance.
+"""Orders to forget that reach every tier, worker and instance.
 
-A cached answer bears marks: its key, and a tag for each thing it may be purged by, such as its `sub`. Marks are
-HMACs, so that an order names what it means to those who hold the secret and tells nobody else anything.
+A cached result has tags: its key, and one for each claim that it may be purged by, such as its `sub`. Tags are HMACs,
+so an order tells only those who hold the secret what it means.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _ID_BYTES = 16
-# Enough to know an order again when it comes by another way, which takes a second or so.
+# Enough to recognise an order that comes again by another way, which takes a second or so.
 _KNOWN_MAX = 10_000
 
 
@@ -39,13 +39,13 @@ class TagPurge:
 
 
 class KnownPurges:
-    """The orders that came lately, by their ids."""
+    """Remembers the ids of the latest orders."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[bytes, None] = OrderedDict()
 
     def is_new(self, purge: TagPurge) -> bool:
-        """Whether the order comes for the first time; from here on it is known."""
+        """Whether the order comes for the first time. Remembers it."""
         if purge.id in self._ids:
             return False
         self._ids[purge.id] = None
@@ -63,7 +63,7 @@ def purge_of(tags: Iterable[bytes]) -> TagPurge:
 
 
 def purge_to_json(purge: TagPurge) -> dict[str, Any]:
-    """For the fleet's log, where no `is_revocation` goes; holds nothing but HMACs and a random number."""
+    """For the fleet's log, which holds no revocations of this type; shows nothing but HMACs and a random number."""
     tags = None if purge.tags is None else sorted(tag.hex() for tag in purge.tags)
     message: dict[str, Any] = {"id": purge.id.hex(), "marks": tags}
     if purge.not_before is not None:
@@ -87,7 +87,7 @@ def purge_from_json(value: Mapping[str, Any]) -> TagPurge:
 
 
 def read_not_before(value: object) -> float | None:
-    """Raises `ValueError` for what is no time."""
+    """Raises `ValueError` for a value that is not a time."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return value
-    raise ValueError("no time in seconds")
+    raise ValueError("not a time in seconds")

@@ -1,8 +1,8 @@
-"""How many unknown tokens a client address may try: a token bucket for each, in bounded memory.
+"""Limits the unknown tokens that a client address may try: one token bucket for each address, in bounded memory.
 
-An address that is as good as new (its bucket is full again) is forgotten. When there are more addresses in use than
-are told apart, those that come on top share one bucket, so that inventing addresses buys nothing. Addresses of IPv6
-count by their /64, which is what a subscriber gets (RFC 6177).
+An address whose bucket is full again is forgotten. When there are more addresses than the memory holds, the newcomers
+share one bucket, so that inventing addresses gains nothing. Addresses of IPv6 count by their /64, which is what a
+subscriber gets (RFC 6177).
 
 Pure: `now_s` is the monotonic clock, passed in.
 """
@@ -15,19 +15,19 @@ from dataclasses import dataclass
 from gateway.http.client_network import network_of
 
 _ADDRESSES_MAX = 10_000
-# Looked at per address that is new: more than one, so that forgetting is faster than learning.
+# For each new address so many are checked: more than one, so that forgetting is faster than learning.
 _SWEPT_PER_NEW = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """None is left; one will be in `wait_s`, which is more than 0."""
+    """Says that the bucket is empty. One token will be there in `wait_s`, which is more than 0."""
 
     wait_s: float
 
 
 class TokenBucket:
-    """`level` is what was in it at `at_s`."""
+    """Holds the `level` of one bucket as of `at_s`."""
 
     __slots__ = ("at_s", "level")
 
@@ -37,7 +37,7 @@ class TokenBucket:
 
 
 class TokenBuckets:
-    """`burst` at once, and `rate` per second after that, for each address."""
+    """Allows `burst` at once, and `rate` per second after that, for each address."""
 
     def __init__(self, rate: float, burst: int, addresses_max: int = _ADDRESSES_MAX) -> None:
         self._rate = rate
@@ -50,7 +50,9 @@ class TokenBuckets:
         return len(self._buckets)
 
     def spend(self, address: str, now_s: float) -> TokenBucket | RetryAfter:
-        """One out of the bucket of `address`, which is returned for `refund`; or how long until there is one."""
+        """Spend one token of the bucket of `address`. Returns the bucket, for `refund`, or how long until there is a
+        token.
+        """
         bucket = self._bucket(network_of(address), now_s)
         self._refill(bucket, now_s)
         if bucket.level < 1:
@@ -59,11 +61,11 @@ class TokenBuckets:
         return bucket
 
     def refund(self, bucket: TokenBucket, part: float = 1.0) -> None:
-        """What was taken, or `part` of it, was not for a token that deserves it."""
+        """Put back what was spent, or `part` of it."""
         bucket.level = min(self._burst, bucket.level + part)
 
     def charge_again(self, bucket: TokenBucket) -> None:
-        """What was taken costs as much once more; the debt that comes of it is one burst at most."""
+        """Charge the same once more. The debt is one burst at most."""
         bucket.level = max(-self._burst, bucket.level - 1)
 
     def _bucket(self, address: str, now_s: float) -> TokenBucket:
