@@ -13,7 +13,7 @@ import time
 
 from gateway.config.provider_model import Provider
 from gateway.provider.call import Calls
-from gateway.provider.discovery import EndpointName, Metadata, discover
+from gateway.provider.discovery import EndpointName, Metadata, discover, discovery_urls
 from gateway.provider.errors import ProviderError, UnreachableError
 
 _log = logging.getLogger(__name__)
@@ -121,13 +121,20 @@ class Endpoints:
         need: EndpointName = "introspection_endpoint"
         try:
             self._metadata = await discover(self._calls, self._config.issuer or "", need)
-            _log.info("provider %s: discovery succeeded", self._name)
+            self._say(logging.INFO, "discovery succeeded", "done")
         except ProviderError as error:
             if self._failure is None or self._failure.reason != error.reason:
-                _log.warning("provider %s: discovery failed and is tried again: %s", self._name, error.reason)
+                words = f"discovery failed and is tried again: {error.reason}"
+                self._say(logging.WARNING, words, "failed", reason=error.reason)
             self._failure = error
         finally:
             self._tried_at = time.monotonic()
+
+    def _say(self, level: int, words: str, state: str, **more: str) -> None:
+        """One line per change of state. The first of the two URLs is the one that nearly all providers have."""
+        url = discovery_urls(self._config.issuer or "")[0]
+        fields = {"provider": self._name, "state": state, "url": url, **more}
+        _log.log(level, "provider %s: %s (%s)", self._name, words, url, extra={"event": "discovery", "fields": fields})
 
     async def _search_until_found(self) -> None:
         pause_s = _FIRST_PAUSE_S

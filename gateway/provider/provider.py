@@ -26,6 +26,7 @@ from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.introspection_guard import IntrospectionGuard
 from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token_endpoint import TokenEndpoint
+from gateway.provider.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class ProviderClient:
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
         self._guard = self._new_guard(config, 0.0 if thresholds is None else thresholds.interval_s)
         self._has_said_active = False
+        self._trouble = Trouble(name)
 
     def _new_guard(self, config: Provider, cleared_s: float) -> IntrospectionGuard:
         return IntrospectionGuard(
@@ -147,9 +149,11 @@ class ProviderClient:
             return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_queue_full=is_queue_full)
         except ProviderError as error:
             if not self._guard.is_to_blame(token.value, address):
+                self._trouble.failed(error, time.monotonic())
                 return Indeterminate(error.reason, error.retry_after_s)
             # The provider answers others. So what this response seems to say of our client is not so.
             return Indeterminate(f"only about this token: {error.reason}", error.retry_after_s, is_token_fault=True)
+        self._trouble.succeeded()
         if isinstance(result, Facts) and self.token_types.learns_from(result.claims):
             self._on_token_type(self.identity)
         return result

@@ -19,6 +19,7 @@ from gateway.provider.errors import (
     UntrustedError,
     UnusableResponseError,
 )
+from gateway.provider.tls_reason import tls_reason
 
 # A call may raise these. ValueError: a host that is not a name (the resolver's UnicodeError, aiohttp's InvalidURL).
 CALL_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
@@ -30,7 +31,7 @@ def translate(error: Exception) -> ProviderError:
     if isinstance(error, TimeoutError):
         return DeadlineError("it gave no complete answer in time")
     if isinstance(error, _TLS_ERRORS):
-        return UntrustedError("its TLS certificate or handshake cannot be trusted")
+        return UntrustedError(_why_untrusted(error))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UnreachableError("its name cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -44,6 +45,14 @@ def translate(error: Exception) -> ProviderError:
     if isinstance(error, ValueError | aiohttp.NonHttpUrlClientError):
         return UnreachableError("its URL cannot be called")
     return ProviderError("the call failed")
+
+
+def _why_untrusted(error: Exception) -> str:
+    """OpenSSL's own words, where aiohttp's error holds its error."""
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    if isinstance(cause, ssl.SSLError):
+        return tls_reason("its server", cause)
+    return "its TLS certificate or handshake cannot be trusted"
 
 
 def _strerror(errno: int | None) -> str:
