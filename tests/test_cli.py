@@ -248,7 +248,7 @@ async def test_an_unknown_provider_is_named_with_those_there_are(demo_provider, 
     assert "demo" in err
 
 
-async def test_an_address_in_use_is_said_in_words(demo_provider, config_for) -> None:
+async def test_an_address_in_use_is_reported_in_words(demo_provider, config_for) -> None:
     port = demo_provider.url.rpartition(":")[2]
     more = f"server: {{listen: '127.0.0.1:{port}'}}\nadmin: {{listen: '127.0.0.1:0'}}\n"
     status, _, err = await gateway("serve", "-c", config_for(demo_provider, more=more))

@@ -301,7 +301,7 @@ class TestEvents:
 
 
 @pytest.mark.parametrize("target", ["/a", "http://api.example.com/a"])
-def test_http_10_alone_may_leave_the_host_out(target: str) -> None:
+def test_only_http_10_may_leave_the_host_out(target: str) -> None:
     made = gate(PATH)
     for version, expected in (((1, 0), "token_missing"), ((1, 1), "invalid_request")):
         bare = Request("GET", target, fields_of_text(made.fates, []), "198.51.100.7", "http", version, "id-1")

@@ -43,7 +43,7 @@ async def test_the_path_is_shown_as_it_came_and_fields_of_one_name_are_joined(ba
     assert "body" not in seen
 
 
-async def test_it_listens_on_loopback_alone(backend):
+async def test_it_listens_only_on_loopback(backend):
     assert [address[0] for address in backend._runner.addresses] == ["127.0.0.1"]
 
 

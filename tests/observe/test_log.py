@@ -134,7 +134,7 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
     ],
 )
 @pytest.mark.parametrize("where", ["message", "argument", "field", "traceback"])
-def test_no_secret_gets_out_whoever_quotes_it(lines, text, secret, where):
+def test_no_secret_reaches_the_log_whatever_quotes_it(lines, text, secret, where):
     configure_logging("info", lines, ["configured-secret", "configured-secret-and-more", ""])
     logger = logging.getLogger("redis")
     match where:
@@ -158,7 +158,7 @@ def test_ordinary_words_stay_readable(lines):
     assert lines.read()[0]["message"] == text
 
 
-def test_a_record_that_cannot_be_formatted_is_said_and_not_thrown(lines):
+def test_a_record_that_cannot_be_formatted_is_logged_as_such_and_raises_nothing(lines):
     record = logging.LogRecord("redis", logging.ERROR, "redis.py", 7, "%d", ("no number",), None)
     JsonLines(lines).handle(record)
     assert lines.read()[0]["event"] == "log_failed"
@@ -194,5 +194,5 @@ def test_a_closed_standard_output_is_no_error():
     assert done.stderr == b""
 
 
-def test_the_handler_is_ours_alone():
+def test_only_our_handler_is_installed():
     assert not any(isinstance(handler, JsonLines) for handler in logging.getLogger().handlers)

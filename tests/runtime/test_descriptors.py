@@ -39,7 +39,7 @@ def test_the_soft_limit_is_raised_to_what_the_connections_need():
     assert allowed(64, 900, 100) == ([456, 900], [])
 
 
-def test_a_limit_that_will_do_is_left_alone():
+def test_a_sufficient_limit_is_not_changed():
     assert allowed(800, 900, 100) == ([800, 900], [])
 
 

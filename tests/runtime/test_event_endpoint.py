@@ -180,7 +180,7 @@ async def test_a_kept_connection_goes_on_after_an_answer(gateway, issuer):
             assert (await client.answer("POST")).status == status
 
 
-async def test_what_is_refused_is_said_counted_and_logged(gateway, issuer):
+async def test_a_refusal_is_told_to_the_sender_counted_and_logged(gateway, issuer):
     answer = await event(gateway, issuer.event(aud="other"))
     assert json.loads(answer.body)["err"] == "invalid_audience"
     assert (await logout(gateway, issuer.logout())).status == 200

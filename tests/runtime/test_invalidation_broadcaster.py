@@ -85,7 +85,7 @@ async def test_a_caller_that_leaves_does_not_end_it(process):
     await eventually(lambda: process.generation.told)
 
 
-async def test_an_eviction_is_repeated_under_another_id(process, monkeypatch):
+async def test_an_invalidation_is_repeated_under_another_id(process, monkeypatch):
     monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.01)
     process.delayed.after((0.02, 0.05), named("alice"))
     await eventually(lambda: len(process.forgotten) == 2)
@@ -93,7 +93,7 @@ async def test_an_eviction_is_repeated_under_another_id(process, monkeypatch):
     assert process.delayed._pending == 0
 
 
-async def test_many_that_fall_due_together_are_few_orders(process, monkeypatch):
+async def test_many_that_fall_due_together_make_few_messages(process, monkeypatch):
     monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.2)
     for number in range(1000):
         process.delayed.after((0.01,), named(f"u{number}"))
@@ -102,13 +102,13 @@ async def test_many_that_fall_due_together_are_few_orders(process, monkeypatch):
     assert all(len(one.tags or ()) <= 200 for one in process.forgotten)
 
 
-async def test_what_waits_is_bounded(process):
+async def test_the_number_of_waiting_invalidations_is_bounded(process):
     for number in range(25_000):
         process.delayed.after((60,), named(f"u{number}"))
     assert process.delayed._pending == 20_000
 
 
-async def test_what_waits_when_it_ends_is_evicted_then(process):
+async def test_waiting_invalidations_go_out_when_it_closes(process):
     process.delayed.after((60, 90), named("alice", "bob"))
     await process.delayed.close()
     await process.broadcaster.close(1)
@@ -116,7 +116,7 @@ async def test_what_waits_when_it_ends_is_evicted_then(process):
     assert len(process.generation.told) == 1
 
 
-async def test_what_comes_sooner_does_not_wait_for_what_comes_later(process, monkeypatch):
+async def test_an_earlier_invalidation_does_not_wait_for_a_later_one(process, monkeypatch):
     monkeypatch.setattr(invalidation_broadcaster, "_SLOT_S", 0.02)
     process.delayed.after((60,), named("later"))
     await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_what_comes_sooner_does_not_wait_for_what_comes_later(process, mon
     assert process.forgotten[0].tags == {b"sooner"}
 
 
-async def test_what_was_found_out_of_tokens_is_told_to_the_other_workers_in_few_orders(process):
+async def test_inactive_tokens_are_told_to_the_other_workers_in_few_messages(process):
     for number in range(300):
         process.broadcaster.tell_workers_of(Token(f"alice.{number % 250}"))
     await eventually(lambda: len(process.siblings_told) == 2)

@@ -74,7 +74,7 @@ async def test_questions_overtake_each_other_and_answers_find_their_asker(pair):
     assert answers == list(range(50))
 
 
-async def test_what_is_told_last_is_heard_although_the_end_comes_with_it():
+async def test_the_last_notice_is_handled_although_the_end_comes_with_it():
     """Some event loops hand over both in one turn."""
     heard = []
 
@@ -211,7 +211,7 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind(pair):
     assert not pair[0]._waiting
 
 
-async def test_what_is_told_needs_no_answer():
+async def test_a_notice_needs_no_answer():
     left, right = socket.socketpair()
     told = asyncio.Queue()
 

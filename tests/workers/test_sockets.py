@@ -109,7 +109,7 @@ def test_an_address_that_cannot_be_listened_on_is_named_with_the_reason(bound, t
     assert words in str(caught.value)
 
 
-def test_what_the_user_may_not_do_is_said_so(bound, monkeypatch):
+def test_missing_rights_are_named(bound, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
@@ -141,7 +141,7 @@ def test_a_unix_socket_that_nobody_listens_on_is_replaced(bound, tmp_path):
         client.connect(str(path))
 
 
-def test_a_unix_socket_that_is_listened_on_is_left_alone(bound, tmp_path):
+def test_a_unix_socket_in_use_is_not_removed(bound, tmp_path):
     path = tmp_path / "g.sock"
     bound(f"unix:{path}")
     with pytest.raises(BindError, match="in use by another process"):

@@ -433,7 +433,7 @@ class TestReloaded:
         await stream.ended(reason=GONE)
 
     @pytest.mark.parametrize("kind", LONG)
-    async def test_where_the_route_said_keep_it_goes_on(self, streams, kind):
+    async def test_where_the_route_says_keep_it_goes_on(self, streams, kind):
         stream = await streams(kind, {"streams": "keep"})
         await asyncio.sleep(OPEN_S)
         assert await stream.gateway.reload(changed(stream.gateway, name="another"))
