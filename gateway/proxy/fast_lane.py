@@ -29,13 +29,13 @@ class FastLane:
         if client.is_congested:
             return False
         running = self.turns.current()
-        ordinary = read_ordinary(running.gate.fates, data)
+        ordinary = read_ordinary(running.compiled.fates, data)
         if ordinary is None:
             return False
         method, target = ordinary.method, ordinary.target
         request_id = self.turns.new_request_id()
         request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
-        decision = decide(running.gate, request)
+        decision = decide(running.compiled, request)
         route = decision.case.route
         if isinstance(decision, Receive) or (route is not None and not route.is_plain):
             return False

@@ -85,7 +85,7 @@ class GeneralLane:
         return Request(
             method=request.method,
             target=request.raw_path,
-            fields=fields_of(running.gate.fates, request.raw_headers),
+            fields=fields_of(running.compiled.fates, request.raw_headers),
             peer=request.protocol.client.peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
@@ -147,7 +147,7 @@ class GeneralLane:
         )
 
     async def _decide(self, turn: RequestContext, head: Request) -> Decision:
-        decision = turn.go_on(decide(turn.running.gate, head))
+        decision = turn.go_on(decide(turn.running.compiled, head))
         while isinstance(decision, NeedsFacts):
             decision = await turn.ask(decision)
         return decision

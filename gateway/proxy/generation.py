@@ -37,27 +37,27 @@ class CacheParts:
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """`exchanges` counts those that use it."""
+    """Holds one configuration and all parts made for it. `exchanges` counts those that use it."""
 
     config: Config
-    gate: CompiledConfig
+    compiled: CompiledConfig
     providers: Mapping[str, ProviderClient]
     cache: CacheParts
     authenticator: Authenticator
-    allowance: TokenBuckets | None
-    desk: Admission
+    token_buckets: TokenBuckets | None
+    admission: Admission
     rotation: RoundRobin = field(default_factory=RoundRobin)
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     exchanges: int = 0
-    receiver: EventPort = field(init=False)  # set by the engine, whose evictions reach beyond one configuration
+    receiver: EventPort = field(init=False)  # set by `WorkerServer`, whose invalidations reach beyond one generation
 
     def learn_token_type(self, identity: bytes) -> None:
-        """Somebody has found out that the access tokens of the provider of that identity have a `token_type`."""
+        """Learn that the access tokens of the provider with this identity have a `token_type`."""
         for provider in self.providers.values():
             if provider.identity == identity:
                 provider.token_types.learn()
 
     def show_breakers(self, meter: IntrospectionMeter) -> None:
-        """What the providers before were in says nothing of these; to be called once this is in force."""
+        """Report the state of each breaker in place of earlier clients' states. Call it once this is in force."""
         for name, provider in self.providers.items():
             meter.breaker_changed(name, provider.breaker)

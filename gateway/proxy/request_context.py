@@ -83,12 +83,12 @@ class RequestContext(AccessRecord):
 
     async def ask(self, needs: NeedsFacts) -> Decision:
         """What comes of the answer that `go_on` did without."""
-        return self.go_on(self._resume(needs, await self.running.desk.admit(needs)))
+        return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s
         self.question = needs.question
-        return resume(self.running.gate, needs, found.result, time())
+        return resume(self.running.compiled, needs, found.result, time())
 
     def tell(self, case: DecisionContext) -> None:
         """Put what was found out about the request into the record."""

@@ -102,9 +102,9 @@ async def assemble(
         authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_inactive)
     await recall_token_types(providers.values(), cache.keys, cache.shared)
     compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
-    allowance = _allowance(config, before)
-    admission = Admission(compiled, authenticator, allowance)
-    return Generation(config, compiled, providers, cache, authenticator, allowance, admission)
+    token_buckets = _token_buckets(config, before)
+    admission = Admission(compiled, authenticator, token_buckets)
+    return Generation(config, compiled, providers, cache, authenticator, token_buckets, admission)
 
 
 async def retire(old: Generation, new: Generation) -> None:
@@ -160,10 +160,10 @@ def _may_share_authenticator(
     return is_same and before.authenticator.longest_tolerated_s == tolerated
 
 
-def _allowance(config: Config, before: Generation | None) -> TokenBuckets | None:
+def _token_buckets(config: Config, before: Generation | None) -> TokenBuckets | None:
     settings = config.server.unknown_tokens
     if before is not None and before.config.server.unknown_tokens == settings:
-        return before.allowance
+        return before.token_buckets
     return None if settings is None else TokenBuckets(settings.rate, settings.burst)
 
 

@@ -1,4 +1,4 @@
-"""The cases of `gateway test`: requests, who sends them, and what is expected of the decision.
+"""The cases of `gateway test`: requests, their callers, and the expected decisions.
 
 cases:
   - name: bob may not read orders
@@ -45,7 +45,10 @@ def _parse_code(value: object) -> str:
 
 
 class Expected(Model):
-    """Only what is written is compared. `headers` are those to the backend; null means that the header is absent."""
+    """Holds what is expected; only what is written is compared.
+
+    `headers` are those to the backend; null means that the header is absent.
+    """
 
     decision: Literal["allow", "refuse"] | None = None
     status: Annotated[int, Field(ge=100, le=599)] | None = None
@@ -55,7 +58,10 @@ class Expected(Model):
 
 
 class Case(Model):
-    """`claims` is what introspection says of the caller's token. Without it, and without `inactive`, none is sent."""
+    """Describes a request and its caller.
+
+    `claims` are those of the caller's introspection. Without them, and without `inactive`, the request has no token.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     request: Annotated[str, BeforeValidator(_parse_request)]

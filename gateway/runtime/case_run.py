@@ -1,4 +1,4 @@
-"""Decides the cases of `gateway test` and says in words what is not as expected. Asks nobody and sends nothing."""
+"""Decides the cases of `gateway test` and reports each difference in words. Asks nobody and sends nothing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from gateway.authn.facts import Inactive, IntrospectionResult
 from gateway.compiled import CompiledConfig
 from gateway.decision import Allow, Decision, Refuse
 from gateway.runtime.case_file import Case
-from gateway.runtime.offline import decide_by, request_to, said_of, stand_in_token
+from gateway.runtime.offline import decide_by, request_to, result_with, stand_in_token
 
 
 def differences(compiled: CompiledConfig, case: Case, now: float) -> list[str]:
-    """What is not as `case` expects, one line each; none where all is. `now` is the wall clock's."""
-    token, said = _caller(case, now)
+    """The differences from what `case` expects, one line each. `now` is the time of the wall clock."""
+    token, result = _caller(case, now)
     request = request_to(compiled, case.method, case.url, case.headers.items(), token)
-    return list(_compared(case, decide_by(compiled, request, said, now)))
+    return list(_compared(case, decide_by(compiled, request, result, now)))
 
 
 def _caller(case: Case, now: float) -> tuple[str | None, IntrospectionResult]:
     if case.claims is not None:
-        return stand_in_token(case.claims), said_of(case.claims, now)
+        return stand_in_token(case.claims), result_with(case.claims, now)
     return (stand_in_token({}) if case.inactive else None), Inactive(now)
 
 

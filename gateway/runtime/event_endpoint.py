@@ -212,7 +212,7 @@ def event_endpoint_of(
     config = generation.config
     events = config.events
     if events is None:
-        return EventEndpoint(None, broadcaster, generation.desk)
+        return EventEndpoint(None, broadcaster, generation.admission)
     logouts = (logout_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
     transmitters = (event_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
 
@@ -231,7 +231,7 @@ def event_endpoint_of(
         clock=time.time,
         announce=broadcaster.tell_workers_seen,
     )
-    return EventEndpoint(receiver, broadcaster, generation.desk, events.sources)
+    return EventEndpoint(receiver, broadcaster, generation.admission, events.sources)
 
 
 async def read_body(

@@ -15,7 +15,7 @@ from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.nearest_routes import nearest_routes
 from gateway.pipeline import decide, resume
-from gateway.runtime.offline import decide_by, request_to, said_of, stand_in_token
+from gateway.runtime.offline import decide_by, request_to, result_with, stand_in_token
 
 
 async def explain(
@@ -30,43 +30,43 @@ async def explain(
     decision = decide(compiled, request_to(compiled, method, url, token=token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
-        found = authenticator.cached(question)
+        lookup = authenticator.cached(question)
         if (
-            found is None
+            lookup is None
             and not authenticator.was_recently_active(question)
             and (why := admission.cannot_be_valid(decision))
         ):
             steps.append(f"{question.provider} need not be asked: {why}")
-            found = FactsLookup(Inactive(time.time(), why), None)
+            lookup = FactsLookup(Inactive(time.time(), why), None)
         else:
-            found = found or await authenticator.look_up(question)
-            steps += _said(compiled, question, found)
-        decision = resume(compiled, decision, found.result, time.time())
-    return _told(compiled, decision, steps)
+            lookup = lookup or await authenticator.look_up(question)
+            steps += _steps_of(compiled, question, lookup)
+        decision = resume(compiled, decision, lookup.result, time.time())
+    return _explained(compiled, decision, steps)
 
 
 def explain_offline(
     compiled: CompiledConfig, method: str, url: str, claims: Mapping[str, Any], now: float
 ) -> dict[str, Any]:
-    """The same for a token about which introspection would say `claims`; nobody is asked."""
-    said = said_of(claims, now)
-    decision = decide_by(compiled, request_to(compiled, method, url, token=stand_in_token(claims)), said, now)
-    return _told(compiled, decision, [f"facts as given: {_in_words(said)}"])
+    """Explain the same for a token whose introspection would have `claims`. Asks nobody."""
+    result = result_with(claims, now)
+    decision = decide_by(compiled, request_to(compiled, method, url, token=stand_in_token(claims)), result, now)
+    return _explained(compiled, decision, [f"facts as given: {_in_words(result)}"])
 
 
-def _told(compiled: CompiledConfig, decision: Decision, steps: list[str]) -> dict[str, Any]:
+def _explained(compiled: CompiledConfig, decision: Decision, steps: list[str]) -> dict[str, Any]:
     return {
         **_outcome(decision),
         "steps": [*_steps_before(decision), *steps, *_steps_after(decision), *_nearest(compiled, decision)],
     }
 
 
-def _said(compiled: CompiledConfig, question: Question, found: FactsLookup) -> list[str]:
-    stands_in = ", used because the provider cannot tell" if found.stale_s is not None else ""
-    steps = [f"facts of {question.provider} from {found.tier}: {_in_words(found.result)}{stands_in}"]
-    if isinstance(found.result, Inactive):
-        speaker = compiled.trusted_issuers[question.provider]
-        steps += own_words(question.token, speaker.issuer, speaker.client_id, time.time())
+def _steps_of(compiled: CompiledConfig, question: Question, lookup: FactsLookup) -> list[str]:
+    stands_in = ", used because the provider cannot tell" if lookup.stale_s is not None else ""
+    steps = [f"facts of {question.provider} from {lookup.tier}: {_in_words(lookup.result)}{stands_in}"]
+    if isinstance(lookup.result, Inactive):
+        issuer = compiled.trusted_issuers[question.provider]
+        steps += own_words(question.token, issuer.issuer, issuer.client_id, time.time())
     return steps
 
 

@@ -1,6 +1,6 @@
-"""Decides a request without a provider, a cache or a backend: somebody says what introspection would.
+"""Decides a request without a provider, a cache or a backend: the caller gives the result of introspection.
 
-`gateway explain --claims` and `gateway test` use it. It is the pipeline's own decision: the same rules, in the same
+`gateway explain --claims` and `gateway test` use it. The pipeline itself decides: the same rules, in the same
 order, over the same compiled configuration.
 """
 
@@ -56,21 +56,21 @@ def request_to(
 
 
 def stand_in_token(claims: Mapping[str, Any]) -> str:
-    """A token that no provider has issued. It names the issuer of `claims`, which picks among a route's providers."""
+    """A token that no provider has issued. Its issuer is that of `claims`, which picks among a route's providers."""
     named = {"iss": claims["iss"]} if isinstance(claims.get("iss"), str) else {}
     return ".".join([_part({"alg": "none"}), _part(named), "offline"])
 
 
-def said_of(claims: Mapping[str, Any], now: float) -> IntrospectionResult:
-    """What introspection says of a token with `claims`: facts, unless they say otherwise by `active`."""
+def result_with(claims: Mapping[str, Any], now: float) -> IntrospectionResult:
+    """The result of introspecting a token with `claims`: facts, unless their `active` says otherwise."""
     return read_introspection_result({"active": True, **claims}, now)
 
 
-def decide_by(compiled: CompiledConfig, request: Request, said: IntrospectionResult, now: float) -> Decision:
-    """The decision where the first provider that is asked says `said`. Any other says that the token is not active."""
+def decide_by(compiled: CompiledConfig, request: Request, result: IntrospectionResult, now: float) -> Decision:
+    """Decide with `result` as the result of the first provider that is asked. To any other the token is not active."""
     decision = decide(compiled, request)
     while isinstance(decision, NeedsFacts):
-        decision, said = resume(compiled, decision, said, now), Inactive(now)
+        decision, result = resume(compiled, decision, result, now), Inactive(now)
     return decision
 
 

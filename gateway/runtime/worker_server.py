@@ -157,7 +157,7 @@ class WorkerServer:
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         generation = self.generation
         return await explain(
-            generation.gate, generation.authenticator, question["method"], question["url"], question.get("token")
+            generation.compiled, generation.authenticator, question["method"], question["url"], question.get("token")
         )
 
     def ready(self) -> Readiness:

@@ -98,7 +98,7 @@ class Streams:
     def judge_all(self) -> None:
         """Judge every open exchange: another configuration is in force, or the rules for facts have changed."""
         self._keep_purges()
-        routes = {route.name: route for route in self._generation().gate.routes}
+        routes = {route.name: route for route in self._generation().compiled.routes}
         now_s = time.monotonic()
         for stream in self._open:
             self._slices.do(partial(self._judge, stream, routes.get(stream.route.name), now_s))
@@ -130,7 +130,7 @@ class Streams:
 
     def _keep_purges(self) -> None:
         """Keep purges for as long as a request may take, from its first byte until a sweep sees it."""
-        longest_s = max((route.config.timeout for route in self._generation().gate.routes), default=0.0)
+        longest_s = max((route.config.timeout for route in self._generation().compiled.routes), default=0.0)
         self._purges_kept_s = _FACTS_S + longest_s + _YOUNG_S + _SWEEP_S
 
     def _begin_to_watch(self, relay: Relay, now_s: float) -> None:
@@ -140,7 +140,7 @@ class Streams:
         route: CompiledRoute | None = context.matched.value
         stream, generation = opened(relay, context, context.matched.value, now_s), self._generation()
         if context.running is not generation:
-            route = next((each for each in generation.gate.routes if each.name == stream.route.name), None)
+            route = next((each for each in generation.compiled.routes if each.name == stream.route.name), None)
         self._judge(stream, route, context.started_s)
 
     # What the configuration in force says of an exchange.
@@ -154,7 +154,7 @@ class Streams:
         if route is not None:
             stream.route = route
         now_s = time.monotonic()
-        reason = GONE if route is None else refused_by(route, stream, generation.gate, time.time())
+        reason = GONE if route is None else refused_by(route, stream, generation.compiled, time.time())
         if reason is not None and not stream.is_kept:
             self._index_without_token(stream, now_s)  # until it has ended
             self._end(stream, reason)
@@ -162,7 +162,7 @@ class Streams:
         if (
             stream.question is None
             or stream.facts is None
-            or stream.question.provider not in generation.gate.trusted_issuers
+            or stream.question.provider not in generation.compiled.trusted_issuers
         ):
             self._index_without_token(stream, now_s)
             return
@@ -237,7 +237,7 @@ class Streams:
                 return  # a reload has made their routes public
             max_age_s = min(self._window(question, generation).ask_after_s for question in questions)
             question = questions[0].within(max_age_s, None, AHEAD)
-            if question.provider not in generation.gate.trusted_issuers:
+            if question.provider not in generation.compiled.trusted_issuers:
                 return  # a reload has come and judges them
             found = await generation.authenticator.look_up(question)
             for stream in those:
@@ -264,7 +264,7 @@ class Streams:
         tags = self._open.tags(stream) if result is before else generation.authenticator.tags(question, result)
         if tags != self._open.tags(stream):
             self._open.put(stream, tags, now_s)
-        if (reason := refused_by(stream.route, stream, generation.gate, time.time())) is not None:
+        if (reason := refused_by(stream.route, stream, generation.compiled, time.time())) is not None:
             self._end(stream, reason)
             return
         self._renew(stream, question, generation, instead_s=now_s)
