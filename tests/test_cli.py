@@ -98,7 +98,9 @@ async def test_serve_refuses_a_bad_file_with_the_lines_of_check(tmp_path: Path) 
 
 
 async def test_check_says_ok(demo_provider, config_for) -> None:
-    status, out, err = await gateway("check", "-c", config_for(demo_provider))
+    path = Path(config_for(demo_provider))
+    path.write_text(path.read_text().replace("scopes: [orders:read]", "scopes: [orders:read], audience: [orders-api]"))
+    status, out, err = await gateway("check", "-c", str(path))
     assert (status, err) == (0, "")
     assert "ok" in out
 
