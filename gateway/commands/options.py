@@ -1,4 +1,4 @@
-"""What the commands have in common: their options, their exit statuses, how they read and print."""
+"""The parts that the commands share: options, exit statuses, reading and printing."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class _Walker:
         self._say.came("200 from the backend", f"introspections: +{asked}", f"cache hits: +{hits:g}")
         _expect(asked == 0, "no further introspection", f"{asked}")
         _expect(hits == 1, "one more hit in gateway_cache_lookups_total", f"{hits:g}")
-        return f"Within {TTL_S} s the provider is not asked about this token again. The policy is applied all the same."
+        return f"Within {TTL_S} s the provider is not asked about this token again. The policy still applies."
 
     async def _missing_scope(self) -> str:
         bob = await self._token_of("bob")

@@ -1,4 +1,4 @@
-"""What one process counts and logs, joined."""
+"""Joins the metrics and the logs of one process."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class _Revocation:
     """Invalidates a token once the backend, a revocation endpoint, has accepted its revocation.
 
     A provider answers 200 to tokens that it never issued as well (RFC 7009 §2.2). The whole fleet is told of each
-    token all the same, because another instance may have cached it. So a network that sends many unknown tokens is
+    token nevertheless, because another instance may have cached it. So a network that sends many unknown tokens is
     charged for each. `not_revoked` refunds the charge.
     """
 

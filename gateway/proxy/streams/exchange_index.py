@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class StreamFate(Enum):
-    """What purges mean for an open exchange."""
+    """Says what purges mean for an open exchange."""
 
     GOES_ON = "goes on"
-    IS_ASKED = "is asked about"  # everything was purged, and nobody said that this token is no good
+    IS_ASKED = "is asked about"  # everything was purged, and this token may still be good
     ENDS = "ends"
 
 

@@ -1,4 +1,4 @@
-"""What ends an exchange that stays open: a purge that names its token, its `exp`, a provider's no, a reload.
+"""Ends exchanges that stay open: after a purge that names their token, at `exp`, after a provider's no, after a reload.
 
 A request is decided once. A WebSocket, an event stream or a long download then goes on for as long as it likes.
 
@@ -80,7 +80,7 @@ class Streams:
             task.cancel()
         await asyncio.gather(*self._asking, return_exceptions=True)
 
-    # What may end an exchange.
+    # The events that may end an exchange.
 
     def purged(self, purge: TagPurge) -> None:
         """End or ask about the exchanges that `purge` covers."""
@@ -143,7 +143,7 @@ class Streams:
             route = next((each for each in generation.compiled.routes if each.name == stream.route.name), None)
         self._judge(stream, route, context.started_s)
 
-    # What the configuration in force says of an exchange.
+    # Judging an exchange by the configuration in force.
 
     def _judge(self, stream: OpenExchange, route: CompiledRoute | None, since_s: float) -> None:
         """Judge by `route`, which has its route's name now, and by the purges since `since_s`."""
