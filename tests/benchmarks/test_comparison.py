@@ -464,7 +464,7 @@ def test_the_readme_quotes_the_mixed_load_before_the_repeated_one():
     found.samples[MIXED][Kind.FAST] = [sample(0.1234)] * 3
     text = " ".join(summary(found).split())
     assert (
-        "alike (100,000 paths, 1,000 tokens, each with a query, a cookie and a `traceparent`): 123 µs, or 30 comp"
+        "differ (100,000 paths, 1,000 tokens, each with a query, a cookie and a `traceparent`): 123 µs, or 30 comp"
         in text
     )
     assert text.endswith(

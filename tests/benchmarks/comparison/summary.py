@@ -23,8 +23,8 @@ _COMPILED = "(`GATEWAY_COMPILE=1 pip install .`, with a C compiler)"
 def summary(results: Results) -> str:
     """A paragraph of Markdown. Raises `ValueError` where one of the two loads was not measured on the gateway."""
     words = (
-        f"CPU per authorised GET on one machine, the median of {results.plan.rounds} rounds. Requests of which no two "
-        f"are alike (100,000 paths, 1,000 tokens, each with a query, a cookie and a `traceparent`): "
+        f"CPU per authorised GET on one machine, the median of {results.plan.rounds} rounds. Requests that all "
+        f"differ (100,000 paths, 1,000 tokens, each with a query, a cookie and a `traceparent`): "
         f"{_costs(results, MIXED, f' {_COMPILED}')}. The same request again and again: {_costs(results, GET_32)}."
     )
     return textwrap.fill(words, _WIDTH, break_on_hyphens=False, break_long_words=False)
