@@ -69,7 +69,7 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
         "password": address.password,
         "max_connections": max_connections,
     }
-    match address.kind:
+    match address.topology:
         case "cluster":
             cluster = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in address.hosts], **data)
             return Link(cluster, (cluster.aclose,))
@@ -120,9 +120,9 @@ def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], 
     In a cluster any node will do, as each passes on what is published on any: one of `known`, else of the address'
     own hosts. Another one is taken each time, so that a node that is down is not insisted on.
     """
-    if address.kind == "cluster":
+    if address.topology == "cluster":
         host = random.choice(known or address.hosts)  # noqa: S311 - no secret
-        address = replace(address, kind="single", hosts=(host,))
+        address = replace(address, topology="single", hosts=(host,))
     return connect(address, connect_timeout_s=connect_timeout_s, max_connections=1)
 
 

@@ -27,7 +27,7 @@ def parse_backend(value: object) -> Backend:
         scheme, host, port, path = _split(value, example="http://orders:8000")
     segments = canonical_percent(path).split("/")
     if not _PATH.fullmatch(path) or any(s in {".", ".."} for s in segments) or "" in segments[1:-1]:
-        raise ValueError(f"the path of {quoted(value)} is no plain path; write one such as /base, or none")
+        raise ValueError(f"the path of {quoted(value)} is not a plain path; write one such as /base, or none")
     return Backend(scheme, host, port, canonical_percent(path).rstrip("/"))
 
 
@@ -61,14 +61,14 @@ def _split(value: object, *, example: str, query: bool = False) -> tuple[str, st
         # First of all, and without showing it: what stands before the @ may be a password.
         raise ValueError("the URL carries a user or a password; write it without, and the secret under its own key")
     if not isinstance(value, str) or not _PRINTABLE.fullmatch(value) or has_bad_triplet(value):
-        raise ValueError(f"{quoted(value)} is no URL; {instead}")
+        raise ValueError(f"{quoted(value)} is not a URL; {instead}")
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError(f"{quoted(value)} is no URL; {instead}") from None
+        raise ValueError(f"{quoted(value)} is not a URL; {instead}") from None
     if parts.scheme not in DEFAULT_PORT or not parts.hostname or not _HOST.fullmatch(parts.hostname):
-        raise ValueError(f"{quoted(value)} is no http or https URL with a host; {instead}")
+        raise ValueError(f"{quoted(value)} is not an http or https URL with a host; {instead}")
     if "#" in value or ("?" in value and not query):
         raise ValueError(f"{quoted(value)} carries a query or a fragment; {instead}")
     if port == 0:

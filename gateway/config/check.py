@@ -18,26 +18,26 @@ from gateway.http.header_names import fold_header_name, folded
 _UNMATCHED = "none"  # the label of requests that no route matched
 
 
-def problems_across(pieces: Sections) -> Iterator[Problem]:
+def problems_across(sections: Sections) -> Iterator[Problem]:
     """Every problem between the pieces of a file."""
-    yield from problems_of_listeners(pieces.sections["server"], pieces.sections["admin"])
-    for provider in pieces.providers.values():
+    yield from problems_of_listeners(sections.sections["server"], sections.sections["admin"])
+    for provider in sections.providers.values():
         yield from problems_of_key(provider)
-    if pieces.defaults is not None:
-        yield from problems_of_defaults(pieces.defaults)
-    yield from _names(pieces.routes)
-    yield from _ties(pieces.routes)
-    yield from _without_provider(pieces)
-    yield from problems_of_events(pieces)
-    yield from _trusted_headers(pieces)
-    for route in pieces.routes:
-        yield from problems_of_route(route, pieces.provider_names)
+    if sections.defaults is not None:
+        yield from problems_of_defaults(sections.defaults)
+    yield from _names(sections.routes)
+    yield from _ties(sections.routes)
+    yield from _without_provider(sections)
+    yield from problems_of_events(sections)
+    yield from _trusted_headers(sections)
+    for route in sections.routes:
+        yield from problems_of_route(route, sections.provider_names)
 
 
 def _names(routes: list[Section[Route]]) -> Iterator[Problem]:
     first: dict[str, Section[Route]] = {}
     for route in routes:
-        if not route.sound("name"):
+        if not route.is_valid("name"):
             continue
         name = route.value.name
         if name == _UNMATCHED:
@@ -52,7 +52,7 @@ def _ties(routes: list[Section[Route]]) -> Iterator[Problem]:
     """Routes that match the same requests, so that none of them is the more specific."""
     first: dict[object, Section[Route]] = {}
     for route in routes:
-        if not route.sound("match"):
+        if not route.is_valid("match"):
             continue
         match = route.value.match
         others = [
@@ -66,17 +66,17 @@ def _ties(routes: list[Section[Route]]) -> Iterator[Problem]:
 
 def _tie(other: Section[Route]) -> str:
     where = f"line {other.origin.find(('match', 'path')).line}"
-    name = other.value.name if other.sound("name") else "the route"
+    name = other.value.name if other.is_valid("name") else "the route"
     same = f"{name} in {where} matches the same requests ({other.value.match.path})"
     return f"{same}; write another host, path or methods in one of them"
 
 
-def _trusted_headers(pieces: Sections) -> Iterator[Problem]:
+def _trusted_headers(sections: Sections) -> Iterator[Problem]:
     """Names that are removed from everybody, so that to trust them says nothing."""
-    server = pieces.sections["server"]
-    if not server.sound("trusted_headers"):
+    server = sections.sections["server"]
+    if not server.is_valid("trusted_headers"):
         return
-    routes = [route for route in pieces.routes if route.sound("identity")]
+    routes = [route for route in sections.routes if route.is_valid("identity")]
     identity = folded(name for route in routes for name in route.value.identity.headers)
     for index, name in enumerate(server.value.trusted_headers):
         if fold_header_name(name) in identity:
@@ -84,14 +84,14 @@ def _trusted_headers(pieces: Sections) -> Iterator[Problem]:
             yield server.origin.problem(("trusted_headers", index), what)
 
 
-def _without_provider(pieces: Sections) -> Iterator[Problem]:
+def _without_provider(sections: Sections) -> Iterator[Problem]:
     """Told once: the first step is the same for all routes."""
-    if pieces.provider_names is None or pieces.provider_names:
+    if sections.provider_names is None or sections.provider_names:
         return
     needy = [
         r
-        for r in pieces.routes
-        if r.sound_within("auth", "mode", "provider") and r.value.auth.mode != "none" and not r.value.auth.provider
+        for r in sections.routes
+        if r.is_valid_within("auth", "mode", "provider") and r.value.auth.mode != "none" and not r.value.auth.provider
     ]
     if needy:
         more = f" (and {len(needy) - 1} more)" if len(needy) > 1 else ""

@@ -15,35 +15,35 @@ _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _REVOKED_BY = "POST"  # RFC 7009 §2.1
 
 
-def problems_of_events(pieces: Sections) -> Iterator[Problem]:
+def problems_of_events(sections: Sections) -> Iterator[Problem]:
     """Every problem between `events`, the providers' own `events` and the routes."""
-    is_written = "events" in pieces.root.node.entries
-    for provider in pieces.providers.values():
+    is_written = "events" in sections.root.node.entries
+    for provider in sections.providers.values():
         yield from _sender(provider, is_received=is_written)
-    if pieces.events is not None:
-        yield from _nobody_sends(pieces, pieces.events)
-        if pieces.events.sound("prefix"):
-            for route in pieces.routes:
-                yield from _under_prefix(route, pieces.events)
-    for route in pieces.routes:
+    if sections.events is not None:
+        yield from _nobody_sends(sections, sections.events)
+        if sections.events.is_valid("prefix"):
+            for route in sections.routes:
+                yield from _under_prefix(route, sections.events)
+    for route in sections.routes:
         yield from _acting(route)
 
 
 def _sender(provider: Section[Provider], *, is_received: bool) -> Iterator[Problem]:
     events = provider.value.events
-    if events is None or not provider.sound("events"):
+    if events is None or not provider.is_valid("events"):
         return
     if not is_received:
         yield provider.origin.problem(("events",), "nobody receives them; write events: {} at the top of the file too")
     value = events.authorization
     if value is not None and not _HEADER_VALUE.fullmatch(value.get_secret_value()):
-        what = "this can not be sent in a header; write a scheme and its credentials, such as Bearer and a token"
+        what = "this cannot be sent in a header; write a scheme and its credentials, such as Bearer and a token"
         yield provider.origin.problem(("events", "authorization"), what)
 
 
-def _nobody_sends(pieces: Sections, events: Section[Events]) -> Iterator[Problem]:
-    providers = pieces.providers.values()
-    if providers and all(one.sound("issuer", "events") and issuer_of_events(one.value) is None for one in providers):
+def _nobody_sends(sections: Sections, events: Section[Events]) -> Iterator[Problem]:
+    providers = sections.providers.values()
+    if providers and all(one.is_valid("issuer", "events") and issuer_of_events(one.value) is None for one in providers):
         what = "no provider has an issuer, so nobody can send any; write issuer: under a provider, or take this out"
         yield events.origin.problem((), what)
 
@@ -55,7 +55,7 @@ def issuer_of_events(provider: Provider) -> str | None:
 
 
 def _under_prefix(route: Section[Route], events: Section[Events]) -> Iterator[Problem]:
-    if not route.sound("match"):
+    if not route.is_valid("match"):
         return
     path, prefix = route.value.match.path, events.value.prefix
     if path.segments[: len(prefix.segments)] == prefix.segments:
@@ -64,7 +64,7 @@ def _under_prefix(route: Section[Route], events: Section[Events]) -> Iterator[Pr
 
 
 def _acting(route: Section[Route]) -> Iterator[Problem]:
-    if route.value.on_success is None or not route.sound("on_success", "match"):
+    if route.value.on_success is None or not route.is_valid("on_success", "match"):
         return
     methods = route.value.match.methods
     if methods is not None and _REVOKED_BY not in methods:

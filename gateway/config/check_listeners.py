@@ -26,27 +26,27 @@ _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 
 
 def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Iterator[Problem]:
-    """Ports that are taken twice, certificates that can not be loaded, a token that can not be sent."""
-    if server.sound("listen") and admin.sound("listen") and _overlap(server.value.listen, admin.value.listen):
+    """Ports that are taken twice, certificates that cannot be loaded, a token that cannot be sent."""
+    if server.is_valid("listen") and admin.is_valid("listen") and _overlap(server.value.listen, admin.value.listen):
         yield _taken_twice(server, admin)
-    if server.value.tls is not None and server.sound("tls"):
+    if server.value.tls is not None and server.is_valid("tls"):
         yield from _tls(server.value.tls, server.origin)
-    if server.value.proxy_protocol and not server.value.trusted_proxies and server.sound("trusted_proxies"):
+    if server.value.proxy_protocol and not server.value.trusted_proxies and server.is_valid("trusted_proxies"):
         what = (
             "only server.trusted_proxies may connect then, and there are none; name the balancers there, or write false"
         )
         yield server.origin.problem(("proxy_protocol",), what)
     token = admin.value.token
-    if token is not None and admin.sound("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
-        what = "this can not be sent in a header; write letters, digits and signs, without blanks"
+    if token is not None and admin.is_valid("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
+        what = "this cannot be sent in a header; write letters, digits and signs, without blanks"
         yield admin.origin.problem(("token",), what)
 
 
 def problems_of_key(provider: Section[Provider]) -> Iterator[Problem]:
-    """A private key that can not be read."""
+    """A private key that cannot be read."""
     key = provider.value.private_key
-    if key is not None and provider.sound("private_key") and not _is_private_key(key):
-        what = "this is no private key in PEM without a passphrase; write -----BEGIN PRIVATE KEY-----…"
+    if key is not None and provider.is_valid("private_key") and not _is_private_key(key):
+        what = "this is not a private key in PEM without a passphrase; write -----BEGIN PRIVATE KEY-----…"
         yield provider.origin.problem(("private_key",), what)
 
 

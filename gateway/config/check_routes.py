@@ -1,4 +1,4 @@
-"""What one route asks for and can not have: providers, captures, prefixes, tokens that nobody looks at."""
+"""What one route asks for and cannot have: providers, captures, prefixes, tokens that nobody looks at."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _ENCODED_SLASH = "%2F"
 
 
 def problems_of_route(route: Section[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
-    """Every problem between the keys of one route. `provider_names` is `None` where they can not be told."""
+    """Every problem between the keys of one route. `provider_names` is `None` where they cannot be told."""
     yield from _boolean_words(route.origin)
-    if route.sound_within("auth", "mode"):
+    if route.is_valid_within("auth", "mode"):
         yield from _useless_demands(route)
-    if provider_names and route.sound_within("auth", "provider"):
+    if provider_names and route.is_valid_within("auth", "provider"):
         yield from _providers(route, provider_names)
-    if route.sound("match", "allow_encoded_slash"):
+    if route.is_valid("match", "allow_encoded_slash"):
         yield from _encoded_slash(route)
-    if route.sound("match") and route.sound_within("auth", "mode", "claims"):
+    if route.is_valid("match") and route.is_valid_within("auth", "mode", "claims"):
         yield from _claims(route)
-    if route.sound("match", "rewrite", "strip_prefix"):
+    if route.is_valid("match", "rewrite", "strip_prefix"):
         yield from _rewriting(route)
 
 
@@ -71,7 +71,7 @@ def _providers(route: Section[Route], names: frozenset[str]) -> Iterator[Problem
             yield route.origin.problem(("auth", "provider", index), f"there is no provider {name}; write {meant}")
         elif name in auth.provider[:index]:
             yield route.origin.problem(("auth", "provider", index), f"{name} is named twice; name it once")
-    if route.sound_within("auth", "mode") and not auth.provider and auth.mode != "none" and len(names) > 1:
+    if route.is_valid_within("auth", "mode") and not auth.provider and auth.mode != "none" and len(names) > 1:
         known = ", ".join(sorted(names))
         what = f"it is not said which provider is asked; write provider: with one or a list of {known}"
         yield route.origin.problem(_own(route, "auth"), what)
@@ -128,7 +128,7 @@ def _no_capture(name: str, route: Section[Route]) -> str:
 
 
 def _whose(route: Section[Route]) -> str:
-    return f"the path of {route.value.name}" if route.sound("name") else "the route's path"
+    return f"the path of {route.value.name}" if route.is_valid("name") else "the route's path"
 
 
 def _own(route: Section[Route], key: str) -> Loc:

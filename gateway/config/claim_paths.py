@@ -52,7 +52,7 @@ def parse_claim_path(value: object) -> ClaimPath:
         return value
     if not isinstance(value, str) or not value or "" in value.split("."):
         raise ValueError(
-            f"{quoted(value)} is no claim; write a name, or names joined by dots such as realm_access.roles"
+            f"{quoted(value)} is not a claim; write a name, or names joined by dots such as realm_access.roles"
         )
     if not value.isprintable():
         raise ValueError(f"{quoted(value)} has a control character in it; write the claim's name as the token has it")
@@ -67,7 +67,7 @@ def parse_claim_rules(value: object) -> tuple[ClaimRule, ...]:
     if isinstance(value, tuple):
         return value
     if not isinstance(value, dict):
-        raise ValueError(f"{quoted(value)} is no mapping; write claim: value, or claim: [one, of, these]")
+        raise ValueError(f"{quoted(value)} is not a mapping; write claim: value, or claim: [one, of, these]")
     rules: list[ClaimRule] = []
     wrongs: list[tuple[Loc, str]] = []
     for path, wanted in value.items():
@@ -105,4 +105,4 @@ def _scalar(value: object) -> Scalar | Template:
         return Template(parts) if len(parts) > 1 else value
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise ValueError(f"{quoted(value)} can not be compared; write a text, a number, true or false, or a list of them")
+    raise ValueError(f"{quoted(value)} cannot be compared; write a text, a number, true or false, or a list of them")

@@ -16,7 +16,7 @@ from gateway.config.problems import Loc, Problem, place_text
 
 _PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)[^}])*))?\})?")
 _TEXT_MAX = 2**20
-_MASKED_MIN = 6  # shorter values would be found in half of all words, and are no secrets
+_MASKED_MIN = 6  # shorter values would be found in half of all words, and are not secrets
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Expansion:
 
 
 def expand(root: Node, environ: Mapping[str, str]) -> Expansion:
-    """The tree with the environment put in. A value that can not be made is `BROKEN`, and its problem is told."""
+    """The tree with the environment put in. A value that cannot be made is `BROKEN`, and its problem is told."""
     work = _Work(environ)
     root = work.expanded(root, ())
     return Expansion(root, work.problems, work.taken)
@@ -83,7 +83,7 @@ class _Work:
             return "${"
         if name is None:
             wrongs.append(
-                "there is a ${ that names no variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
+                "there is a ${ that does not name a variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
             )
             return ""
         value = self._environ.get(name)

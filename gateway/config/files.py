@@ -34,16 +34,16 @@ def with_files(model: type[Model], origin: Origin, directory: Path, problems: li
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file; `ValueError` with both halves of a message where that can not be."""
+    """The bytes of a regular file; `ValueError` with both halves of a message where that cannot be."""
     shown = shown_path(path)
     try:
         if not path.is_file():  # a device or a pipe could block for ever
             kind = "regular file" if path.exists() else "file that exists"
-            raise ValueError(f"{shown} is no {kind}; write the path of one")
+            raise ValueError(f"{shown} is not a {kind}; write the path of one")
         with path.open("rb") as file:
             data = file.read(limit_bytes + 1)
     except OSError as error:
-        raise ValueError(f"{shown} can not be read ({error.strerror}); let the gateway's user read it") from None
+        raise ValueError(f"{shown} cannot be read ({error.strerror}); let the gateway's user read it") from None
     if len(data) > limit_bytes:
         raise ValueError(f"{shown} is larger than {limit_bytes >> 10} KiB; write the path of the right file")
     return data
@@ -117,7 +117,7 @@ def _read_twin(key: ConfigKey, twin: KeyValue, origin: Origin, directory: Path, 
 
 def _secret(path: object, directory: Path) -> str:
     if not isinstance(path, str) or not path or "\x00" in path:
-        raise ValueError("this is no path; write the path of the file that holds the secret")
+        raise ValueError("this is not a path; write the path of the file that holds the secret")
     file = directory / path
     try:
         text = read_limited(file, _SECRET_LIMIT_BYTES).decode()

@@ -120,7 +120,7 @@ def _route(route: Section[Route]) -> Iterator[Problem]:
             what = f"{method} is not a method that is known; did you mean {meant}?"
             yield origin.problem(("match", "methods", index), f"{what}; write it so")
     if value.rewrite is not None and any(_GROUP.search(text) for text in _literals(value.rewrite)):
-        what = "$1 is sent as it stands, because paths are no regular expressions; write {name} or {**}"
+        what = "$1 is sent as it stands, because paths are not regular expressions; write {name} or {**}"
         yield origin.problem(("rewrite",), what)
     yield from _roles(route)
 

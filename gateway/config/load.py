@@ -45,8 +45,8 @@ def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Pa
 
     Raises `ConfigError` with every problem.
     """
-    pieces, _ = _sections(text, name, environ, directory)
-    return _joined(pieces)
+    sections, _ = _sections(text, name, environ, directory)
+    return _joined(sections)
 
 
 def warnings_of(text: str, name: str, *, environ: Mapping[str, str], directory: Path, now_s: float) -> list[Problem]:
@@ -54,8 +54,8 @@ def warnings_of(text: str, name: str, *, environ: Mapping[str, str], directory: 
 
     Raises `ConfigError` where the file has problems: of those nobody is warned.
     """
-    pieces, expansion = _sections(text, name, environ, directory)
-    found = [*dangers(pieces), *habits(pieces), *ending_certificates(pieces, now_s)]
+    sections, expansion = _sections(text, name, environ, directory)
+    found = [*dangers(sections), *habits(sections), *ending_certificates(sections, now_s)]
     return [Problem(p.place, expansion.masked(p.what), p.line) for p in found]
 
 
@@ -64,11 +64,11 @@ def _sections(text: str, name: str, environ: Mapping[str, str], directory: Path)
     if root is None:
         raise ConfigError(name, problems)
     expansion = expand(root, environ)
-    pieces = split(expansion.root, directory)
-    problems += [*expansion.problems, *pieces.problems, *problems_across(pieces)]
+    sections = split(expansion.root, directory)
+    problems += [*expansion.problems, *sections.problems, *problems_across(sections)]
     if problems:
         raise ConfigError(name, [Problem(p.place, expansion.masked(p.what), p.line) for p in problems])
-    return pieces, expansion
+    return sections, expansion
 
 
 def describe_problems(error: ConfigError) -> str:
@@ -76,15 +76,17 @@ def describe_problems(error: ConfigError) -> str:
     return "\n".join(problem.render(error.file) for problem in error.problems)
 
 
-def _joined(pieces: Sections) -> Config:
+def _joined(sections: Sections) -> Config:
     return Config(
-        server=pieces.section("server"),
-        admin=pieces.section("admin"),
-        providers={name: piece.value for name, piece in pieces.providers.items()},
-        cache=pieces.section("cache"),
-        events=pieces.events.value if pieces.events is not None else None,
-        log=pieces.section("log"),
-        routes=tuple(_with_body_limit(piece.value, pieces.section("server").max_body) for piece in pieces.routes),
+        server=sections.section("server"),
+        admin=sections.section("admin"),
+        providers={name: section.value for name, section in sections.providers.items()},
+        cache=sections.section("cache"),
+        events=sections.events.value if sections.events is not None else None,
+        log=sections.section("log"),
+        routes=tuple(
+            _with_body_limit(section.value, sections.section("server").max_body) for section in sections.routes
+        ),
     )
 
 
@@ -102,7 +104,7 @@ def read_text(name: str) -> str:
             data = file.read(SOURCE_LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no path"
-        raise ConfigError(name, [Problem("", f"can not be read: {reason}; name a file that can with -c")]) from None
+        raise ConfigError(name, [Problem("", f"cannot be read: {reason}; name a file that can with -c")]) from None
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -66,12 +66,12 @@ def problems_of(
         yield from _problems(found["type"], _without_tags(found["loc"]), found.get("ctx", {}), model, origin)
 
 
-def kind(value: Any) -> str:
+def type_name(value: Any) -> str:
     """What a value of the file is, without showing it."""
     if isinstance(value, bool):
         return "true or false"
-    kinds = {str: "a text", int: "a number", float: "a number", dict: "a mapping", tuple: "a list", list: "a list"}
-    return kinds.get(type(value), "nothing")
+    names = {str: "a text", int: "a number", float: "a number", dict: "a mapping", tuple: "a list", list: "a list"}
+    return names.get(type(value), "nothing")
 
 
 def closest(word: str, known: list[str]) -> str | None:
@@ -124,7 +124,7 @@ def _what(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], ori
     if type_ == "value_error":
         what = str(context["error"])
     elif type_ in _WHERE:
-        what = f"{kind(value)} stands where {_WHERE[type_]}"
+        what = f"{type_name(value)} stands where {_WHERE[type_]}"
         if _WHERE[type_] is _NOT_A_MAPPING and loc[-1] in _SHORTEST:
             what = f"{what.partition('; ')[0]}; {_SHORTEST[str(loc[-1])]}"
     elif type_ in _WORDS:
@@ -145,7 +145,7 @@ def _model_at(model: type[Model], loc: Loc) -> type[Model]:
 
 def _not_an_option(options: list[str], value: Any) -> str:
     if not isinstance(value, str):
-        return f"{kind(value)} stands where a word belongs; write {' or '.join(options)}"
+        return f"{type_name(value)} stands where a word belongs; write {' or '.join(options)}"
     meant = closest(value, options)
     return f"{quoted(value)} is none of {', '.join(options)}; write {meant or 'one of them'}"
 

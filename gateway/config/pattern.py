@@ -98,7 +98,7 @@ def _pattern(value: object) -> PathPattern:
     if isinstance(value, PathPattern):
         return value
     if not isinstance(value, str) or not value.startswith("/"):
-        raise ValueError(f"{quoted(value)} is no path; write one that starts with a slash, such as /orders/**")
+        raise ValueError(f"{quoted(value)} is not a path; write one that starts with a slash, such as /orders/**")
     texts = value[1:].split("/")
     segments = tuple(_segment(text, last=i == len(texts) - 1, whole=value) for i, text in enumerate(texts))
     names = [s.text for s in segments if s.kind is SegmentKind.CAPTURE]
@@ -113,7 +113,7 @@ def parse_prefix(value: object) -> PathPattern:
     pattern = parse_path(value)
     if any(s.kind is not SegmentKind.LITERAL for s in pattern.segments) or pattern.segments[-1].text == "":
         raise ValueError(
-            f"{quoted(pattern.text)} is no prefix; write literal segments without a slash at the end, "
+            f"{quoted(pattern.text)} is not a prefix; write literal segments without a slash at the end, "
             "such as /.gateway/events"
         )
     return pattern
@@ -146,15 +146,17 @@ def parse_host(value: object) -> HostPattern:
         if 0 < len(name) <= _HOST_MAX and all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
             return HostPattern(_name_or_ipv4(name, value, wildcard=wildcard), wildcard)
     if value == "*":
-        raise ValueError("'*' is no host; leave host out for any, or write *.example.com for all below")
-    raise ValueError(f"{quoted(value)} is no host; write a name without port, such as api.example.com or *.example.com")
+        raise ValueError("'*' is not a host; leave host out for any, or write *.example.com for all below")
+    raise ValueError(
+        f"{quoted(value)} is not a host; write a name without port, such as api.example.com or *.example.com"
+    )
 
 
 def _ipv6(value: str) -> str:
     """An address in brackets, in canonical form so that two spellings are one host."""
     host = canonical_host(value)
     if host is None:
-        raise ValueError(f"{quoted(value)} is no IPv6 address in brackets; write one such as [2001:db8::1]")
+        raise ValueError(f"{quoted(value)} is not an IPv6 address in brackets; write one such as [2001:db8::1]")
     return host
 
 
@@ -162,7 +164,7 @@ def _name_or_ipv4(name: str, value: str, *, wildcard: bool) -> str:
     host = canonical_host(name)
     if host is None or (wildcard and host.rpartition(".")[2].isdigit()):
         raise ValueError(
-            f"{quoted(value)} ends in a number and is no IPv4 address; write one such as 192.0.2.1, or a name"
+            f"{quoted(value)} ends in a number and is not an IPv4 address; write one such as 192.0.2.1, or a name"
         )
     return host
 

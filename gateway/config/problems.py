@@ -42,7 +42,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The file can not be used. `problems` are in the order of their lines, each of them once."""
+    """The file cannot be used. `problems` are in the order of their lines, each of them once."""
 
     def __init__(self, file: str, problems: Iterable[Problem]) -> None:
         self.file = file

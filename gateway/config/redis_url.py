@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from gateway.http.syntax import VISIBLE
 
-Kind = Literal["single", "sentinel", "cluster", "unix"]
+Topology = Literal["single", "sentinel", "cluster", "unix"]
 
 _URL = re.compile(
     r"(rediss?(?:\+sentinel|\+cluster)?|unix)://(?:([^/?#\[\]]{0,2000})@)?([^@/?#]{0,2000})((?:/[^?#]{0,2000})?)(?:\?([^#]{0,2000}))?"
@@ -41,7 +41,7 @@ _SENTINEL_OPTIONS = frozenset(["sentinel_username", "sentinel_password"])
 class RedisAddress:
     """Where Redis is. `hosts` are the sentinels or the cluster's first nodes, or the one server."""
 
-    kind: Kind
+    topology: Topology
     tls: bool = False
     hosts: tuple[tuple[str, int], ...] = ()
     path: str = ""
@@ -62,22 +62,26 @@ def parse_redis_url(url: str) -> RedisAddress:
     """The address a URL names; `ValueError` without any part of the URL in it."""
     match = _URL.fullmatch(url) if _PRINTABLE.fullmatch(url) else None
     if match is None:
-        raise ValueError("this is no Redis URL; write redis://host:6379/0, or rediss, redis+sentinel or redis+cluster")
+        raise ValueError(
+            "this is not a Redis URL; write redis://host:6379/0, or rediss, redis+sentinel or redis+cluster"
+        )
     scheme, userinfo, hosts, path, query = match.groups()
     username, password = _credentials(userinfo)
     options = _options(query)
     if scheme == "unix":
         return _unix(hosts, path, options, username, password)
-    kind: Kind = "sentinel" if scheme.endswith("sentinel") else "cluster" if scheme.endswith("cluster") else "single"
+    topology: Topology = (
+        "sentinel" if scheme.endswith("sentinel") else "cluster" if scheme.endswith("cluster") else "single"
+    )
     tls = scheme.startswith("rediss")
-    service, db = _path(kind, path[1:].split("/") if path not in ("", "/") else [])
-    known = (_TLS_OPTIONS if tls else frozenset()) | (_SENTINEL_OPTIONS if kind == "sentinel" else frozenset())
+    service, db = _path(topology, path[1:].split("/") if path not in ("", "/") else [])
+    known = (_TLS_OPTIONS if tls else frozenset()) | (_SENTINEL_OPTIONS if topology == "sentinel" else frozenset())
     if not set(options) <= known:
         raise ValueError(f"an option of the URL is not read; write {' or '.join(sorted(known)) or 'none'}")
     return RedisAddress(
-        kind,
+        topology,
         tls=tls,
-        hosts=_hosts(kind, hosts),
+        hosts=_hosts(topology, hosts),
         service=service,
         db=db,
         username=username,
@@ -97,22 +101,22 @@ def _credentials(userinfo: str | None) -> tuple[str | None, str | None]:
     return unquote(username) or None, unquote(password)
 
 
-def _hosts(kind: Kind, text: str) -> tuple[tuple[str, int], ...]:
+def _hosts(topology: Topology, text: str) -> tuple[tuple[str, int], ...]:
     matches = [_HOST.fullmatch(host) for host in text.split(",")]
-    if kind == "single" and len(matches) > 1:
+    if topology == "single" and len(matches) > 1:
         raise ValueError("the URL names several hosts; write redis+sentinel:// or redis+cluster:// for them")
     found: list[tuple[str, int]] = []
     for match in matches:
-        if match is None or not 0 < int(match[2] or _PORT[kind]) <= _PORT_MAX:
+        if match is None or not 0 < int(match[2] or _PORT[topology]) <= _PORT_MAX:
             raise ValueError("the URL has no valid host and port; write redis://host:6379/0")
-        found.append((match[1].strip("[]"), int(match[2] or _PORT[kind])))
+        found.append((match[1].strip("[]"), int(match[2] or _PORT[topology])))
     return tuple(found)
 
 
-def _path(kind: Kind, parts: list[str]) -> tuple[str, int]:
+def _path(topology: Topology, parts: list[str]) -> tuple[str, int]:
     """The service and the number of the database behind the hosts."""
     service = ""
-    if kind == "sentinel":
+    if topology == "sentinel":
         if not parts or not _SERVICE.fullmatch(parts[0]):
             raise ValueError(
                 "the URL does not name the sentinels' service; write redis+sentinel://host:26379/service/0"
@@ -122,7 +126,7 @@ def _path(kind: Kind, parts: list[str]) -> tuple[str, int]:
         return service, 0
     if len(parts) > 1 or not _DB.fullmatch(parts[0]):
         raise ValueError("the URL ends in no number of a database; write one such as /0, or none")
-    if kind == "cluster" and int(parts[0]) != 0:
+    if topology == "cluster" and int(parts[0]) != 0:
         raise ValueError("a cluster has database 0 only; write the URL without a number")
     return service, int(parts[0])
 
@@ -135,5 +139,5 @@ def _options(query: str | None) -> dict[str, str]:
 def _unix(host: str, path: str, options: dict[str, str], username: str | None, password: str | None) -> RedisAddress:
     db = options.pop("db", "0")
     if host or options or not path.strip("/") or not _DB.fullmatch(db):
-        raise ValueError("this is no URL of a Unix socket; write unix:///run/redis.sock?db=0")
+        raise ValueError("this is not a URL of a Unix socket; write unix:///run/redis.sock?db=0")
     return RedisAddress("unix", path=unquote(path), db=int(db), username=username, password=password)

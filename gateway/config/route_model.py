@@ -38,7 +38,7 @@ ONE_ROUTES_OWN = frozenset(["name", "match"])
 
 
 def _refuse_twins(key: str, names: Iterable[str]) -> None:
-    """Names that some backend takes for the same header can not both be sent."""
+    """Names that some backend takes for the same header cannot both be sent."""
     first: dict[str, str] = {}
     twins = [(name, other) for name in names if (other := first.setdefault(fold_header_name(name), name)) != name]
     if twins:
@@ -117,7 +117,7 @@ class Cors(Model):
         return self
 
 
-# Shared by all routes that say nothing: pydantic would copy them for each, for they can not be hashed.
+# Shared by all routes that say nothing: pydantic would copy them for each, for they cannot be hashed.
 _IDENTITY = IdentitySettings()
 _NO_HEADERS = Headers()
 

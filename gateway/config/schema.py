@@ -25,10 +25,10 @@ _ENVIRONMENT: _Schema = {
     "type": "string",
     "pattern": r"\$\{[A-Za-z_]",
 }
-# The names that pydantic gives to bounds it can not place beside a parser of ours.
+# The names that pydantic gives to bounds it cannot place beside a parser of ours.
 _BOUNDS = {"ge": "minimum", "le": "maximum"}
 _LEFT_OUT = frozenset(["title", "gt", "writeOnly"])
-# The marks of what is no free text.
+# The marks of what is not a free text.
 _PARSED = frozenset(["enum", "const", "pattern"])
 _PARSED_TYPES = ("boolean", "integer", "number")
 
@@ -74,7 +74,7 @@ def _twin(key: ConfigKey) -> _Schema:
 
 
 def _open(schema: Any) -> Any:
-    """`schema` where what is no free text may be a variable too."""
+    """`schema` where what is not a free text may be a variable too."""
     if isinstance(schema, list):
         return [_open(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,7 +1,7 @@
 """The file cut into pieces, each validated on its own, so that no problem hides another.
 
 A piece with problems is validated again without the keys that have them: what is left of it still takes part in
-the checks across the file, and `sound` says which of its keys those checks may trust.
+the checks across the file, and `is_valid` says which of its keys those checks may trust.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gateway.config.files import with_files
 from gateway.config.keys import model_of
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.messages import kind, problems_of, unknown_key
+from gateway.config.messages import problems_of, type_name, unknown_key
 from gateway.config.model import Cache, Config, Events, LogSettings
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
@@ -55,12 +55,12 @@ class Section(Generic[_M]):
     broken: frozenset[str] = frozenset()
     without: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def sound(self, *keys: str) -> bool:
+    def is_valid(self, *keys: str) -> bool:
         return self.broken.isdisjoint(keys)
 
-    def sound_within(self, key: str, *parts: str) -> bool:
+    def is_valid_within(self, key: str, *parts: str) -> bool:
         """Whether these keys of the mapping at `key` can be trusted, whatever is wrong beside them."""
-        return self.sound(key) or (key in self.without and self.without[key].isdisjoint(parts))
+        return self.is_valid(key) or (key in self.without and self.without[key].isdisjoint(parts))
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Sections:
     sections: dict[str, Section[Any]] = field(default_factory=dict)
     events: Section[Events] | None = None
     providers: dict[str, Section[Provider]] = field(default_factory=dict)
-    provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: can not be told
+    provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
     defaults: Origin | None = None
     routes: list[Section[Route]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -82,94 +82,94 @@ class Sections:
 
 def split(root: Node, directory: Path) -> Sections:
     """The pieces of a file whose environment is put in."""
-    pieces = Sections(Origin((), root.line, root))
+    sections = Sections(Origin((), root.line, root))
     for key in root.entries:
         if key not in _KEYS:
-            pieces.problems.append(pieces.root.problem((key,), unknown_key(Config, key, _KEYS)))
-    _cut_sections(pieces, directory)
-    _cut_events(pieces)
-    _cut_providers(pieces, directory)
-    _cut_defaults(pieces)
-    _cut_routes(pieces)
-    return pieces
+            sections.problems.append(sections.root.problem((key,), unknown_key(Config, key, _KEYS)))
+    _cut_sections(sections, directory)
+    _cut_events(sections)
+    _cut_providers(sections, directory)
+    _cut_defaults(sections)
+    _cut_routes(sections)
+    return sections
 
 
-def _cut_sections(pieces: Sections, directory: Path) -> None:
+def _cut_sections(sections: Sections, directory: Path) -> None:
     for name, model in _SECTIONS.items():
-        entry = _entry(pieces, name)
+        entry = _entry(sections, name)
         if entry is None:
-            wrong = _is_written(pieces, name)
-            pieces.sections[name] = Section(model(), pieces.root, frozenset(model.model_fields if wrong else ()))
+            wrong = _is_written(sections, name)
+            sections.sections[name] = Section(model(), sections.root, frozenset(model.model_fields if wrong else ()))
             continue
         origin = Origin((name,), entry.line, entry.node)
-        origin = Origin((name,), entry.line, with_files(model, origin, directory, pieces.problems))
-        pieces.sections[name] = _validated(model, origin, pieces.problems) or Section(
+        origin = Origin((name,), entry.line, with_files(model, origin, directory, sections.problems))
+        sections.sections[name] = _validated(model, origin, sections.problems) or Section(
             model(), origin, frozenset(model.model_fields)
         )
 
 
-def _cut_events(pieces: Sections) -> None:
+def _cut_events(sections: Sections) -> None:
     """Apart from the other sections, because its absence means something else than its defaults."""
-    entry = _entry(pieces, "events")
+    entry = _entry(sections, "events")
     if entry is not None:
-        pieces.events = _validated(Events, Origin(("events",), entry.line, entry.node), pieces.problems)
+        sections.events = _validated(Events, Origin(("events",), entry.line, entry.node), sections.problems)
 
 
-def _cut_providers(pieces: Sections, directory: Path) -> None:
-    entry = _entry(pieces, "providers")
+def _cut_providers(sections: Sections, directory: Path) -> None:
+    entry = _entry(sections, "providers")
     if entry is None:
-        pieces.provider_names = None if _is_written(pieces, "providers") else frozenset()
+        sections.provider_names = None if _is_written(sections, "providers") else frozenset()
         return
-    pieces.provider_names = frozenset(entry.node.entries)
+    sections.provider_names = frozenset(entry.node.entries)
     for name, own in entry.node.entries.items():
         origin = Origin(("providers", name), own.line, own.node)
         try:
             parse_name(name)
         except ValueError as error:
-            pieces.problems.append(origin.problem((), str(error)))
-        if not _is_mapping(origin, pieces.problems):
+            sections.problems.append(origin.problem((), str(error)))
+        if not _is_mapping(origin, sections.problems):
             continue
-        origin = Origin(origin.path, own.line, with_files(Provider, origin, directory, pieces.problems))
-        piece = _validated(Provider, origin, pieces.problems)
-        if piece is not None:
-            pieces.providers[name] = piece
+        origin = Origin(origin.path, own.line, with_files(Provider, origin, directory, sections.problems))
+        section = _validated(Provider, origin, sections.problems)
+        if section is not None:
+            sections.providers[name] = section
 
 
-def _cut_defaults(pieces: Sections) -> None:
+def _cut_defaults(sections: Sections) -> None:
     """The defaults are looked at once on their own, so that a problem is told even if no route inherits it."""
-    entry = _entry(pieces, "defaults")
+    entry = _entry(sections, "defaults")
     if entry is None:
         return
     for key in sorted(ONE_ROUTES_OWN & entry.node.entries.keys()):
         what = f"{key} belongs to one route alone; write it in the route"
-        pieces.problems.append(pieces.root.problem(("defaults", key), what))
+        sections.problems.append(sections.root.problem(("defaults", key), what))
     kept = {key: own for key, own in entry.node.entries.items() if key not in ONE_ROUTES_OWN}
     node = with_auth_spelled_out(entry.node.with_entries(kept))
-    pieces.defaults = Origin(("defaults",), entry.line, node)
+    sections.defaults = Origin(("defaults",), entry.line, node)
     try:
         Route.model_validate({**_STAND_INS[Route], **plain(node)})
     except ValidationError as error:
         # What a default lacks, a route may have.
-        pieces.problems += problems_of(error, Route, pieces.defaults, also_missing=False)
+        sections.problems += problems_of(error, Route, sections.defaults, also_missing=False)
 
 
-def _cut_routes(pieces: Sections) -> None:
-    entry = pieces.root.node.entries.get("routes")
+def _cut_routes(sections: Sections) -> None:
+    entry = sections.root.node.entries.get("routes")
     if entry is None or entry.node.value in (None, ()):
         what = "there are no routes; write at least one: - {name: …, match: {path: …}, backend: …}"
-        pieces.problems.append(Problem("routes", what, entry.line if entry is not None else None))
+        sections.problems.append(Problem("routes", what, entry.line if entry is not None else None))
         return
     if entry.node.value is BROKEN:
         return
     if not isinstance(entry.node.value, tuple):
-        what = f"{kind(entry.node.value)} stands where a list belongs; write a line with - for each route"
-        pieces.problems.append(pieces.root.problem(("routes",), what))
+        what = f"{type_name(entry.node.value)} stands where a list belongs; write a line with - for each route"
+        sections.problems.append(sections.root.problem(("routes",), what))
         return
-    defaults = pieces.defaults.node if pieces.defaults is not None else Node({}, entry.line)
+    defaults = sections.defaults.node if sections.defaults is not None else Node({}, entry.line)
     for index, node in enumerate(entry.node.value):
-        piece = _route(Origin(("routes", index), node.line, node), defaults, pieces.problems)
-        if piece is not None:
-            pieces.routes.append(piece)
+        section = _route(Origin(("routes", index), node.line, node), defaults, sections.problems)
+        if section is not None:
+            sections.routes.append(section)
 
 
 def _route(origin: Origin, defaults: Node, problems: list[Problem]) -> Section[Route] | None:
@@ -219,17 +219,17 @@ def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]
     return parts
 
 
-def _entry(pieces: Sections, name: str) -> KeyValue | None:
+def _entry(sections: Sections, name: str) -> KeyValue | None:
     """The entry of a section that is a mapping; a section without anything in it is as good as absent."""
-    entry = pieces.root.node.entries.get(name)
+    entry = sections.root.node.entries.get(name)
     if entry is None or entry.node.value is None:
         return None
     origin = Origin((name,), entry.line, entry.node)
-    return entry if _is_mapping(origin, pieces.problems) else None
+    return entry if _is_mapping(origin, sections.problems) else None
 
 
-def _is_written(pieces: Sections, name: str) -> bool:
-    entry = pieces.root.node.entries.get(name)
+def _is_written(sections: Sections, name: str) -> bool:
+    entry = sections.root.node.entries.get(name)
     return entry is not None and entry.node.value is not None
 
 
@@ -238,6 +238,6 @@ def _is_mapping(origin: Origin, problems: list[Problem]) -> bool:
         return True
     if origin.node.value is not BROKEN:
         problems.append(
-            origin.problem((), f"{kind(origin.node.value)} stands where a mapping belongs; write key: value")
+            origin.problem((), f"{type_name(origin.node.value)} stands where a mapping belongs; write key: value")
         )
     return False

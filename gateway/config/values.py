@@ -78,7 +78,7 @@ def parse_integer(value: object) -> int:
         return value
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
-    raise ValueError(f"{quoted(value)} is no whole number; write digits such as 100")
+    raise ValueError(f"{quoted(value)} is not a whole number; write digits such as 100")
 
 
 def parse_fraction(value: object) -> float:
@@ -86,7 +86,7 @@ def parse_fraction(value: object) -> float:
     fraction = _part(value)
     if fraction is not None and fraction < 1:
         return fraction
-    raise ValueError(f"{quoted(value)} is no part of a whole; write a number between 0 and 1, such as 0.8")
+    raise ValueError(f"{quoted(value)} is not a part of a whole; write a number between 0 and 1, such as 0.8")
 
 
 def parse_part(value: object) -> float:
@@ -94,7 +94,7 @@ def parse_part(value: object) -> float:
     part = _part(value)
     if part is not None:
         return part
-    raise ValueError(f"{quoted(value)} is no part of a whole; write a number above 0 and up to 1, such as 0.5")
+    raise ValueError(f"{quoted(value)} is not a part of a whole; write a number above 0 and up to 1, such as 0.5")
 
 
 def _part(value: object) -> float | None:
@@ -113,7 +113,7 @@ def parse_workers(value: object) -> int | Literal["auto"]:
     except ValueError:
         workers = 0
     if not 1 <= workers <= _WORKERS_MAX:
-        raise ValueError(f"{quoted(value)} is no number of processes; write 1 to {_WORKERS_MAX}, or auto")
+        raise ValueError(f"{quoted(value)} is not a number of processes; write 1 to {_WORKERS_MAX}, or auto")
     return workers
 
 
@@ -142,11 +142,11 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
         return value
     instead = "write one such as 10.0.0.0/8 or 2001:db8::/32"
     if not isinstance(value, str):
-        raise ValueError(f"{quoted(value)} is no network; {instead}")
+        raise ValueError(f"{quoted(value)} is not a network; {instead}")
     try:
         network = ip_network(value, strict=False)
     except ValueError:
-        raise ValueError(f"{quoted(value)} is no network; {instead}") from None
+        raise ValueError(f"{quoted(value)} is not a network; {instead}") from None
     if _has_host_bits(value, network):
         raise ValueError(f"{quoted(value)} has bits set behind its prefix, which is likely a slip; write {network}")
     return network
@@ -188,11 +188,13 @@ def parse_address(value: object) -> Address:
         match = _LISTEN.fullmatch(value)
         if match and int(match[2]) <= _PORT_MAX and (match[1][:1] != "[" or _is_ipv6(match[1][1:-1])):
             return Address(host=match[1].strip("[]"), port=int(match[2]))
-    raise ValueError(f"{quoted(value)} is no address to listen on; write host:port such as 0.0.0.0:8080, or unix:/path")
+    raise ValueError(
+        f"{quoted(value)} is not an address to listen on; write host:port such as 0.0.0.0:8080, or unix:/path"
+    )
 
 
 def is_loopback_address(host: str) -> bool:
-    """Whether nobody beyond this machine has it. A name is no address, not even `localhost`."""
+    """Whether nobody beyond this machine has it. A name is not an address, not even `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -202,7 +204,7 @@ def is_loopback_address(host: str) -> bool:
 def _socket_path(path: str) -> str:
     if len(path.encode()) > _UNIX_PATH_MAX_BYTES or "\x00" in path or path.endswith("/"):
         raise ValueError(
-            f"{quoted(path)} is no path of a socket; write a file's path of at most {_UNIX_PATH_MAX_BYTES} bytes"
+            f"{quoted(path)} is not a path of a socket; write a file's path of at most {_UNIX_PATH_MAX_BYTES} bytes"
         )
     return path
 

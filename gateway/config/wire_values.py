@@ -54,14 +54,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 def parse_name(value: object) -> str:
     """The name of a route or a provider, which becomes a label in metrics and logs."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no name; write up to 100 letters, digits and _ . : -")
+        raise ValueError(f"{quoted(value)} is not a name; write up to 100 letters, digits and _ . : -")
     return value
 
 
 def parse_header_name(value: object) -> str:
     """A field name as written; its case is kept for the wire."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no header name; write letters, digits and dashes, such as X-User-Id")
+        raise ValueError(f"{quoted(value)} is not a header name; write letters, digits and dashes, such as X-User-Id")
     if not fold_header_name(value):
         # Names are compared by their letters and digits: this one would be each of its kind.
         raise ValueError(f"{quoted(value)} has neither letter nor digit; write a name such as X-User-Id")
@@ -96,7 +96,9 @@ def parse_trusted_name(value: object) -> str:
 
 def parse_header_value(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"{quoted(value)} is no header value; write a text, in quotes where YAML reads something else")
+        raise ValueError(
+            f"{quoted(value)} is not a header value; write a text, in quotes where YAML reads something else"
+        )
     text = str(value).strip(" \t")
     if not _VALUE.fullmatch(text):
         raise ValueError("the header value has a control character; write it without line breaks")
@@ -106,7 +108,7 @@ def parse_header_value(value: object) -> str:
 def parse_method(value: object) -> str:
     """A method, case-sensitive (RFC 9110 §9.1)."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no method; write one such as GET")
+        raise ValueError(f"{quoted(value)} is not a method; write one such as GET")
     if value != value.upper():
         raise ValueError(f"methods are case-sensitive and {quoted(value)} is not in capitals; write {value.upper()}")
     if value == "*":  # a token, and surely not meant as one
@@ -122,7 +124,8 @@ def parse_origin(value: object) -> str:
         return "*"
     if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
         raise ValueError(
-            f"{quoted(value)} is no origin; write scheme://host in small letters, without path or wildcard, or * alone"
+            f"{quoted(value)} is not an origin; "
+            "write scheme://host in small letters, without path or wildcard, or only *"
         )
     scheme = value.partition(":")[0]
     if scheme in _DEFAULT_PORT and value.endswith(_DEFAULT_PORT[scheme]):
@@ -134,4 +137,4 @@ def parse_origin(value: object) -> str:
 def parse_scope(value: object) -> str:
     if isinstance(value, str) and _SCOPE_TOKEN.fullmatch(value):
         return value
-    raise ValueError(f"{quoted(value)} is no scope; write one scope per list item, without blanks")
+    raise ValueError(f"{quoted(value)} is not a scope; write one scope per list item, without blanks")

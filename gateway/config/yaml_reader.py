@@ -37,7 +37,7 @@ _BARE_CAPTURE = re.compile(r"/\{[A-Za-z_*]")
 
 
 class _StopReadingError(Exception):
-    """What is read so far can not be made sense of; the problem is recorded."""
+    """What is read so far cannot be made sense of; the problem is recorded."""
 
 
 @dataclass(slots=True)

@@ -26,11 +26,11 @@ def test_an_empty_mapping_takes_the_defaults():
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("prefix: /a/**", "events.prefix: '/a/**' is no prefix; write literal segments"),
-        ("prefix: '/a/{x}'", "events.prefix: '/a/{x}' is no prefix; write literal segments"),
-        ("prefix: /", "events.prefix: '/' is no prefix; write literal segments"),
-        ("prefix: /a/", "events.prefix: '/a/' is no prefix; write literal segments"),
-        ("prefix: a", "events.prefix: 'a' is no path; write one that starts with a slash"),
+        ("prefix: /a/**", "events.prefix: '/a/**' is not a prefix; write literal segments"),
+        ("prefix: '/a/{x}'", "events.prefix: '/a/{x}' is not a prefix; write literal segments"),
+        ("prefix: /", "events.prefix: '/' is not a prefix; write literal segments"),
+        ("prefix: /a/", "events.prefix: '/a/' is not a prefix; write literal segments"),
+        ("prefix: a", "events.prefix: 'a' is not a path; write one that starts with a slash"),
         ("repeat_after: [1s, 2]", "events.repeat_after[1]: 2 is not a duration; write"),
         ("repeat_after: [0s]", "events.repeat_after[0]: '0s' is too little; write more than 0"),
         ("repeat_after: [6m]", "events.repeat_after: too many, or too late; write up to 5 durations of at most 5m"),
@@ -95,15 +95,15 @@ def test_what_is_enough(keys, own):
     ("keys", "expected"),
     [
         ("audience: []", "audience: the list is empty; write"),
-        ("issuer: sso", "issuer: 'sso' is no http or https URL"),
+        ("issuer: sso", "issuer: 'sso' is not an http or https URL"),
         ("jwks_uri: 7", "jwks_uri: "),
         (
             "secret: x",
             "secret: unknown key; write one of issuer, jwks_uri, audience, authorization, authorization_file",
         ),
-        ('authorization: "a\\nb"', "authorization: this can not be sent in a header; write"),
+        ('authorization: "a\\nb"', "authorization: this cannot be sent in a header; write"),
         ("authorization: a, authorization_file: b", "authorization_file: authorization is given as well; keep one"),
-        ("authorization_file: missing", "authorization_file: /nowhere/missing is no file that exists; write"),
+        ("authorization_file: missing", "authorization_file: /nowhere/missing is not a file that exists; write"),
         ("authorization: ''", "authorization: this is empty; set it, or leave the key out"),
     ],
 )

@@ -37,8 +37,8 @@ def test_certificates_are_found_beside_the_file(certificates):
         (
             "certificate: none.pem, key: junk2.pem",
             [
-                "server.tls.certificate: {d}/none.pem is no file that exists; write the path of one",
-                "server.tls.key: {d}/junk2.pem is no file that exists; write the path of one",
+                "server.tls.certificate: {d}/none.pem is not a file that exists; write the path of one",
+                "server.tls.key: {d}/junk2.pem is not a file that exists; write the path of one",
             ],
         ),
         (
@@ -114,7 +114,7 @@ def test_a_clash_with_the_admins_default_is_told_at_the_server():
 def test_an_admin_token_must_fit_into_a_header():
     for token in ("a b and so on and on", '"a-token-with-a-line\\n"', "tökén-of-the-admin"):
         assert lines(PROVIDER + ROUTE + f"admin: {{token: {token}}}") == [
-            "3: admin.token: this can not be sent in a header; write letters, digits and signs, without blanks"
+            "3: admin.token: this cannot be sent in a header; write letters, digits and signs, without blanks"
         ]
 
 
@@ -125,5 +125,5 @@ def test_a_private_key_must_be_one():
     assert loaded(text, {"K": pem()}).providers["p"].private_key is not None
     for bad in (pem(BestAvailableEncryption(b"pass")), "junk-junk", pem()[:60]):
         [line] = lines(text, {"K": bad})
-        assert line.startswith("1: providers.p.private_key: this is no private key in PEM without a passphrase; ")
+        assert line.startswith("1: providers.p.private_key: this is not a private key in PEM without a passphrase; ")
         assert "junk" not in line

@@ -42,7 +42,10 @@ def test_variables_are_put_in(text, value):
     [
         ("${NONE}", "the environment has no variable NONE; set it, or write ${NONE:-default}"),
         *[
-            (text, "there is a ${ that names no variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${")
+            (
+                text,
+                "there is a ${ that does not name a variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${",
+            )
             for text in ("${", "${}", "${A", "${A-x}", "${1A}", "${A B}", "${A:-${B}}", "${A:?x}", "${\u00c4}")
         ],
         ("${BYTES}", "the variable BYTES holds bytes that are not UTF-8; set it to text"),

@@ -20,7 +20,7 @@ def test_a_secret_in_a_file_loses_one_newline_and_no_more(tmp_path):
     (tmp_path / "t").write_bytes(b"token-of-the-admin\n\n")
     assert "3: admin.token_file" not in lines(text, directory=tmp_path)
     assert lines(text, directory=tmp_path) == [
-        "1: admin.token_file: this can not be sent in a header; write letters, digits and signs, without blanks"
+        "1: admin.token_file: this cannot be sent in a header; write letters, digits and signs, without blanks"
     ]
     (tmp_path / "w").write_bytes(b" a secret of windows\r\n")
     assert secrets(loaded(cache("secret_file: w"), directory=tmp_path)) == [" a secret of windows"]
@@ -122,13 +122,13 @@ def test_a_file_that_holds_no_secret(tmp_path, content, what):
 def test_a_path_that_leads_to_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, what in [
-        ("none", f"{tmp_path / 'none'} is no file that exists; write the path of one"),
-        (".", f"{tmp_path} is no regular file; write the path of one"),
-        ('"a\\nb"', repr(str(tmp_path / "a\nb")) + " is no file that exists; write the path of one"),
-        ("pipe", f"{tmp_path / 'pipe'} is no regular file; write the path of one"),
-        ("''", "this is no path; write the path of the file that holds the secret"),
-        ("5", "this is no path; write the path of the file that holds the secret"),
-        ('"a\\0b"', "this is no path; write the path of the file that holds the secret"),
+        ("none", f"{tmp_path / 'none'} is not a file that exists; write the path of one"),
+        (".", f"{tmp_path} is not a regular file; write the path of one"),
+        ('"a\\nb"', repr(str(tmp_path / "a\nb")) + " is not a file that exists; write the path of one"),
+        ("pipe", f"{tmp_path / 'pipe'} is not a regular file; write the path of one"),
+        ("''", "this is not a path; write the path of the file that holds the secret"),
+        ("5", "this is not a path; write the path of the file that holds the secret"),
+        ('"a\\0b"', "this is not a path; write the path of the file that holds the secret"),
     ]:
         assert lines(cache(f"secret_file: {path}"), directory=tmp_path) == [f"2: cache.secret_file: {what}"]
 

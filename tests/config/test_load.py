@@ -73,16 +73,19 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
             "server:\n  listen: nonsense\n  workers: 0\n  max_headers: many\n  idle_timeout: 75",
             [
                 (
-                    "2: server.listen: 'nonsense' is no address to listen on; "
+                    "2: server.listen: 'nonsense' is not an address to listen on; "
                     "write host:port such as 0.0.0.0:8080, or unix:/path"
                 ),
-                "3: server.workers: 0 is no number of processes; write 1 to 256, or auto",
-                "4: server.max_headers: 'many' is no whole number; write digits such as 100",
+                "3: server.workers: 0 is not a number of processes; write 1 to 256, or auto",
+                "4: server.max_headers: 'many' is not a whole number; write digits such as 100",
                 "5: server.idle_timeout: 75 is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h",
             ],
         ),
         ("server: {max_headers: 0}", ["1: server.max_headers: 0 is too little; write 1 or more"]),
-        ("server: {max_headers: true}", ["1: server.max_headers: true is no whole number; write digits such as 100"]),
+        (
+            "server: {max_headers: true}",
+            ["1: server.max_headers: true is not a whole number; write digits such as 100"],
+        ),
         ("server: {header_timeout: 0s}", ["1: server.header_timeout: '0s' is too little; write more than 0"]),
         (
             "server: {max_body: }",
@@ -107,7 +110,7 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
                     "4: server.trusted_proxies[1]: '10.0.0.1/8' has bits set behind its prefix, "
                     "which is likely a slip; write 10.0.0.0/8"
                 ),
-                "5: server.trusted_proxies[2]: 'proxy' is no network; write one such as 10.0.0.0/8 or 2001:db8::/32",
+                "5: server.trusted_proxies[2]: 'proxy' is not a network; write one such as 10.0.0.0/8 or 2001:db8::/32",
             ],
         ),
         (
@@ -160,8 +163,8 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
             "admin: {cors: {allow_origins: [https://app.example.com/]}}",
             [
                 (
-                    "1: admin.cors.allow_origins[0]: 'https://app.example.com/' is no origin; "
-                    "write scheme://host in small letters, without path or wildcard, or * alone"
+                    "1: admin.cors.allow_origins[0]: 'https://app.example.com/' is not an origin; "
+                    "write scheme://host in small letters, without path or wildcard, or only *"
                 )
             ],
         ),
@@ -197,7 +200,7 @@ def test_sections(text, expected):
                     "client_secret_jwt, private_key_jwt, none; write private_key_jwt"
                 ),
                 (
-                    "1: providers.p.private_key: this is no private key in PEM without a passphrase; "
+                    "1: providers.p.private_key: this is not a private key in PEM without a passphrase; "
                     "write -----BEGIN PRIVATE KEY-----…"
                 ),
             ],
@@ -206,7 +209,7 @@ def test_sections(text, expected):
             "{issuer: sso.example.com, client_id: gw, client_secret: s}",
             [
                 (
-                    "1: providers.p.issuer: 'sso.example.com' is no http or https URL with a host; "
+                    "1: providers.p.issuer: 'sso.example.com' is not an http or https URL with a host; "
                     "write a URL such as https://sso.example.com/realms/demo"
                 )
             ],
@@ -219,7 +222,7 @@ def test_sections(text, expected):
             ),
             [
                 (
-                    "1: providers.p.breaker.failure_rate: '50%' is no part of a whole; "
+                    "1: providers.p.breaker.failure_rate: '50%' is not a part of a whole; "
                     "write a number above 0 and up to 1, such as 0.5"
                 ),
                 "1: providers.p.breaker.failures: 0 is too little; write 1 or more",
@@ -279,13 +282,13 @@ def test_providers(provider, expected):
         ("backend: http://a", ["3: routes[0].name: is missing; write name: orders, unique in the file"]),
         (
             "name: a b\nbackend: http://a",
-            ["3: routes[0].name: 'a b' is no name; write up to 100 letters, digits and _ . : -"],
+            ["3: routes[0].name: 'a b' is not a name; write up to 100 letters, digits and _ . : -"],
         ),
         (
             "name: a\nbackend:\n  - http://a\n  - ftp://b\n  - http://c?x=1",
             [
                 (
-                    "6: routes[0].backend[1]: 'ftp://b' is no http or https URL with a host; "
+                    "6: routes[0].backend[1]: 'ftp://b' is not an http or https URL with a host; "
                     "write a URL such as http://orders:8000"
                 ),
                 (
@@ -341,11 +344,11 @@ def test_providers(provider, expected):
             "name: a\nbackend: http://a\nauth:\n  claims:\n    acr:\n      - x\n      - {x: 1}\n    a..b: 1\n    z: []",
             [
                 (
-                    "9: routes[0].auth.claims.acr[1]: a mapping can not be compared; "
+                    "9: routes[0].auth.claims.acr[1]: a mapping cannot be compared; "
                     "write a text, a number, true or false, or a list of them"
                 ),
                 (
-                    "10: routes[0].auth.claims.a..b: 'a..b' is no claim; "
+                    "10: routes[0].auth.claims.a..b: 'a..b' is not a claim; "
                     "write a name, or names joined by dots such as realm_access.roles"
                 ),
                 "11: routes[0].auth.claims.z: the list is empty, so no token could pass; write the accepted values",
@@ -388,7 +391,7 @@ def test_providers(provider, expected):
                 ),
                 "9: routes[0].identity.headers.X-Ok: the list is empty; write at least one, or leave the key out",
                 (
-                    "10: routes[0].identity.headers.X-Id[1]: 5 is no claim; "
+                    "10: routes[0].identity.headers.X-Id[1]: 5 is not a claim; "
                     "write a name, or names joined by dots such as realm_access.roles"
                 ),
                 (
@@ -396,7 +399,7 @@ def test_providers(provider, expected):
                     "write a name such as X-User-Id"
                 ),
                 (
-                    "12: routes[0].identity.headers['B d']: 'B d' is no header name; "
+                    "12: routes[0].identity.headers['B d']: 'B d' is not a header name; "
                     "write letters, digits and dashes, such as X-User-Id"
                 ),
             ],
@@ -405,7 +408,7 @@ def test_providers(provider, expected):
             "name: a\nbackend: http://a\nrequest_headers:\n  set:\n    X-A: []\n    Host: b\n  remove: [TE]",
             [
                 (
-                    "7: routes[0].request_headers.set.X-A: a list is no header value; "
+                    "7: routes[0].request_headers.set.X-A: a list is not a header value; "
                     "write a text, in quotes where YAML reads something else"
                 ),
                 (
@@ -441,7 +444,8 @@ def test_providers(provider, expected):
             [
                 "5: routes[0].retries: 11 is too much; write 10 or less",
                 "6: routes[0].timeout: '0s' is too little; write more than 0",
-                "7: routes[0].match.host: '*' is no host; leave host out for any, or write *.example.com for all below",
+                "7: routes[0].match.host: '*' is not a host; "
+                "leave host out for any, or write *.example.com for all below",
                 "7: routes[0].match.methods[0]: methods are case-sensitive and 'get' is not in capitals; write GET",
             ],
         ),
@@ -626,7 +630,7 @@ def test_a_file_that_can_not_be_read_is_a_problem(tmp_path):
     for path in (tmp_path / "none.yaml", tmp_path, "nul\x00"):
         with pytest.raises(ConfigError) as caught:
             load(path)
-        assert "can not be read" in describe_problems(caught.value)
+        assert "cannot be read" in describe_problems(caught.value)
     (tmp_path / "latin.yaml").write_bytes("a: 1\nb: é\n".encode("latin-1"))
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "latin.yaml")

@@ -26,7 +26,7 @@ def test_each_host_has_one_form(host, canonical):
 )
 def test_what_only_some_take_for_an_address_is_no_host(host):
     assert canonical_host(host) is None
-    with pytest.raises(ValueError, match="ends in a number and is no IPv4 address"):
+    with pytest.raises(ValueError, match="ends in a number and is not an IPv4 address"):
         parse_host(host)
 
 

@@ -51,7 +51,7 @@ def test_an_eviction_survives_the_way_through_json(eviction):
     ],
 )
 def test_what_is_no_eviction_is_an_error(value):
-    with pytest.raises(ValueError, match=r"not an eviction|hexadecimal"):
+    with pytest.raises(ValueError, match=r"not an invalidation|hexadecimal"):
         invalidation_from_json(value)
 
 
