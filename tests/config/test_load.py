@@ -444,8 +444,10 @@ def test_providers(provider, expected):
             [
                 "5: routes[0].retries: 11 is too much; write 10 or less",
                 "6: routes[0].timeout: '0s' is too little; write more than 0",
-                "7: routes[0].match.host: '*' is not a host; "
-                "leave host out for any, or write *.example.com for all below",
+                (
+                    "7: routes[0].match.host: '*' is not a host; "
+                    "leave host out for any, or write *.example.com for all below"
+                ),
                 "7: routes[0].match.methods[0]: methods are case-sensitive and 'get' is not in capitals; write GET",
             ],
         ),
