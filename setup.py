@@ -55,6 +55,7 @@ COMPILED = (
     "proxy/upstream/http1_request",
     "proxy/upstream/pool",
     "proxy/upstream/pools",
+    "proxy/upstream/response_reader",
     "proxy/upstream/round_robin",
     "route_path",
     "routing",

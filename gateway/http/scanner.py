@@ -84,7 +84,7 @@ class Scanner:
         self._before = b""  # of a head that has become whole: what came with earlier calls
         self._held = bytearray()  # of a line of a chunked body that is not whole yet
         self._left = 0  # bytes of data still to come
-        self._cuts: list[tuple[int, int]] = []  # what of the bytes that are being fed is not for the parser
+        self._cuts: list[tuple[int, int]] = []  # what of the bytes that are being taken is not for the parser
         self._spare_bytes = 0
 
     @property
@@ -118,7 +118,7 @@ class Scanner:
     def take(self, data: bytes) -> tuple[bytes, int, bool]:
         """What is for the parser now, how far in `data` that goes, and whether it was sound: up to one request's end.
 
-        After a `False` nothing may be fed. Of a head that is unsound nothing is for the parser. One with too much of
+        After a `False` nothing may be taken. Of a head that is unsound nothing is for the parser. One with too much of
         something is unsound, and `excess` says of what.
         """
         position, is_sound = 0, True
@@ -131,15 +131,6 @@ class Scanner:
         except _UnsoundError:
             is_sound = False
         return self._for_the_parser(data if position == len(data) else data[:position]), position, is_sound
-
-    def feed(self, data: bytes) -> tuple[bytes, bool]:
-        """As `take`, for all requests in `data`: what is for the parser, and whether all bytes were sound."""
-        passed, position, is_sound = self.take(data)
-        while is_sound and position < len(data):
-            data = data[position:]
-            piece, position, is_sound = self.take(data)
-            passed += piece
-        return passed, is_sound
 
     def _for_the_parser(self, data: bytes) -> bytes:
         if not self._cuts and not self._before:

@@ -53,7 +53,7 @@ class OrdinaryExchange(Relay):
         self._turn = turn
         self._backends = backends
         self._body = body
-        client.fast_exchange = self
+        client.fast_exchange_begins(self)
 
     def leave(self) -> None:
         """The client is gone."""

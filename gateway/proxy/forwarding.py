@@ -22,6 +22,7 @@ from gateway.http.response_head import field_line
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.awaited_relay import AwaitedRelay
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
+from gateway.proxy.downstream.connection_state import TUNNEL
 from gateway.proxy.event_port import Passing
 from gateway.proxy.header_text import pairs
 from gateway.proxy.held_response import HeldBackError, HeldResponse
@@ -208,7 +209,7 @@ class _Attempt:
     def _switch(self) -> None:
         transport = cast("asyncio.Transport", self._request.transport)
         assert self._connection is not None  # it has just sent a 101
-        self._client.is_tunnel = True
+        self._client.state = TUNNEL
         tap = Tap(transport, self._connection, self.relay, self._exchange)
         self.relay.tunnel = tap
         self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets

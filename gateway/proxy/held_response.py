@@ -14,7 +14,7 @@ from typing import Any
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import ResponseHead
 from gateway.proxy.upstream.backend_error import BackendError
-from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_request import BackendRequest, Waits
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.response_sink import ResponseSink
 
@@ -56,17 +56,11 @@ class HeldResponse:
     # What the relay does with it.
 
     def send(
-        self,
-        sink: ResponseSink,
-        request: BackendRequest,
-        fields: bytes,
-        body: bytes | None,
-        timeout_s: float,
-        read_timeout_s: float,
+        self, sink: ResponseSink, request: BackendRequest, fields: bytes, body: bytes | None, limits: Waits
     ) -> None:
         self._sink = sink
         assert self._backend is not None  # nothing has been sent before
-        self._backend.send(self, request, fields, body, timeout_s, read_timeout_s)
+        self._backend.send(self, request, fields, body, limits)
 
     def pause(self) -> None:
         self._is_slow = True
@@ -90,39 +84,39 @@ class HeldResponse:
 
     # What the backend's connection says.
 
-    def informed(self, head: ResponseHead) -> None:
-        self._pass_on(lambda sink: sink.informed(head))
+    def informational(self, head: ResponseHead) -> None:
+        self._pass_on(lambda sink: sink.informational(head))
 
-    def answered(self, head: ResponseHead) -> None:
-        self._hold(head, lambda sink: sink.answered(head))
+    def response_head(self, head: ResponseHead) -> None:
+        self._hold(head, lambda sink: sink.response_head(head))
 
-    def whole(self, head: ResponseHead, body: bytes) -> None:
+    def complete_response(self, head: ResponseHead, body: bytes) -> None:
         self._backend = None  # it is the pool's again
-        self._hold(head, lambda sink: sink.whole(head, body))
+        self._hold(head, lambda sink: sink.complete_response(head, body))
 
-    def received(self, data: bytes) -> None:
-        self._pass_on(lambda sink: sink.received(data))
+    def body_data(self, data: bytes) -> None:
+        self._pass_on(lambda sink: sink.body_data(data))
 
-    def paused(self) -> None:
-        self._pass_on(lambda sink: sink.paused())
+    def flush(self) -> None:
+        self._pass_on(lambda sink: sink.flush())
         if self._is_held and self._backend is not None:
             # Not sooner: a connection whose answer is whole by now is the pool's again, and has to be read.
             self._backend.pause()
 
-    def half_ended(self) -> bool:
-        return not self._is_held and self._sink is not None and self._sink.half_ended()
+    def half_closed(self) -> bool:
+        return not self._is_held and self._sink is not None and self._sink.half_closed()
 
-    def ended(self) -> None:
+    def end_of_message(self) -> None:
         self._backend = None
-        self._pass_on(lambda sink: sink.ended())
+        self._pass_on(lambda sink: sink.end_of_message())
 
-    def broke(self, error: BackendError) -> None:
+    def failed(self, error: BackendError) -> None:
         self._backend = None
-        self._pass_on(lambda sink: sink.broke(error))
+        self._pass_on(lambda sink: sink.failed(error))
 
-    def writable(self) -> None:
+    def drained(self) -> None:
         if self._sink is not None:
-            self._sink.writable()
+            self._sink.drained()
 
     def _hold(self, head: ResponseHead, event: Callable[[ResponseSink], None]) -> None:
         self._is_held = True
@@ -146,7 +140,7 @@ class HeldResponse:
         if refusal is not None:
             sink = self._sink
             self.abandon()
-            sink.broke(HeldBackError(refusal))
+            sink.failed(HeldBackError(refusal))
             return
         self._is_held = False
         held, self._held = self._held, []

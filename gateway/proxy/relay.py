@@ -88,8 +88,7 @@ class Relay:
         self._is_told = False
         self._started_s = monotonic()
         self._client.relay = self
-        config = route.config
-        backend.send(self, request, fields, body, config.timeout, config.read_timeout)
+        backend.send(self, request, fields, body, route.config)
 
     def abandon(self) -> None:
         """The client is gone, or will not be answered: the backend sees its connection end."""
@@ -117,7 +116,7 @@ class Relay:
         if self.tunnel is not None and self._frames is not None:
             self._is_done = True
             self._backend = None
-            self.paused()
+            self.flush()
             if self.tunnel.stop(reason, self._frames):
                 return  # until `tunnel_is_over`
         else:
@@ -148,13 +147,13 @@ class Relay:
 
     # What the backend's connection says.
 
-    def informed(self, head: ResponseHead) -> None:
+    def informational(self, head: ResponseHead) -> None:
         """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
         if not self._is_http10 and head.status != _CONTINUE:
             self._lead(head)
             self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
 
-    def whole(self, head: ResponseHead, body: bytes) -> None:
+    def complete_response(self, head: ResponseHead, body: bytes) -> None:
         exchange = self._exchange
         exchange.backend_s = monotonic() - self._started_s
         exchange.status = head.status
@@ -165,7 +164,7 @@ class Relay:
         if not self._client.is_congested:
             self._close(None)
 
-    def answered(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         exchange = self._exchange
         exchange.backend_s = monotonic() - self._started_s
         exchange.status = head.status
@@ -173,10 +172,10 @@ class Relay:
         self._out = [self._head(head)]
         if head.status == SWITCHING_PROTOCOLS and self._switch is not None:
             self._frames = Frames()
-            self.paused()
+            self.flush()
             self._switch()
 
-    def received(self, data: bytes) -> None:
+    def body_data(self, data: bytes) -> None:
         self._exchange.bytes_sent += len(data)
         if self._is_chunked:
             self._out.append(b"%x\r\n%b\r\n" % (len(data), data))
@@ -185,26 +184,26 @@ class Relay:
                 self._frames.feed(data)
             self._out.append(data)
 
-    def half_ended(self) -> bool:
-        self.paused()
+    def half_closed(self) -> bool:
+        self.flush()
         return self.tunnel is not None and self.tunnel.backend_has_ended()
 
-    def paused(self) -> None:
+    def flush(self) -> None:
         out = self._out
         if out:
             self._client.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
 
-    def ended(self) -> None:
+    def end_of_message(self) -> None:
         self._backend = None
         if self._is_chunked:
             self._out.append(b"0\r\n\r\n")
         self._is_done = True
-        self.paused()
+        self.flush()
         if not self._client.is_congested:
             self._close(None)
 
-    def broke(self, error: BackendError) -> None:
+    def failed(self, error: BackendError) -> None:
         self._backend = None
         if not self.has_begun:
             self._exchange.backend_s = monotonic() - self._started_s
@@ -215,7 +214,7 @@ class Relay:
         self._client.abort(by_reset=self._is_http10)
         self._close(None)
 
-    def writable(self) -> None:
+    def drained(self) -> None:
         if self.on_room is not None:
             self.on_room()
 

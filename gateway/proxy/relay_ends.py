@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.http.frames import Frames
-from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_request import BackendRequest, Waits
 from gateway.proxy.upstream.response_sink import ResponseSink
 
 
@@ -13,13 +13,7 @@ class BackendEnd(Protocol):
     """The backend's connection, as an answer sees it; `gateway.proxy.upstream.connection` says what each does."""
 
     def send(
-        self,
-        sink: ResponseSink,
-        request: BackendRequest,
-        fields: bytes,
-        body: bytes | None,
-        timeout_s: float,
-        read_timeout_s: float,
+        self, sink: ResponseSink, request: BackendRequest, fields: bytes, body: bytes | None, limits: Waits
     ) -> None: ...
 
     def pause(self) -> None: ...

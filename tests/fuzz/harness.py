@@ -271,13 +271,23 @@ def retry_after(data: bytes) -> None:
     must(wait_s is None or 0 <= wait_s <= RETRY_AFTER_MAX_S, "within its bound")
 
 
+def all_taken(scanner: Scanner, data: bytes) -> tuple[bytes, bool]:
+    """All requests in `data`, taken one after another: what is for the parser, and whether all bytes were sound."""
+    passed, position, is_sound = scanner.take(data)
+    while is_sound and position < len(data):
+        data = data[position:]
+        piece, position, is_sound = scanner.take(data)
+        passed += piece
+    return passed, is_sound
+
+
 def scanner(data: bytes) -> None:
     """How bytes are cut into segments changes nothing, and what is sound is so up to each of its bytes."""
     limits = HeadLimits(len(data) + 1, len(data) + 1)
-    whole, is_sound = Scanner(limits).feed(data)
+    whole, is_sound = all_taken(Scanner(limits), data)
     piecewise, passed, fed = Scanner(limits), b"", 0
     for fed in range(len(data)):
-        piece, was_sound = piecewise.feed(data[fed : fed + 1])
+        piece, was_sound = all_taken(piecewise, data[fed : fed + 1])
         passed += piece
         if not was_sound:
             break
@@ -285,7 +295,7 @@ def scanner(data: bytes) -> None:
         must(is_sound and passed == whole, "byte by byte as all at once")
         return
     must(not is_sound, "byte by byte as all at once")
-    must(Scanner(limits).feed(data[:fed])[1], "what stands before the first unsound byte is sound")
+    must(all_taken(Scanner(limits), data[:fed])[1], "what stands before the first unsound byte is sound")
     must(passed.startswith(whole), "nothing of what is unsound is passed")
 
 
@@ -295,7 +305,7 @@ def ordinary(data: bytes) -> None:
     if taken is None:
         return
     fields = taken.fields.pairs
-    passed, is_sound = Scanner(HeadLimits(2 * len(data), 10_000)).feed(data)
+    passed, is_sound = all_taken(Scanner(HeadLimits(2 * len(data), 10_000)), data)
     must(is_sound and passed == data, "sound to the scanner")
     must(request_problem((1, 1), fields) is None, "framed in one way")
     lengths = values_of(fields, "content-length")

@@ -4,12 +4,13 @@
 A module may replace the `routes` and the `server_keys`.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from support.backend import Backend
+from support.connection_states import watched_states
 from support.lanes import LANES, is_wanted, lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import ScriptedProvider
@@ -85,3 +86,10 @@ async def gateway(
 @pytest.fixture(scope="module")
 def stage(gateway: RunningGateway, backend: Backend, provider: ScriptedProvider) -> Stage:
     return Stage(gateway, backend, provider)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def client_states() -> Iterator[set[tuple[str, str]]]:
+    """Every step that a client's connection takes is one of the table."""
+    with watched_states() as steps:
+        yield steps

@@ -1,6 +1,7 @@
 """Every case whole, byte by byte, and with the next request behind it."""
 
 import pytest
+from fuzz.harness import all_taken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
 def fed(wire: bytes, size: int) -> tuple[bytes, bool]:
     scanner, kept = Scanner(HeadLimits(SPARE, 10_000)), b""
     for start in range(0, len(wire), size):
-        part, is_sound = scanner.feed(wire[start : start + size])
+        part, is_sound = all_taken(scanner, wire[start : start + size])
         kept += part
         if not is_sound:
             return kept, False

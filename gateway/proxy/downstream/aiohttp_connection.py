@@ -15,8 +15,9 @@ from aiohttp.streams import StreamReader
 from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
 from gateway.http.scanner import Scanner
+from gateway.proxy.downstream.connection_state import BROKEN, HEAD, IDLE, LAST, REQUEST, REST_OF_BODY
 from gateway.proxy.downstream.head_budget import HeadBudget
-from gateway.proxy.downstream.in_turn import LINGER_S, InTurn
+from gateway.proxy.downstream.in_turn import EXPECTS_HEAD, LINGER_S, InTurn
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.settling import SETTLED_BYTES, Settling
 from gateway.proxy.local_reply import AlreadySent, refusal_reply
@@ -42,8 +43,7 @@ class AiohttpConnection(InTurn):
         heads: HeadBudget[AiohttpConnection],
         refused: Callable[[Refusal, str, RequestLine | None], str],
     ) -> None:
-        super().__init__(manager, loop, limits)
-        self.client = client
+        super().__init__(manager, loop, limits, client)
         self._refused = refused
         self._heads = heads
         self._head_bytes = 0  # of the next head, as far as it has come and was looked at
@@ -51,8 +51,6 @@ class AiohttpConnection(InTurn):
         self._last_deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None  # of the request under way
         self._settling = Settling(loop)
-        self._is_answered = False  # nobody but aiohttp reads what is left of that body, to drop it
-        self._has_broken_body = False  # nothing behind it is a request
 
     @property
     def is_idle(self) -> bool:
@@ -64,11 +62,11 @@ class AiohttpConnection(InTurn):
         """Whether no request is under way; the head of the next one may have begun."""
         waiter = self._waiter
         return (
-            self._expects_head
+            self.client.state in EXPECTS_HEAD
             and not self._ahead
             and waiter is not None
             and not waiter.done()
-            and not (self._is_spoiled or self._force_close or self._close)
+            and not (self._force_close or self._close)
         )
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -81,7 +79,8 @@ class AiohttpConnection(InTurn):
 
     def _has_parsed(self, *, is_new: bool) -> None:
         if is_new:
-            self._expects_head = False
+            if self.client.state == HEAD:
+                self.client.state = REQUEST
             self._notice_broken_body()
         if self.is_settled:
             self._settling.notice()
@@ -93,7 +92,6 @@ class AiohttpConnection(InTurn):
 
     def head_is_whole(self, body: StreamReader) -> None:
         """A request has its turn."""
-        self._expects_head = self._is_answered = False
         self._body = body
         self._notice_broken_body()
 
@@ -113,7 +111,8 @@ class AiohttpConnection(InTurn):
 
     def exchange_is_over(self) -> None:
         """The next bytes belong to the next head, once the rest of the body has come."""
-        self._is_answered = True
+        if self.client.state == REQUEST:
+            self.client.state = REST_OF_BODY
         if self._body is not None:
             self._body.on_eof(self._await_head)
 
@@ -126,7 +125,7 @@ class AiohttpConnection(InTurn):
     ) -> web.StreamResponse:
         """The answer to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
         _ = message  # quotes what the client sent
-        if self._has_broken_body:
+        if self.client.state == BROKEN:
             # The request that it was part of has its answer, or this would not be reached; there is no other to give.
             self.client.cut_gently()
             return AlreadySent()
@@ -147,7 +146,7 @@ class AiohttpConnection(InTurn):
             return
         self._head_bytes = size
         largest = self._heads.hold(self, size)
-        if not size or not self._expects_head:
+        if not size or self.client.state not in EXPECTS_HEAD:
             self._drop_deadline()
         elif self._head_deadline is None:
             self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
@@ -156,7 +155,7 @@ class AiohttpConnection(InTurn):
 
     def give_head_up(self) -> None:
         """What it holds of a head is wanted for others."""
-        if self._expects_head:
+        if self.client.state in EXPECTS_HEAD:
             self._head_is_late()
         else:
             self.client.cut()  # it is behind a request, whose answer may have begun
@@ -177,6 +176,7 @@ class AiohttpConnection(InTurn):
             return
         self._drop_deadline()
         self.transport.write(wire)
+        self.client.state = LAST
         self._force_close = True  # from now on what comes is read and dropped
         # With all that they hold of an unfinished head, for as long as the client takes to go.
         self._parser = None
@@ -192,13 +192,15 @@ class AiohttpConnection(InTurn):
     def _notice_broken_body(self) -> None:
         """What could not be parsed is put into the queue, and the body that it was part of would wait for ever."""
         if self._messages and self._body is not None and not self._body.is_eof():
-            self._has_broken_body = True
-            if not self._is_answered:
+            if self.client.state != REST_OF_BODY:
                 self._body.set_exception(web.RequestPayloadError("the body is broken"))
+            if self.client.state in (REQUEST, REST_OF_BODY):
+                self.client.state = BROKEN
             self._body.feed_eof()
 
     def _await_head(self) -> None:
-        self._expects_head = not self._messages
+        if self.client.state == REST_OF_BODY:
+            self.client.state = REQUEST if self._messages else IDLE
         self._body = None
         self._head_has(self._head_bytes)
         if self._ahead:

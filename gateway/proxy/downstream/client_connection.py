@@ -1,9 +1,11 @@
 """A client's connection as the event loop sees it, whichever lane answers on it.
 
-The fast lane is offered what arrives between requests. What it does not take goes to aiohttp's protocol, bytes
-untouched, and so does all that follows until that protocol has nothing more to do. What both lanes owe to a
-connection is here: its place among the connections of its network, the deadlines that a sweep looks at, and what
-becomes of a client that reads nothing.
+How it works: `connection_state` draws what it may be at. The fast lane is offered what arrives between requests. What
+it does not take goes to aiohttp's protocol, bytes untouched, and so does all that follows until that protocol has
+nothing more to do. What comes while the fast lane is at a request is held, and looked at afterwards.
+
+What both lanes owe to a connection is here: its place among the connections of its network, the deadlines that a sweep
+looks at, and what becomes of a client that reads nothing.
 """
 
 from __future__ import annotations
@@ -12,17 +14,23 @@ import asyncio
 import contextlib
 import socket
 import struct
+from typing import Final
 
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
-from gateway.proxy.downstream.draining import LINGER_S, Leaving
+from gateway.proxy.downstream.connection_state import ACCEPTED, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
+from gateway.proxy.downstream.draining import LINGER_S
 from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
 from gateway.proxy.relay import Relay
+
+# In these it has no request to wait for.
+_OCCUPIED: Final = (FAST, TUNNEL, LEAVING)
+_HOLDING: Final = (FAST, LEAVING)
 
 
 class ClientConnection:
     """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
 
-    `fast_exchange` is what the fast lane is doing on it; `relay` the answer under way, in either lane.
+    `fast_exchange` is what the fast lane is doing on it; `relay` the response under way, in either lane.
     """
 
     __slots__ = (
@@ -35,12 +43,12 @@ class ClientConnection:
         "fast_exchange",
         "is_congested",
         "is_counted",
-        "is_tunnel",
         "networks",
         "peer",
         "relay",
         "scheme",
         "silent_since_s",
+        "state",
         "transport",
     )
 
@@ -61,13 +69,17 @@ class ClientConnection:
         self.relay: Relay | None = None
         self.fast_exchange: FastExchange | None = None
         self.is_congested = False
-        self.is_tunnel = False
+        self.state: int = ACCEPTED
 
     # What the lanes do with it.
 
     @property
     def is_gone(self) -> bool:
         return self.transport.is_closing()
+
+    @property
+    def is_tunnel(self) -> bool:
+        return self.state == TUNNEL
 
     @property
     def is_draining(self) -> bool:
@@ -90,8 +102,12 @@ class ClientConnection:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
+    def fast_exchange_begins(self, exchange: FastExchange) -> None:
+        self.fast_exchange = exchange
+        self.state = FAST
+
     def exchange_is_over(self) -> None:
-        """The connection is idle again, in either lane."""
+        """The general lane has given its response."""
         self._has_asked = True
         self.silent_since_s = self._house.loop.time()
 
@@ -99,6 +115,8 @@ class ClientConnection:
         """What came meanwhile is looked at next, in a turn of its own."""
         self.fast_exchange = None
         self._has_asked = True
+        if self.state == FAST:
+            self.state = IDLE
         self.silent_since_s = self._house.loop.time()
         if not keeps_alive:
             self.transport.close()
@@ -122,7 +140,7 @@ class ClientConnection:
         (RFC 9112 §9.6).
         """
         if self.transport.can_write_eof():
-            self.fast_exchange = Leaving()  # what comes is held, and never looked at
+            self.state = LEAVING
             self.transport.write_eof()
             self._house.loop.call_later(LINGER_S, self.transport.close)
         else:
@@ -147,18 +165,18 @@ class ClientConnection:
 
     def unproductive_since_s(self) -> float | None:
         """Since when it has been open without a request under way; `None` where one is. An unfinished head is none."""
-        if self._handshake is not None or self.transport.is_closing():
+        if self.state == ACCEPTED or self.transport.is_closing():
             return self.silent_since_s
-        if self.is_tunnel or self.fast_exchange is not None:
+        if self.state in _OCCUPIED:
             return None
         return self.silent_since_s if self._general is None or self._general.awaits_request else None
 
     def sweep(self, now_s: float) -> None:
         """End it where it is idle, or where the client takes nothing of its answer, for too long."""
         limits = self._house.limits
-        if self._handshake is not None:
-            return  # which has a deadline of its own
-        if self.is_tunnel:
+        if self.state == ACCEPTED:
+            return  # the handshake has a deadline of its own
+        if self.state == TUNNEL:
             tunnel = None if self.relay is None else self.relay.tunnel
             if tunnel is not None and tunnel.is_abandoned(now_s, limits.idle_timeout_s):
                 self.transport.abort()
@@ -179,7 +197,7 @@ class ClientConnection:
     @property
     def _is_idle(self) -> bool:
         """Whether there is nothing to do on it before the next byte comes."""
-        if self._ahead or self.fast_exchange is not None or self.transport.is_closing():
+        if self._ahead or self.state in _OCCUPIED or self.transport.is_closing():
             return False
         return self._general is None or self._general.is_idle
 
@@ -201,6 +219,7 @@ class ClientConnection:
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        self.state = FRESH
         if self._handshake is not None:
             self._handshake = None
             if transport.get_extra_info("sslcontext") is not None:
@@ -215,8 +234,8 @@ class ClientConnection:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        general = self._general
-        if self.fast_exchange is not None or self._ahead:
+        general, state = self._general, self.state
+        if state in _HOLDING or self._ahead:
             self._hold(data)
         elif general is not None and not general.is_idle:
             general.data_received(data)
@@ -228,7 +247,7 @@ class ClientConnection:
     def eof_received(self) -> bool:
         """Whether the transport is kept; TLS has no half-open connections here."""
         tunnel = None if self.relay is None else self.relay.tunnel
-        if self.is_tunnel and tunnel is not None:
+        if self.state == TUNNEL and tunnel is not None:
             return self.scheme == "http" and tunnel.client_has_ended()
         if self._general is not None:
             self._general.eof_received()
@@ -251,6 +270,7 @@ class ClientConnection:
             self.relay.client_is_ready()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.state = CLOSED
         self._house.leave(self)
         if self.fast_exchange is not None:
             self.fast_exchange.leave()

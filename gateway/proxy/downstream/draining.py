@@ -45,13 +45,6 @@ class Standing(Protocol):
         """End it, for nothing is under way on it."""
 
 
-class Leaving:
-    """A `FastExchange` that stands on a connection from `take_leave` to its end."""
-
-    def leave(self) -> None:
-        """The client has noticed."""
-
-
 async def drain_connections(standing: Collection[Standing], timeout_s: float) -> None:
     """Return when all have ended, or at the deadline."""
     loop = asyncio.get_running_loop()

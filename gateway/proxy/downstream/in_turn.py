@@ -8,13 +8,30 @@ and has opinions on targets. The real one is put into its message.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from gateway.http.scanner import Scanner
+from gateway.proxy.downstream.connection_state import (
+    BROKEN,
+    FRESH,
+    HEAD,
+    IDLE,
+    LAST,
+    REQUEST,
+    REST_OF_BODY,
+    UNSOUND,
+)
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.neutral_line import neutralised, put_back
 
+if TYPE_CHECKING:
+    from gateway.proxy.downstream.client_connection import ClientConnection
+
+# In these the next byte is one of a head; in those nothing that comes is looked at.
+EXPECTS_HEAD: Final = (FRESH, IDLE, HEAD)
+ENDED: Final = (UNSOUND, BROKEN, LAST)
 # What aiohttp's parser may take for one line, or for the number of fields: anything. It gets a head once that is whole,
 # and within the limits.
 _PARSER_MAX = 2**30
@@ -30,9 +47,11 @@ LINGER_S = 1.0
 
 
 class InTurn(web.RequestHandler):
-    """The part of a connection that decides which bytes are looked at now. `_go_on` is due after each exchange."""
+    """The part of `client` that decides which bytes are looked at now. `_go_on` is due after each exchange."""
 
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+    def __init__(
+        self, manager: web.Server, loop: asyncio.AbstractEventLoop, limits: Limits, client: ClientConnection
+    ) -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -46,8 +65,7 @@ class InTurn(web.RequestHandler):
         )
         self._limits = limits
         self._scanner = Scanner(limits.head)
-        self._is_spoiled = False  # nothing more of what comes is a request
-        self._expects_head = True  # what comes next is the head of a request
+        self.client = client
         self.came_bytes = 0
         self._ahead = bytearray()  # what came behind the request under way before it was answered
 
@@ -64,27 +82,29 @@ class InTurn(web.RequestHandler):
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
-        if self._force_close or self._is_spoiled:
-            return  # the last answer has been given, or will be
+        if self._force_close or self.client.state in ENDED:
+            return  # the last response has been given, or will be
         if not data:  # aiohttp goes on with what its parser left where it paused
             self._parse(data)
         elif self._must_wait or self._scanner.is_behind_the_last:
             self._came_behind(data)
         elif (end := self._feed(data)) < len(data):
             self._came_behind(data[end:])
-            if self._expects_head:
-                self._go_on()  # the request before had its answer, and was only to come to its end
+            if self.client.state in EXPECTS_HEAD:
+                self._go_on()  # the request before had its response, and was only to come to its end
 
     @property
     def _must_wait(self) -> bool:
         """Whether what comes is behind a request that has no answer yet."""
-        return bool(self._ahead) or (not self._expects_head and self._scanner.is_between)
+        return bool(self._ahead) or (self.client.state not in EXPECTS_HEAD and self._scanner.is_between)
 
     def _feed(self, data: bytes) -> int:
         """Take in what belongs to one request, and return where that ends; all of it, where nothing more is one."""
         self.came_bytes += len(data)
         scanner = self._scanner
         line = scanner.line
+        if self.client.state in (FRESH, IDLE):
+            self.client.state = HEAD
         for_parser, end, is_sound = scanner.take(data)
         if for_parser and scanner.line is not None and scanner.line is not line:
             self._parse(neutralised(scanner.line, for_parser))
@@ -92,9 +112,12 @@ class InTurn(web.RequestHandler):
         elif for_parser:
             self._parse(for_parser)
         if not is_sound:
-            self._is_spoiled = True
+            if self.client.state == HEAD:
+                self.client.state = UNSOUND
             # What is refused is kept from the parser, which might forgive it; this no parser forgives.
             self._parse(_JUNK)
+            if self.client.state in (REQUEST, REST_OF_BODY):
+                self.client.state = BROKEN
         self._head_has(self._scanner.head_bytes)
         return end if is_sound else len(data)
 
@@ -122,15 +145,16 @@ class InTurn(web.RequestHandler):
         """Look at what was held, up to the end of the next request."""
         ahead = self._ahead
         was_full = len(ahead) > self._ahead_max
-        while ahead and self.transport is not None and not (self._force_close or self._is_spoiled):
-            if not self._expects_head and self._scanner.is_between:
+        client = self.client
+        while ahead and self.transport is not None and not (self._force_close or client.state in ENDED):
+            if client.state not in EXPECTS_HEAD and self._scanner.is_between:
                 break
             del ahead[: self._feed(bytes(ahead[:_PIECE_BYTES]))]
             if self._scanner.is_behind_the_last:
                 behind = bytes(ahead)
                 ahead.clear()
                 self._came_behind(behind)
-        if self._is_spoiled:
+        if client.state in ENDED:
             ahead.clear()
         self._holds_behind(len(ahead) or self._scanner.head_bytes)
         if was_full and len(ahead) <= self._ahead_max and not self._reading_paused and not self._buffer_paused:

@@ -6,7 +6,7 @@ a body, the option `close`) is written there and nowhere else.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 
 class BodyFraming:
@@ -27,6 +27,16 @@ class BodyFraming:
 NO_BODY: Final = BodyFraming()
 UNKNOWN_LENGTH: Final = BodyFraming(is_chunked=True)
 WEBSOCKET: Final = BodyFraming(is_upgrade=True)
+
+
+class Waits(Protocol):
+    """How many seconds a backend has: for the head of its response, and then for each piece of the body."""
+
+    @property
+    def timeout(self) -> float: ...
+
+    @property
+    def read_timeout(self) -> float: ...
 
 
 class BackendRequest:

@@ -1,4 +1,4 @@
-"""Where a backend's answer goes."""
+"""Where a backend's response goes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ from gateway.proxy.upstream.backend_error import BackendError
 
 
 class ResponseSink(Protocol):
-    """Who an answer is for. Called in this order; none of it may raise.
+    """Takes one response, in this order; no method may raise.
 
-    `answered` once, unless it breaks before; then `received` for each piece of the body, or, after a 101, of what is
-    no HTTP any more; then either `ended` or `broke`, after which nothing more comes.
+        informational*  response_head  (body_data | flush)*  end_of_message
+        informational*  complete_response
+        anything of this, cut off by  failed
+
+    After a 101 `body_data` has bytes that are not HTTP any more. After the last one of a line nothing more comes.
     """
 
-    def informed(self, head: ResponseHead) -> None:
-        """An interim answer (RFC 9110 §15.2)."""
+    def informational(self, head: ResponseHead) -> None:
+        """An interim response (RFC 9110 §15.2)."""
 
-    def answered(self, head: ResponseHead) -> None: ...
+    def response_head(self, head: ResponseHead) -> None:
+        """The head of the final response, whose body follows."""
 
-    def whole(self, head: ResponseHead, body: bytes) -> None:
-        """The final answer with all of its body; stands for `answered`, `received` and `ended`."""
+    def complete_response(self, head: ResponseHead, body: bytes) -> None:
+        """The final response with all of its body; stands for `response_head`, `body_data` and `end_of_message`."""
 
-    def received(self, data: bytes) -> None: ...
+    def body_data(self, data: bytes) -> None:
+        """A piece of the body, never empty."""
 
-    def paused(self) -> None:
+    def flush(self) -> None:
         """All that has come for now has been handed over."""
 
-    def half_ended(self) -> bool:
-        """After a 101: the backend sends no more. Whether it is still sent something; otherwise `ended` follows."""
+    def half_closed(self) -> bool:
+        """After a 101: the backend sends no more. Whether it is still sent something; else `end_of_message` follows."""
 
-    def ended(self) -> None: ...
+    def end_of_message(self) -> None:
+        """The body has ended, or the tunnel."""
 
-    def broke(self, error: BackendError) -> None: ...
+    def failed(self, error: BackendError) -> None:
+        """The response broke off, or never came."""
 
-    def writable(self) -> None:
+    def drained(self) -> None:
         """What was written has gone far enough for more."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -71,42 +72,42 @@ class Heard:
         self.paused_count = self.writable_count = 0
         self.on_answered = lambda: None
 
-    def informed(self, head: ResponseHead) -> None:
+    def informational(self, head: ResponseHead) -> None:
         assert self.status is None
         self.interim.append(head.status)
 
-    def answered(self, head: ResponseHead) -> None:
+    def response_head(self, head: ResponseHead) -> None:
         assert (self.status, self.end) == (None, None)
         self.status = head.status
         self.on_answered()
 
-    def received(self, data: bytes) -> None:
+    def body_data(self, data: bytes) -> None:
         assert self.status is not None
         assert self.end is None
         assert data
         self.body += data
 
-    def whole(self, head: ResponseHead, body: bytes) -> None:
-        self.answered(head)
+    def complete_response(self, head: ResponseHead, body: bytes) -> None:
+        self.response_head(head)
         self.body = body
-        self.ended()
+        self.end_of_message()
 
-    def paused(self) -> None:
+    def flush(self) -> None:
         assert self.end is None
         self.paused_count += 1
 
-    def half_ended(self) -> bool:
+    def half_closed(self) -> bool:
         return False
 
-    def ended(self) -> None:
+    def end_of_message(self) -> None:
         assert self.end is None
         self.end = "whole"
 
-    def broke(self, error: BackendError) -> None:
+    def failed(self, error: BackendError) -> None:
         assert self.end is None
         self.end = error
 
-    def writable(self) -> None:
+    def drained(self) -> None:
         self.writable_count += 1
 
 
@@ -136,7 +137,9 @@ class Wire:
     ) -> Heard:
         heard = Heard()
         asked = BackendRequest(method, "b", "/x", framing)
-        self.connection.send(heard, asked, b"X-A: 1\r\n", body, **{"timeout_s": 5.0, "read_timeout_s": 7.0, **timeouts})
+        self.connection.send(
+            heard, asked, b"X-A: 1\r\n", body, SimpleNamespace(**{"timeout": 5.0, "read_timeout": 7.0, **timeouts})
+        )
         return heard
 
     def say(self, wire: bytes, size: int | None = None) -> None:
@@ -428,7 +431,7 @@ async def test_who_sends_is_told_when_there_is_room_again():
 
 async def test_a_head_is_due_within_timeout_then_each_piece_within_read_timeout():
     line = Wire()
-    line.ask(timeout_s=50.0, read_timeout_s=70.0)
+    line.ask(timeout=50.0, read_timeout=70.0)
     assert 49 < line.left_s <= 50
     line.say(HINT)
     assert 49 < line.left_s <= 50  # that is no answer
@@ -453,7 +456,7 @@ async def test_what_is_late_breaks_it(said, words):
 
 async def test_while_nobody_reads_the_answer_its_time_stands_still():
     line = Wire()
-    line.ask(read_timeout_s=70.0)
+    line.ask(read_timeout=70.0)
     line.say(CHUNKED)
     line.connection.pause()
     assert (line.transport.is_reading, line.connection.deadline_s) == (False, inf)
@@ -464,7 +467,7 @@ async def test_while_nobody_reads_the_answer_its_time_stands_still():
 
 async def test_nor_does_that_of_a_head_run_out_or_end_for_good():
     line = Wire()
-    line.ask(timeout_s=50.0)
+    line.ask(timeout=50.0)
     line.say(HINT)
     line.connection.pause()
     assert line.connection.deadline_s == inf
@@ -477,10 +480,10 @@ async def test_a_slow_reader_of_an_answer_that_is_whole_leaves_it_reading(behind
     """The backend said all of it in one go, and the client took none of what came first."""
     line = Wire()
     heard = line.ask()
-    heard.informed = lambda head: line.connection.pause()  # type: ignore[method-assign]
+    heard.informational = lambda head: line.connection.pause()  # type: ignore[method-assign]
     line.say(HINT + behind)
     assert (heard.end, heard.status, line.keeper.said, line.transport.is_reading) == ("whole", 200, ["released"], True)
-    again = line.ask(timeout_s=50.0)
+    again = line.ask(timeout=50.0)
     assert 49 < line.left_s <= 50
     line.say(HELLO)
     assert again.status == 200
@@ -488,7 +491,7 @@ async def test_a_slow_reader_of_an_answer_that_is_whole_leaves_it_reading(behind
 
 async def test_while_the_body_is_awaited_the_backend_owes_nothing():
     line = Wire()
-    line.ask("POST", framing=UNKNOWN_LENGTH, body=None, timeout_s=50.0)
+    line.ask("POST", framing=UNKNOWN_LENGTH, body=None, timeout=50.0)
     line.connection.await_answer(None)
     assert line.connection.deadline_s == inf
     line.connection.pause()
