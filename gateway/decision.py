@@ -97,22 +97,22 @@ class DecisionContext:
 class Refuse:
     """Refuses the request, with the response to send."""
 
-    __slots__ = ("case", "refusal")
+    __slots__ = ("context", "refusal")
 
-    def __init__(self, case: DecisionContext, refusal: Refusal) -> None:
-        self.case = case
+    def __init__(self, context: DecisionContext, refusal: Refusal) -> None:
+        self.context = context
         self.refusal = refusal
 
 
 class Allow:
     """Lets the request go on to `path_and_query`, with the identity headers of `identity`."""
 
-    __slots__ = ("case", "identity", "path", "route", "target")
+    __slots__ = ("context", "identity", "path", "route", "target")
 
     def __init__(
-        self, case: DecisionContext, route: CompiledRoute, target: Target, path: str, identity: Identity
+        self, context: DecisionContext, route: CompiledRoute, target: Target, path: str, identity: Identity
     ) -> None:
-        self.case = case
+        self.context = context
         self.route = route
         self.target = target
         self.path = path
@@ -131,7 +131,7 @@ class Allow:
     @property
     def outside(self) -> Outside:
         """The URL under which the client sees what the backend serves."""
-        caller, authority = self.case.caller, self.target.authority
+        caller, authority = self.context.caller, self.target.authority
         host = authority if self.route.config.preserve_host else ""
         return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
 
@@ -143,14 +143,14 @@ class Allow:
     @property
     def lines(self) -> Lines:
         """All fields for the backend, except `Host`, the framing and the identity."""
-        case = self.case
-        request = case.request
+        context = self.context
+        request = context.request
         return lines_to_backend(
             request.fields,
             self.route.request_rules,
-            case.caller,
+            context.caller,
             authority=self.target.authority,
-            request_id=case.request_id,
+            request_id=context.request_id,
             version=request.version,
             stripped=self.stripped,
             identity=self.identity.pairs,
@@ -160,10 +160,10 @@ class Allow:
 class Preflight:
     """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8)."""
 
-    __slots__ = ("case", "route")
+    __slots__ = ("context", "route")
 
-    def __init__(self, case: DecisionContext, route: CompiledRoute) -> None:
-        self.case = case
+    def __init__(self, context: DecisionContext, route: CompiledRoute) -> None:
+        self.context = context
         self.route = route
 
 
@@ -173,17 +173,17 @@ class NeedsFacts:
     `unclear` is the result of a provider before this one.
     """
 
-    __slots__ = ("case", "others", "question", "route", "unclear")
+    __slots__ = ("context", "others", "question", "route", "unclear")
 
     def __init__(
         self,
-        case: DecisionContext,
+        context: DecisionContext,
         route: CompiledRoute,
         question: Question,
         others: tuple[str, ...] = (),
         unclear: Indeterminate | None = None,
     ) -> None:
-        self.case = case
+        self.context = context
         self.route = route
         self.question = question
         self.others = others
@@ -193,10 +193,10 @@ class NeedsFacts:
 class Receive:
     """An event at one of the gateway's own paths: a POST that `gateway.events` receives."""
 
-    __slots__ = ("case", "kind")
+    __slots__ = ("context", "kind")
 
-    def __init__(self, case: DecisionContext, kind: ReceivedKind) -> None:
-        self.case = case
+    def __init__(self, context: DecisionContext, kind: ReceivedKind) -> None:
+        self.context = context
         self.kind: ReceivedKind = kind
 
 

@@ -45,13 +45,13 @@ _RECEIVED: dict[str, ReceivedKind] = {
 }
 
 
-def decide(gate: CompiledConfig, request: Request) -> Decision:
+def decide(compiled: CompiledConfig, request: Request) -> Decision:
     """Decide on a request as far as possible without the facts of its token."""
     fields = request.fields
-    caller = read_caller(request.peer, request.scheme, fields.of_proxies, gate.trusted_proxies)
-    limit = gate.max_header_bytes
-    if fields.size > limit or len(request.target) > limit or len(fields.lines) > gate.max_headers:
-        return Refuse(DecisionContext(request, caller), _too_large(gate, request))
+    caller = read_caller(request.peer, request.scheme, fields.of_proxies, compiled.trusted_proxies)
+    limit = compiled.max_header_bytes
+    if fields.size > limit or len(request.target) > limit or len(fields.lines) > compiled.max_headers:
+        return Refuse(DecisionContext(request, caller), _too_large(compiled, request))
     if request.version not in _VERSIONS:
         return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served only by HTTP/1.1"))
     lengths = fields.lengths
@@ -62,39 +62,39 @@ def decide(gate: CompiledConfig, request: Request) -> Decision:
     target = read_target(request.method, request.target, fields.hosts, needs_host=needs_host)
     if isinstance(target, Refusal):
         return Refuse(DecisionContext(request, caller), target)
-    if (own := _own(gate, request, caller, target, body_bytes)) is not None:
+    if (own := _own(compiled, request, caller, target, body_bytes)) is not None:
         return own
     if is_look_alike(request.method):
         refusal = Refusal("invalid_request", "methods are case-sensitive, and this one is not in capitals")
         return Refuse(DecisionContext(request, caller, target, body_bytes), refusal)
-    found = gate.table.find(target.host, target.segments, request.method)
+    found = compiled.table.find(target.host, target.segments, request.method)
     if not isinstance(found, Matched) or not takes(target, found):
         return Refuse(DecisionContext(request, caller, target, body_bytes), unrouted(target, found))
-    return _authenticate(gate, DecisionContext(request, caller, target, body_bytes, found), found.value)
+    return _authenticate(compiled, DecisionContext(request, caller, target, body_bytes, found), found.value)
 
 
-def resume(gate: CompiledConfig, needs: NeedsFacts, answer: IntrospectionResult | TooMany, now: float) -> Decision:
+def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionResult | TooMany, now: float) -> Decision:
     """Decide once there is a result for `needs.question`, or the news that there will be none."""
-    if isinstance(answer, TooMany):
+    if isinstance(result, TooMany):
         detail = "too many unknown tokens came from this address; try again later"
-        return Refuse(needs.case, too_many(detail, answer.retry_after_s))
-    known, provider = needs.case, needs.question.provider
-    if isinstance(answer, Facts):
-        case = known.known_by(provider, answer)
-        identity = admit(gate, needs.route, provider, answer, case.matched, now)
-        return Refuse(case, identity) if isinstance(identity, Refusal) else _forward(case, needs.route, identity)
-    unclear = needs.unclear or (answer if isinstance(answer, Indeterminate) else None)
+        return Refuse(needs.context, too_many(detail, result.retry_after_s))
+    known, provider = needs.context, needs.question.provider
+    if isinstance(result, Facts):
+        context = known.known_by(provider, result)
+        identity = admit(compiled, needs.route, provider, result, context.matched, now)
+        return Refuse(context, identity) if isinstance(identity, Refusal) else _forward(context, needs.route, identity)
+    unclear = needs.unclear or (result if isinstance(result, Indeterminate) else None)
     if needs.others:
         return NeedsFacts(known, needs.route, needs.question.to(needs.others[0]), needs.others[1:], unclear)
-    case = known.known_by(provider)
+    context = known.known_by(provider)
     if unclear is not None:
-        return Refuse(case, unavailable(unclear.reason, unclear.retry_after_s))
-    reason = answer.reason if isinstance(answer, Inactive) else None
-    return Refuse(case, challenge("invalid_token", "the token is not active", reason=reason))
+        return Refuse(context, unavailable(unclear.reason, unclear.retry_after_s))
+    reason = result.reason if isinstance(result, Inactive) else None
+    return Refuse(context, challenge("invalid_token", "the token is not active", reason=reason))
 
 
 def admit(
-    gate: CompiledConfig,
+    compiled: CompiledConfig,
     route: CompiledRoute,
     provider: str,
     facts: Facts,
@@ -103,81 +103,85 @@ def admit(
 ) -> Identity | Refusal:
     """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
-    return judge(route.policy, facts, gate.trusted_issuers[provider], captures, now) or render(route.identity, facts)
+    return judge(route.policy, facts, compiled.trusted_issuers[provider], captures, now) or render(
+        route.identity, facts
+    )
 
 
-def _too_large(gate: CompiledConfig, request: Request) -> Refusal:
-    if len(request.target) > gate.max_header_bytes:
+def _too_large(compiled: CompiledConfig, request: Request) -> Refusal:
+    if len(request.target) > compiled.max_header_bytes:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
 
 
-def _own(gate: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int) -> Decision | None:
+def _own(
+    compiled: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int
+) -> Decision | None:
     """The decision on a request that the gateway answers itself, whatever a route says."""
-    if gate.events_prefix is not None and (target.bare_path + "/").startswith(gate.events_prefix + "/"):
-        case = DecisionContext(request, caller, target, body_bytes)
+    if compiled.events_prefix is not None and (target.bare_path + "/").startswith(compiled.events_prefix + "/"):
+        context = DecisionContext(request, caller, target, body_bytes)
         if target.has_parameters:
-            return Refuse(case, unrouted(target, None))
-        return _received(case, target.path.removeprefix(gate.events_prefix))
-    if request.method == "OPTIONS" and (preflighted := _preflighted(gate, request, target)):
+            return Refuse(context, unrouted(target, None))
+        return _received(context, target.path.removeprefix(compiled.events_prefix))
+    if request.method == "OPTIONS" and (preflighted := _preflighted(compiled, request, target)):
         return Preflight(DecisionContext(request, caller, target, body_bytes, preflighted), preflighted.value)
     return None
 
 
-def _received(case: DecisionContext, rest: str) -> Decision:
+def _received(context: DecisionContext, rest: str) -> Decision:
     """Decide on a path under the events' prefix, which is the gateway's own on every host."""
     kind = _RECEIVED.get(rest)
     if kind is None:
-        return Refuse(case, Refusal("no_route", "there is no such resource here"))
-    if case.request.method != "POST":
-        return Refuse(case, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
-    return Receive(case, kind)
+        return Refuse(context, Refusal("no_route", "there is no such resource here"))
+    if context.request.method != "POST":
+        return Refuse(context, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
+    return Receive(context, kind)
 
 
-def _preflighted(gate: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
+def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
     """The route with `cors` that a preflight asks about; `None` where the request is not one."""
     pairs = request.fields.pairs
     origins, methods = values_of(pairs, "origin"), values_of(pairs, "access-control-request-method")
     if len(origins) != 1 or len(methods) != 1:
         return None
-    found = gate.table.find(target.host, target.segments, methods[0])
+    found = compiled.table.find(target.host, target.segments, methods[0])
     return found if isinstance(found, Matched) and found.value.config.cors is not None else None
 
 
-def _authenticate(gate: CompiledConfig, case: DecisionContext, route: CompiledRoute) -> Decision:
+def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: CompiledRoute) -> Decision:
     if route.mode == "none":
-        return _forward(case, route, NOBODY)
-    token = bearer_token(case.request.fields.authorizations)
+        return _forward(context, route, NOBODY)
+    token = bearer_token(context.request.fields.authorizations)
     if isinstance(token, Malformed):
-        return Refuse(case, challenge("invalid_request", "the Authorization header is not one bearer token"))
+        return Refuse(context, challenge("invalid_request", "the Authorization header is not one bearer token"))
     if isinstance(token, NoToken):
         if route.mode == "optional":
-            return _forward(case, route, NOBODY)
-        return Refuse(case, challenge("token_missing", "this resource needs a bearer token"))
-    providers = route.providers if len(route.providers) == 1 else _providers_for(gate, route, token)
+            return _forward(context, route, NOBODY)
+        return Refuse(context, challenge("token_missing", "this resource needs a bearer token"))
+    providers = route.providers if len(route.providers) == 1 else _providers_for(compiled, route, token)
     if not providers:
-        return Refuse(case, challenge("invalid_token", "the token is from another issuer"))
-    tolerated_s = route.tolerances_s.get(case.request.method)
-    question = Question(providers[0], token, route.max_age_s, tolerated_s, case.caller.address)
-    return NeedsFacts(case, route, question, providers[1:])
+        return Refuse(context, challenge("invalid_token", "the token is from another issuer"))
+    tolerated_s = route.tolerances_s.get(context.request.method)
+    question = Question(providers[0], token, route.max_age_s, tolerated_s, context.caller.address)
+    return NeedsFacts(context, route, question, providers[1:])
 
 
-def _providers_for(gate: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
+def _providers_for(compiled: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
     """The providers to ask. Among several, the unverified issuer of a JWT picks one; it never lets anything in."""
     issuer = unverified_issuer(token)
     if issuer is None:
         return route.providers
-    return tuple(name for name in route.providers if gate.trusted_issuers[name].issuer == issuer)[:1]
+    return tuple(name for name in route.providers if compiled.trusted_issuers[name].issuer == issuer)[:1]
 
 
-def _forward(case: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:
-    target, matched = case.target, case.matched
+def _forward(context: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:
+    target, matched = context.target, context.matched
     assert target is not None and matched is not None  # noqa: PT018 - the route was found by them
     path = target.path
     if route.moves_path:
         path = moved(target, matched)
         if problem := path_problem(path):
-            return Refuse(case, Refusal("invalid_target", "the path cannot be forwarded", reason=problem))
-    if route.max_body_bytes is not None and case.body_bytes > route.max_body_bytes:
-        return Refuse(case, Refusal("content_too_large", "the body is too large"))
-    return Allow(case, route, target, path, identity)
+            return Refuse(context, Refusal("invalid_target", "the path cannot be forwarded", reason=problem))
+    if route.max_body_bytes is not None and context.body_bytes > route.max_body_bytes:
+        return Refuse(context, Refusal("content_too_large", "the body is too large"))
+    return Allow(context, route, target, path, identity)

@@ -203,7 +203,7 @@ def test_among_several_providers_the_issuer_of_a_jwt_picks() -> None:
     needs = decide(routes, request(token=jwt("https://b")))
     assert isinstance(needs, NeedsFacts)
     assert (needs.question.provider, needs.others) == ("b", ())
-    assert needs.question.address == needs.case.caller.address != ""
+    assert needs.question.address == needs.context.caller.address != ""
     assert isinstance(resume(routes, needs, active(iss="https://b"), NOW), Allow)
     assert code(resume(routes, needs, active(iss="https://sso/realms/demo"), NOW)) == "invalid_token"
     assert code(decided(routes, request(token=jwt("https://evil")))) == "invalid_token"
@@ -240,8 +240,8 @@ def test_a_preflight_needs_no_token_and_a_plain_options_does() -> None:
 def test_the_record_knows_who_was_refused() -> None:
     refuse = decided(gate({**PATH, "auth": {"scopes": ["x"]}}), request(), active(sub="alice"))
     assert code(refuse) == "insufficient_scope"
-    assert refuse.case.facts.claims["sub"] == "alice"
-    assert refuse.case.route.name == "r0"
+    assert refuse.context.facts.claims["sub"] == "alice"
+    assert refuse.context.route.name == "r0"
 
 
 def test_nothing_secret_shows_in_a_repr() -> None:
@@ -327,4 +327,4 @@ def test_path_parameters_need_the_routes_permission(allows: bool) -> None:
 def test_a_tcp_connection_without_an_address_is_no_peer_of_a_unix_socket(listen: str, address: str) -> None:
     made = gate(PATH, listen=listen, trusted_proxies=["unix"])
     decision = decide(made, request(peer="", headers=[("X-Forwarded-For", "203.0.113.7")]))
-    assert decision.case.caller.address == address
+    assert decision.context.caller.address == address

@@ -64,7 +64,7 @@ class Admission:
             return await self._authenticator.look_up(needs.question)
         bucket = None
         if self._buckets is not None:
-            bucket = self._buckets.spend(needs.case.caller.address, self._monotonic())
+            bucket = self._buckets.spend(needs.context.caller.address, self._monotonic())
         if isinstance(bucket, RetryAfter):
             return FactsLookup(TooMany(bucket.wait_s), None)
         if (why := self.cannot_be_valid(needs)) is not None:

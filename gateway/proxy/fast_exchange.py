@@ -90,7 +90,7 @@ class OrdinaryExchange(Relay):
 
     def _act(self, decision: Decision) -> None:
         turn = self._turn
-        turn.tell(decision.case)
+        turn.tell(decision.context)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return

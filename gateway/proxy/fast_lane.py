@@ -36,7 +36,7 @@ class FastLane:
         request_id = self.turns.new_request_id()
         request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
         decision = decide(running.compiled, request)
-        route = decision.case.route
+        route = decision.context.route
         if isinstance(decision, Receive) or (route is not None and not route.is_plain):
             return False
         turn = RequestContext(self.turns, running, request_id, method, target.partition("?")[0], client.peer)

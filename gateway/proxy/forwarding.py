@@ -203,7 +203,7 @@ class _Attempt:
             return WEBSOCKET
         if body.exists and body.length is None:
             return UNKNOWN_LENGTH
-        is_told = body.exists or self._allow.case.request.fields.lengths
+        is_told = body.exists or self._allow.context.request.fields.lengths
         return framing_of(body.length or 0 if is_told else None)
 
     def _switch(self) -> None:

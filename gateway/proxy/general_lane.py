@@ -98,10 +98,10 @@ class GeneralLane:
         if await _has_broken_body(request):
             return answering.refuse(Refusal("invalid_request", "the body is broken"))
         decision = await self._decide(turn, head)
-        turn.tell(decision.case)
-        if decision.case.route is not None:
+        turn.tell(decision.context)
+        if decision.context.route is not None:
             answering.more_fields = await self._cors.fields(
-                request, decision.case.route, is_preflight=isinstance(decision, Preflight)
+                request, decision.context.route, is_preflight=isinstance(decision, Preflight)
             )
             answering.more_fields += staleness(turn)
         match decision:

@@ -90,19 +90,19 @@ class RequestContext(AccessRecord):
         self.question = needs.question
         return resume(self.running.compiled, needs, found.result, time())
 
-    def tell(self, case: DecisionContext) -> None:
+    def tell(self, context: DecisionContext) -> None:
         """Put what was found out about the request into the record."""
-        self.request_id = case.request_id
-        self.client = case.caller.address
-        self.provider = case.provider
-        if case.target is not None:
-            self.path = case.target.path
-        if case.matched is not None:
-            self.matched = case.matched
-            self.route = case.matched.value.name
-        if case.facts is not None:
-            self.facts = case.facts
-            self.name(case.facts)
+        self.request_id = context.request_id
+        self.client = context.caller.address
+        self.provider = context.provider
+        if context.target is not None:
+            self.path = context.target.path
+        if context.matched is not None:
+            self.matched = context.matched
+            self.route = context.matched.value.name
+        if context.facts is not None:
+            self.facts = context.facts
+            self.name(context.facts)
 
     def name(self, facts: Facts) -> None:
         """Put the caller into the record."""

@@ -27,7 +27,7 @@ def _caller(case: Case, now: float) -> tuple[str | None, IntrospectionResult]:
 
 def _compared(case: Case, decision: Decision) -> Iterator[str]:
     expected, refusal = case.expect, decision.refusal if isinstance(decision, Refuse) else None
-    route = decision.case.route
+    route = decision.context.route
     found: dict[str, Any] = {
         "decision": "refuse" if refusal else "allow",
         "status": refusal.status if refusal else None,

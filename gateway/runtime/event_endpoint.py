@@ -84,16 +84,16 @@ class EventEndpoint:
             self._receiver.remember(seen)
 
     async def receive(self, request: web.Request, received: Receive, record: AccessRecord) -> DeliveryReply | Refusal:
-        address = received.case.caller.address
+        address = received.context.caller.address
         if self._receiver is None:
             return _FOREIGN_ADDRESS
         if self._sources and not _is_among(address, self._sources):
             self._receiver.record_unread(received.kind, "it comes from an address that events.from does not hold")
             return _FOREIGN_ADDRESS
-        if received.case.body_bytes > BODY_MAX_BYTES:
+        if received.context.body_bytes > BODY_MAX_BYTES:
             self._receiver.record_unread(received.kind, "the body is too large")
             return REFUSAL_OF_FAULT[BodyFault.TOO_LARGE]
-        headers = received.case.request.fields.pairs
+        headers = received.context.request.fields.pairs
         content_type, authorization = values_of(headers, "content-type"), values_of(headers, "authorization")
         reply = self._receiver.refused_by_head(received.kind, Delivery(content_type, authorization))
         if reply is None:
@@ -150,19 +150,19 @@ class EventEndpoint:
     async def passing(self, request: web.Request, allow: Allow, record: AccessRecord) -> Passing | Refusal | None:
         if allow.route.config.on_success != "evict_token" or request.method != "POST":
             return None
-        headers = allow.case.request.fields.pairs
+        headers = allow.context.request.fields.pairs
         if refusal := media_refusal(values_of(headers, "content-type"), values_of(headers, "content-encoding")):
             return refusal
         limits = (REVOCATION_MAX_BYTES, allow.route.max_body_bytes)
         limit_bytes = min(limit for limit in limits if limit is not None)
-        network = client_network(allow.case.caller.address).block
+        network = client_network(allow.context.caller.address).block
         body = await read_body(request, limit_bytes, record, self._forms, network)
         if isinstance(body, Refusal):
             return body
         token = revoked_token(body)
         if isinstance(token, Refusal):
             return token
-        charged = self._admission.charge_revocation(token, allow.case.caller.address)
+        charged = self._admission.charge_revocation(token, allow.context.caller.address)
         if isinstance(charged, RetryAfter):
             return too_many("too many tokens that nobody knows were revoked from this address", charged.wait_s)
         return _Revocation(token, body, self._broadcaster, charged)

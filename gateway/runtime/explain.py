@@ -71,16 +71,16 @@ def _steps_of(compiled: CompiledConfig, question: Question, lookup: FactsLookup)
 
 
 def _nearest(compiled: CompiledConfig, decision: Decision) -> list[str]:
-    case = decision.case
-    if not isinstance(decision, Refuse) or case.target is None or case.route is not None:
+    context = decision.context
+    if not isinstance(decision, Refuse) or context.target is None or context.route is not None:
         return []
     configs = (route.config for route in compiled.routes)
-    near = nearest_routes(configs, case.target.host, case.target.segments, case.request.method)
+    near = nearest_routes(configs, context.target.host, context.target.segments, context.request.method)
     return [f"near: {words}" for words in near]
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:
-    route = decision.case.route
+    route = decision.context.route
     refusal = decision.refusal if isinstance(decision, Refuse) else None
     return {
         "route": route.name if route is not None else None,
@@ -91,15 +91,15 @@ def _outcome(decision: Decision) -> dict[str, Any]:
 
 
 def _steps_before(decision: Decision) -> list[str]:
-    case = decision.case
+    context = decision.context
     steps = []
-    if case.target is not None:
-        steps.append(f"target: host {case.target.host}, path {case.target.path}")
-    if case.route is not None:
-        match = case.route.config.match
-        steps.append(f"route: {case.route.name} ({match.host or 'any host'}, {match.path})")
-        steps += [f"captured: {name} = {value}" for name, value in case.captures.items()]
-        steps.append(f"auth: {case.route.config.auth.mode}")
+    if context.target is not None:
+        steps.append(f"target: host {context.target.host}, path {context.target.path}")
+    if context.route is not None:
+        match = context.route.config.match
+        steps.append(f"route: {context.route.name} ({match.host or 'any host'}, {match.path})")
+        steps += [f"captured: {name} = {value}" for name, value in context.captures.items()]
+        steps.append(f"auth: {context.route.config.auth.mode}")
     return steps
 
 

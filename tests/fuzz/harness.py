@@ -339,9 +339,9 @@ def request(data: bytes) -> None:
                 must(isinstance(decision, Refuse), "a bad token is refused wherever it is looked at")
         match decision:
             case Allow():
-                _must_be_sound(decision, vouched=answer is not None and decision.case.facts is not None)
+                _must_be_sound(decision, vouched=answer is not None and decision.context.facts is not None)
             case Refuse():
-                render(decision.refusal, decision.case.request_id)
+                render(decision.refusal, decision.context.request_id)
             case Preflight():
                 must(holds=False, promise="no route has cors")
 
@@ -353,7 +353,7 @@ def _must_be_sound(allow: Allow, *, vouched: bool) -> None:
     must(vouched or not path.startswith("/admin") or allow.route.name == "stripped", "in no spelling")
     names = [name.lower().replace("_", "-").replace(".", "-") for name, _ in allow.headers]
     must(names.count("x-user-id") == int(vouched), "identity is what facts say")
-    target_ = allow.case.target
+    target_ = allow.context.target
     must(isinstance(target_, Target) and "/" not in target_.authority and "@" not in target_.authority, "the authority")
 
 
