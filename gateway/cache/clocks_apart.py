@@ -1,8 +1,8 @@
-"""Says in the log that the fleet's clocks are apart, or that somebody puts old entries back into Redis.
+"""Warns that the fleet's clocks are apart, or that somebody puts old entries back into Redis.
 
-Both look alike: what Redis says of an entry's age and what the wall clock says differ by more than the skew allows.
-One such entry means little. Redis may have stood still, or the entry was replaced while it was read. So the log hears
-of it after a few within a minute, and then not again for a while.
+Both look alike: the ages of an entry by Redis and by the wall clock differ by more than the skew allows. One such entry
+means little: Redis may have stood still, or the entry was replaced while it was read. So the log gets a warning after a
+few of them within a minute, and then not again for a while.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _QUIET_S = 600.0
 
 
 class ClocksApart:
-    """`skew_s` is how far clocks may be apart; `monotonic` measures, in seconds."""
+    """Counts entries whose two ages differ by more than `skew_s`. `monotonic` measures, in seconds."""
 
     def __init__(self, skew_s: float, monotonic: Callable[[], float]) -> None:
         self._skew_s = skew_s
@@ -29,7 +29,7 @@ class ClocksApart:
         self._quiet_until_s = -math.inf
 
     def seen(self, ahead_s: float) -> None:
-        """Takes note of an entry whose writer's clock seems to be `ahead_s` ahead, below zero for behind."""
+        """Records an entry whose writer's clock seems to be `ahead_s` ahead; below zero it is behind."""
         if abs(ahead_s) <= self._skew_s:
             return
         now_s = self._monotonic()
@@ -39,7 +39,7 @@ class ClocksApart:
         if self._count >= _ENTRIES and now_s >= self._quiet_until_s:
             self._quiet_until_s = now_s + _QUIET_S
             _log.warning(
-                "the ages of a shared answer by the wall clock and by Redis differ by %.0f s, more than "
+                "the ages of a shared result by the wall clock and by Redis differ by %.0f s, more than "
                 "cache.clock_skew (%g s): the clocks of two instances are apart, or somebody puts old entries back",
                 abs(ahead_s),
                 self._skew_s,

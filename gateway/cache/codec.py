@@ -1,4 +1,4 @@
-"""What lies in Redis for a key, and what it means: an answer, sealed for its place, with its age and its standing."""
+"""Seals results for Redis and opens them again: a result has its place, its age and its log position."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.seal import Seal
 from gateway.introspection.ports import Absent, Recalled
 
-# Claims of a person in a thousand groups stay below; larger answers are remembered in the process alone.
+# The claims of a person in a thousand groups stay below. Larger results are kept only in the process.
 ENTRY_LIMIT_BYTES = 256 * 2**10
 _NO_KEY = -2  # what PTTL says
 
@@ -43,11 +43,11 @@ class EntryCodec:
         self._part = slice(which * KEY_BYTES, (which + 1) * KEY_BYTES)
 
     def part(self, key: bytes) -> bytes:
-        """The part of a key, or of an event's mark, that is this secret's."""
+        """The part of a key, or of an event's key, that belongs to this secret."""
         return key[self._part]
 
     def opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
-        """The answer under `key`, of a provider of `realm`, when Redis gives it `left_ms` more."""
+        """The result under `key`, of a provider of `realm`, when Redis gives it `left_ms` more."""
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
         text = self._seal.open(key[self._part], sealed)
@@ -70,14 +70,14 @@ class EntryCodec:
     def closed(
         self, key: bytes, recalled: Recalled, log_position: bytes, call: bytes = b""
     ) -> tuple[bytes, int] | None:
-        """What is to lie in Redis, and for how many milliseconds; `None` for what is not to be shared."""
+        """The sealed entry and its life in milliseconds; `None` for a result that is not to be shared."""
         left_ms = int(recalled.left_s * 1000)
         kept_ms = max(left_ms, int(recalled.kept_s * 1000))
         if not log_position or kept_ms < 1:
             return None
         age_ms = -int(-recalled.age_s * 1000 // 1)
         longer_ms = kept_ms if kept_ms > left_ms else 0
-        # By the same clock and at the same moment as the age: the two are compared by whoever reads it.
+        # By the same clock and at the same moment as the age: the reader compares the two.
         result = as_introspected_at(recalled.result, self._clock() - recalled.age_s)
         entry = StoredEntry(result, age_ms, left_ms, log_position, call, longer_ms, recalled.is_announced)
         sealed = self._seal.seal(key[self._part], encode(entry))

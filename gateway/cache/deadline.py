@@ -1,9 +1,9 @@
-"""A deadline for what another process is to answer, in which a late event loop is not held against that process.
+"""A deadline for another process's reply that does not blame that process for a late event loop.
 
-A loop that comes late, because there is much to do or the machine is shared, finds the timer due and the answer waiting
-in the socket, and runs the timer first. Giving up then would be for its own lateness: Redis would be left alone for a
-moment, and everything asked of the provider meanwhile. So whoever was late looks at the sockets again before giving up,
-and waits for as much longer as it was late itself: what was to be sent may have gone out as late.
+A loop that comes late, because there is much to do or the machine is shared, finds the timer due and the reply waiting
+in the socket, and runs the timer first. Giving up then would punish Redis for our own lateness: Redis would get no
+calls for a moment, and everything would go to the provider. So a late loop looks at the sockets again before it gives
+up. It waits for as much longer as it was late, because its own command may have gone out late too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-# Turns of the loop: one reads the socket, one wakes who waits for it, one is for whoever that one wakes.
+# Turns of the loop: one reads the socket, one wakes the waiter, one lets the waiter's own waiters run.
 _LOOKS = 3
 
 
@@ -47,7 +47,10 @@ class Deadline:
 
 @asynccontextmanager
 async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Raises `TimeoutError` when the body takes longer than a `Deadline` of `timeout_s`."""
+    """Raises `TimeoutError` when the body takes longer than `timeout_s` of a loop that is on time.
+
+    That is `timeout_s` on an idle machine, and at most twice as much, apart from the loop's own turns.
+    """
     loop = asyncio.get_running_loop()
     deadline = Deadline(timeout_s, lambda: bound.reschedule(loop.time()))
     try:

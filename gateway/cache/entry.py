@@ -1,8 +1,8 @@
-"""A remembered answer as it lies in Redis, before it is sealed: compact JSON.
+"""A result as it lies in Redis, before it is sealed: compact JSON.
 
-Two clocks tell its age, and the older age counts. Redis says how much of the life that was written is left. The entry
-itself says, sealed, when the provider was asked by the writer's wall clock. Whoever writes to Redis can put an old
-entry back with a new life, so Redis cannot make an answer younger than the wall clock says it is.
+Two clocks tell its age, and the older age counts. Redis says how much of its life is left. The entry itself says, under
+seal, when the provider was asked by the writer's wall clock. Somebody who writes to Redis can put an old entry back
+with a new life, so Redis cannot make a result younger than the wall clock says.
 
 The writer's clock may be a little ahead of the reader's. Then the wall clock shows too low an age, by no more than
 `skew_s`. An entry from further in the future is not used, but it says that the reader's own clock may be slow.
@@ -18,17 +18,18 @@ from typing import Any
 from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive, scope_set
 from gateway.introspection.ports import Memorable, Recalled
 
-# What is beyond is no time, and would not survive arithmetic.
+# A larger number is not a time, and would not survive arithmetic.
 _NUMBER_MAX = 2**53
 _FLAGS = (True, False)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """`age_ms`, `left_ms` and `kept_ms` are as of the writing; `log_position` says which purges the writer knew.
+    """Holds a result with its age. `age_ms`, `left_ms` and `kept_ms` are as of the writing.
 
-    `call` is the fence under which it was asked for, empty for none. Redis forgets it when `kept_ms` are over, or
-    `left_ms` where that is more. `is_announced` is there for a no of which the fleet has been told by a purge.
+    `log_position` says which purges the writer knew. `call` is the fence of its lease, empty for none. Redis drops the
+    entry when `kept_ms` are over, or `left_ms` if that is more. `is_announced`: the result is inactive, and a purge has
+    told the fleet.
     """
 
     result: Memorable
@@ -40,7 +41,7 @@ class StoredEntry:
     is_announced: bool = False
 
     def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
-        """The answer when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
+        """The result when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
         whole_ms = max(self.kept_ms, self.left_ms)
         if not 0 < left_ms <= whole_ms:
             return None
@@ -56,9 +57,9 @@ class StoredEntry:
         return Recalled(result, age_s, max(0.0, fresh_s), self.call, kept_s, self.is_announced)
 
     def ahead_s(self, left_ms: int, now: float) -> float:
-        """How far the writer's clock is ahead of ours, as far as Redis can be believed.
+        """How far the writer's clock is ahead of ours, as far as Redis can be trusted.
 
-        Below zero the clock is behind, the entry was put back, or it reached Redis late.
+        Below zero the clock is behind, or the entry was put back, or it reached Redis late.
         """
         return self._age_by_redis_s(left_ms) - (now - self.result.introspected_at)
 
@@ -89,11 +90,7 @@ def encode(entry: StoredEntry) -> bytes:
 
 
 def decode(text: bytes) -> StoredEntry | None:
-    """The inverse of `encode`; `None` for what another version of the gateway may have meant by it.
-
-    Nobody but a holder of the secret has sealed it, and what a provider said was read strictly before that: here the
-    names in an object need not be counted once more.
-    """
+    """The inverse of `encode`; `None` for an entry that another version of the gateway may have written."""
     try:
         fields = _DECODER.decode(text.decode())
     except (ValueError, RecursionError):
@@ -134,14 +131,14 @@ def _is_number(value: object) -> bool:
 
 
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_constant)
 
 
 def as_introspected_at(result: Memorable, at: float) -> Memorable:
-    """The same answer, asked for at `at` on the wall clock."""
+    """The same result, asked for at `at` on the wall clock."""
     if isinstance(result, Inactive):
         return Inactive(at, result.reason)
     return Facts(result.claims, at, result.exp, result.nbf, result.scopes)

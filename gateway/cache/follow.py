@@ -1,8 +1,11 @@
-"""Follows the fleet's log of purges, and delivers to it what could not be told at once.
+"""Follows the fleet's log of purges, and delivers purges that could not be told at once.
 
-A blocking read ends when somebody purges; it is cut short several times a second to see that the log is still the
-same one. That look is the heartbeat, too: who has not seen the log lately is out of step, and must not use shared
-answers, because they may have been purged.
+    out of sync ── connect, read the log to its end ──> in sync ── no look for `_IN_SYNC_S`, or an error ──> out of sync
+
+One task runs `_follow`. A blocking read ends when somebody purges. It is cut short several times a second, to see that
+the log is still the same one. That look is also the heartbeat: a process that has not seen the log lately is out of
+sync. It must not use shared results, because they may have been purged. A purge that cannot be told waits in the outbox
+until the next look. After an error the task pauses, each time longer, at a random moment. `close` cancels it.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ _OUTBOX_MAX = 1_000
 
 
 class Follower:
-    """`warm_up` is awaited whenever the log is found again, before it counts as found; `renew` now and then."""
+    """Follows `log`. Awaits `warm_up` whenever it finds the log again, before it is in sync; and `renew` now
+    and then.
+    """
 
     def __init__(
         self,
@@ -57,7 +62,7 @@ class Follower:
         return self._seen_at_s is not None and self._monotonic() - self._seen_at_s <= _IN_SYNC_S
 
     async def start(self, on_purge: Callable[[TagPurge], object], wait_s: float) -> None:
-        """Begins, and returns when in step, at the latest after `wait_s`. Raises nothing when Redis is down."""
+        """Starts the task. Returns when in sync, at the latest after `wait_s`. Raises nothing when Redis is down."""
         self._task = asyncio.get_running_loop().create_task(self._follow(on_purge))
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -65,7 +70,7 @@ class Follower:
 
     async def close(self) -> None:
         while self._task is not None and not self._task.done():
-            # Again and again, should a library swallow one.
+            # Cancel again and again, should a library swallow a cancellation.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_ANSWER_S)
 
@@ -73,7 +78,9 @@ class Follower:
         self._renew_at_s = 0.0
 
     async def publish(self, purge: TagPurge, until_s: float) -> bool:
-        """Whether the fleet has been told; if not it is tried again until `until_s` on the monotonic clock."""
+        """Tells the fleet and returns whether that worked. If not, tries again until `until_s` on the
+        monotonic clock.
+        """
         if self.in_sync:
             with suppress(LogGoneError, *FAILURES):
                 async with within(_ANSWER_S):
@@ -87,7 +94,7 @@ class Follower:
         return False
 
     async def reads_back(self, purge_id: bytes) -> bool:
-        """Whether an order that was published is read back from the log, within the time that takes at most."""
+        """Whether an order that was published is read back from the log, within the longest time that takes."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S + _ANSWER_S):
                 while not self._purge_log.has_read(purge_id):
@@ -105,7 +112,7 @@ class Follower:
                     await self._purge_log.wait(_LOOK_S)
             except (LogGoneError, *FAILURES) as error:
                 self._lost(error)
-                # Not all of a fleet at the same instant.
+                # Random, so that not all of a fleet come back at the same instant.
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
@@ -117,7 +124,7 @@ class Follower:
         await self._purge_log.catch_up(on_purge)
         self._tell_again(told)
         if self._seen_at_s is None:
-            _log.info("in step with the fleet's cache")
+            _log.info("in sync with the fleet's cache")
         self._seen_at_s = looked_at_s
         self._first_sync.set()
         self._next_sync.set()
@@ -131,7 +138,7 @@ class Follower:
 
     async def _deliver(self) -> None:
         for purge, until_s in list(self._outbox.values()):
-            # Past `until_s` everything that was to be forgotten has expired.
+            # Past `until_s` all results that were to be forgotten have expired.
             if self._monotonic() < until_s:
                 await self._tell(purge, until_s)
             self._outbox.pop(purge.id, None)
@@ -153,6 +160,6 @@ class Follower:
 
     def _lost(self, error: BaseException) -> None:
         if self._seen_at_s is not None:
-            # By its class alone: the text of an error may quote an address or an answer.
+            # Only the class: the text of an error may quote an address or a reply.
             _log.warning("out of step with the fleet's cache: %s", type(error).__name__)
         self._seen_at_s = None

@@ -73,14 +73,14 @@ class HmacKeys:
         return ()
 
     def selector_tags(self, selector: ClaimSelector) -> tuple[bytes, ...]:
-        """What an order to purge the answers that are named has to say."""
+        """The tags of the results that `selector` selects, for an order to purge them."""
         return (self.tag(selector),)
 
     def tag(self, selector: ClaimSelector) -> bytes:
         return self._tag(selector.realm, selector.claim, selector.value)
 
     def result_tags(self, realm: str, result: Facts | Inactive) -> tuple[bytes, ...]:
-        """What an answer of a provider of `realm` may be purged by beside its key."""
+        """The tags that a result of a provider of `realm` may be purged by, beside its key."""
         if isinstance(result, Inactive):
             return ()
         tags = [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
@@ -143,5 +143,5 @@ class _Mac:
 
 
 def _bytes(text: str) -> bytes:
-    # A claim may hold a lone surrogate, which JSON can write and UTF-8 can not.
+    # A claim may hold a lone surrogate, which JSON can write and UTF-8 cannot.
     return text.encode("utf-8", "surrogatepass")

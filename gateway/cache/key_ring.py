@@ -1,7 +1,7 @@
 """The keys of several secrets at once, while `cache.secret` changes from one to another.
 
-An answer then has one key and one set of tags for each secret. Within the process it lies under all of its keys in a
-row, and bears each of them as a mark: so a purge finds it whichever secret the order was made with.
+A result then has one key and one set of tags for each secret. In this process it lies under all of its keys in a row,
+and has each of them as a tag. So a purge finds it whichever secret the order was made with.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.introspection.invalidation import ClaimSelector
 
 
 class KeyRing:
-    """Satisfies `gateway.introspection.ports.CacheKeys`, as one `HmacKeys` does, for two or more."""
+    """Makes keys and tags as `HmacKeys` does, for two or more secrets. Satisfies `introspection.ports.CacheKeys`."""
 
     def __init__(self, members: Sequence[HmacKeys]) -> None:
         self.members = tuple(members)
@@ -41,7 +41,7 @@ class KeyRing:
 
 
 def keys_of(secrets: Sequence[bytes]) -> HmacKeys | KeyRing:
-    """The keys of all of `secrets`, the first of which seals; of none, keys of this process alone."""
+    """The keys of all of `secrets`, the first of which seals. Without any: keys that only this process has."""
     if len(secrets) > 1:
         return KeyRing([HmacKeys(secret) for secret in secrets])
     return HmacKeys(secrets[0] if secrets else None)

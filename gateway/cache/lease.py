@@ -1,13 +1,15 @@
 """Leases in Redis: one process of the fleet asks about a token, by `SET NX PX` with a fencing value.
 
-A lease lies beside the entry it is for, in the same slot of a cluster, and every step is one script on both: taking it
-looks at the entry, settling it writes the entry. So nobody asks for what was written a moment ago, and an answer whose
-lease was taken over cannot overwrite a newer one. A lease always ends by itself. One byte behind the fence says
-whether anybody waits; only then is a message published, which names the key by its digest and says nothing else.
+    free ── acquire ──> held by a fence ── settle (writes the entry) | release | its time is over ──> free
 
-What could not be given back for Redis' slowness is given back a little later: its holder has gone on alone, and others
-would wait for nothing. Whoever can write to Redis can take leases and never give them back: waiting has its bound
-elsewhere.
+A lease lies beside its entry, in the same slot of a cluster, and every step is one script on both: acquiring looks at
+the entry, settling writes it. So nobody asks for a result that was written a moment ago, and a result whose lease was
+taken over cannot overwrite a newer one. A lease always ends. One byte behind the fence says whether anybody waits; only
+then a message is published, which names the key by its digest and says nothing else.
+
+A lease that could not be released because Redis is slow is released a little later, by one task that `close` cancels:
+its holder has gone on without it, and others would wait for nothing. Somebody who can write to Redis can take leases
+and never release them. Waiting is bounded elsewhere (`gateway.introspection.fleet_lease`).
 """
 
 from __future__ import annotations
@@ -84,20 +86,20 @@ _OWED_MAX = 1_000
 
 
 def digest(key: bytes) -> bytes:
-    """What stands for a key on the channel; a part of an HMAC."""
+    """The digest of a key on the channel: a part of the HMAC."""
     return key[:_DIGEST_BYTES]
 
 
 def lease_name(entry_name: str) -> str:
-    """Where the lease lies that is for an entry: in the same slot, which the braces in the name see to."""
+    """The name of an entry's lease: in the same slot, because of the braces in the name."""
     return f"{entry_name}:lease"
 
 
 class RedisLeases:
-    """Satisfies `gateway.introspection.ports.Leases`.
+    """Acquires, settles and releases leases. Satisfies `gateway.introspection.ports.Leases`.
 
-    `tried` is the tier's: it bounds an operation and gives `None` for one that failed. `name` names an entry, `opened`
-    and `closed` read and make what lies there.
+    `tried` is the tier's: it bounds an operation and returns `None` for one that failed. `name` names an entry,
+    `opened` and `closed` open and seal it.
     """
 
     def __init__(
@@ -185,6 +187,6 @@ class RedisLeases:
             known: Any = self._client.evalsha(script.sha1, 2, *keys_and_arguments)
             return await known
         except NoScriptError:
-            # It has been restarted, or is another node of the cluster, and knows the script from now on.
+            # Redis has been restarted, or this is another node of the cluster. It knows the script from now on.
             whole: Any = self._client.eval(script.text, 2, *keys_and_arguments)
             return await whole

@@ -1,7 +1,7 @@
-"""The tier within the process: bounded, least recently used out first, every step O(1).
+"""The tier in this process: bounded, least recently used out first, every step O(1).
 
-Inactive answers live in a space of their own. Whoever sends junk tokens fills that one and pushes out other junk,
-never an answer about a good token. Active answers that were not used lately are kept packed.
+Inactive results live in a space of their own. Somebody who sends junk tokens fills that one and pushes out other junk,
+never a result about a good token. Active results that were not used lately are kept packed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from gateway.cache.packed import Packed, Packer
 from gateway.introspection.ports import CacheEntry
 from gateway.introspection.tag_purge import TagPurge
 
-# Of `max_entries`, on top of it: junk lives for seconds and is worth little.
+# The part of `max_entries` that inactive results have on top of it: junk lives for seconds and is worth little.
 _INACTIVE_SHARE = 10
-# Looked at per insertion: more than one, so that what has expired goes faster than new entries come.
+# So many are checked at each insertion: more than one, so that expired entries go faster than new ones come.
 _RECLAIMED_PER_PUT = 2
-# How many of `max_entries` are kept ready to use: all of a small cache. One takes about ten times the memory of one
-# that is packed, and unpacking one takes about as long as the rest of deciding on a request.
+# The part of `max_entries` that is kept ready to use: all of a small cache. A ready entry takes about ten times the
+# memory of a packed one. Unpacking takes about as long as the rest of deciding on a request.
 _IN_USE_SHARE = 32
 _IN_USE_MIN = 1024
-# With more keys than this a tag is not indexed: an order for it looks at every entry, some 20 ms for 100,000.
+# A tag with more keys is not indexed. An order for it looks at every entry, which takes some 20 ms for 100,000.
 _KEYS_PER_TAG_MAX = 2048
 
 
 class LocalCache:
-    """`max_entries` active answers and a tenth as many inactive ones. Not for threads."""
+    """Keeps `max_entries` active results and a tenth as many inactive ones. Not for threads."""
 
     def __init__(self, max_entries: int) -> None:
         inactive_max = max(1, max_entries // _INACTIVE_SHARE)
@@ -48,7 +48,7 @@ class LocalCache:
         return self._active.kept(key, now_s)
 
     def put(self, key: bytes, entry: CacheEntry, now_s: float) -> None:
-        """Remembers `entry` in place of what there was under `key`."""
+        """Keeps `entry` in place of the entry that was under `key`."""
         into, other = self._active, self._inactive
         if not isinstance(entry.result, Facts):
             into, other = other, into
@@ -62,14 +62,16 @@ class LocalCache:
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """An entry in use. `packed` is there once it was out of use before: it need not be packed again."""
+    """Holds an entry in use. `packed` is set once the entry was out of use before, so that it need not be
+    packed again.
+    """
 
     entry: CacheEntry
     packed: Packed | None
 
 
 class _Space:
-    """In the order of use: at the end those in use, as they are; before them all others, packed.
+    """Keeps entries in the order of use: at the end those in use, as they are; before them all others, packed.
 
     OrderedDicts and not dicts: taking the oldest out of a dict walks over the gaps that others left.
     """
@@ -99,7 +101,7 @@ class _Space:
         return None
 
     def kept(self, key: bytes, now_s: float) -> CacheEntry | None:
-        """What is there, good or not."""
+        """The entry that is there, fresh or not."""
         held = self._in_use.get(key)
         if held is None:
             return self._unpacked(key, now_s)
@@ -134,7 +136,7 @@ class _Space:
         return sum(1 for entry in dropped if entry is not None and entry.good_until_s > now_s)
 
     def _bearers(self, tag: bytes) -> list[bytes]:
-        """The keys of the entries that bear `tag`. Those of a tag that most bear are looked for one by one."""
+        """The keys of the entries that have `tag`. A tag that very many entries have is looked for one by one."""
         keys = self._tagged.keys(tag)
         if keys is not None:
             return keys
@@ -161,7 +163,9 @@ class _Space:
         self._packed[oldest] = self._packer.pack(held.entry) if held.packed is None else held.packed
 
     def _reclaim(self, now_s: float) -> None:
-        """What nobody asks for any more comes to the front and goes there once expired, full or not."""
+        """Drops expired entries from the front, where entries go that nobody asks for, whether the space is
+        full or not.
+        """
         for _ in range(_RECLAIMED_PER_PUT):
             oldest = next(iter(self._packed or self._in_use), None)
             if oldest is None or _gone_at_s(self._packed.get(oldest) or self._in_use[oldest].entry) > now_s:
@@ -174,11 +178,11 @@ def _gone_at_s(entry: CacheEntry | Packed) -> float:
 
 
 class _Index:
-    """Keys by tag. Most tags are of one token: a set is made for the second, for memory's sake.
+    """Finds keys by tag. Most tags are of one token: a set is made only for the second, to save memory.
 
-    A tag that thousands bear, as that of a realm or of a busy client, is only counted: its set would take as much as
-    the rest of the index, for an order that hardly ever comes. Sets are kept apart: the collector need not look through
-    a dict, however large, that holds nothing but bytes.
+    A tag that thousands have, as that of a realm or of a busy client, is only counted. Its set would take as much
+    memory as the rest of the index, for an order that hardly ever comes. Sets are kept apart, so that the collector
+    need not look through a dict, however large, that holds nothing but bytes.
     """
 
     def __init__(self) -> None:
@@ -190,14 +194,14 @@ class _Index:
         return len(self._one) + len(self._several) + len(self._many)
 
     def keys(self, tag: bytes) -> list[bytes] | None:
-        """`None` where there are too many to be kept here."""
+        """The keys of `tag`; `None` where there are too many to be kept here."""
         if tag in self._many:
             return None
         one = self._one.get(tag)
         return list(self._several.get(tag, ())) if one is None else [one]
 
     def add(self, key: bytes, tags: Iterable[bytes]) -> None:
-        """The key must not be there yet under any of `tags`."""
+        """Add the key, which must not be there yet under any of `tags`."""
         for tag in tags:
             if tag in self._many:
                 self._many[tag] += 1
@@ -210,7 +214,7 @@ class _Index:
                 self._several[tag] = {one, key}
 
     def discard(self, key: bytes, tags: Iterable[bytes]) -> None:
-        """The key must have been added with these."""
+        """Remove the key, which must have been added with these tags."""
         for tag in tags:
             if tag in self._many:
                 self._many[tag] -= 1

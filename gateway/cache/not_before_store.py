@@ -1,9 +1,9 @@
-"""Where a fleet keeps since when each realm's tokens count, for processes that start after the purge was told.
+"""Keeps the realms' not-before times in Redis, for processes that start after the purge was told.
 
-The log of purges tells those who follow it, and is cut off after some thousand messages. So each moment also lies
-under a key of its own, sealed, and every process that knows it puts it back where it is missing or older: what Redis
-loses, or somebody deletes there, comes back as long as one process of the fleet lives. Nobody without the secret can
-write one.
+The log of purges tells those who follow it, and is cut off after some thousand messages. So each time also lies under a
+key of its own, sealed. Every process that knows it puts it back where it is missing or older. So a time that Redis
+loses, or that somebody deletes there, comes back as long as one process of the fleet lives. Nobody can write one
+without the secret.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gateway.introspection.invalidation import whole_realm
 from gateway.introspection.not_before import NotBefore
 
 _SEALED_MAX_BYTES = 128
-# Tokens that live longer than this are not access tokens. While a process of the fleet lives, it is put back.
+# A token that lives longer is not an access token. While a process of the fleet lives, it puts the time back.
 _LIFE_MS = 30 * 24 * 3600 * 1000
 
 
 class NotBeforeStore:
-    """Errors are those of the client. `prefix` is the fleet's, for the names of keys."""
+    """Reads and writes the times. Errors are those of the client. `prefix` is the fleet's, for the names of keys."""
 
     def __init__(self, client: Client, prefix: str, keys: HmacKeys, not_before: NotBefore) -> None:
         self._client = client
@@ -35,7 +35,7 @@ class NotBeforeStore:
         self._not_before = not_before
 
     async def agree(self, realms: Iterable[str]) -> None:
-        """Learn what the fleet keeps of `realms`, and have it keep what this process knows better."""
+        """Learn the fleet's times of `realms`, and write those that this process knows better."""
         for realm in realms:
             name = self._name(realm)
             kept = self._opened(name, await self._sealed(name))
@@ -48,7 +48,9 @@ class NotBeforeStore:
                 await self._client.pexpire(name, _LIFE_MS)
 
     async def _sealed(self, name: str) -> bytes:
-        """Empty where there is nothing, or something of another type, which keeps nobody from following the fleet."""
+        """The sealed time; empty if there is none, or a value of another type, which must not stop anybody
+        from following.
+        """
         try:
             sealed = await self._client.getrange(name, 0, _SEALED_MAX_BYTES)
         except ResponseError as error:

@@ -1,8 +1,11 @@
-"""Who waits for another process's answer is woken by a message on one channel of the fleet.
+"""Wakes those who wait for another process's result, by messages on one channel of the fleet.
 
-A message names a key by its digest and says nothing else. It may be lost, and anybody who can publish may send one:
-whoever is woken looks for himself, and looks now and then without being woken. The subscription is therefore never
-waited for and its loss harms nobody; it comes back by itself, and then everybody is woken, for what was missed.
+    connecting ── subscribed ──> listening: wake the waiters of each digest ── lost ──> pause ──> connecting
+
+A message names a key by its digest and says nothing else. It may be lost, and anybody who can publish may send one. So
+a waiter that is woken looks for itself, and also looks now and then without being woken. Nobody waits for the
+subscription, and its loss harms nobody. When it comes back everybody is woken, for the messages that were missed. One
+task holds the subscription; `close` cancels it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from gateway.introspection.ports import LeaseSignal
 _log = logging.getLogger(__name__)
 
 _CONNECT_S = 2.0
-# A connection that says nothing for so long is asked whether it is still there.
+# A connection that is silent for so long is pinged.
 _SILENCE_S = 5.0
 _ANSWER_S = 1.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
@@ -38,7 +41,7 @@ class _EventSignal:
 
 
 class Notifier:
-    """`connect` makes a client for the subscription, each time anew: a cluster's nodes come and go."""
+    """Holds the subscription. `connect` makes a new client each time, because a cluster's nodes come and go."""
 
     def __init__(self, connect: Callable[[], Link], channel: str) -> None:
         self.channel = channel
@@ -48,11 +51,11 @@ class Notifier:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="wakeups of the fleet")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="notifier of the fleet")
 
     async def close(self) -> None:
         while self._task is not None and not self._task.done():
-            # Again and again, should a library swallow one.
+            # Cancel again and again, should a library swallow a cancellation.
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_ANSWER_S)
 
@@ -78,18 +81,18 @@ class Notifier:
             except FAILURES as error:
                 if self.listening:
                     pause_s = _FIRST_PAUSE_S
-                    # By its class alone: the text of an error may quote an address or an answer.
-                    _log.info("the fleet's wakeups are lost: %s", type(error).__name__)
+                    # Only the class: the text of an error may quote an address or a reply.
+                    _log.info("the fleet's notifications are lost: %s", type(error).__name__)
             finally:
                 self.listening = False
                 with suppress(*FAILURES):
                     await link.close()
-            # Not all of a fleet at the same instant.
+            # Random, so that not all of a fleet come back at the same instant.
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
     async def _listen(self, link: Link) -> None:
-        """Until the connection is lost, which is raised."""
+        """Listens until the connection is lost, which raises."""
         subscription: Any = link.client.pubsub()
         try:
             async with asyncio.timeout(_CONNECT_S):

@@ -58,7 +58,7 @@ class OperationGuard:
                 asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:
-            # An answer after all, such as a wrong type, read-only or out of memory: no reason to stay away.
+            # It replied, with a wrong type, read-only or out of memory for instance: no reason to back off.
             if isinstance(error, ClusterError):
                 self.failed()
             else:

@@ -1,8 +1,8 @@
-"""A remembered answer in a few hundred bytes, for the many tokens that are not in use just now.
+"""A result in a few hundred bytes, for the many tokens that are not in use just now.
 
-As objects, the claims of one token take several kilobytes, and a hundred thousand of them make the collector stop
-the process for a second. As text, compressed against answers like it, they take next to nothing, and are read back
-in a few microseconds. The text never leaves the process.
+As objects, the claims of one token take several kilobytes, and a hundred thousand of them make the collector stop the
+process for a second. As text, compressed against similar results, they take little, and are read back in a few
+microseconds. The text never leaves the process.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gateway.introspection.ports import CacheEntry
 _WINDOW_BITS = -14  # raw deflate: what is in our own memory needs no checksum
 _MEMORY_LEVEL = 6
 _LEVEL = 6
-# The dictionary is made of answers that came: what a provider says next has the same names, issuer and roles.
+# The dictionary is made of results that came: the next ones have the same names, issuer and roles.
 _SAMPLES = 4
 _SAMPLE_MAX_BYTES = 2**11
-# How often it is made anew, because another configuration may bring other answers. Entries keep the one they need.
+# After so many it is made anew, because another configuration may bring other results. Entries keep the one they need.
 _PACKED_PER_SAMPLE = 500
 
 
@@ -56,7 +56,7 @@ class Packer:
         self._packed = 0
 
     def pack(self, entry: CacheEntry) -> Packed:
-        """`entry`, whose answer must be facts: of an inactive token there is nothing to pack."""
+        """Packs `entry`, whose result must be facts: an inactive result has nothing to pack."""
         facts = entry.result
         assert isinstance(facts, Facts)  # the caller keeps the others apart
         fields = (facts.claims, facts.introspected_at, facts.exp, facts.nbf, sorted(facts.scopes))

@@ -1,15 +1,19 @@
-"""What this process knows of the fleet's purges, and which shared answers still stand against them.
+"""Knows the fleet's purges, and decides which shared results are still valid.
 
-The purges lie in a log in Redis, each at a position that only grows. An answer carries its *standing*: the log and
-the position that its writer knew when it asked the provider. It stands as long as nothing further on in that log
-covers it. So an answer that was under way during a purge is void wherever it comes from, nothing has to be found
-and deleted, and it makes no difference on which node of a cluster anything lies.
+    unknown (no log) ── the opening of a log is read ──> known: results can be valid ── restart ──> unknown
+
+The purges lie in a log in Redis, each at a position that only grows. A result carries its *log position*: the log and
+the position that its writer knew when it asked the provider. It is valid as long as nothing further on in that log
+covers it. So a result that was under way during a purge is void wherever it comes from, nothing has to be found and
+deleted, and it makes no difference on which node of a cluster anything lies.
 
 A log's id begins with its epoch, a number that only grows, and every message carries the id under seal. Somebody who
-can write to Redis can put back a log as it was before a purge. A process that has read further notices: what it read
-last is gone. It never believes that log again and opens one of a later epoch, which voids all that was sealed before.
+can write to Redis can put back a log as it was before a purge. A process that has read further notices that the last
+message it read is gone. It never trusts that log again and opens one of a later epoch, which voids all that was sealed
+before.
 
-Pure: messages come in by `read`, in order. What is forgotten for lack of room is forgotten on the safe side.
+Pure: messages come in by `read`, in order. Entries that are dropped for lack of room make the index stricter, never
+laxer.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ _AWAITED_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One of the log `log_id`: a purge, or with `None` the log's opening."""
+    """Holds a message of the log `log_id`: a purge, or with `None` the log's opening."""
 
     log_id: bytes
     purge: TagPurge | None
@@ -60,11 +64,11 @@ def position(stream_id: bytes) -> bytes:
     try:
         return b"".join(int(part).to_bytes(_POSITION_PART_BYTES, "big") for part in (milliseconds, sequence))
     except OverflowError:
-        raise ValueError("no id of a stream's message") from None
+        raise ValueError("not the id of a stream's message") from None
 
 
 class PurgeIndex:
-    """Knows nothing at first: then no shared answer stands, and none can be written that will."""
+    """Knows nothing at first: then no shared result is valid, and none can be written that will be."""
 
     def __init__(self) -> None:
         self._log_id: bytes | None = None
@@ -80,16 +84,16 @@ class PurgeIndex:
         return self._log_id
 
     def next_log_id(self, now: float) -> bytes:
-        """For a log that is opened at `now` on the wall clock: later than every one that was read."""
+        """The id of a log that is opened at `now` on the wall clock: later than every log that was read."""
         epoch = max(int(now * 1000), int.from_bytes(self._newest[:_EPOCH_BYTES], "big") + 1)
         return epoch.to_bytes(_EPOCH_BYTES, "big") + secrets.token_bytes(_RANDOM_BYTES)
 
     def log_position(self) -> bytes:
-        """To be kept with an answer that is asked for now; empty when the log is not known."""
+        """The position to keep with a result that is asked for now; empty when the log is not known."""
         return b"" if self._log_id is None else self._log_id + self._position
 
     def is_valid(self, log_position: bytes, tags: Collection[bytes], now_s: float) -> bool:
-        """Whether a shared answer with this standing may be used. `now_s` is the monotonic clock."""
+        """Whether a shared result with this position may be used. `now_s` is the monotonic clock."""
         log_id, known = log_position[:LOG_ID_BYTES], log_position[LOG_ID_BYTES:]
         if self._log_id is None or log_id != self._log_id or known < self._floor:
             return False
@@ -140,7 +144,9 @@ class PurgeIndex:
         return purge_id in self._read_ids
 
     def restart(self) -> TagPurge:
-        """The log is not as it was read before: all that was known is void, and so is all that is local."""
+        """Forgets everything: the log is not as it was read before, so all that was known is void, and all
+        that is local.
+        """
         self._log_id, self._position, self._floor = None, b"", b""
         self._latest.clear()
         self._read_ids.clear()  # what is read again counts again
@@ -153,7 +159,7 @@ class PurgeIndex:
             self._latest[tag] = at
             self._latest.move_to_end(tag)
         while len(self._latest) > _REMEMBERED_MAX:
-            # Safe, and harmless: what was asked for before a purge that long ago has expired.
+            # Safe, and harmless: results that were asked for before a purge so long ago have expired.
             _, self._floor = self._latest.popitem(last=False)
 
     def _remember_read(self, purge: TagPurge) -> None:

@@ -1,15 +1,15 @@
-"""The fleet's purges in Redis: one stream, appended to by who purges, followed by every process.
+"""The fleet's purges in Redis: one stream. A process that purges appends to it, and every process follows it.
 
-A stream and not pub/sub, because a subscription that is cut loses what was published meanwhile, and a reader of a
-stream goes on where it stopped. Each reading begins with the message that was read last. When that is no longer
-there the log was lost or put back (an eviction, a restart without persistence, a failover to a replica that lacked the
-end, a reader too far behind, somebody who restores a copy). Purges may have been lost with it. So everything is
-forgotten, and unless somebody else has done so already, the reader opens a log of a later epoch: nothing that was
-sealed before stands any more, for nobody in the fleet.
+A stream and not pub/sub: a subscription that is cut loses the messages in between, and a reader of a stream goes on
+where it stopped. Each reading begins with the message that was read last. When that is no longer there, the log was
+lost or put back (an eviction, a restart without persistence, a failover to a replica that lacked the end, a reader too
+far behind, somebody who restores a copy). Purges may have been lost with it. So the reader forgets everything. Unless
+another one has done so already, it opens a log of a later epoch: nothing that was sealed before is valid any more, for
+anybody in the fleet.
 
-Messages are sealed. Whoever can write to Redis can still delete one that nobody has read; who ordered it then orders
-it again. A process that starts can be shown an old log when no other runs, and one from whose middle an order was
-taken in any case; `ttl` then is what remains.
+Messages are sealed. Somebody who can write to Redis can still delete a message that nobody has read; the process that
+ordered it then orders it again. A process that starts can be shown an old log when no other runs, or a log with an
+order missing in the middle. Then only `ttl` limits the harm.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from gateway.introspection.tag_purge import TagPurge
 
 _FIELD = b"m"
 _PAGE_MESSAGES = 500
-# A reader that is further behind than this forgets everything; at 200 bytes each, 2 MB in Redis.
+# A reader that is further behind forgets everything. At 200 bytes each they take 2 MB in Redis.
 _MESSAGES_MAX = 10_000
-# Longer than any ttl worth the name; extended by every reader as long as there is one.
+# Longer than any sensible ttl. Every reader extends it, as long as there is one.
 LOG_TTL_S = 24 * 3600
 
 
 class LogGoneError(Exception):
-    """There is no log to append to; reading makes one."""
+    """There is no log to append to. Reading makes one."""
 
 
 class PurgeLog:
-    """What is raised beyond the errors of the client is `LogGoneError`, by `append`."""
+    """Appends to the log and reads it. Raises the client's errors, and `LogGoneError` from `append`."""
 
     def __init__(
         self, client: Client, name: str, seal: Seal, purge_index: PurgeIndex, clock: Callable[[], float] = time.time
@@ -60,16 +60,17 @@ class PurgeLog:
             raise LogGoneError
 
     async def catch_up(self, on_purge: Callable[[TagPurge], object]) -> None:
-        """Reads what is new into the ledger; `on_purge` is called with what is to be purged locally for it.
+        """Reads new messages into the index, and calls `on_purge` with the purge that each of them means here.
 
-        At once with each: what the ledger has taken in is not read again, should the next page fail.
+        It calls at once for each message: a message that the index has taken is not read again, should the next page
+        fail.
         """
         try:
             await self._read_on(on_purge)
         except ResponseError as error:
             if not str(error).startswith("WRONGTYPE"):
                 raise
-            # Somebody put something else in its place; as long as it lies there nobody can be told anything.
+            # Somebody put another value in its place. As long as it lies there nobody can be told anything.
             await self._client.delete(self._name)
             on_purge(self._restart())
             await self._read_on(on_purge)
@@ -124,7 +125,7 @@ class PurgeLog:
     async def _add(self, message: Message, *, must_exist: bool) -> bool:
         sealed = self._seal.seal(self._place, message.encode())
         if sealed is None:
-            raise ValueError("the purge has more marks than a message holds")
+            raise ValueError("the purge has more tags than a message holds")
         added = await self._client.xadd(
             self._name, {_FIELD: sealed}, maxlen=_MESSAGES_MAX, approximate=True, nomkstream=must_exist
         )

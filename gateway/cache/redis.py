@@ -1,15 +1,18 @@
-"""The tier that the fleet shares: sealed answers in Redis, and the purges that void them.
+"""The tier that the fleet shares: sealed results in Redis, and the purges that void them.
 
-Nothing that Redis does, or does not, stops a request: each operation has one deadline for everything, waiting for a
-connection included; what fails, is slow or lies is a counted miss. After a failure Redis is left alone for a moment.
+    get    -> in sync and not backing off? -> lookup (one round trip per turn of the loop) -> open -> still valid?
+    purge  -> Follower: the log -> every process -> PurgeIndex
+    tasks  -> Follower (the log), Notifier (the leases' signals), Lookups and Pipelines; `close` ends them all
 
-Lookups of one turn of the event loop share a round trip (`gateway.cache.lookups`).
+Nothing that Redis does, or fails to do, stops a request. Each operation has one deadline for everything, waiting for a
+connection included. An operation that fails, is slow or gets a lie counts as a miss. After a failure Redis gets no
+calls for a moment.
 
-Answers are used only by a process that follows the fleet's purges: one that lost sight of them would not know what
-has been revoked.
+Only a process that follows the fleet's purges uses shared results: one that is out of sync does not know what has been
+revoked.
 
-Whoever writes to Redis may put old entries back. An entry's age by the wall clock counts as well as what Redis says of
-it (`gateway.cache.entry`), so an entry lives for its ttl and `clock_skew_s` at the most.
+Somebody who writes to Redis may put old entries back. An entry's age by the wall clock counts as well as its age by
+Redis (`gateway.cache.entry`), so an entry lives for its ttl and `clock_skew_s` at the most.
 """
 
 from __future__ import annotations
@@ -87,7 +90,8 @@ class RedisTier:
         pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
         self.pipelines: Pipelines = pipelines if beside is None else beside.pipelines
         self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._guard)
-        # A connection of its own: a blocking read must not hold up requests, nor a burst of them the purges.
+        # The log has a connection of its own: a blocking read must not hold up requests, nor a burst of them the
+        # purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
         self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
@@ -114,20 +118,20 @@ class RedisTier:
 
     @property
     def healthy(self) -> bool:
-        """Whether answers are shared at present."""
+        """Whether results are shared at present."""
         return self._follower.in_sync and not self._guard.is_backing_off
 
     async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
-        """Begins to follow the fleet; `on_purge` is called with what other instances purge.
+        """Begins to follow the fleet, and calls `on_purge` with purges of other instances.
 
-        Returns when Redis can be used, or after a second without: it will be used when it comes.
+        Returns when Redis can be used, or after a second. Redis is used when it comes.
         """
         if self._is_first:
             self._notifier.start()  # turns are taken under the first secret alone
         await self._follower.start(on_purge, _FIRST_SYNC_S)
 
     def on_order(self, heard: Callable[[TagPurge], object]) -> None:
-        """From here on `heard` is called with each order that the fleet's log holds."""
+        """Calls `heard` from now on with each order that the fleet's log holds."""
         self._log.on_order = heard
 
     async def close(self) -> None:
@@ -141,13 +145,13 @@ class RedisTier:
                 await link.close()
 
     def follow_realms(self, realms: frozenset[str]) -> None:
-        """Whose tokens are asked about from here on: since when these count is agreed on with the fleet."""
+        """Sets the realms whose not-before times this process agrees on with the fleet."""
         if not realms <= self._realms:
             self._realms = realms
             self._follower.renew_soon()
 
     def extend_life(self, life_max_s: float) -> None:
-        """From here on answers may live for so long: a purge is remembered for no less."""
+        """From now on results may live for so long: a purge is remembered for at least as long."""
         self._life_max_s = max(self._life_max_s, life_max_s + self._clock_skew_s)
 
     def log_position(self) -> bytes:
@@ -166,13 +170,13 @@ class RedisTier:
         self._purge_index.expect(purge, self._monotonic(), self._life_max_s)
 
     async def publish_purge(self, purge: TagPurge) -> bool:
-        """Tells the fleet; it follows within a second. Returns False when Redis could not be told yet.
+        """Tells the fleet, which follows within a second. Returns False when Redis could not be told yet.
 
-        It is then tried again for as long as anything lives that was to be forgotten.
+        It is then tried again as long as any result lives that was to be forgotten.
         """
         told = await self._follower.publish(purge, self._monotonic() + self._life_max_s)
         if purge.not_before is not None:
-            # Where that fails now, it is done with the next look at the log.
+            # If that fails now, the next look at the log does it.
             self._follower.renew_soon()
             await self._guard.tried(self._agree)
         await self._unlink(purge)
@@ -186,7 +190,9 @@ class RedisTier:
         return b"" if told else None
 
     async def _unlink(self, purge: TagPurge) -> None:
-        """Void already; gone is tidier still. A call that is under way is void too: nobody should wait for it."""
+        """Deletes entries and leases of the key. They are void already; nobody should wait for a call that is
+        void too.
+        """
         for tag in purge.tags or ():
             name = self._named(tag)
             await self._guard.tried(partial(self._link.client.unlink, name, lease_name(name)))
@@ -195,11 +201,11 @@ class RedisTier:
         return self._named(self._codec.part(key))
 
     def _named(self, tag: bytes) -> str:
-        # In braces: what else lies in Redis for a key has to be on the same node of a cluster.
+        # In braces, so that all that lies in Redis for a key is on the same node of a cluster.
         return f"{self._prefix}{{{urlsafe_b64encode(tag).rstrip(b'=').decode()}}}"
 
     async def has_seen(self, tag: bytes) -> bool:
-        """Whether somebody in the fleet has acted on the event with this mark, as far as can be told."""
+        """Whether the fleet has acted on the event with this key, as far as can be told."""
         return bool(await self._guard.tried(partial(self._link.client.exists, self._seen(tag))))
 
     async def remember_seen(self, tag: bytes, life_s: float) -> None:
@@ -212,7 +218,9 @@ class RedisTier:
         await self._not_before_store.agree(self._realms)
 
     async def _warm_up(self) -> None:
-        """Connects outside of any request's deadline, and learns a cluster's layout and what the fleet keeps."""
+        """Connects outside of any request's deadline, and learns a cluster's layout and the fleet's
+        not-before times.
+        """
         await self._link.client.exists(self._prefix + "purges")
         await self.pipelines.warm_up()
         await self._agree()

@@ -1,17 +1,20 @@
-"""When to leave Redis alone: for a moment after a failure, then one request tries it for all."""
+"""Decides when Redis gets no calls: for a moment after a failure, then one request tries it for all.
+
+in use ── failed ──> backing off for BACKOFF_S ──> one try per BACKOFF_S ── succeeded ──> in use
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Short, so that Redis is used again soon after its return; long against the deadline of an operation, so that
-# an outage costs one request in a second its patience and the others nothing.
+# Short, so that Redis is used again soon after its return. Long against the deadline of an operation: an outage then
+# costs one request a second its patience, and the others nothing.
 BACKOFF_S = 1.0
 
 
 @dataclass(slots=True)
 class RedisBackoff:
-    """`now_s` is the monotonic clock."""
+    """Remembers until when Redis gets no calls. `now_s` is the monotonic clock."""
 
     _until_s: float | None = None  # None: no reason to doubt
 
@@ -19,7 +22,9 @@ class RedisBackoff:
         return self._until_s is not None and now_s < self._until_s
 
     def allows(self, now_s: float) -> bool:
-        """Whether an operation may be tried. In doubt one may per rest: asking is taking the turn."""
+        """Whether an operation may be tried. After a failure one may in each `BACKOFF_S`: the first caller
+        gets True.
+        """
         if self.is_backing_off(now_s):
             return False
         if self._until_s is not None:

@@ -1,8 +1,8 @@
-"""Encryption of what leaves the process: AES-256-GCM (NIST SP 800-38D), bound to the place where it lies.
+"""Encrypts all that leaves the process: AES-256-GCM (NIST SP 800-38D), bound to the place where it lies.
 
-Each place has a key of its own and is authenticated as associated data besides: what was tampered with, or copied
-from another place, does not open. Keys per place also keep the random nonces of a busy fleet, whose secret may
-live for years, far from the number at which two are expected to meet under one key.
+Each place has a key of its own, and is authenticated as associated data too. So a text that was changed, or copied from
+another place, does not open. Keys per place also keep a busy fleet, whose secret may live for years, far from the
+number of random nonces at which two are expected to meet under one key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OVERHEAD_BYTES = len(_VERSION) + _NONCE_BYTES + _TAG_BYTES
 
 
 class Seal:
-    """`limit_bytes` holds for what is sealed: more is neither made nor opened."""
+    """Seals and opens texts of at most `limit_bytes`, sealed."""
 
     def __init__(self, key: bytes, limit_bytes: int) -> None:
         self._key = key
@@ -34,7 +34,7 @@ class Seal:
         return _VERSION + nonce + self._cipher(place).encrypt(nonce, plain, _VERSION + place)
 
     def open(self, place: bytes, sealed: bytes) -> bytes | None:
-        """What was sealed for `place`, or `None` when `sealed` is anything else."""
+        """The text that was sealed for `place`, or `None` when `sealed` is anything else."""
         if not _OVERHEAD_BYTES <= len(sealed) <= self.limit_bytes or sealed[:1] != _VERSION:
             return None
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]

@@ -1,8 +1,8 @@
 """The shared tier while `cache.secret` changes from one secret to another: one tier for each secret, in one Redis.
 
-The first secret seals: answers are written, and turns taken, under it alone. What lies under the others is still found,
-so that a new secret does not begin with an empty cache. An order to purge goes out under every secret, and one that
-comes in under any of them voids what lies under all: the instances of a fleet change over one after the other.
+Only the first secret seals results and names leases. Results under the other secrets are still found, so that a new
+secret does not begin with an empty cache. A purge goes out under every secret, and one that comes in under any of them
+voids the results under all, because the instances of a fleet change over one after the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.introspection.tag_purge import TagPurge
 
 
 class TierPerSecret:
-    """Does for several `RedisTier`s what one does; all are bounded alike."""
+    """Does for several `RedisTier`s what one does. All have the same bounds."""
 
     def __init__(self, tiers: Sequence[RedisTier]) -> None:
         self._tiers = tuple(tiers)
@@ -57,7 +57,7 @@ class TierPerSecret:
         return self._first.log_position()
 
     def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
-        """The youngest that any secret opens: another instance may have written under another one since."""
+        """The youngest result that any secret opens: another instance may have written under another secret since."""
         found: asyncio.Future[Recalled | Absent] = asyncio.get_running_loop().create_future()
 
         def choose(looking: asyncio.Future[list[Recalled | Absent]]) -> None:

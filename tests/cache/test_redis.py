@@ -577,7 +577,7 @@ async def test_who_gets_no_connection_in_time_does_not_take_redis_for_lost(own_r
         await busy.aclose()
         assert await asking is None
         own_redis.resume()
-        assert not one._guard.is_resting
+        assert not one._guard.is_backing_off
         await until(lambda: one.healthy)
         assert await one.get(KEY, REALM) is Absent.MISS
 
