@@ -13,6 +13,8 @@ from support.architecture_documents import documents
 from support.imports import ROOT, between_rooms, circles, import_graph, modules, room, ways, without_detours
 from support.layers import IMPURE, LAYERS, PURE_ROOMS, RANKS
 
+from gateway.proxy.downstream import connection_state
+
 TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 WHOLE = import_graph(with_types=True)
@@ -69,6 +71,16 @@ def test_no_modules_import_each_other_at_run_time() -> None:
 def test_the_documents_say_what_the_code_is() -> None:
     behind = [path.name for path, text in documents().items() if path.read_text() != text]
     assert behind == [], "write them anew: .venv/bin/python tests/support/architecture_documents.py"
+
+
+def test_the_states_of_a_clients_connection_are_told_as_they_are() -> None:
+    names = {value: name for name, value in vars(connection_state).items() if name.isupper() and type(value) is int}
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| .* \|(.*)\|$", (PROJECT / "docs" / "architecture.md").read_text(), re.MULTILINE
+    )
+    told = {state: set(re.findall(r"`([A-Z_]+)`", following)) for state, following in rows}
+    table = connection_state.MAY_FOLLOW.items()
+    assert told == {names[state]: {names[one] for one in following} for state, following in table}
 
 
 @pytest.mark.parametrize("document", ["architecture.md", "how-to-add.md"])
