@@ -83,9 +83,7 @@ class RedisTier:
         self._codec = EntryCodec(
             keys, self._purge_index, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
         )
-        self._guard = OperationGuard(
-            lambda: self._follower.in_sync, monotonic, timeout_s=timeout_s, at_a_time=_CONNECTIONS_MAX
-        )
+        self._guard = self._new_guard()
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
         self.pipelines: Pipelines = pipelines if beside is None else beside.pipelines
@@ -100,6 +98,11 @@ class RedisTier:
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
+
+    def _new_guard(self) -> OperationGuard:
+        return OperationGuard(
+            lambda: self._follower.in_sync, self._monotonic, timeout_s=self.timeout_s, at_a_time=_CONNECTIONS_MAX
+        )
 
     def _subscriber(self, address: RedisAddress) -> Link:
         return connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S)

@@ -1,4 +1,4 @@
-"""What one route asks for and cannot have: providers, captures, prefixes, tokens that nobody looks at."""
+"""Checks what one route needs and cannot have: providers, captures, prefixes, tokens that nobody looks at."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class ClaimRule:
         return frozenset().union(*(a.captures for a in self.accepted if isinstance(a, Template)))
 
     def __str__(self) -> str:
-        """The claim's name. What it must be may be personal, and is not shown."""
+        """The claim's name. Its value may be personal, and is not shown."""
         return ".".join(self.path)
 
 

@@ -21,7 +21,7 @@ _MASKED_MIN = 6  # shorter values would be found in half of all words, and are n
 
 @dataclass(slots=True)
 class Expansion:
-    """What came out: the tree, what is wrong, and what was taken from the environment."""
+    """Holds the expanded tree, its problems, and what was taken from the environment."""
 
     root: Node
     problems: list[Problem]
@@ -35,7 +35,7 @@ class Expansion:
 
 
 def expand(root: Node, environ: Mapping[str, str]) -> Expansion:
-    """The tree with the environment put in. A value that cannot be made is `BROKEN`, and its problem is told."""
+    """The tree with its placeholders expanded. A value that cannot be made is `BROKEN`, and its problem is reported."""
     work = _Work(environ)
     root = work.expanded(root, ())
     return Expansion(root, work.problems, work.taken)

@@ -34,7 +34,7 @@ def with_files(model: type[Model], origin: Origin, directory: Path, problems: li
 
 
 def read_limited(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file; `ValueError` with both halves of a message where that cannot be."""
+    """The bytes of a regular file. Raises `ValueError` with both halves of a message when they cannot be read."""
     shown = shown_path(path)
     try:
         if not path.is_file():  # a device or a pipe could block for ever

@@ -25,7 +25,7 @@ from gateway.config.yaml_reader import SOURCE_LIMIT_BYTES, read_yaml
 
 
 def load(path: str | os.PathLike[str]) -> Config:
-    """The configuration in the file at `path`, with the process's environment put in.
+    """The configuration in the file at `path`, with placeholders expanded from the process's environment.
 
     Raises `ConfigError` with every problem.
     """

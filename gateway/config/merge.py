@@ -30,7 +30,7 @@ def without_rivals(defaults: Node, route: Node) -> Node:
 
 
 def merged(under: Any, over: Any) -> Any:
-    """Plain values of a route over those of the defaults; neither is changed."""
+    """The route's plain values merged over those of the defaults. Neither is changed."""
     if not isinstance(under, dict) or not isinstance(over, dict):
         return over
     both = {key: merged(under[key], value) if key in under else value for key, value in over.items()}

@@ -1,4 +1,4 @@
-"""What pydantic finds, in the words of the file's reader. No message names a type of Python or shows a secret."""
+"""Words pydantic's errors for the reader of the file. No message names a type of Python or shows a secret."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def problems_of(
 
 
 def type_name(value: Any) -> str:
-    """What a value of the file is, without showing it."""
+    """The type of a value, as the file's reader calls it, without showing the value."""
     if isinstance(value, bool):
         return "true or false"
     names = {str: "a text", int: "a number", float: "a number", dict: "a mapping", tuple: "a list", list: "a list"}
@@ -87,7 +87,7 @@ def _known_keys(model: type[Model]) -> list[str]:
 
 
 def unknown_key(model: type[Model], key: str, known: list[str] | None = None) -> str:
-    """What to say about a key that `model` does not have."""
+    """The message for a key that `model` does not have."""
     known = _known_keys(model) if known is None else known
     for name, field in model.model_fields.items():
         inner = model_of(field.annotation)

@@ -63,7 +63,7 @@ class Node:
 
 
 def plain(node: Node) -> Any:
-    """The values alone: dicts, lists and scalars."""
+    """Only the values: dicts, lists and scalars."""
     value = node.value
     if isinstance(value, dict):
         return {key: plain(entry.node) for key, entry in value.items()}

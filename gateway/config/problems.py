@@ -24,7 +24,7 @@ _SOMETHING_ELSE = "; write something else, as `gateway schema` describes it"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem. `what` has two halves, joined by `; `: what is wrong, and what to write instead."""
+    """Holds one problem. `what` has two halves, joined by `; `: what is wrong, and what to write instead."""
 
     place: str
     what: str
@@ -42,7 +42,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The file cannot be used. `problems` are in the order of their lines, each of them once."""
+    """Says that the file cannot be used. `problems` are in the order of their lines, each of them once."""
 
     def __init__(self, file: str, problems: Iterable[Problem]) -> None:
         self.file = file

@@ -39,7 +39,7 @@ _SENTINEL_OPTIONS = frozenset(["sentinel_username", "sentinel_password"])
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where Redis is. `hosts` are the sentinels or the cluster's first nodes, or the one server."""
+    """Holds an address. `hosts` are the sentinels, or the cluster's first nodes, or the one server."""
 
     topology: Topology
     tls: bool = False

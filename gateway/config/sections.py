@@ -65,7 +65,7 @@ class Section(Generic[_M]):
 
 @dataclass(slots=True)
 class Sections:
-    """The whole file in pieces, and what is wrong inside each of them."""
+    """Holds all sections of a file, and the problems inside each of them."""
 
     root: Origin
     sections: dict[str, Section[Any]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def _cut_sections(sections: Sections, directory: Path) -> None:
 
 
 def _cut_events(sections: Sections) -> None:
-    """Apart from the other sections, because its absence means something else than its defaults."""
+    """Reads `events` apart from the other sections, because its absence means something else than its defaults."""
     entry = _entry(sections, "events")
     if entry is not None:
         sections.events = _validated(Events, Origin(("events",), entry.line, entry.node), sections.problems)
@@ -136,7 +136,7 @@ def _cut_providers(sections: Sections, directory: Path) -> None:
 
 
 def _cut_defaults(sections: Sections) -> None:
-    """The defaults are looked at once on their own, so that a problem is told even if no route inherits it."""
+    """Validates the defaults once on their own, so that a problem is reported even if no route inherits it."""
     entry = _entry(sections, "defaults")
     if entry is None:
         return
@@ -182,7 +182,7 @@ def _route(origin: Origin, defaults: Node, problems: list[Problem]) -> Section[R
 
 
 def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Section[_M] | None:
-    """The piece, whole or without the keys whose problems are now told; `None` where nothing is left of it."""
+    """The section, whole or without the keys whose problems are now reported; `None` if nothing is left of it."""
     values = plain(origin.node)
     if origin.defaults is not None:
         values = merged(plain(origin.defaults), values)

@@ -1,4 +1,4 @@
-"""The kinds of values that keys have: the type they become, how they are parsed, what an editor is told of them."""
+"""The types of the keys' values: what they become, how they are parsed, what an editor is told of them."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def parse_network(value: object) -> IPv4Network | IPv6Network:
 
 
 def parse_trusted_peer(value: object) -> IPv4Network | IPv6Network | Literal["unix"]:
-    """A network, or `unix` for whoever connects to the listener's Unix socket."""
+    """A network, or `unix` for clients of the listener's Unix socket."""
     return "unix" if value == "unix" else parse_network(value)
 
 
@@ -166,7 +166,7 @@ def _has_host_bits(text: str, network: IPv4Network | IPv6Network) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a listener listens: a TCP host and port, or the path of a Unix socket."""
+    """Holds the address of a listener: a TCP host and port, or the path of a Unix socket."""
 
     host: str = ""
     port: int = 0
@@ -194,7 +194,7 @@ def parse_address(value: object) -> Address:
 
 
 def is_loopback_address(host: str) -> bool:
-    """Whether nobody beyond this machine has it. A name is not an address, not even `localhost`."""
+    """Whether only this machine can reach it. A name is not an address, not even `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Names and values that the file puts on the wire, held to the wire's own grammar (RFC 9110 §5, RFC 6749 §3.3)."""
+"""Parses names and values that go out on the wire, by the wire's own grammar (RFC 9110 §5, RFC 6749 §3.3)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_cors_header_name(value: object) -> str:
 
 
 def parse_identity_name(value: object) -> str:
-    """The name of a header that says who is calling."""
+    """The name of a header that tells a backend who is calling."""
     if isinstance(value, str) and _TOKEN.fullmatch(value):
         words = _SEPARATORS.sub("-", value.lower())  # If-User has a meaning of its own, Iframe-User has none
         if fold_header_name(value) in _NO_IDENTITY or words.startswith(_NO_IDENTITY_PREFIX):
@@ -85,7 +85,7 @@ def parse_identity_name(value: object) -> str:
 
 
 def parse_trusted_name(value: object) -> str:
-    """The name of a header that trusted proxies may send, and nobody else."""
+    """The name of a header that only trusted proxies may send."""
     name = parse_header_name(value)
     if fold_header_name(name) in TOLD_TO_BACKENDS:
         raise ValueError(f"{name} is believed of trusted proxies anyway, and made anew for backends; leave it out")

@@ -37,7 +37,7 @@ _BARE_CAPTURE = re.compile(r"/\{[A-Za-z_*]")
 
 
 class _StopReadingError(Exception):
-    """What is read so far cannot be made sense of; the problem is recorded."""
+    """Stops the reading, because the text cannot be understood; the problem is recorded."""
 
 
 @dataclass(slots=True)
@@ -244,7 +244,7 @@ class _Reader:
         self._stop(f"this is not YAML: {said}{began}; {instead}", line)
 
     def _flow_lines(self, error: yaml.MarkedYAMLError) -> str:
-        """The lines of what is wrong inside brackets or braces, where `{**}` reads as an alias; else nothing."""
+        """The lines of an error inside brackets or braces, where `{**}` reads as an alias; else nothing."""
         marks = [mark.line for mark in (error.context_mark, error.problem_mark) if mark]
         if not marks or not ("flow" in str(error.context) or "alias" in str(error.context)):
             return ""

@@ -95,9 +95,17 @@ class Authenticator:
         self._fallback = Fallback(self._last_known, self._find, self._flights.spawn)
         self._purges = 0
         self._known_purges = KnownPurges()
-        self._settlement = Settlement(
+        self._settlement = self._new_settlement(ahead, on_inactive, on_revoked)
+
+    def _new_settlement(
+        self,
+        ahead: Ahead | None,
+        on_inactive: Callable[[bytes], object] | None,
+        on_revoked: Callable[[Token], object] | None,
+    ) -> Settlement:
+        return Settlement(
             self._fetcher,
-            local,
+            self._local,
             self._last_known,
             self._sharing,
             ahead,

@@ -1,4 +1,4 @@
-"""Decides who gets the next slot and who keeps a place to wait, so that no client network crowds out another. Pure.
+"""Shares slots and places to wait among client networks, so that none of them crowds out another. Pure.
 
     enter -> SlotGranted                 a slot is free and nobody waits
           -> Queued                      there is a place to wait
