@@ -19,7 +19,7 @@ from support.demonstrated import checked, demonstrated, environment, free_base
 from support.needed import missing
 from support.served import STOP_WITHIN_S
 
-from gateway.cli import main
+from gateway.cli import COMMANDS
 from gateway.config.load import load_text
 from gateway.config.schema import json_schema
 from gateway.demo.guide import pastes
@@ -256,7 +256,7 @@ def test_what_is_linked_or_named_is_there(path):
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert [link for link in links if not (path.parent / link).exists()] == []
     commands = set(re.findall(r"`(?:\.venv/bin/)?gateway ([a-z]+)", text))
-    assert commands <= main.commands.keys()
+    assert commands <= COMMANDS.keys()
 
 
 def test_no_command_stands_in_a_place_that_no_test_reads():
