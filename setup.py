@@ -19,6 +19,7 @@ COMPILED = (
     "cache/local",
     "compiled",
     "decision",
+    "entitlements",
     "http/fates",
     "http/forwarded",
     "http/framing",
@@ -59,6 +60,7 @@ COMPILED = (
     "proxy/upstream/round_robin",
     "route_path",
     "routing",
+    "step_up",
 )
 
 

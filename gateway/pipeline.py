@@ -102,7 +102,7 @@ def admit(
     now: float,
 ) -> Identity | Refusal:
     """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
-    captures = NO_CAPTURES if matched is None or not route.policy.claims else matched.captures
+    captures = NO_CAPTURES if matched is None or not route.policy.needs_captures else matched.captures
     return judge(route.policy, facts, compiled.trusted_issuers[provider], captures, now) or render(
         route.identity, facts
     )

@@ -8,30 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
 from gateway.authn.token_type import TokenTypeRule, is_untyped, missing_proof, unknown_condition
 from gateway.config.auth_model import Auth
-from gateway.config.claim_paths import ClaimRule, Scalar, Template
-from gateway.http.percent import percent_decoded
+from gateway.entitlements import Entitlements, compile_entitlements, entitlement_problem
 from gateway.http.refusal import Refusal, challenge
 from gateway.policy_reasons import (
     has_ended,
     is_ahead,
-    missing_roles,
     missing_scope,
     wrong_audience,
-    wrong_claim,
     wrong_issuer,
 )
+from gateway.step_up import Authentication, authentication_problem, compile_authentication
 
 # A provider's clock may be so far ahead of ours if it sets `nbf` to the moment of issue. `nbf` is that moment if it is
 # within `_AT_ONCE_S` of `iat`.
 _CLOCKS_APART_S = 5.0
 _AT_ONCE_S = 1.0
-_REALM_ROLES = ("realm_access", "roles")
 _UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
 
 
@@ -43,8 +38,9 @@ class Policy:
     any_scope: frozenset[str]
     audience: frozenset[str]
     issuer: str | None  # configured on the route: the facts must carry it
-    roles: tuple[str, ...]
-    claims: tuple[ClaimRule, ...]
+    authentication: Authentication | None
+    entitlements: Entitlements | None
+    needs_captures: bool = False  # a claim is compared with a part of the path
     demands_proof: bool = False  # of each token, bound or not
     ignores_proof: bool = False  # Danger: somebody who steals a bound token can use it
 
@@ -68,8 +64,9 @@ def compile_policy(auth: Auth) -> Policy:
         any_scope=frozenset(auth.any_scope),
         audience=frozenset(auth.audience),
         issuer=auth.issuer,
-        roles=auth.roles,
-        claims=auth.claims,
+        authentication=compile_authentication(auth),
+        entitlements=compile_entitlements(auth),
+        needs_captures=bool(auth.claims),
         demands_proof=auth.proof == "required",
         ignores_proof=auth.proof == "ignore",
     )
@@ -98,31 +95,15 @@ def judge(
         return _lacks_scope(facts, policy.scopes, is_any=False)
     if policy.any_scope and policy.any_scope.isdisjoint(facts.scopes):
         return _lacks_scope(facts, policy.any_scope, is_any=True)
-    if policy.roles and not all(_has_role(claims, role, trusted_issuer.client_id) for role in policy.roles):
-        return _lacks_role(claims, policy.roles, trusted_issuer.client_id)
-    return _claim_problem(policy.claims, claims, captures) if policy.claims else None
-
-
-def _claim_problem(rules: tuple[ClaimRule, ...], claims: Claims, captures: Mapping[str, str]) -> Refusal | None:
-    for rule in rules:
-        if not _holds(rule, claims, captures):
-            reason = wrong_claim(rule.path, claim_at(claims, rule.path), _accepted(rule, captures))
-            return challenge("forbidden", "a claim of the token is not what this route asks for", reason=reason)
-    return None
+    if policy.authentication is not None and (refusal := authentication_problem(policy.authentication, claims, now)):
+        return refusal
+    demands = policy.entitlements
+    return None if demands is None else entitlement_problem(demands, claims, trusted_issuer.client_id, captures)
 
 
 def _lacks_scope(facts: Facts, wanted: frozenset[str], *, is_any: bool) -> Refusal:
     reason = missing_scope(facts.scopes, wanted, is_any=is_any)
     return challenge("insufficient_scope", "the token lacks a scope", scope=wanted, reason=reason)
-
-
-def _lacks_role(claims: Claims, wanted: tuple[str, ...], client_id: str) -> Refusal:
-    missing = [role for role in wanted if not _has_role(claims, role, client_id)]
-    present = [*_list_at(claims, _REALM_ROLES), *_list_at(claims, ("resource_access", client_id, "roles"))]
-    for client in {role.partition(":")[0] for role in wanted if ":" in role}:
-        present += [f"{client}:{role}" for role in _list_at(claims, ("resource_access", client, "roles"))]
-    reason = missing_roles(map(str, present), missing, wanted)
-    return challenge("forbidden", "the token lacks a role that this route asks for", reason=reason)
 
 
 def _leeway_s(trusted_issuer: TrustedIssuer, facts: Facts) -> float:
@@ -173,65 +154,3 @@ def _is_for(wanted: frozenset[str], claims: Claims) -> bool:
         if not isinstance(name, str):
             return False
     return not wanted or not wanted.isdisjoint(named)
-
-
-def _has_role(claims: Claims, role: str, client_id: str) -> bool:
-    """Looks in Keycloak's two places. `client:role` is a role of another client; its name ends at the first colon."""
-    client, colon, name = role.partition(":")
-    if colon:
-        return _list_has(claims, ("resource_access", client, "roles"), name)
-    return _list_has(claims, _REALM_ROLES, role) or _list_has(claims, ("resource_access", client_id, "roles"), role)
-
-
-def _list_has(claims: Claims, path: tuple[str, ...], wanted: str) -> bool:
-    return wanted in _list_at(claims, path)
-
-
-def _list_at(claims: Claims, path: tuple[str, ...]) -> list[Any]:
-    value: Any = claims.get(path[0])
-    for name in path[1:]:
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, list) else []
-
-
-def _holds(rule: ClaimRule, claims: Claims, captures: Mapping[str, str]) -> bool:
-    values = _values(claim_at(claims, rule.path))
-    accepted = _accepted(rule, captures)
-    return any(_is_equal(one, wanted) for one in values for wanted in accepted)
-
-
-def _accepted(rule: ClaimRule, captures: Mapping[str, str]) -> list[Scalar | None]:
-    return [_expected(wanted, captures) for wanted in rule.accepted]
-
-
-def _values(claim: Any) -> list[Any]:
-    """The values of a claim that are compared: each element of a list, each name in an object.
-
-    Keycloak's `organization` is `{"acme": {…}}`: a name counts if its value is an object or `true`. Beside any other
-    value the name is only a label (`{"country": "DE"}`), and beside `false` or `null` it means the opposite.
-    """
-    if isinstance(claim, dict):
-        return [name for name, value in claim.items() if value is True or isinstance(value, dict)]
-    return claim if isinstance(claim, list) else [claim]
-
-
-def _expected(wanted: Scalar | Template, captures: Mapping[str, str]) -> Scalar | None:
-    """The value to compare with; `None`, which equals no claim, if the path is not UTF-8."""
-    if not isinstance(wanted, Template):
-        return wanted
-    texts = list(wanted.parts)
-    for index in range(1, len(texts), 2):
-        decoded = percent_decoded(captures[texts[index]])
-        if decoded is None:
-            return None
-        texts[index] = decoded
-    return "".join(texts)
-
-
-def _is_equal(claim: Any, wanted: Scalar | None) -> bool:
-    """Compares value and type: `true` is not `1` and not `"true"`. JSON has one type of number (RFC 8259 §6)."""
-    if isinstance(claim, bool) or isinstance(wanted, bool):
-        return claim is wanted
-    if isinstance(claim, str) or isinstance(wanted, str):
-        return isinstance(claim, str) and isinstance(wanted, str) and claim == wanted
-    return isinstance(claim, int | float) and wanted is not None and claim == wanted

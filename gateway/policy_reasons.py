@@ -55,6 +55,26 @@ def missing_roles(present: Iterable[str], missing: Sequence[str], wanted: Sequen
     return cut_reason(f"roles are {_listed(present)}, {_listed(missing)} missing of {_listed(wanted)} wanted")
 
 
+def missing_groups(present: Iterable[str], missing: Sequence[str]) -> str:
+    return cut_reason(f"groups are {_listed(present)}, {_listed(missing)} wanted too")
+
+
+def missing_details(present: Sequence[Any], wanted: Any) -> str:
+    return cut_reason(f"{_plain(wanted)} wanted, authorization_details is {_plain(present)}")
+
+
+def wrong_acr(value: Any, wanted: Iterable[str]) -> str:
+    has = "there is no acr" if value is None else f"acr is {shown(value)}"
+    return cut_reason(f"{has}, one of {_listed(wanted)} wanted")
+
+
+def signed_in_long_ago(auth_time: Any, max_age_s: float, now: float) -> str:
+    if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
+        has = "there is no auth_time" if auth_time is None else f"auth_time is {shown(auth_time)}"
+        return cut_reason(f"{has}, a sign-in at most {max_age_s:g} s ago wanted")
+    return cut_reason(f"auth_time is {now - auth_time:.0f} s ago, at most {max_age_s:g} s wanted")
+
+
 def wrong_claim(path: Sequence[str], value: Any, accepted: Sequence[Any]) -> str:
     name = ".".join(path)
     wants = f"one of {_listed(map(_plain, accepted))} wanted"

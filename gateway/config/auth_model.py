@@ -9,11 +9,14 @@ from pydantic import Field
 from gateway.config.model_base import KeyMark, Model
 from gateway.config.value_types import (
     ONE_OR_MANY,
+    Acr,
+    AuthorizationDetail,
     Claims,
     Method,
     OneOrMany,
     Scope,
     Seconds,
+    Text,
 )
 
 
@@ -45,6 +48,21 @@ class Auth(Model):
 
     roles: tuple[str, ...] = ()
     """All of these: of the realm, of our client, or client:role for another client's. Default none."""
+
+    groups: tuple[Text, ...] = ()
+    """All of these must be in the claim groups, as they stand there (Keycloak writes /staff where its mapper gives the
+    full path). Default none."""
+
+    details: tuple[AuthorizationDetail, ...] = ()
+    """Each of these objects must be within one element of authorization_details (RFC 9396): lists are subsets, scalars
+    are equal. Default none."""
+
+    acr: tuple[Acr, ...] = ()
+    """acr must be one of these; else 401 with acr_values (RFC 9470). Default: it is not looked at."""
+
+    max_auth_age: Annotated[Seconds, Field(ge=1)] | None = None
+    """How long ago the caller may have signed in (auth_time); else 401 with max_age (RFC 9470). Default: it is not
+    looked at; 1s at least."""
 
     claims: Claims = ()
     """Each claim equals the value, or one of a list, compared with its type, or has it as an element of a list or as a

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.config.problems import Loc, WrongAt
 from gateway.config.values import quoted
@@ -106,3 +107,12 @@ def _scalar(value: object) -> Scalar | Template:
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise ValueError(f"{quoted(value)} cannot be compared; write a text, a number, true or false, or a list of them")
+
+
+def parse_authorization_detail(value: object) -> dict[str, Any]:
+    """What one element of `authorization_details` must have (RFC 9396 §2): an object with its `type`."""
+    if not isinstance(value, dict):
+        raise ValueError("an authorization detail is an object; write {type: payment, actions: [read]}")
+    if not isinstance(value.get("type"), str) or not value["type"]:
+        raise ValueError("an authorization detail has a type; write {type: payment, actions: [read]}")
+    return value

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
 from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer
-from gateway.config.claim_paths import ClaimRule, parse_claim_path, parse_claim_rules
+from gateway.config.claim_paths import ClaimRule, parse_authorization_detail, parse_claim_path, parse_claim_rules
 from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
 from gateway.config.redis_url import check_redis_url
@@ -29,6 +29,7 @@ from gateway.config.values import (
     parse_workers,
 )
 from gateway.config.wire_values import (
+    parse_acr,
     parse_cors_header_name,
     parse_header_name,
     parse_header_value,
@@ -37,6 +38,7 @@ from gateway.config.wire_values import (
     parse_name,
     parse_origin,
     parse_scope,
+    parse_text,
     parse_trusted_name,
 )
 from gateway.http.backend import Backend
@@ -119,6 +121,13 @@ IdentityName = Annotated[str, BeforeValidator(parse_identity_name), text()]
 HeaderValue = Annotated[str, BeforeValidator(parse_header_value), WithJsonSchema({"type": ["string", "number"]})]
 Method = Annotated[str, BeforeValidator(parse_method), text(examples=["GET"])]
 Origin = Annotated[str, BeforeValidator(parse_origin), text(examples=["https://app.example.com"])]
+Text = Annotated[str, BeforeValidator(parse_text), text(examples=["staff"])]
+Acr = Annotated[str, BeforeValidator(parse_acr), text(examples=["gold"])]
+AuthorizationDetail = Annotated[
+    dict[str, Any],
+    BeforeValidator(parse_authorization_detail),
+    WithJsonSchema({"type": "object", "required": ["type"], "examples": [{"type": "payment", "actions": ["read"]}]}),
+]
 Scope = Annotated[str, BeforeValidator(parse_scope), text(examples=["orders:read"])]
 ClaimPath = Annotated[tuple[str, ...], BeforeValidator(parse_claim_path), text(examples=["realm_access.roles"])]
 HostMatch = Annotated[HostPattern, BeforeValidator(parse_host), text(examples=["*.example.com"])]

@@ -138,3 +138,17 @@ def parse_scope(value: object) -> str:
     if isinstance(value, str) and _SCOPE_TOKEN.fullmatch(value):
         return value
     raise ValueError(f"{quoted(value)} is not a scope; write one scope per list item, without blanks")
+
+
+def parse_acr(value: object) -> str:
+    """An authentication context class, which also goes into a challenge (RFC 9470 §3)."""
+    if isinstance(value, str) and _SCOPE_TOKEN.fullmatch(value):
+        return value
+    raise ValueError(f"{quoted(value)} is not a value of acr; write one per list item, without blanks and quotes")
+
+
+def parse_text(value: object) -> str:
+    """A text that is compared with a claim, and is not empty."""
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{quoted(value)} is not a text to compare with; write one per list item, in quotes if need be")

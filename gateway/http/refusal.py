@@ -19,6 +19,7 @@ STATUS_OF_CODE = {
     "invalid_token": 401,
     "invalid_request": 400,
     "invalid_target": 400,
+    "insufficient_user_authentication": 401,
     "insufficient_scope": 403,
     "forbidden": 403,
     "unsafe_claim": 403,
@@ -38,8 +39,10 @@ STATUS_OF_CODE = {
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }
-# RFC 6750 §3.1: no error attribute when no token was sent, nor for what its three codes do not cover.
-_CHALLENGE_ERRORS = frozenset({"invalid_request", "invalid_token", "insufficient_scope"})
+# RFC 6750 §3.1 and RFC 9470 §3. There is no error attribute when no token was sent, nor for what these do not cover.
+_CHALLENGE_ERRORS = frozenset(
+    {"invalid_request", "invalid_token", "insufficient_scope", "insufficient_user_authentication"}
+)
 _RETRY_AFTER_S = 1
 
 Fields = tuple[tuple[str, str], ...]
@@ -66,13 +69,24 @@ class Rendered:
     body: bytes
 
 
-def challenge(code: str, detail: str, *, scope: Iterable[str] = (), reason: str | None = None) -> Refusal:
-    """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3). `reason` is for the log."""
+def challenge(
+    code: str,
+    detail: str,
+    *,
+    scope: Iterable[str] = (),
+    parameters: Iterable[tuple[str, str]] = (),
+    reason: str | None = None,
+) -> Refusal:
+    """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3). `reason` is for the log.
+
+    `parameters` are further ones of the challenge. Their values have neither quotes nor backslashes.
+    """
     attributes = ['realm="gateway"']
     if code in _CHALLENGE_ERRORS:
         attributes += [f'error="{code}"', f'error_description="{detail}"']
     if needed := " ".join(sorted(scope)):
         attributes.append(f'scope="{needed}"')
+    attributes += [f'{name}="{value}"' for name, value in parameters]
     return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),), reason)
 
 

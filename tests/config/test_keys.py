@@ -28,11 +28,11 @@ USELESS = "with mode none no token is looked at; take this out, or write mode: r
 class AuthWithMore(Auth):
     """`auth` as somebody has extended it who changed nothing but the model."""
 
-    groups: tuple[str, ...] = ()
-    """All of these must be in groups. Default none. Danger: none, this is
+    tribes: tuple[str, ...] = ()
+    """All of these must be in tribes. Default none. Danger: none, this is
     only a test."""
 
-    max_auth_age: Seconds | None = None
+    max_nap: Seconds | None = None
 
 
 class Exchange(Model):
@@ -57,14 +57,14 @@ def test_every_key_is_described():
 def test_a_description_is_found_below_its_key_and_stands_on_one_line():
     described = {key.name: (key.description, key.danger) for key in keys_of_model(AuthWithMore)}
     danger = "none, this is only a test."
-    assert described["groups"] == (f"All of these must be in groups. Default none. Danger: {danger}", danger)
+    assert described["tribes"] == (f"All of these must be in tribes. Default none. Danger: {danger}", danger)
     assert described["scopes"] == ("All of these must be in scope. Default none.", None)
-    assert described["max_auth_age"] == ("", None)
+    assert described["max_nap"] == ("", None)
 
 
 def test_a_key_that_is_added_to_auth_demands_a_token_unless_it_says_otherwise():
     more = {key.path for key in token_demands(ConfigWithMore)} - {key.path for key in token_demands(Config)}
-    assert more == {("routes", "auth", "groups"), ("routes", "auth", "max_auth_age"), ("routes", "exchange")}
+    assert more == {("routes", "auth", "tribes"), ("routes", "auth", "max_nap"), ("routes", "exchange")}
     asking_for_nothing = {key.name for key in keys_of_model(Auth) if not key.demands_token}
     assert asking_for_nothing == {"mode", "streams"}
 
@@ -79,8 +79,8 @@ def test_every_key_that_demands_a_token_is_refused_where_none_is_looked_at(key):
 @pytest.mark.parametrize(
     ("keys", "place"),
     [
-        ("auth: {mode: none, groups: [staff]}", "auth.groups"),
-        ("auth: {mode: none, max_auth_age: 0s}", "auth.max_auth_age"),
+        ("auth: {mode: none, tribes: [staff]}", "auth.tribes"),
+        ("auth: {mode: none, max_nap: 0s}", "auth.max_nap"),
         ("auth: none\nexchange: {audience: orders}", "exchange"),
     ],
 )
@@ -99,16 +99,16 @@ def test_every_key_of_auth_is_shown_by_get_routes(key):
 
 
 def test_it_is_shown_by_get_routes():
-    route = {"name": "a", "backend": "http://a", "auth": {"groups": ["staff"], "max_auth_age": "5m"}}
+    route = {"name": "a", "backend": "http://a", "auth": {"tribes": ["staff"], "max_nap": "5m"}}
     [shown] = describe(ConfigWithMore.model_validate({"routes": [route]}))
-    assert shown["auth"] == {"mode": "required", "groups": ["staff"], "max_auth_age_s": 300.0}
+    assert shown["auth"] == {"mode": "required", "tribes": ["staff"], "max_nap_s": 300.0}
 
 
 def test_the_examples_must_name_it():
-    everything = Written("routes: [{auth: {groups: [a]}}]\n# exchange: {audience: orders}\n")
-    assert ("routes", "auth", "groups") in everything
+    everything = Written("routes: [{auth: {tribes: [a]}}]\n# exchange: {audience: orders}\n")
+    assert ("routes", "auth", "tribes") in everything
     assert ("routes", "exchange") in everything
-    assert ("routes", "auth", "max_auth_age") not in everything
+    assert ("routes", "auth", "max_nap") not in everything
 
 
 def unread(config: Config, monkeypatch) -> list[str]:
@@ -132,7 +132,7 @@ def test_every_demand_is_read_where_the_configuration_is_compiled(monkeypatch):
     assert unread(loaded(text), monkeypatch) == []
     config = loaded(text)
     more = RouteWithMore(name="a", backend="http://a", auth={"stale_if_error": "5m"})
-    assert unread(config.model_copy(update={"routes": (more,)}), monkeypatch) == ["groups", "max_auth_age"]
+    assert unread(config.model_copy(update={"routes": (more,)}), monkeypatch) == ["tribes", "max_nap"]
 
 
 def test_what_is_a_secret_or_a_path_is_told_by_its_type():

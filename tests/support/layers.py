@@ -25,6 +25,9 @@ LAYERS = (
     Layer(("routing",), "the compiled table of routes", is_pure=True),
     Layer(("authn",), "bearer tokens, facts, claims, the question that is asked", is_pure=True),
     Layer(("policy_reasons",), "what a route wanted and what was there, for the log", is_pure=True),
+    Layer(
+        ("entitlements", "step_up"), "roles, groups, details, claims; how and when the caller signed in", is_pure=True
+    ),
     Layer(("policy", "identity"), "decide by the facts; say who the caller is", is_pure=True),
     Layer(("compiled",), "the configuration as deciding needs it", is_pure=True),
     Layer(("route_path",), "what a matched route makes of a path", is_pure=True),

@@ -73,7 +73,7 @@ def refused_by(route: CompiledRoute, stream: OpenExchange, compiled: CompiledCon
     if question.provider not in route.providers:
         return REFUSED
     matched = stream.context.matched
-    captures = {} if matched is None or not route.policy.claims else matched.captures
+    captures = {} if matched is None or not route.policy.needs_captures else matched.captures
     try:
         refusal = judge(route.policy, facts, compiled.trusted_issuers[question.provider], captures, now)
     except KeyError:  # the route has another path now, and its claims name a part that the old path did not have

@@ -1,0 +1,55 @@
+"""How recently, and in which way, a caller must have signed in: step-up authentication (RFC 9470). Pure.
+
+A token that says nothing of it has not shown it. The challenge names both demands, so that one new sign-in is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from gateway.authn.facts import Claims
+from gateway.config.auth_model import Auth
+from gateway.http.refusal import Refusal, challenge
+from gateway.policy_reasons import signed_in_long_ago, wrong_acr
+
+_CODE = "insufficient_user_authentication"
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What one route demands: one of `acr` (none: any), and a sign-in that is at most `max_age_s` old."""
+
+    acr: tuple[str, ...]
+    max_age_s: float | None
+
+
+def compile_authentication(auth: Auth) -> Authentication | None:
+    """`None` where the route demands nothing of the kind."""
+    if not auth.acr and auth.max_auth_age is None:
+        return None
+    return Authentication(auth.acr, auth.max_auth_age)
+
+
+def authentication_problem(demands: Authentication, claims: Claims, now: float) -> Refusal | None:
+    """The refusal of a caller with these claims at wall-clock time `now` (RFC 9470 §3)."""
+    acr = claims.get("acr")
+    if demands.acr and not (isinstance(acr, str) and acr in demands.acr):
+        return _refusal(demands, wrong_acr(acr, demands.acr))
+    signed_in_at = claims.get("auth_time")
+    if demands.max_age_s is not None and not (_is_number(signed_in_at) and now - signed_in_at <= demands.max_age_s):
+        return _refusal(demands, signed_in_long_ago(signed_in_at, demands.max_age_s, now))
+    return None
+
+
+def _refusal(demands: Authentication, reason: str) -> Refusal:
+    parameters = []
+    if demands.acr:
+        parameters.append(("acr_values", " ".join(demands.acr)))
+    if demands.max_age_s is not None:
+        parameters.append(("max_age", str(int(demands.max_age_s))))
+    return challenge(_CODE, "another sign-in is needed", parameters=parameters, reason=reason)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
