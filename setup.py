@@ -47,6 +47,7 @@ COMPILED = (
     "proxy/fast_exchange",
     "proxy/fast_lane",
     "proxy/generation",
+    "proxy/refusing",
     "proxy/relay",
     "proxy/request_context",
     "proxy/request_head",

@@ -246,7 +246,7 @@ _FIELDS: BoundedMemo[bytes, _Special | None] = BoundedMemo(_REMEMBERED_LINES_MAX
 _HEADS: BoundedMemo[bytes, ResponseHead] = BoundedMemo(_REMEMBERED_HEADS_MAX)
 _known_starts, _known_fields, _known_heads = _STARTS.known, _FIELDS.known, _HEADS.known
 # The head of an answer that is like one before it, from the same bytes; `None` where none is known.
-known_answer_head = _known_heads.get
+known_response_head = _known_heads.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
 _LEADS = _Special(_Role.UPGRADE, "")
 _KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")

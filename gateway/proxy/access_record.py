@@ -8,7 +8,7 @@ NO_ROUTE: Final = "none"
 
 
 class AccessRecord:
-    """One request and its answer. Durations are seconds on the monotonic clock; nothing here holds a token.
+    """One request and its response. Durations are seconds on the monotonic clock; nothing here holds a token.
 
     Not slotted: what most exchanges leave as it is stays in the class.
     """

@@ -1,6 +1,6 @@
 """CORS through aiohttp-cors (Fetch standard §3.2), whose router adapter is told what the gateway's own table decided.
 
-aiohttp-cors asks the adapter which configuration belongs to a request; the answer is the route that the pipeline
+aiohttp-cors asks the adapter which configuration belongs to a request; the response is the route that the pipeline
 matched, left on the request under a typed key because the library passes nothing else.
 """
 
@@ -37,7 +37,7 @@ class RouteCors(AbstractRouterAdapter):
     async def fields(
         self, request: web.Request, route: CompiledRoute, *, is_preflight: bool = False
     ) -> list[tuple[str, str]]:
-        """What every answer to a request for `route` says of CORS; but for the answer to a preflight itself."""
+        """What every answer to a request for `route` says of CORS; but for the response to a preflight itself."""
         request[_ROUTE] = route
         request[_PREFLIGHT] = is_preflight
         if route.config.cors is None:
@@ -48,7 +48,7 @@ class RouteCors(AbstractRouterAdapter):
         return list(response.headers.items())
 
     async def preflight(self, request: web.Request, route: CompiledRoute) -> web.StreamResponse | Refusal:
-        """The answer to a preflight for `route`, after `fields`."""
+        """The response to a preflight for `route`, after `fields`."""
         try:
             response: web.StreamResponse = await self._preflight_handler(request)
         except web.HTTPForbidden:

@@ -1,4 +1,4 @@
-"""The `Date` of answers (RFC 9110 §6.6.1), made once a second."""
+"""The `Date` of responses (RFC 9110 §6.6.1), made once a second."""
 
 from __future__ import annotations
 

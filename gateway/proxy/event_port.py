@@ -21,12 +21,12 @@ class Passing(Protocol):
     async def answered(self, status: int) -> Refusal | None:
         """The backend has answered with `status`; to be awaited before the client hears of it.
 
-        A refusal, to be sent in the place of that answer, where the token may still be remembered somewhere.
+        A refusal, to be sent in the place of that response, where the token may still be remembered somewhere.
         """
         ...
 
     def lost(self) -> None:
-        """It may have reached the backend, and no answer will be seen."""
+        """It may have reached the backend, and no response will be seen."""
 
 
 class EventPort(Protocol):
@@ -35,7 +35,7 @@ class EventPort(Protocol):
         ...
 
     async def receive(self, request: web.Request, received: Receive, exchange: AccessRecord) -> DeliveryReply | Refusal:
-        """The answer to an event of a provider."""
+        """The response to an event of a provider."""
         ...
 
     async def passing(self, request: web.Request, allow: Allow, exchange: AccessRecord) -> Passing | Refusal | None:

@@ -1,4 +1,4 @@
-"""One request of the fast lane and its answer. A task is made where there is something to wait for: facts that nobody
+"""One request of the fast lane and its response. A task is made where there is something to wait for: facts that nobody
 here remembers, a backend that has to be connected to.
 """
 
@@ -16,9 +16,8 @@ from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
 from gateway.proxy.downstream.client_connection import ClientConnection
-from gateway.proxy.forwarding import refusal_of
-from gateway.proxy.general_lane import UNTRUSTED_FRAMING
-from gateway.proxy.local_reply import refusal_reply, staleness
+from gateway.proxy.local_reply import staleness
+from gateway.proxy.refusing import FAILED, refusal_of, send_refusal
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import RequestContext
 from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
@@ -33,7 +32,7 @@ _logger = logging.getLogger(__name__)
 
 
 class OrdinaryExchange(Relay):
-    """What becomes of a request once it is decided, the relay of its answer included.
+    """What becomes of a request once it is decided, the relay of its response included.
 
     `body` is `None` where no length was declared.
     """
@@ -149,7 +148,7 @@ class OrdinaryExchange(Relay):
         self._was_sent = True
         self.begin(connection, route, request, fields, self._body or b"")
         if self._attempts is not None:
-            connection.await_answer(self._attempts.left_s(monotonic()))
+            connection.await_response(self._attempts.left_s(monotonic()))
 
     def _go_on(self, error: BackendError, route: CompiledRoute) -> None:
         """To another backend, or with a refusal. As in the general lane, a body goes out once."""
@@ -171,18 +170,7 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        turn = self._turn
-        turn.status, turn.code, turn.reason = refusal.status, refusal.code, refusal.reason
-        keeps_alive = refusal.code not in UNTRUSTED_FRAMING and not self._client.is_draining
-        answer, turn.bytes_sent = refusal_reply(
-            refusal,
-            turn.request_id,
-            connection=None if keeps_alive else "close",
-            to_head=turn.method == "HEAD",
-            more=staleness(turn),
-        )
-        self._client.write(answer)
-        self._end(keeps_alive=keeps_alive)
+        self._end(keeps_alive=send_refusal(self._client, self._turn, refusal, staleness(self._turn)))
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""
@@ -192,9 +180,9 @@ class OrdinaryExchange(Relay):
         if self._was_sent:
             self.abandon()
         if self._turn.status:
-            self._client.cut()  # within an answer, which must not look whole
+            self._client.cut()  # within a response, which must not look whole
         else:
-            self._refuse(Refusal("internal_error", "the gateway failed on this request"))
+            self._refuse(FAILED)
 
     def _end(self, *, keeps_alive: bool) -> None:
         if not self._has_ended:

@@ -1,6 +1,6 @@
-"""Carrying an allowed request of the general lane to a backend of its route: the body out, the answer relayed back.
+"""Carrying an allowed request of the general lane to a backend of its route: the body out, the response relayed back.
 
-Decides nothing about who may pass. Nothing is sent twice after a byte of an answer came; a client that leaves cancels
+Decides nothing about who may pass. Nothing is sent twice after a byte of a response came; a client that leaves cancels
 the backend's request.
 """
 
@@ -26,12 +26,13 @@ from gateway.proxy.downstream.connection_state import TUNNEL
 from gateway.proxy.event_port import Passing
 from gateway.proxy.header_text import pairs
 from gateway.proxy.held_response import HeldBackError, HeldResponse
+from gateway.proxy.refusing import refusal_of
 from gateway.proxy.relay_ends import BackendEnd
 from gateway.proxy.request_body import REFUSAL_OF_FAULT, BodyError, Pace, RequestBody
 from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
 from gateway.proxy.streams.tunnel import Tap
 from gateway.proxy.upstream.attempts import Attempts
-from gateway.proxy.upstream.backend_error import BackendError, BackendTimeoutError, NotConnectedError
+from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import UNKNOWN_LENGTH, WEBSOCKET, BodyFraming
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pools import UpstreamPools
@@ -56,10 +57,10 @@ class Forwarder:
         pace: Pace,
         passing: Passing | None = None,
     ) -> bool | Refusal:
-        """Relay the answer with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
+        """Relay the response with `more_fields` of ours: whether the connection goes on, or a refusal to be sent.
 
         A client whose body comes more slowly than `pace` is given up. `passing` has read the body before,
-        and is told of the answer.
+        and is told of the response.
         """
         body = RequestBody(request, allow.route.max_body_bytes, pace, None if passing is None else passing.body)
         more = b"".join(field_line(name, value) for name, value in more_fields)
@@ -127,11 +128,11 @@ class _Attempt:
 
     @property
     def has_come(self) -> bool:
-        """Whether an answer that `passing` is told of has come."""
+        """Whether a response that `passing` is told of has come."""
         return self._withheld is not None and self._withheld.has_come
 
     async def run(self, backends: UpstreamPools, backend: Backend, timeout_s: float) -> BackendError | None:
-        """What kept the answer from being passed on, if anything did. Its head is due within `timeout_s`."""
+        """What kept the response from being passed on, if anything did. Its head is due within `timeout_s`."""
         config = self._allow.route.config
         # Before there is a connection: one that is taken and not used is nobody's to give back.
         request, fields = backend_request(self._request.method, backend, self._allow, self._framing())
@@ -146,7 +147,7 @@ class _Attempt:
         sent = self._body.whole()
         try:
             self.relay.begin(backend_end, self._allow.route, request, fields, sent)
-            connection.await_answer(timeout_s)
+            connection.await_response(timeout_s)
             if sent is not None:
                 return await self._over
             return await self._upload(connection)
@@ -166,7 +167,7 @@ class _Attempt:
                 if not isinstance(fault, BodyError):
                     raise fault
                 return self._give_up(fault)
-            # An answer that comes before the end of the body is passed on while that goes on.
+            # A response that comes before the end of the body is passed on while that goes on.
             return await self._over
         finally:
             sending.cancel()
@@ -176,8 +177,8 @@ class _Attempt:
         timeout_s = self._allow.route.config.timeout
         body = self._body
         # While the client's next bytes are awaited the backend owes nothing; otherwise its time is running.
-        body.on_waiting = lambda: connection.await_answer(None)
-        body.on_passed = lambda: connection.await_answer(timeout_s)
+        body.on_waiting = lambda: connection.await_response(None)
+        body.on_passed = lambda: connection.await_response(timeout_s)
         room = asyncio.Event()
         self.relay.on_room = room.set
         async for chunk in body.chunks():
@@ -231,9 +232,3 @@ def _names_websocket(fields: Pairs) -> bool:
     """Whether this, and nothing else, is the protocol to change to."""
     protocols = [value.lower() for value in values_of(fields, "upgrade")]
     return protocols == ["websocket"] and "upgrade" in connection_options(fields)
-
-
-def refusal_of(error: BackendError) -> Refusal:
-    if isinstance(error, BackendTimeoutError) or (isinstance(error, NotConnectedError) and error.is_late):
-        return Refusal("gateway_timeout", "the backend did not answer in time", reason=str(error))
-    return Refusal("bad_gateway", "the backend could not be reached or gave no valid answer", reason=str(error))

@@ -21,7 +21,8 @@ from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.event_port import Passing
 from gateway.proxy.forwarding import Forwarder
 from gateway.proxy.generation import Generation
-from gateway.proxy.local_reply import AlreadySent, local_reply, refusal_reply, staleness
+from gateway.proxy.local_reply import AlreadySent, local_reply, staleness
+from gateway.proxy.refusing import FAILED, connection_option, send_refusal
 from gateway.proxy.request_body import Pace, expects_continue
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 
@@ -29,18 +30,6 @@ _logger = logging.getLogger(__name__)
 
 # A refused body up to this size is read and dropped so that the connection can be kept; a larger one costs it.
 _DRAINED_BYTES_MAX = 2**16
-# After these, what follows on the connection may not be what it seems.
-UNTRUSTED_FRAMING = frozenset(
-    {
-        "invalid_request",
-        "invalid_target",
-        "uri_too_long",
-        "headers_too_large",
-        "content_too_large",
-        "request_timeout",
-        "internal_error",
-    }
-)
 
 
 class GeneralLane:
@@ -72,9 +61,7 @@ class GeneralLane:
             if turn.status:
                 connection.client.cut()
                 return AlreadySent()
-            return AlreadySent(
-                keeps_alive=answering.refuse(Refusal("internal_error", "the gateway failed on this request"))
-            )
+            return AlreadySent(keeps_alive=answering.refuse(FAILED))
         finally:
             turn.end()
             connection.exchange_is_over()
@@ -167,31 +154,26 @@ class _Answering:
         return self.request.keep_alive and not self._connection.client.is_draining
 
     def refuse(self, refusal: Refusal) -> bool:
-        exchange = self.turn
-        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.reason
-        keeps_alive = self.may_keep_alive and not (refusal.code in UNTRUSTED_FRAMING or _has_costly_body(self.request))
-        answer, exchange.bytes_sent = refusal_reply(
+        return send_refusal(
+            self._connection.client,
+            self.turn,
             refusal,
-            exchange.request_id,
-            connection=self._option(keeps_alive=keeps_alive),
-            to_head=self.request.method == "HEAD",
-            more=self.more_fields,
+            self.more_fields,
+            keeps_alive=self.may_keep_alive and not _has_costly_body(self.request),
+            is_http10=self._is_http10,
         )
-        self._connection.client.write(answer)
-        return keeps_alive
 
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
         exchange = self.turn
         exchange.status, exchange.bytes_sent = status, len(body)
         keeps_alive = self.may_keep_alive and not _has_costly_body(self.request)
-        option = self._option(keeps_alive=keeps_alive)
+        option = connection_option(keeps_alive=keeps_alive, is_http10=self._is_http10)
         self._connection.client.write(local_reply(status, fields, body, exchange.request_id, connection=option))
         return keeps_alive
 
-    def _option(self, *, keeps_alive: bool) -> str | None:
-        if not keeps_alive:
-            return "close"
-        return "keep-alive" if self.request.version == HttpVersion10 else None
+    @property
+    def _is_http10(self) -> bool:
+        return self.request.version == HttpVersion10
 
 
 async def _has_broken_body(request: web.Request) -> bool:

@@ -1,4 +1,4 @@
-"""An answer that must not reach the client before something else is done: it waits between its backend and the relay.
+"""A response that must not reach the client before something else is done: it waits between its backend and the relay.
 
 Its head is looked at, the backend is paused, and what came behind the head is held: no more than was read at once.
 Then all of it goes on in its order, or none of it.
@@ -13,17 +13,17 @@ from typing import Any
 
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import ResponseHead
+from gateway.proxy.refusing import FAILED
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import BackendRequest, Waits
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.response_sink import ResponseSink
 
 _logger = logging.getLogger(__name__)
-_FAILED = Refusal("internal_error", "the gateway failed on this request")
 
 
 class HeldBackError(BackendError):
-    """The answer was not passed on; `refusal` takes its place."""
+    """The response was not passed on; `refusal` takes its place."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__("the answer was withheld")
@@ -33,7 +33,7 @@ class HeldBackError(BackendError):
 class HeldResponse:
     """For one exchange: to its relay the backend's connection, to that connection the `ResponseSink`.
 
-    `may_pass` is awaited with the status of the final answer; a refusal that it returns is sent in its place. It is
+    `may_pass` is awaited with the status of the final response; a refusal that it returns is sent in its place. It is
     cancelled when the client leaves.
     """
 
@@ -50,7 +50,7 @@ class HeldResponse:
 
     @property
     def has_come(self) -> bool:
-        """Whether the answer's status was seen."""
+        """Whether the response's status was seen."""
         return self._asking is not None
 
     # What the relay does with it.
@@ -136,7 +136,7 @@ class HeldResponse:
         error = asking.exception()
         if error is not None:
             _logger.error("the gateway failed on a request", exc_info=error, extra={"event": "internal_error"})
-        refusal = _FAILED if error is not None else asking.result()
+        refusal = FAILED if error is not None else asking.result()
         if refusal is not None:
             sink = self._sink
             self.abandon()

@@ -1,4 +1,4 @@
-"""The answers that the gateway gives itself, as bytes."""
+"""The responses that the gateway gives itself, as bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def local_reply(
     connection: str | None = None,
     to_head: bool = False,
 ) -> bytes:
-    """A whole answer. `connection` is the option to send, if any (RFC 9110 §7.6.1); `to_head`: without the body."""
+    """A whole response. `connection` is the option to send, if any (RFC 9110 §7.6.1); `to_head`: without the body."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()]
     lines += [field_line(name, value) for name, value in fields]
     if status != HTTPStatus.NO_CONTENT:
@@ -54,7 +54,7 @@ def refusal_reply(
 
 
 class AlreadySent(web.StreamResponse):
-    """Stands for an answer that is on the wire already."""
+    """Stands for a response that is on the wire already."""
 
     def __init__(self, *, keeps_alive: bool = False) -> None:
         super().__init__()

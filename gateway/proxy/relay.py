@@ -1,6 +1,6 @@
-"""A backend's answer on its way to the client, in either lane: each piece is passed on in the turn it came in.
+"""A backend's response on its way to the client, in either lane: each piece is passed on in the turn it came in.
 
-What it owes to the client: a body that breaks is seen as an abort, never as an end; interim answers pass; the head is
+What it owes to the client: a body that breaks is seen as an abort, never as an end; interim responses pass; the head is
 the backend's but for what the rules of the route and the framing say. What it owes to the backend: it is read no
 faster than the client reads.
 """
@@ -31,7 +31,7 @@ class Relay:
     """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
 
     # What most exchanges leave as it is stays in the class.
-    has_begun = False  # the client has been sent the head of an answer
+    has_begun = False  # the client has been sent the head of a response
     keeps_alive = True
     is_watched = False  # by `gateway.proxy.streams.open_streams`, because it stays open
     on_room: Callable[[], None] | None = None  # told when the backend takes more of what is sent to it
@@ -68,8 +68,8 @@ class Relay:
         return self._started_s
 
     def over(self, error: BackendError | None) -> None:
-        """Called once: with nothing when the client has all of the answer, or was cut off; with the error when no byte
-        of an answer was passed on and the lane may still say something else.
+        """Called once: with nothing when the client has all of the response, or was cut off; with the error when no
+        byte of a response was passed on and the lane may still say something else.
         """
         raise NotImplementedError
 
@@ -243,7 +243,7 @@ class Relay:
         return b"".join((begin, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
 
     def _lead(self, head: ResponseHead) -> None:
-        """Have the client led through the gateway, where the answer leads to the backend."""
+        """Have the client led through the gateway, where the response leads to the backend."""
         if head.leads:
             own_urls, outside = self._route.own_urls, self._outside()
             for place in head.leads:

@@ -10,7 +10,7 @@ from gateway.proxy.upstream.response_sink import ResponseSink
 
 
 class BackendEnd(Protocol):
-    """The backend's connection, as an answer sees it; `gateway.proxy.upstream.connection` says what each does."""
+    """The backend's connection, as a response sees it; `gateway.proxy.upstream.connection` says what each does."""
 
     def send(
         self, sink: ResponseSink, request: BackendRequest, fields: bytes, body: bytes | None, limits: Waits

@@ -127,7 +127,7 @@ class RequestBody:
 
 
 def expects_continue(request: web.Request) -> bool:
-    """An HTTP/1.0 client knows no interim answers (RFC 9110 §10.1.1)."""
+    """An HTTP/1.0 client knows no interim responses (RFC 9110 §10.1.1)."""
     return request.version >= (1, 1) and request.headers.get("Expect", "").lower() == "100-continue"
 
 

@@ -82,7 +82,7 @@ class RequestContext(AccessRecord):
         return decision
 
     async def ask(self, needs: NeedsFacts) -> Decision:
-        """What comes of the answer that `go_on` did without."""
+        """What comes of the response that `go_on` did without."""
         return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:

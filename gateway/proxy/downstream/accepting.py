@@ -165,7 +165,7 @@ class Door:
         return header
 
     def _tell_of(self, peer: str, why: str) -> None:
-        """Say in the log why a connection is closed without an answer; each reason once a minute."""
+        """Say in the log why a connection is closed without a response; each reason once a minute."""
         now_s = self._loop.time()
         if now_s - self._told_at_s.get(why, -_TOLD_EVERY_S) < _TOLD_EVERY_S:
             return

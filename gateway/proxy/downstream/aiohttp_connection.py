@@ -21,6 +21,7 @@ from gateway.proxy.downstream.in_turn import EXPECTS_HEAD, LINGER_S, InTurn
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.settling import SETTLED_BYTES, Settling
 from gateway.proxy.local_reply import AlreadySent, refusal_reply
+from gateway.proxy.refusing import FAILED
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
@@ -123,21 +124,21 @@ class AiohttpConnection(InTurn):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
+        """The response to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
         _ = message  # quotes what the client sent
         if self.client.state == BROKEN:
-            # The request that it was part of has its answer, or this would not be reached; there is no other to give.
+            # The request that it was part of has its response, or this would not be reached; there is no other to give.
             self.client.cut_gently()
             return AlreadySent()
         refusal = self._scanner.refusal
         if status != HTTPStatus.BAD_REQUEST:
             self.logger.error("the gateway failed on a request", exc_info=exc)
-            refusal = Refusal("internal_error", "the gateway failed on this request")
+            refusal = FAILED
         if request.writer.output_size == 0:
             # Not through aiohttp's response, which would take what it could not parse for HTTP/1.0.
             self._refuse(refusal, self._scanner.line)
         elif self.transport is not None:
-            self.transport.abort()  # the answer was cut short, and must not look whole
+            self.transport.abort()  # the response was cut short, and must not look whole
         return AlreadySent()
 
     def _head_has(self, size: int) -> None:

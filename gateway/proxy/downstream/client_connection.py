@@ -59,7 +59,7 @@ class ClientConnection:
         self._general: AiohttpConnection | None = None
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
         self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
-        self._has_asked = False  # it had an answer, and now may be idle
+        self._has_asked = False  # it had a response, and now may be idle
         self._unread_bytes = 0
         self.is_counted = False  # among those that the house has let in
         self.silent_since_s = 0.0
@@ -95,7 +95,7 @@ class ClientConnection:
         return self.transport.get_write_buffer_size() > 0
 
     def abort(self, *, by_reset: bool) -> None:
-        """End the connection so that an answer cut short is not taken for a whole one (RFC 9112 §8)."""
+        """End the connection so that a response cut short is not taken for a whole one (RFC 9112 §8)."""
         sock = self.transport.get_extra_info("socket")
         if by_reset and sock is not None:
             # For HTTP/1.0 the end of the connection is the end of the body: only a reset says that it was none.
@@ -136,7 +136,7 @@ class ClientConnection:
         return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
 
     def take_leave(self) -> None:
-        """Send no more, and read on for a moment: a reset would be the answer to a request that crosses this end
+        """Send no more, and read on for a moment: a reset would be the response to a request that crosses this end
         (RFC 9112 §9.6).
         """
         if self.transport.can_write_eof():
@@ -172,7 +172,7 @@ class ClientConnection:
         return self.silent_since_s if self._general is None or self._general.awaits_request else None
 
     def sweep(self, now_s: float) -> None:
-        """End it where it is idle, or where the client takes nothing of its answer, for too long."""
+        """End it where it is idle, or where the client takes nothing of its response, for too long."""
         limits = self._house.limits
         if self.state == ACCEPTED:
             return  # the handshake has a deadline of its own

@@ -1,7 +1,7 @@
 """Requests of one connection, given to aiohttp's parser one at a time.
 
 How it works: the parser is given one request at a time. What came behind that is held, as it came, until the request
-has its answer; then it is looked at. Of the request line the parser gets a neutral one: it knows some methods alone,
+has its response; then it is looked at. Of the request line the parser gets a neutral one: it knows some methods alone,
 and has opinions on targets. The real one is put into its message.
 """
 
@@ -95,7 +95,7 @@ class InTurn(web.RequestHandler):
 
     @property
     def _must_wait(self) -> bool:
-        """Whether what comes is behind a request that has no answer yet."""
+        """Whether what comes is behind a request that has no response yet."""
         return bool(self._ahead) or (self.client.state not in EXPECTS_HEAD and self._scanner.is_between)
 
     def _feed(self, data: bytes) -> int:

@@ -22,7 +22,7 @@ _TOLD_EVERY_S = 60.0
 
 
 class FastLanePort(Protocol):
-    """Answers ordinary requests."""
+    """Responses ordinary requests."""
 
     def take(self, client: ClientConnection, data: bytes) -> bool:
         """Whether it answers what came; otherwise nothing has happened."""

@@ -2,7 +2,7 @@
 
 What was never sent may go elsewhere: a connection that was not made costs nothing but time, and is followed by the
 next backend of the list, whatever the method. What was sent is sent again only where that changes nothing (RFC 9110
-§9.2.2), as often as `retries` says, and only when no byte of an answer came. All of it ends with the route's `timeout`.
+§9.2.2), as often as `retries` says, and only when no byte of a response came. The route's `timeout` ends all of it.
 """
 
 from __future__ import annotations

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class BackendError(Exception):
-    """The backend gave no answer that could be passed on.
+    """The backend gave no response that could be passed on.
 
     `BackendError`
     ├── `NotConnectedError`        nothing was sent: another backend may be asked, whatever the method
-    ├── `BackendUnreachableError`  the connection was lost before the first byte of an answer: may be sent again
-    ├── `BackendBrokenError`       an answer began that is none
+    ├── `BackendUnreachableError`  the connection was lost before the first byte of a response: may be sent again
+    ├── `BackendBrokenError`       a response began that is none
     └── `BackendTimeoutError`      it took longer than the route allows; never sent again
     """
 

@@ -10,7 +10,7 @@ _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Chunks:
-    """Of one answer. Its head has been read already: the parser is shown one that says no more than this."""
+    """Of one response. Its head has been read already: the parser is shown one that says no more than this."""
 
     __slots__ = ("_parser", "_pieces", "_spare_bytes", "_spare_fields", "has_ended", "has_more", "on_body")
 

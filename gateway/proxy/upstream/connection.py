@@ -76,13 +76,13 @@ class BackendConnection(ResponseReader):
     ) -> None:
         """Begin an exchange. Where `body` is `None`, `write_body` follows; else it is all of it.
 
-        The answer's head is due within `limits.timeout`, then each piece of it within `limits.read_timeout`.
+        The response's head is due within `limits.timeout`, then each piece of it within `limits.read_timeout`.
         """
         self._sink = sink
         self._request = request
         self._state = HEAD
         self._is_sent = body is not None
-        self._has_answered = False
+        self._has_responded = False
         self._interim = 0
         self._read_timeout_s = limits.read_timeout
         self.deadline_s = self._loop.time() + limits.timeout
@@ -111,14 +111,14 @@ class BackendConnection(ResponseReader):
         self._transport.write_eof()
         return True
 
-    def await_answer(self, timeout_s: float | None) -> None:
+    def await_response(self, timeout_s: float | None) -> None:
         """Until its head has come: the backend has `timeout_s` from now; `None`: it is not its turn."""
         if self._state == HEAD:
             self._spare_s = inf
             self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
 
     def pause(self) -> None:
-        """Whoever reads the answer takes no more for now; the backend is not to blame for the time."""
+        """Whoever reads the response takes no more for now; the backend is not to blame for the time."""
         if self._state != OVER:
             self._is_paused = True
             self._spare_s = self.deadline_s - self._loop.time()
@@ -132,7 +132,7 @@ class BackendConnection(ResponseReader):
             self._read_on()
 
     def abandon(self) -> None:
-        """Nobody wants this answer any more: the backend sees its connection end, and the sink hears nothing."""
+        """Nobody wants this response any more: the backend sees its connection end, and the sink hears nothing."""
         self._sink = None
         self._end()
 
@@ -149,7 +149,7 @@ class BackendConnection(ResponseReader):
     def is_usable(self, *, is_new: bool = False) -> bool:
         """Whether an idle connection is still open and silent, looked at in the socket itself.
 
-        What waits there would be taken for the next answer, and on one that has ended a request would be lost. With
+        What waits there would be taken for the next response, and on one that has ended a request would be lost. With
         TLS that says nothing of one that is new: a server sends tickets behind the handshake (RFC 8446 §4.6.1).
         """
         if self._state != IDLE or self._transport.is_closing():
@@ -174,7 +174,7 @@ class BackendConnection(ResponseReader):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._state == UNTIL_END and exc is None:
             self._finish()
-        elif self._has_answered:
+        elif self._has_responded:
             self._break(BackendBrokenError("the connection was lost within the answer"))
         else:
             self._break(BackendUnreachableError("the connection was lost before the answer"))
@@ -196,14 +196,14 @@ class BackendConnection(ResponseReader):
             self._sink.drained()
 
     def _release(self, behind: bytes) -> None:
-        """The exchange is over: keep the connection, unless something stands behind the answer or ends it."""
+        """The exchange is over: keep the connection, unless something stands behind the response or ends it."""
         self._sink = None
         self.deadline_s = inf
         is_kept = self._is_sent and not self._is_last and not behind
         if is_kept and not self._transport.is_closing():
             self._state = IDLE
             if self._is_paused:
-                self._read_on()  # for whoever comes next; who was slow has all of its answer
+                self._read_on()  # for whoever comes next; who was slow has all of its response
             self._keeper.released(self)
         else:
             self._end()

@@ -25,7 +25,7 @@ from gateway.http.response_head import (
     HEAD_LIMIT_BYTES,
     SWITCHING_PROTOCOLS,
     ResponseHead,
-    known_answer_head,
+    known_response_head,
     may_have_body,
     read_response_head,
 )
@@ -36,7 +36,7 @@ from gateway.proxy.upstream.response_sink import ResponseSink
 
 # What a connection is at. Numbers, because an Enum's members are looked up wherever they are compared.
 IDLE: Final = 0  # no exchange
-HEAD: Final = 1  # an answer's head is awaited
+HEAD: Final = 1  # a response's head is awaited
 LENGTH: Final = 2  # so many bytes of a body are left
 CHUNKS: Final = 3  # a chunked body
 UNTIL_END: Final = 4  # a body that the connection's end ends
@@ -45,7 +45,7 @@ OVER: Final = 6  # the connection is of no more use
 
 _INTERIM_MAX = 16
 _NOTHING: Final = BackendRequest("", "", "", NO_BODY)  # before the first one
-_FIRST_BYTES = 80  # of an answer, which show whether it is one
+_FIRST_BYTES = 80  # of a response, which show whether it is one
 # Of a head that is not whole yet: it will never be one.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
@@ -58,7 +58,7 @@ class ResponseReader:
 
     __slots__ = (
         "_chunks",
-        "_has_answered",
+        "_has_responded",
         "_held",
         "_interim",
         "_is_last",
@@ -81,7 +81,7 @@ class ResponseReader:
         self._chunks: Chunks | None = None
         self._interim = 0
         self._request = _NOTHING
-        self._has_answered = False  # whether a byte of a response came: after that, nothing is sent a second time
+        self._has_responded = False  # whether a byte of a response came: after that, nothing is sent a second time
         self._is_last = False
         self._read_timeout_s = inf
         self.deadline_s = inf
@@ -111,15 +111,15 @@ class ResponseReader:
         if state == HEAD and not self._held and (end := data.find(b"\r\n\r\n")) > 0:
             # By far the most common, by the shortest way; what is not that goes the long one.
             raw, body = data[:end], data[end + 4 :]
-            known = known_answer_head(raw)
+            known = known_response_head(raw)
             if known is not None and known.is_usual and known.length == len(body) and self._request.method != "HEAD":
                 self._release(b"")
                 sink.complete_response(known, body)
                 return
-            self._has_answered = True
+            self._has_responded = True
             data = self._heads(raw, body)
         else:
-            self._has_answered = True
+            self._has_responded = True
             if state == HEAD:
                 found = self._next_head(data)
                 data = b"" if found is None else self._heads(found[0], found[1])
@@ -146,7 +146,7 @@ class ResponseReader:
             if self._interim > _INTERIM_MAX:
                 self._break(BackendBrokenError("the backend sends interim answers without end"))
                 break
-            sink = cast("ResponseSink", self._sink)  # somebody awaits an answer
+            sink = cast("ResponseSink", self._sink)  # somebody awaits a response
             sink.informational(head)
             if not data or self._sink is not sink or (found := self._next_head(data)) is None:
                 break
@@ -189,7 +189,7 @@ class ResponseReader:
             sink.response_head(head)
             return behind
         if head.ends_connection or head.is_ended_by_connection:
-            self._is_last = True  # also where the answer to HEAD leaves that body out: the end is on its way
+            self._is_last = True  # also where the response to HEAD leaves that body out: the end is on its way
         has_body = may_have_body(self._request.method, head.status)
         if not has_body or head.length == len(behind):
             body, behind = (behind, b"") if has_body else (b"", behind)
@@ -240,7 +240,7 @@ class ResponseReader:
             self._finish(b"?" if chunks.has_more else b"")
 
     def _finish(self, behind: bytes = b"") -> None:
-        """The answer is whole."""
+        """The response is whole."""
         sink = self._sink
         self._release(behind)
         if sink is not None:

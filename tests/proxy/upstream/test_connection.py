@@ -492,15 +492,15 @@ async def test_a_slow_reader_of_an_answer_that_is_whole_leaves_it_reading(behind
 async def test_while_the_body_is_awaited_the_backend_owes_nothing():
     line = Wire()
     line.ask("POST", framing=UNKNOWN_LENGTH, body=None, timeout=50.0)
-    line.connection.await_answer(None)
+    line.connection.await_response(None)
     assert line.connection.deadline_s == inf
     line.connection.pause()
     line.connection.resume()
     assert line.connection.deadline_s == inf
-    line.connection.await_answer(30.0)
+    line.connection.await_response(30.0)
     assert 29 < line.left_s <= 30
     line.say(CHUNKED)
-    line.connection.await_answer(None)
+    line.connection.await_response(None)
     assert 6 < line.left_s <= 7  # it has begun to answer
 
 
