@@ -29,7 +29,7 @@ _UNDER_WAY_MAX = 256
 _CONNECT_S = 2.0  # at most, and in the background: callers wait for no longer than their batch may take
 
 
-class NotAskedError(Exception):
+class NotSentError(Exception):
     """Time was over before the commands went out: too many were in line. That says nothing of Redis."""
 
 
@@ -52,7 +52,7 @@ class AutoPipeline:
     def ask(self, wire: bytes, replies: int, heard: Heard) -> None:
         """Sends packed commands when this turn of the loop is over; `heard` is as in `Pending`.
 
-        It hears the replies, else `TimeoutError`, `NotAskedError` or one of `FAILURES`.
+        It hears the replies, else `TimeoutError`, `NotSentError` or one of `FAILURES`.
         """
         batch = self._batch
         if batch is None:
@@ -146,7 +146,7 @@ class AutoPipeline:
             self._line = None
             self._retired.add(line)
         for pending in batch.members:
-            pending.end(TimeoutError() if pending.was_sent or line is None else NotAskedError())
+            pending.end(TimeoutError() if pending.was_sent or line is None else NotSentError())
         for each in tuple(self._retired):
             self._close_if_idle(each)
         self._in_line = deque(pending for pending in self._in_line if not pending.is_over)

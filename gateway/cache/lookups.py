@@ -15,7 +15,7 @@ from functools import partial
 
 from redis.asyncio import RedisCluster
 
-from gateway.cache.auto_pipeline import NotAskedError
+from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import Client
 from gateway.cache.operation_guard import OperationGuard
@@ -73,7 +73,7 @@ class Lookups:
                     self._guard.failed()
                 else:
                     self._guard.succeeded()
-            case NotAskedError():
+            case NotSentError():
                 pass  # that says nothing of Redis
             case _:
                 self._guard.failed()

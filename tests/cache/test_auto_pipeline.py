@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.cache import auto_pipeline
-from gateway.cache.auto_pipeline import AutoPipeline, NotAskedError
+from gateway.cache.auto_pipeline import AutoPipeline, NotSentError
 from gateway.cache.reply_queue import Heard
 from gateway.cache.resp import Reply, packed
 
@@ -191,7 +191,7 @@ async def test_only_so_many_are_under_way_at_a_time(server: Server, monkeypatch:
     async with pipeline_to(server.connect) as pipeline:
         await pipeline.warm_up()
         heard = await asyncio.gather(*(ask(pipeline, str(number)) for number in range(6)))
-        assert [type(each) for each in heard] == [TimeoutError] * 4 + [NotAskedError] * 2
+        assert [type(each) for each in heard] == [TimeoutError] * 4 + [NotSentError] * 2
 
 
 async def test_whoever_waits_when_it_is_closed_hears_of_it(server: Server) -> None:
