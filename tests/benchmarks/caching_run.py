@@ -90,7 +90,7 @@ class _Shelf:
         self.held[key] = (recalled, self.clock())
 
     def hide(self, purge: TagPurge) -> None:
-        for key in [key for key, (recalled, _) in self.held.items() if purge.covers(_marks(key, recalled))]:
+        for key in [key for key, (recalled, _) in self.held.items() if purge.covers(_tags(key, recalled))]:
             del self.held[key]
 
     async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState:
@@ -111,8 +111,8 @@ class _Shelf:
 _KEYS = HmacKeys(b"secret of the simulation")
 
 
-def _marks(key: bytes, recalled: Recalled) -> tuple[bytes, ...]:
-    return (key, *_KEYS.tags(_Provider.realm, recalled.result))
+def _tags(key: bytes, recalled: Recalled) -> tuple[bytes, ...]:
+    return (key, *_KEYS.result_tags(_Provider.realm, recalled.result))
 
 
 def simulate(kind: Kind, processes: int, *, tokens: int, each_s: float, seed: int) -> Figures:
