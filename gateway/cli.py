@@ -20,6 +20,7 @@ from gateway.runtime.build import BUILD
 COMMANDS = {
     "check": ("checking", "check", "Say everything that is wrong with the file, and warn of what is dangerous."),
     "demo": ("serving", "demo_command", "Run gateway, provider and backend on loopback, and print what to paste."),
+    "doctor": ("diagnosing", "doctor", "Try providers, Redis, backends, certificates and clocks for real."),
     "explain": ("explaining", "explain", "Tell how a request would be decided, and why."),
     "introspect": ("asking", "introspect", "Print the introspection endpoint's result about a token."),
     "schema": ("checking", "schema", "Print the JSON Schema of the configuration, for editors."),

@@ -291,3 +291,23 @@ def test_the_file_may_be_the_argument(tmp_path) -> None:
     path.write_text("routes: [{name: a, auth: none, backend: 'http://a'}]\n")
     done = CliRunner().invoke(main, ["check", str(path)])
     assert (done.exit_code, done.output) == (0, f"{path}: ok, 1 route, 0 providers\n")
+
+
+async def test_the_doctor_says_a_line_for_each_thing_and_exits_with_1_where_one_fails(
+    demo_provider, config_for
+) -> None:
+    path = config_for(demo_provider)
+    status, out, err = await gateway("doctor", "-c", path)
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok", "FAIL"]
+    assert lines[-1].startswith("FAIL    backend http://127.0.0.1:9: 127.0.0.1:9 refused the connection; check")
+    Path(path).write_text(Path(path).read_text().replace("http://127.0.0.1:9", demo_provider.url))
+    status, out, _ = await gateway("doctor", path)
+    assert (status, "FAIL" in out) == (0, False)
+
+
+async def test_the_doctor_exits_with_2_for_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+    status, out, err = await gateway("doctor", "-c", str(tmp_path / "none.yaml"))
+    assert (status, out) == (2, "")
+    assert "cannot be read" in err

@@ -1,0 +1,58 @@
+"""Tries everything that a configuration names, for real, and says of each whether it works: `gateway doctor`.
+
+All is tried at the same time, and each thing for 5 s at most. A provider's credentials are tried after its discovery,
+so that the whole takes 10 s at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable
+from itertools import chain
+from pathlib import Path
+
+from cryptography import x509
+
+from gateway.config.model import Config
+from gateway.config.redis_url import parse_redis_url
+from gateway.http.backend import Backend
+from gateway.runtime.doctor_network import NotReachedError, backend_diagnosis, reach_backend
+from gateway.runtime.doctor_provider import examine_provider
+from gateway.runtime.doctor_redis import examine_redis
+from gateway.runtime.doctor_verdicts import Diagnosis, certificate_diagnosis
+
+
+async def examine(config: Config, now_s: float, tls: ssl.SSLContext | None = None) -> list[Diagnosis]:
+    """What works and what does not, in the order of the file. `now_s` is the wall clock.
+
+    `tls` replaces the system's trust, for tests.
+    """
+    tls = tls or ssl.create_default_context()
+    tries: list[Awaitable[list[Diagnosis]]] = [_certificate(config, now_s)]
+    tries += [examine_provider(name, provider, tls, now_s) for name, provider in config.providers.items()]
+    if config.cache.redis is not None:
+        tries.append(examine_redis(parse_redis_url(config.cache.redis.get_secret_value())))
+    tries += [_backend(backend, tls, now_s) for backend in _backends(config)]
+    return list(chain.from_iterable(await asyncio.gather(*tries)))
+
+
+def _backends(config: Config) -> list[Backend]:
+    """Each server once, however many routes it has."""
+    return list({backend.place: backend for route in config.routes for backend in route.backend}.values())
+
+
+async def _backend(backend: Backend, tls: ssl.SSLContext, now_s: float) -> list[Diagnosis]:
+    try:
+        return [backend_diagnosis(backend, await reach_backend(backend, tls), now_s)]
+    except NotReachedError as error:
+        return [backend_diagnosis(backend, error, now_s)]
+
+
+async def _certificate(config: Config, now_s: float) -> list[Diagnosis]:
+    """The listener's own: the first of its file."""
+    if config.server.tls is None:
+        return []
+    pem = await asyncio.to_thread(Path(config.server.tls.certificate).read_bytes)
+    ends_s = x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    return [certificate_diagnosis("server.tls certificate", ends_s, now_s)]

@@ -1,0 +1,152 @@
+"""Tries a provider for `gateway doctor`: connection, certificate, clock, discovery, and our credentials.
+
+A random token must come back inactive. That shows that the endpoint is right, that the provider takes our credentials,
+and that it does not call just anything active. It cannot show what only a caller's token has: an `aud` that names the
+gateway, and the claims that routes ask for. The line says how to see that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts
+from gateway.config.provider_model import Provider
+from gateway.provider.call import Calls
+from gateway.provider.client_auth import ClientAuth, client_auth
+from gateway.provider.discovery import discover, discovery_urls
+from gateway.provider.errors import DeadlineError, FailingError, ProviderError, RejectedError, TokenRefused
+from gateway.provider.grants import ClientCredentials
+from gateway.provider.introspection_endpoint import IntrospectionEndpoint
+from gateway.provider.oauth_error import OAuthError
+from gateway.provider.token_endpoint import TokenEndpoint
+from gateway.runtime.doctor_network import PROBE_MAX_S, NotReachedError, reach_url
+from gateway.runtime.doctor_verdicts import (
+    Diagnosis,
+    certificate_diagnosis,
+    clock_diagnosis,
+    discovery_failure,
+    introspection_failure,
+)
+
+_CALLS_AT_A_TIME = 4
+_TOKEN_BYTES = 16
+
+
+async def examine_provider(name: str, config: Provider, tls: ssl.SSLContext, now_s: float) -> list[Diagnosis]:
+    """Everything about one provider, in the order in which it has to be mended."""
+    visit = _Visit(f"provider {name}", config, tls)
+    try:
+        reached, found = await asyncio.gather(visit.reach(now_s), visit.discover())
+        if any(one.grade == "FAIL" for one in reached):
+            return reached  # what else fails, fails because of that
+        if found and found[-1].grade == "FAIL":
+            return [*reached, *found]
+        return [*reached, *found, *await visit.introspect()]
+    finally:
+        await visit.close()
+
+
+class _Visit:
+    """The calls to one provider, which share what they have found out."""
+
+    def __init__(self, subject: str, config: Provider, tls: ssl.SSLContext) -> None:
+        self._subject = subject
+        self._config = config
+        self._tls = tls
+        self._timeout_s = min(config.timeout, PROBE_MAX_S)
+        self._calls = Calls(timeout_s=self._timeout_s, max_concurrency=_CALLS_AT_A_TIME, tls=tls)
+        self._introspection_url = config.introspection_endpoint
+        self._token_url = config.token_endpoint
+
+    async def close(self) -> None:
+        await self._calls.close()
+
+    async def reach(self, now_s: float) -> list[Diagnosis]:
+        """The connection, its certificate, and the clock behind it."""
+        config = self._config
+        url = config.introspection_endpoint or discovery_urls(config.issuer or "")[0]
+        connection, certificate, clock = (f"{self._subject} {part}" for part in ("connection", "certificate", "clock"))
+        try:
+            reached = await reach_url(url, self._tls)
+        except NotReachedError as error:
+            return [Diagnosis("FAIL", connection, str(error))]
+        found = [Diagnosis("ok", connection, "it answers")]
+        if reached.certificate_ends_s is not None:
+            found.append(certificate_diagnosis(certificate, reached.certificate_ends_s, now_s))
+        if reached.ahead_s is not None:
+            found.append(clock_diagnosis(clock, reached.ahead_s))
+        return found
+
+    async def discover(self) -> list[Diagnosis]:
+        """Nothing where the configuration names the endpoint, because then the gateway does not ask either."""
+        issuer = self._config.issuer
+        if self._introspection_url is not None or issuer is None:
+            return []
+        subject, url = f"{self._subject} discovery", discovery_urls(issuer)[0]
+        try:
+            async with asyncio.timeout(PROBE_MAX_S):
+                metadata = await discover(self._calls, issuer, "introspection_endpoint")
+        except TimeoutError:
+            late = DeadlineError(f"it gave no complete answer within {PROBE_MAX_S:g} s")
+            return [Diagnosis("FAIL", subject, discovery_failure(late, url))]
+        except ProviderError as error:
+            return [Diagnosis("FAIL", subject, discovery_failure(error, url))]
+        self._introspection_url = metadata.introspection_endpoint
+        self._token_url = self._token_url or metadata.token_endpoint
+        return [Diagnosis("ok", subject, f"the document is of {issuer}")]
+
+    async def introspect(self) -> list[Diagnosis]:
+        """A random token, under our credentials."""
+        subject = f"{self._subject} credentials"
+        try:
+            auth = client_auth(self._config)
+        except ValueError as error:
+            return [Diagnosis("FAIL", subject, str(error))]
+        try:
+            async with asyncio.timeout(PROBE_MAX_S):
+                return [await self._asked(subject, auth)]
+        except TimeoutError:
+            late = DeadlineError(f"it gave no complete answer within {PROBE_MAX_S:g} s")
+            return [Diagnosis("FAIL", subject, introspection_failure(late, None))]
+
+    async def _asked(self, subject: str, auth: ClientAuth) -> Diagnosis:
+        endpoint = IntrospectionEndpoint(self._introspection_url or "", self._calls, auth)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await endpoint.introspect(Token(secrets.token_hex(_TOKEN_BYTES)))
+        except TimeoutError:
+            late = DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s")
+            return Diagnosis("FAIL", subject, introspection_failure(late, None))
+        except ProviderError as error:
+            told = await self._told_of_client(auth) if isinstance(error, FailingError | RejectedError) else None
+            return Diagnosis("FAIL", subject, introspection_failure(error, told))
+        if isinstance(answer, Facts):
+            what = "it calls a random token active, as if it took any token for good"
+            return Diagnosis("FAIL", subject, f"{what}; check introspection_endpoint, and mend the provider")
+        return Diagnosis("ok", subject, f"a random token is inactive. {self._what_is_not_seen()}")
+
+    def _what_is_not_seen(self) -> str:
+        client = self._config.client_id
+        return (
+            f"Only a caller's token shows whether its aud names {client} and what routes ask for: "
+            "gateway explain -c FILE GET URL --token -"
+        )
+
+    async def _told_of_client(self, auth: ClientAuth) -> str | None:
+        """What the token endpoint says of our credentials: many providers are clearer there.
+
+        Keycloak answers every failed introspection alike. Here it tells a wrong secret from a client that is disabled.
+        """
+        if self._token_url is None:
+            return None
+        try:
+            await TokenEndpoint(self._token_url, self._calls, auth).request_token(ClientCredentials())
+        except TokenRefused as error:
+            words = OAuthError(error.error, error.error_description).redacted((auth.secret,))
+            return f"Its token endpoint says of our client: {words}"
+        except ProviderError:
+            return None
+        return "Its token endpoint takes our credentials, so the client may not introspect; allow it that"
