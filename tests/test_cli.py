@@ -293,6 +293,10 @@ def test_the_file_may_be_the_argument(tmp_path) -> None:
     assert (done.exit_code, done.output) == (0, f"{path}: ok, 1 route, 0 providers\n")
 
 
+def replaced(path: str, old: str, new: str) -> None:
+    Path(path).write_text(Path(path).read_text().replace(old, new))
+
+
 async def test_the_doctor_says_a_line_for_each_thing_and_exits_with_1_where_one_fails(
     demo_provider, config_for
 ) -> None:
@@ -302,7 +306,7 @@ async def test_the_doctor_says_a_line_for_each_thing_and_exits_with_1_where_one_
     lines = out.splitlines()
     assert [line.split()[0] for line in lines] == ["ok", "ok", "ok", "FAIL"]
     assert lines[-1].startswith("FAIL    backend http://127.0.0.1:9: 127.0.0.1:9 refused the connection; check")
-    Path(path).write_text(Path(path).read_text().replace("http://127.0.0.1:9", demo_provider.url))
+    replaced(path, "http://127.0.0.1:9", demo_provider.url)
     status, out, _ = await gateway("doctor", path)
     assert (status, "FAIL" in out) == (0, False)
 
