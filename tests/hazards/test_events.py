@@ -381,7 +381,7 @@ def counted(gateway, outcome):
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
     receiving = receiving_of(gateway)
     monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
-    evict, may_go_on = receiving._receiver._evict, asyncio.Event()
+    evict, may_go_on = receiving._receiver._invalidate, asyncio.Event()
 
     async def held(*named):
         await may_go_on.wait()
