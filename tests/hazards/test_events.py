@@ -350,7 +350,7 @@ async def test_what_the_head_shows_is_refused_without_the_body(gateway, issuer, 
 async def test_places_are_for_what_was_verified_and_the_oldest_that_waits_goes(gateway, issuer, provider, monkeypatch):
     """Keys that are slow to come do not fill the places with those who wait for them."""
     receiving = receiving_of(gateway)
-    monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
+    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
     inbox, may_go_on = receiving._receiver, asyncio.Event()
     receive = inbox.receive
 
@@ -380,14 +380,14 @@ def counted(gateway, outcome):
 
 async def test_senders_that_leave_hold_their_places_until_what_they_began_is_done(gateway, issuer, monkeypatch):
     receiving = receiving_of(gateway)
-    monkeypatch.setattr(event_endpoint, "_places", Reclaimable(4, 4))
+    monkeypatch.setattr(receiving, "_places", Reclaimable(4, 4))
     evict, may_go_on = receiving._receiver._invalidate, asyncio.Event()
 
     async def held(*named):
         await may_go_on.wait()
         await evict(*named)
 
-    monkeypatch.setattr(receiving._receiver, "_evict", held)
+    monkeypatch.setattr(receiving._receiver, "_invalidate", held)
     for number in range(4):
         body = urlencode({"logout_token": issuer.logout()}).encode()
         async with await Client.of(gateway.address) as client:
