@@ -34,6 +34,7 @@ COMPILED = (
     "http/target",
     "identity",
     "introspection/authenticator",
+    "introspection/lifetime",
     "introspection/ports",
     "observe/metrics",
     "observe/observation",

@@ -10,7 +10,6 @@ one provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from functools import lru_cache
 from hashlib import scrypt, sha256
 from typing import Final
@@ -59,14 +58,10 @@ class HmacKeys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return self.key_maker(identity)(_bytes(token.value))
-
-    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
-        """What makes keys of tokens, as they came, at one provider."""
         mac = self._token_macs.get(identity)
         if mac is None:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)
-        return mac.of
+        return mac.of(_bytes(token.value))
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:  # noqa: ARG002 - a key ring needs it
         """Nothing: an entry is purged by its key."""

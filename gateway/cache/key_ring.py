@@ -6,7 +6,7 @@ and has each of them as a tag. So a purge finds it whichever secret the order wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
@@ -22,10 +22,6 @@ class KeyRing:
 
     def key(self, identity: bytes, token: Token) -> bytes:
         return b"".join(each.key(identity, token) for each in self.members)
-
-    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
-        key_maker = [each.key_maker(identity) for each in self.members]
-        return lambda token: b"".join(of(token) for of in key_maker)
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:
         return tuple(key[start : start + KEY_BYTES] for start in range(0, len(key), KEY_BYTES))

@@ -20,13 +20,14 @@ class Backend:
     port: int
     path: str = ""
     place: tuple[str, str, int] = field(init=False, repr=False, compare=False)  # what a connection to it is opened by
+    authority: str = field(init=False, repr=False, compare=False)  # the `Host` to send
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", (self.scheme, self.host, self.port))
+        object.__setattr__(self, "authority", self._authority())
 
-    @property
-    def authority(self) -> str:
-        """The `Host` to send: without the port where it is the scheme's own (RFC 9110 §4.2.3)."""
+    def _authority(self) -> str:
+        """Without the port where it is the scheme's own (RFC 9110 §4.2.3)."""
         if self.scheme == UNIX:
             return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -22,8 +22,12 @@ from gateway.http.fates import (
     VIA,
     FieldFates,
 )
+from gateway.http.syntax import FIELD_TEXT_CHARS, chars_of
 
 Pairs = Sequence[tuple[str, str]]
+
+# Without these bytes nothing is left of a line.
+_TEXT = chars_of(FIELD_TEXT_CHARS)
 
 # What most clients say in Connection; the field of that name stays behind anyway.
 _USUAL_OPTION = b"keep-alive"
@@ -59,8 +63,13 @@ class Fields:
         return [_pair(line) for line in self.lines]
 
 
+def is_field_text(data: bytes) -> bool:
+    """Whether there is nothing in it but what a field may hold (RFC 9110 §5.5), no line end among it."""
+    return not data.translate(None, _TEXT)
+
+
 def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
-    """What these lines say, none of which has its end; those that are no fields are odd, and dropped."""
+    """What these lines say, which are field text without their ends; those that are no fields are odd, and dropped."""
     known = fates.known
     kept: list[bytes] = []
     fields = Fields(lines, kept, 0)
@@ -93,8 +102,11 @@ def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
 
 
 def fields_of(fates: FieldFates, pairs: Sequence[tuple[bytes, bytes]]) -> Fields:
-    """The same of names and values."""
-    return read_fields(fates, [name + b": " + value for name, value in pairs])
+    """The same of names and values, which a parser has found sound. Raises `ValueError` where one has a control."""
+    lines = [name + b": " + value for name, value in pairs]
+    if not is_field_text(b"".join(lines)):
+        raise ValueError("a field of a request has a control character")  # cannot happen; it would become a line
+    return read_fields(fates, lines)
 
 
 def fields_of_text(fates: FieldFates, pairs: Pairs) -> Fields:

@@ -90,7 +90,8 @@ class Authenticator:
         self._fetcher = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, fleet_lease, kept)
         self._last_known = LastKnown(local, self._fetcher.result_tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
-        self._key_makers: dict[str, Callable[[bytes], bytes]] = {}  # by the name of the provider
+        self._keys = keys
+        self._identities = {name: each.identity for name, each in introspectors.items()}
         self._flights = Flights(self._fetcher, self._is_active, self._land, monotonic)
         self._fallback = Fallback(self._last_known, self._find, self._flights.spawn)
         self._purges = 0
@@ -117,33 +118,12 @@ class Authenticator:
 
     def cached(self, question: Question) -> FactsLookup | None:
         """The result that this process has, at once; `None`: call `look_up`."""
-        entry = self._fresh_entry(self._fetcher.key(question), question)
+        key = self._keys.key(self._identities[question.provider], question.token)
+        entry = self._fresh_entry(key, question)
         if entry is None:
             return None  # counted by `look_up`
         self._meter.looked_up("local", "hit")
         return FactsLookup(entry.result, "local")
-
-    def cached_facts(self, provider: str, token: bytes, max_age_s: float | None, now: float) -> Facts | None:
-        """The facts that `cached` would return for the token's bytes, if they need neither a refresh nor another check.
-
-        `now` is the wall clock's time.
-        """
-        key_maker = self._key_makers.get(provider)
-        if key_maker is None:
-            fetcher = self._fetcher
-            key_maker = self._key_makers[provider] = fetcher.keys.key_maker(fetcher.introspectors[provider].identity)
-        now_s = self._monotonic()
-        entry = self._local.facts(key_maker(token), now_s)
-        if entry is None or (max_age_s is not None and now_s - entry.introspected_at_s >= max_age_s):
-            return None
-        facts = entry.result
-        due_s = entry.refresh_at_s
-        if self._refresher is not None and max_age_s is not None:
-            due_s = self._refresher.ahead.due_s(entry, max_age_s)
-        if due_s <= now_s or not isinstance(facts, Facts) or (facts.exp is not None and facts.exp <= now):
-            return None
-        self._meter.looked_up("local", "hit")
-        return facts
 
     async def look_up(self, question: Question) -> FactsLookup:
         """The result from the nearest tier that has it fresh enough. Raises nothing but `CancelledError`."""

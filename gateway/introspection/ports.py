@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -75,10 +75,6 @@ class CacheEntry:
 class CacheKeys(Protocol):
     def key(self, identity: bytes, token: Token) -> bytes:
         """The cache key of a token at a provider."""
-        ...
-
-    def key_maker(self, identity: bytes) -> Callable[[bytes], bytes]:
-        """The function that makes the cache keys of tokens at one provider, from a token's bytes."""
         ...
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:

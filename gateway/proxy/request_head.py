@@ -19,10 +19,11 @@ def backend_request(method: str, backend: Backend, allow: Allow, framing: BodyFr
     """The request for `backend`, and its field lines, each with its end."""
     authority = (allow.route.config.preserve_host and allow.target.authority) or backend.authority
     request = BackendRequest(method, authority, f"{backend.path}{allow.path_and_query}", framing)
-    identity, lines = allow.identity, allow.lines
-    fields = b"\r\n".join((*lines.kept, lines.more, identity.lines))
-    # Nothing that comes this far has a line end in it; should it all the same, it must not become a line.
-    control, count = f"{authority}{request.target}", lines.count + len(identity.pairs)
-    if fields.count(b"\n") != count or fields.count(b"\r") != count or "\n" in control or "\r" in control:
+    lines = allow.lines
+    more, ends = lines.more, lines.count - len(lines.kept) - 1
+    # Nothing that comes this far has a line end in it; should it all the same, it must not become a line. Those that
+    # are kept were looked at as they were read, those of the identity as they were made.
+    control = f"{authority}{request.target}"
+    if more.count(b"\n") != ends or more.count(b"\r") != ends or "\n" in control or "\r" in control:
         raise ValueError("a field of a request to a backend has a line end")
-    return request, fields
+    return request, b"\r\n".join((*lines.kept, more, allow.identity.lines))
