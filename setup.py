@@ -42,6 +42,7 @@ COMPILED = (
     "policy",
     "proxy/access_record",
     "proxy/awaited_relay",
+    "proxy/added_fields",
     "proxy/date_field",
     "proxy/downstream/client_connection",
     "proxy/downstream/listener_state",

@@ -40,7 +40,7 @@ class CompiledRoute:
     max_body_bytes: int | None  # None: unlimited
     moves_path: bool  # the backend gets another path than the client sent
     stripped: str | None  # the part taken off each path, where it is always the same
-    is_plain: bool  # its responses are only the backend's: the gateway adds no CORS fields and waits for nothing
+    is_plain: bool  # its responses wait for nothing but the backend
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ def _gated(
         fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls(route.backend),
         max_body_bytes=route.max_body,
-        is_plain=route.cors is None and route.on_success is None,
+        is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
     )

@@ -39,6 +39,7 @@ TRANSFER_ENCODING: Final = 4
 CONNECTION: Final = 5
 VIA: Final = 6
 OF_PROXIES: Final = 7  # believed where a trusted proxy says it
+ORIGIN: Final = 8
 # The line goes on: on every route and for everybody, or `DEPENDS` on who asks for what.
 PASSES: Final = 16
 DEPENDS: Final = 32
@@ -54,6 +55,7 @@ _READ = {
     "transfer-encoding": TRANSFER_ENCODING,
     "connection": CONNECTION,
     "via": VIA,
+    "origin": ORIGIN,
     **dict.fromkeys(
         (
             "forwarded",
@@ -67,7 +69,7 @@ _READ = {
         OF_PROXIES,
     ),
 }
-# A body in chunks, an interim answer, another protocol, CORS.
+# A body in chunks, an interim answer, another protocol, a preflight.
 _ODD_NAMES = frozenset(
     {
         "access-control-request-headers",
@@ -75,7 +77,6 @@ _ODD_NAMES = frozenset(
         "expect",
         "http2-settings",
         "keep-alive",
-        "origin",
         "proxy-connection",
         "sec-websocket-key1",
         "trailer",

@@ -16,6 +16,7 @@ from gateway.http.fates import (
     IS_ODD,
     OF_PROXIES,
     ONCE,
+    ORIGIN,
     PASSES,
     READ,
     TRANSFER_ENCODING,
@@ -48,6 +49,7 @@ class Fields:
     encodings: Sequence[str] = ()
     options: Sequence[str] = ()  # of Connection, where that is not the usual one
     vias: Sequence[str] = ()
+    origins: Sequence[str] = ()
     of_proxies: Pairs = ()
     depends: bool = False
     is_odd: bool = False
@@ -133,6 +135,8 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.encodings = [*fields.encodings, text]
     elif what == VIA:
         fields.vias = [*fields.vias, text]
+    elif what == ORIGIN:
+        fields.origins = [*fields.origins, text]
     elif what == OF_PROXIES:
         fields.of_proxies = [*fields.of_proxies, (name.decode("ascii"), text)]
     elif what == CONNECTION and value.lower() != _USUAL_OPTION:

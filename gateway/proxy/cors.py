@@ -1,4 +1,5 @@
-"""CORS through aiohttp-cors (Fetch standard §3.2), whose router adapter is told what the gateway's own table decided.
+"""Preflights through aiohttp-cors (Fetch standard §3.2), whose router adapter is told what the gateway's own table
+decided. What is said to requests that are none stands in `gateway.proxy.added_fields`.
 
 aiohttp-cors asks the adapter which configuration belongs to a request; the response is the route that the pipeline
 matched, left on the request under a typed key because the library passes nothing else.
@@ -28,27 +29,14 @@ class RouteCors(AbstractRouterAdapter):
     """The adapter of one application."""
 
     def __init__(self, app: web.Application) -> None:
-        self._app = app
         self._preflight_handler: Any = None
         self._config = aiohttp_cors.CorsConfig(app, router_adapter=self)
         self._config.add(None)
-        app.on_response_prepare.append(_finish)
-
-    async def fields(
-        self, request: web.Request, route: CompiledRoute, *, is_preflight: bool = False
-    ) -> list[tuple[str, str]]:
-        """What every answer to a request for `route` says of CORS; but for the response to a preflight itself."""
-        request[_ROUTE] = route
-        request[_PREFLIGHT] = is_preflight
-        if route.config.cors is None:
-            return []
-        # The library adds its fields to a response; this one goes nowhere.
-        response = web.StreamResponse()
-        await self._app.on_response_prepare.send(request, response)
-        return list(response.headers.items())
 
     async def preflight(self, request: web.Request, route: CompiledRoute) -> web.StreamResponse | Refusal:
-        """The response to a preflight for `route`, after `fields`."""
+        """The response to a preflight for `route`."""
+        request[_ROUTE] = route
+        request[_PREFLIGHT] = True
         try:
             response: web.StreamResponse = await self._preflight_handler(request)
         except web.HTTPForbidden:
@@ -56,7 +44,10 @@ class RouteCors(AbstractRouterAdapter):
             return challenge("forbidden", "the origin, the method or a header is not allowed here")
         response.set_status(204)
         _name_all_that_is_allowed(response, route.config.cors)
-        await _finish(request, response)
+        if _ANY in _cors_of(request).allow_origins:
+            # aiohttp-cors echoes the origin, `null` among them; a public resource says so and stays cacheable.
+            response.headers["Access-Control-Allow-Origin"] = _ANY
+        response.headers.add("Vary", "Origin")
         return response
 
     # What follows is called by aiohttp-cors.
@@ -111,13 +102,3 @@ def _name_all_that_is_allowed(response: web.StreamResponse, cors: Cors | None) -
         response.headers["Access-Control-Allow-Methods"] = ", ".join(cors.allow_methods)
     if cors.allow_headers and _ANY not in cors.allow_headers:
         response.headers["Access-Control-Allow-Headers"] = ", ".join(cors.allow_headers)
-
-
-async def _finish(request: web.Request, response: web.StreamResponse) -> None:
-    route = request.get(_ROUTE)
-    if route is None or route.config.cors is None:
-        return
-    if _ANY in route.config.cors.allow_origins and "Access-Control-Allow-Origin" in response.headers:
-        # aiohttp-cors echoes the origin, `null` among them; a public resource says so and stays cacheable.
-        response.headers["Access-Control-Allow-Origin"] = _ANY
-    response.headers.add("Vary", "Origin")

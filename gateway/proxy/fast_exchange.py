@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any
 
@@ -15,8 +15,8 @@ from gateway.decision import Allow, Decision, NeedsFacts, Refuse
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
+from gateway.proxy.added_fields import added_fields
 from gateway.proxy.downstream.client_connection import ClientConnection
-from gateway.proxy.local_reply import staleness
 from gateway.proxy.refusing import FAILED, refusal_of, send_refusal
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import RequestContext
@@ -42,6 +42,7 @@ class OrdinaryExchange(Relay):
     _has_ended = False
     _place = 0  # of the backend that is asked
     _retries = 0
+    _added: Sequence[tuple[str, str]] = ()
     _task: asyncio.Task[None] | None = None
     _was_sent = False
 
@@ -90,6 +91,7 @@ class OrdinaryExchange(Relay):
     def _act(self, decision: Decision) -> None:
         turn = self._turn
         turn.tell(decision.context)
+        added = self._added = added_fields(decision, turn)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return
@@ -97,8 +99,8 @@ class OrdinaryExchange(Relay):
         if decision.identity.is_large:
             turn.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
-        if turn.stale_s is not None:
-            self._more_fields = b"".join(field_line(*pair) for pair in staleness(turn))
+        if added:
+            self._more_fields = b"".join([field_line(name, value) for name, value in added])
         if turn.method in IDEMPOTENT:
             self._retries = decision.route.config.retries
         self._forward(decision.route)
@@ -170,7 +172,7 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._end(keeps_alive=send_refusal(self._client, self._turn, refusal, staleness(self._turn)))
+        self._end(keeps_alive=send_refusal(self._client, self._turn, refusal, self._added))
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""

@@ -16,12 +16,13 @@ from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Re
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
+from gateway.proxy.added_fields import added_fields
 from gateway.proxy.cors import RouteCors
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.event_port import Passing
 from gateway.proxy.forwarding import Forwarder
 from gateway.proxy.generation import Generation
-from gateway.proxy.local_reply import AlreadySent, local_reply, staleness
+from gateway.proxy.local_reply import AlreadySent, local_reply
 from gateway.proxy.refusing import FAILED, connection_option, send_refusal
 from gateway.proxy.request_body import Pace, expects_continue
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
@@ -86,11 +87,7 @@ class GeneralLane:
             return answering.refuse(Refusal("invalid_request", "the body is broken"))
         decision = await self._decide(turn, head)
         turn.tell(decision.context)
-        if decision.context.route is not None:
-            answering.more_fields = await self._cors.fields(
-                request, decision.context.route, is_preflight=isinstance(decision, Preflight)
-            )
-            answering.more_fields += staleness(turn)
+        answering.more_fields = added_fields(decision, turn)
         match decision:
             case Refuse():
                 return answering.refuse(decision.refusal)

@@ -9,13 +9,7 @@ from aiohttp import web
 
 from gateway.http.refusal import Refusal, render
 from gateway.http.response_head import field_line
-from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.date_field import date_line
-
-
-def staleness(exchange: AccessRecord) -> list[tuple[str, str]]:
-    """What the client is told where facts stood in that were no longer fresh: how many seconds old they are."""
-    return [] if exchange.stale_s is None else [("X-Identity-Stale", str(int(exchange.stale_s)))]
 
 
 def local_reply(

@@ -314,7 +314,7 @@ def ordinary(data: bytes) -> None:
         "its body is as long as it says, and nothing stands behind it",
     )
     must(len(values_of(fields, "host")) == 1, "one host")
-    for odd in ("transfer-encoding", "upgrade", "expect", "origin"):
+    for odd in ("transfer-encoding", "upgrade", "expect"):
         must(not values_of(fields, odd), "nothing that asks for more")
     must(all(SOUND_LINE.fullmatch(text) for pair in fields for text in pair), "sound fields")
     again = read_ordinary(GATE.fates, data)

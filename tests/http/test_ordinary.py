@@ -70,6 +70,7 @@ ORDINARY = {
         get(b"Content_Length: 9", b"Transfer_Encoding: chunked"),
         ("GET", "/x", [HOST, ("Content_Length", "9"), ("Transfer_Encoding", "chunked")], None),
     ),
+    "an origin": (get(b"Origin: https://a.example"), ("GET", "/x", [HOST, ("Origin", "https://a.example")], None)),
     "a forged identity": (get(b"X-User-Id: root"), ("GET", "/x", [HOST, ("X-User-Id", "root")], None)),
     # Whether the path is a good one is for the pipeline to say, which both lanes ask.
     "a path with dots": (b"GET /../%2e/x HTTP/1.1\r\nHost: a\r\n\r\n", ("GET", "/../%2e/x", [HOST], None)),
@@ -140,7 +141,7 @@ NOT_ORDINARY = {
         for line in (
             b"Transfer-Encoding: chunked", b"transfer-encoding: identity", b"Expect: 100-continue", b"Expect:",
             b"Upgrade: websocket", b"upgrade: h2c", b"HTTP2-Settings: x", b"Trailer: X-T", b"Keep-Alive: timeout=5",
-            b"Proxy-Connection: keep-alive", b"Origin: https://a.example", b"Access-Control-Request-Method: GET",
+            b"Proxy-Connection: keep-alive", b"Access-Control-Request-Method: GET",
             b"Access-Control-Request-Headers: x", b"Connection: close", b"Connection: upgrade",
             b"Connection: X-User-Id", b"Connection: keep-alive, X-User-Id", b"Connection:", b"connection: ,keep-alive",
             b"Sec-WebSocket-Key1: x",

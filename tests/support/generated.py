@@ -18,7 +18,6 @@ T = TypeVar("T")
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "get", "TRACE", "PRI")
 ORDINARY_METHODS = frozenset(METHODS[:6])
 ROUTES = ("any", "open", "api", "scoped", "strip", "moved", "kept", "small", "gets", "slash", "shared")
-ROUTE_WITH_CORS = "shared"
 TARGETS = (
     "/{}/x", "/{}/x?a=1&b=%20", "/{}/", "/{}", "/{}/x/y/z?", "/{}/%7euser", "/{}/%C3%BC", "/{}/a%2Fb", "/{}/..%2f",
     "/{}/../x", "/{}/./x", "/{}//x", "//{}/x", "/{}/x#y", "/{}/%zz", "/{}/%", "/{}/%00", "/{}/\\x", "/{}/x;a=b/y",
@@ -51,6 +50,7 @@ LINES = (
     "Content-Location: /y", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-Fetch-Mode: x",
     "Content-Encoding: gzip", "Accept-Encoding: ", "Date: yesterday", "X-Long: " + "b" * 2000, 'X-Nobody: "\\"',
     "HTTP2-Settings-Not: x", "Cache-Control: no-cache", "Authorization_: Bearer x", "X-Kept: a", "X-Dropped: a",
+    "Origin: https://a.example", "Origin: https://a.example", "Origin: https://b.example", "Origin: null", "origin:",
 )  # fmt: skip
 # Of each of these an ordinary request has one.
 SINGLE_NAMES = {
@@ -62,7 +62,6 @@ ODD_LINES = (
     "Connection: close", "Connection: Keep-Alive, X-User-Id", "Connection: X-Marker, Authorization", "Connection: \x7f",
     "Sec-WebSocket-Key1: old", "Connection: upgrade", "Upgrade: h2c", "Upgrade: websocket", "HTTP2-Settings: x",
     "Keep-Alive: timeout=9", "Proxy-Connection: keep-alive", "Trailer: X-T", "Expect: 100-continue", "Expect: x",
-    "Origin: https://a.example",
     "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x", "Transfer-Encoding: gzip",
     "Transfer-Encoding: chunked, gzip", "X-Nul: a\0b", "X-Cr: a\rb", "X-Lf: a\nX-Evil: b", "X-Del: \x7f", "X A: b",
     "X-A : b", " X-Fold: b", ": b", "X-A", "X\xe9: b", "X-A: b\r\n folded", "(x): b", "X-A:\x01", "Content-Length : 3",
@@ -106,7 +105,7 @@ class Sent:
     wire: bytes
     methods: tuple[str, ...]
     pieces: int = 1
-    is_ordinary: bool = False  # one plain request at once, for a route without CORS
+    is_ordinary: bool = False  # one plain request at once
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,7 @@ class Generator:
         is_framed = framing == [f"Content-Length: {len(body)}"] or (not framing and not body)
         single = [name for name in (line.partition(":")[0] for line in lines) if name in SINGLE_NAMES]
         is_plain = is_plain and is_framed and len(set(single)) == len(single) and "Host" in single and pieces == 1
-        is_ordinary = is_plain and not target.startswith(f"/{ROUTE_WITH_CORS}")
-        return Sent(head + body, (method,), pieces, is_ordinary)
+        return Sent(head + body, (method,), pieces, is_plain)
 
     def _authorization(self) -> list[str]:
         self._tokens += 1

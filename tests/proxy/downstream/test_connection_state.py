@@ -6,7 +6,7 @@ from support.wire import request
 
 from gateway.proxy.downstream.connection_state import CLOSED, MAY_FOLLOW
 
-ORIGIN = "Origin: https://a.example"  # keeps a request from the fast lane
+ODD = "Expect: x"  # keeps a request from the fast lane
 CHUNKED = "Transfer-Encoding: chunked"
 
 WAYS = {
@@ -15,11 +15,11 @@ WAYS = {
         {("ACCEPTED", "FRESH"), ("FRESH", "FAST"), ("FAST", "IDLE")},
     ),
     "the general lane": (
-        [request("GET", "/open/x", ORIGIN)],
+        [request("GET", "/open/x", ODD)],
         {("FRESH", "HEAD"), ("HEAD", "REQUEST"), ("REQUEST", "REST_OF_BODY"), ("REST_OF_BODY", "IDLE")},
     ),
     "one after the other": (
-        [request("GET", "/open/x"), request("GET", "/open/x", ORIGIN), request("GET", "/open/x")],
+        [request("GET", "/open/x"), request("GET", "/open/x", ODD), request("GET", "/open/x")],
         {("IDLE", "HEAD"), ("IDLE", "FAST")},
     ),
     "what is not a head": ([b"GET /open/x HTTP/1.1\r\nHost: a\r\nX A: 1\r\n\r\n"], {("UNSOUND", "LAST")}),

@@ -1,0 +1,40 @@
+"""What the gateway adds to the fields of a response, its own and a backend's, in both lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.config.route_model import Cors
+from gateway.decision import Decision, Preflight
+from gateway.proxy.access_record import AccessRecord
+
+_ANY = "*"
+
+
+def added_fields(decision: Decision, exchange: AccessRecord) -> list[tuple[str, str]]:
+    """Names and values. Of a preflight only what goes with a refusal: its answer says the rest of CORS itself."""
+    route, fields = decision.context.route, list[tuple[str, str]]()
+    if route is None:
+        return fields
+    cors = route.config.cors
+    if cors is not None:
+        fields = cors_fields(cors, () if isinstance(decision, Preflight) else decision.context.request.fields.origins)
+    if exchange.stale_s is not None:
+        # Facts are used that are no longer fresh: how many seconds old they are.
+        fields.append(("X-Identity-Stale", str(int(exchange.stale_s))))
+    return fields
+
+
+def cors_fields(cors: Cors, origins: Sequence[str]) -> list[tuple[str, str]]:
+    """For a request that is no preflight (Fetch standard §3.2). Of all values of `Origin` the first counts."""
+    allowed = cors.allow_origins
+    fields: list[tuple[str, str]] = []
+    if origins and (origins[0] in allowed or _ANY in allowed):
+        # A public resource says so and stays cacheable; no origin is echoed that is not named.
+        fields.append(("Access-Control-Allow-Origin", _ANY if _ANY in allowed else origins[0]))
+        if cors.expose_headers:
+            fields.append(("Access-Control-Expose-Headers", ",".join(cors.expose_headers)))
+        if cors.allow_credentials:
+            fields.append(("Access-Control-Allow-Credentials", "true"))
+    fields.append(("Vary", "Origin"))
+    return fields
