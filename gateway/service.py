@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
 from gateway.admin.describe import describe
+from gateway.config.certificates import certificate_ends
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config
 from gateway.config.problems import ConfigError
@@ -25,6 +27,8 @@ from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter
 from gateway.observe.observation import Observation
+from gateway.observe.process_usage import process_usage
+from gateway.observe.standing import Standing
 from gateway.runtime.build import BUILD
 from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.worker_server import WorkerServer
@@ -62,7 +66,19 @@ class Worker(WorkerServer):
         self.apply_locally(invalidation_from_json(invalidation))
 
     def snapshot(self) -> dict[str, Any]:
-        return self._observation.snapshot()
+        return snapshots.joined(self._observation.snapshot(), self._standing().snapshot(), process_usage())
+
+    def _standing(self) -> Standing:
+        if not self.has_started:
+            return Standing(is_ready=False)
+        running = self.generation
+        shared = running.cache.shared
+        return Standing(
+            self.ready().ready,
+            {name: one.ready and one.breaker == "closed" for name, one in running.providers.items()},
+            None if shared is None else shared.healthy,
+            len(running.cache.local),
+        )
 
 
 class _Serving(Instance, Protocol):
@@ -106,6 +122,7 @@ class Service:
             fields = {"listen": listen, "admin": admin, "workers": workers, "form": BUILD}
             await self._admin.start(admin_socket)
             await self._serving.start()
+            await self._taken(self.config)
         except BaseException:
             await self._close()
             raise
@@ -127,6 +144,7 @@ class Service:
             self._source, self.config = source, config
             self._observation.configure(config)
             self._observation.reloaded("success")
+            await self._taken(config)
             _logger.info("configuration reloaded", extra={"event": "reloaded"})
             return True
 
@@ -150,6 +168,14 @@ class Service:
         if self._admin is not None:
             await self._admin.stop()
 
+    async def _taken(self, config: Config) -> None:
+        self._observation.instance.configured(time.time(), await asyncio.to_thread(certificate_ends, config))
+
+    def _own_snapshot(self) -> dict[str, Any]:
+        """What the first of several processes adds to the counts of its workers."""
+        is_ready = self._serving is not None and self._serving.readiness().ready
+        return snapshots.joined(self._observation.snapshot(), Standing(is_ready).snapshot(), process_usage())
+
     def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:
             # The listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
@@ -160,7 +186,8 @@ class Service:
             self._sockets,
             self._source,
             counting=snapshots,
-            own_snapshot=self._observation.snapshot,
+            own_snapshot=self._own_snapshot,
+            on_restart=self._observation.instance.worker_restarted,
             routes=lambda: describe(self.config),
         )
 

@@ -245,7 +245,7 @@ def test_the_codes_are_the_codes():
 
 
 def test_the_metrics_are_the_metrics():
-    rows = re.findall(r"^\| `(gateway_\w+)` \| (\w+) \|(.*)\|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `((?:gateway|process)_\w+)` \| (\w+) \|(.*)\|$", README, re.MULTILINE)
     told = [(name, kind, re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", labels))) for name, kind, labels in rows]
     assert told == [(family.name, family.kind, list(family.labels)) for family in FAMILIES]
 

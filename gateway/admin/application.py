@@ -20,7 +20,7 @@ from gateway.admin.origins import allow_origins
 from gateway.admin.questions import BadQuestionError, parse_explain, parse_selector
 from gateway.config.server_model import Admin
 from gateway.http.refusal import STATUS_OF_CODE, Refusal, render
-from gateway.observe.exposition import CONTENT_TYPE, exposition
+from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
 from gateway.workers.instance import Instance, InstanceError
 
 _logger = logging.getLogger(__name__)
@@ -68,11 +68,13 @@ class _Routes:
         }
         return web.json_response(body, status=200 if readiness.ready else 503)
 
-    async def metrics(self, _request: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.Response:
         snapshot = await self._instance.snapshot()
+        is_openmetrics = wants_openmetrics(",".join(request.headers.getall("Accept", ())))
         # In a thread: with many routes the text takes longer than a request may wait.
-        text = await asyncio.to_thread(exposition, snapshot)
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
+        text = await asyncio.to_thread(exposition, snapshot, is_openmetrics=is_openmetrics)
+        kind = OPENMETRICS_CONTENT_TYPE if is_openmetrics else CONTENT_TYPE
+        return web.Response(body=text, headers={"Content-Type": kind})
 
     async def routes(self, _request: web.Request) -> web.Response:
         return web.json_response(self._instance.routes())

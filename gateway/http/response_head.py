@@ -34,6 +34,7 @@ _FIELD = re.compile(rb"(%b):([%b]*)" % (TOKEN.encode(), FIELD_TEXT_CHARS.encode(
 # A field that goes on in the next line (RFC 9112 §5.2); the status line has none.
 _FOLD = re.compile(rb"(?<=\n)([^\r\n: ]+:[^\r\n]*)\r\n[ \t]+")
 _BLANKS = b" \t"
+_EVENT_STREAM = re.compile(rb"content-type:[ \t]*text/event-stream[ \t]*(?:;|$)", re.IGNORECASE)
 # What a server says of its own connection; they name no field.
 _USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
 _NOBODY_GONE: Final[frozenset[str]] = frozenset()
@@ -84,6 +85,11 @@ class ResponseHead:
     def is_ended_by_connection(self) -> bool:
         """Whether its body, which HEAD leaves out, has no other end than the connection's (RFC 9112 §6.3)."""
         return self.length is None and not self.is_chunked and may_have_body("GET", self.status)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether it begins `text/event-stream`, which stays open for as long as there may be events."""
+        return any(_EVENT_STREAM.match(line) for line in self.lines)
 
     @property
     def is_interim(self) -> bool:

@@ -1,27 +1,42 @@
-"""Renders a snapshot in Prometheus' text format, with prometheus_client and a registry for each scrape."""
+"""Renders a snapshot in Prometheus' text format or in OpenMetrics, with prometheus_client and a registry a scrape."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from gateway import __version__
 from gateway.observe.families import BOUNDS_S, BUILD_INFO, FAMILIES, Family
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_openmetrics, OPENMETRICS_CONTENT_TYPE = choose_encoder("application/openmetrics-text")
+_PARTS = {"highest": "states", "lowest": "least"}
+_OPENMETRICS = re.compile(r"application/openmetrics-text\s*(?:;(.*))?", re.IGNORECASE)
+_REFUSED = re.compile(r"q\s*=\s*0(?:\.0*)?", re.IGNORECASE)
 _UPPER_BOUNDS = (*(str(bound) for bound in BOUNDS_S), "+Inf")
 
 
-def exposition(snapshot: Mapping[str, Any]) -> bytes:
+def wants_openmetrics(accept: str) -> bool:
+    """Whether this `Accept` names OpenMetrics, and not with `q=0`. Prometheus prefers it where it asks for both."""
+    for part in accept.split(","):
+        if named := _OPENMETRICS.fullmatch(part.strip()):
+            return not any(_REFUSED.fullmatch(one.strip()) for one in (named[1] or "").split(";"))
+    return False
+
+
+def exposition(snapshot: Mapping[str, Any], *, is_openmetrics: bool = False) -> bytes:
     """The text of one scrape. Call it in a thread: thousands of series take a while."""
     registry = CollectorRegistry()
     registry.register(_SnapshotCollector(snapshot))
-    return generate_latest(registry)
+    text: bytes = _openmetrics(registry) if is_openmetrics else generate_latest(registry)
+    return text
 
 
 class _SnapshotCollector(Collector):
@@ -57,9 +72,9 @@ def _gauge(family: Family, snapshot: Mapping[str, Any]) -> Metric:
     metric = GaugeMetricFamily(family.name, family.meaning, labels=family.labels)
     if family is BUILD_INFO:  # said once for the instance, not added up over its workers
         metric.add_metric([__version__], 1)
-    elif family.labels:
-        for labels, value in sorted(snapshot.get("states", {}).get(family.name, ())):
-            metric.add_metric(labels, value)
-    else:
+    elif family.across == "sum":
         metric.add_metric([], snapshot.get("gauges", {}).get(family.name, 0))
+    else:
+        for labels, value in sorted(snapshot.get(_PARTS[family.across], {}).get(family.name, ())):
+            metric.add_metric(labels, value)
     return metric

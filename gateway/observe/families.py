@@ -16,11 +16,15 @@ class Family:
     kind: Literal["counter", "gauge", "histogram"]
     labels: tuple[str, ...]
     meaning: str
+    across: Literal["sum", "highest", "lowest"] = "sum"  # how the values of several workers make the instance's
 
 
 REQUESTS = Family("gateway_requests_total", "counter", ("route", "method", "status"), "Requests answered.")
 REQUEST_DURATION = Family(
-    "gateway_request_duration_seconds", "histogram", ("route",), "From the request's head to the response's last byte."
+    "gateway_request_duration_seconds",
+    "histogram",
+    ("route",),
+    "From the request's head to the response's last byte; of upgrades and event streams, to its head.",
 )
 BACKEND_DURATION = Family(
     "gateway_backend_duration_seconds", "histogram", ("route",), "From sending to a backend to its response headers."
@@ -33,7 +37,11 @@ INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
 BREAKER_STATE = Family(
-    "gateway_provider_breaker_state", "gauge", ("provider",), "0 closed, 1 half open, 2 open; the worst of all workers."
+    "gateway_provider_breaker_state",
+    "gauge",
+    ("provider",),
+    "0 closed, 1 half open, 2 open; the worst of all workers.",
+    across="highest",
 )
 BREAKER_TRANSITIONS = Family(
     "gateway_provider_breaker_transitions_total", "counter", ("provider", "state"), "Changes of a breaker to a state."
@@ -52,6 +60,38 @@ SECURITY_EVENTS = Family(
 )
 REQUESTS_IN_FLIGHT = Family("gateway_requests_in_flight", "gauge", (), "Requests being answered now.")
 CONNECTIONS = Family("gateway_connections", "gauge", (), "Client connections open now.")
+READY = Family("gateway_ready", "gauge", (), "1 where every worker is ready; see /health/ready.", across="lowest")
+PROVIDER_UP = Family(
+    "gateway_provider_up",
+    "gauge",
+    ("provider",),
+    "1 where every worker has discovered it and its breaker is closed.",
+    across="lowest",
+)
+REDIS_UP = Family("gateway_redis_up", "gauge", (), "1 where every worker shares facts in Redis.", across="lowest")
+CACHE_ENTRIES = Family("gateway_cache_entries", "gauge", (), "Tokens that the workers remember, in sum.")
+CERTIFICATE_EXPIRY = Family(
+    "gateway_certificate_expiry_seconds",
+    "gauge",
+    ("where",),
+    "Unix time at which the first certificate of this file ends.",
+    across="lowest",
+)
+LAST_RELOAD = Family(
+    "gateway_config_last_reload_seconds",
+    "gauge",
+    (),
+    "Unix time at which the configuration in force was taken.",
+    across="highest",
+)
+WORKER_RESTARTS = Family("gateway_worker_restarts_total", "counter", (), "Workers that died and were replaced.")
+PROCESS_CPU = Family("process_cpu_seconds_total", "counter", (), "CPU time of all processes, in user and system mode.")
+PROCESS_MEMORY = Family("process_resident_memory_bytes", "gauge", (), "Resident memory of all processes.")
+PROCESS_FDS = Family("process_open_fds", "gauge", (), "Open file descriptors of all processes.")
+PROCESS_FDS_MAX = Family("process_max_fds", "gauge", (), "File descriptors that all processes may open.")
+PROCESS_START = Family(
+    "process_start_time_seconds", "gauge", (), "Unix time at which the first process started.", across="lowest"
+)
 BUILD_INFO = Family("gateway_build_info", "gauge", ("version",), "Always 1; the label says what runs.")
 
 FAMILIES = (
@@ -71,6 +111,18 @@ FAMILIES = (
     SECURITY_EVENTS,
     REQUESTS_IN_FLIGHT,
     CONNECTIONS,
+    READY,
+    PROVIDER_UP,
+    REDIS_UP,
+    CACHE_ENTRIES,
+    CERTIFICATE_EXPIRY,
+    LAST_RELOAD,
+    WORKER_RESTARTS,
+    PROCESS_CPU,
+    PROCESS_MEMORY,
+    PROCESS_FDS,
+    PROCESS_FDS_MAX,
+    PROCESS_START,
     BUILD_INFO,
 )
 NAMES = tuple(family.name for family in FAMILIES)

@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeVar, get_args
 
 from gateway.events.security_event import INVALIDATING, EventName
 from gateway.events.verdict import NOBODY, Outcome
+from gateway.http.refusal import STATUS_OF_CODE
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -54,9 +55,10 @@ _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 _EVICTING_OUTCOMES: tuple[Outcome, ...] = ("evicted", "unmatched", "replayed", "refused", "unclear")
 _OTHER_OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "replayed")
 _NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear", "turned_away")
-# The codes that alerts use: `increase()` does not see a series that begins at 1.
-_ALARMING_CODES = ("introspection_unavailable", "bad_gateway", "gateway_timeout", "rate_limited")
-# Each declared route costs a scrape about 40 lines; beyond this many, a route's series begin with its first request.
+# `increase()` does not see a series that begins at 1. Statuses are not a closed list, so these begin with the first
+# request to a route by a method.
+_ALARMING_STATUSES = (500, 502, 503, 504)
+# Each declared route costs a scrape about 60 lines; beyond this many, a route's series begin with its first request.
 _DECLARED_ROUTES_MAX = 200
 
 
@@ -133,9 +135,9 @@ class Metrics:
         names, providers = list(routes), list(providers)
         for route in [*names, NO_ROUTE] if len(names) <= _DECLARED_ROUTES_MAX else [NO_ROUTE]:
             _histogram(self._request_durations, route)
+            _begin(self._refusals, ((route, code) for code in STATUS_OF_CODE))
             if route != NO_ROUTE:
                 _histogram(self._backend_durations, route)
-                _begin(self._refusals, ((route, code) for code in _ALARMING_CODES))
                 _begin(self._stale_answers, (route,))
         for provider in providers:
             _histogram(self._introspection_durations, provider)
@@ -166,9 +168,9 @@ class Metrics:
             method = "other"
         row = self._requests.get((route, method, status))
         if row is None:
-            row = self._requests[route, method, status] = _Row(_histogram(self._request_durations, route))
+            row = self._new_row(route, method, status)
         row.requests += 1
-        durations, duration_s = row.durations, record.duration_s
+        durations, duration_s = row.durations, record.duration_s if record.head_s is None else record.head_s
         durations.counts[bisect_left(BOUNDS_S, duration_s)] += 1
         durations.total += duration_s
         backend_s = record.backend_s
@@ -182,6 +184,13 @@ class Metrics:
             _count(self._refusals, (route, record.code))
         if record.stale_s is not None:
             _count(self._stale_answers, route)
+
+    def _new_row(self, route: str, method: str, status: int) -> _Row:
+        durations = _histogram(self._request_durations, route)
+        for each in (status, *_ALARMING_STATUSES):
+            if (route, method, each) not in self._requests:
+                self._requests[route, method, each] = _Row(durations)
+        return self._requests[route, method, status]
 
     def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
         """Count one call to a provider's introspection endpoint."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from gateway.config.check_events import issuer_of_events
 from gateway.config.model import Config
 from gateway.observe.access_log import AccessLog
+from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
+from gateway.observe.snapshots import Snapshot, joined
 from gateway.proxy.access_record import AccessRecord
 
 
@@ -17,7 +19,11 @@ class Observation(Metrics):
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self.access_log = AccessLog(writer)
+        self.instance = InstanceMeter()
         self._writer = writer
+
+    def snapshot(self) -> Snapshot:
+        return joined(Metrics.snapshot(self), self.instance.snapshot())
 
     def finished(self, record: AccessRecord) -> None:
         Metrics.finished(self, record)

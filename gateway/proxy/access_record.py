@@ -23,6 +23,7 @@ class AccessRecord:
     code: str | None = None  # of a refusal
     reason: str | None = None  # what the operator should know about it
     duration_s: float = 0.0
+    head_s: float | None = None  # until the response's head; only of a stream, whose length is not a request's duration
     backend_s: float | None = None  # request sent to response headers; None: no backend was asked
     provider: str | None = None
     subject: str | None = None
@@ -38,3 +39,8 @@ class AccessRecord:
         self.path = path
         self.client = client
         self.started_at = started_at
+
+    def so_far_s(self, now_s: float) -> float:
+        """How long it has taken until `now_s` on the monotonic clock. Nothing, where it never was under way."""
+        _ = now_s
+        return 0.0

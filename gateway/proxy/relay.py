@@ -165,9 +165,11 @@ class Relay:
             self._close(None)
 
     def response_head(self, head: ResponseHead) -> None:
-        exchange = self._exchange
-        exchange.backend_s = monotonic() - self._started_s
+        exchange, now_s = self._exchange, monotonic()
+        exchange.backend_s = now_s - self._started_s
         exchange.status = head.status
+        if head.status == SWITCHING_PROTOCOLS or head.is_event_stream:
+            exchange.head_s = exchange.so_far_s(now_s)
         self.has_begun = True
         self._out = [self._head(head)]
         if head.status == SWITCHING_PROTOCOLS and self._switch is not None:

@@ -112,6 +112,9 @@ class RequestContext(AccessRecord):
         if isinstance(client_id, str):
             self.client_id = client_id
 
+    def so_far_s(self, now_s: float) -> float:
+        return now_s - self.started_s
+
     def end(self) -> None:
         self.duration_s = monotonic() - self.started_s
         self.running.exchanges -= 1

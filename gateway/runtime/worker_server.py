@@ -87,6 +87,10 @@ class WorkerServer:
             raise RuntimeError("the server has not been started")
         return self._generation
 
+    @property
+    def has_started(self) -> bool:
+        return self._generation is not None
+
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served."""
         server = config.server

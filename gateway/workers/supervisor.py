@@ -45,7 +45,8 @@ class Supervisor:
     """Runs an instance of several processes. `start` comes first, `drain` last.
 
     It owns `sockets`, one for each worker. `command` starts a worker; `--control-fd N --listen-fd M` is put after it.
-    `own_snapshot` gives what this process counts itself; `routes` is for the admin listener.
+    `own_snapshot` gives what this process counts itself; `routes` is for the admin listener. `on_restart` is called
+    when a worker takes the place of one that died.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Supervisor:
         *,
         counting: Counting,
         own_snapshot: Callable[[], Mapping[str, Any]] = dict,
+        on_restart: Callable[[], object] = lambda: None,
         routes: Callable[[], Sequence[Mapping[str, Any]]] = list,
     ) -> None:
         self._command = tuple(command)
@@ -63,6 +65,7 @@ class Supervisor:
         self._source = source
         self._counting = counting
         self._own_snapshot = own_snapshot
+        self._on_restart = on_restart
         self._routes = routes
         self._monitors: list[WorkerMonitor] = []
         self._monitoring: list[asyncio.Task[None]] = []
@@ -82,6 +85,7 @@ class Supervisor:
                 leaving=self._leaving,
                 draining=self._draining,
                 broadcast=self._broadcast,
+                on_restart=self._on_restart,
             )
             self._monitors.append(monitor)
             self._monitoring.append(asyncio.create_task(monitor.run(), name="worker monitor"))

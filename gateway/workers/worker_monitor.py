@@ -58,6 +58,7 @@ class WorkerMonitor:
         leaving: asyncio.Event,
         draining: asyncio.Event,
         broadcast: Broadcast,
+        on_restart: Callable[[], object] = lambda: None,
     ) -> None:
         self.worker: WorkerProcess | None = None
         self.departed: dict[str, Any] = {}
@@ -69,6 +70,7 @@ class WorkerMonitor:
         self._leaving = leaving
         self._draining = draining
         self._broadcast = broadcast
+        self._on_restart = on_restart
 
     async def run(self) -> None:
         early_deaths = 0
@@ -78,6 +80,8 @@ class WorkerMonitor:
             early_deaths = early_deaths + 1 if time.monotonic() - began < _STEADY_S else 0
             if early_deaths:
                 await self._pause(min(_BACKOFF_FIRST_S * 2 ** (early_deaths - 1), _BACKOFF_MAX_S))
+            if not self._draining.is_set():
+                self._on_restart()
         self._settle("stopped before it served")
 
     async def _run_one(self) -> str:

@@ -3,16 +3,21 @@ import shutil
 import subprocess
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from support import exchanges
 from support.needed import missing
 
 from gateway import __version__
 from gateway.observe import families
-from gateway.observe.exposition import CONTENT_TYPE, exposition
+from gateway.http.refusal import STATUS_OF_CODE
+from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
+from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.metrics import Metrics
-from gateway.observe.snapshots import merge, without_gauges
+from gateway.observe.process_usage import process_usage
+from gateway.observe.snapshots import joined, merge, without_gauges
+from gateway.observe.standing import Standing
 
 
 def exchange(**more):
@@ -52,6 +57,18 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_connections": (),
         "gateway_config_reloads_total": ("result",),
         "gateway_security_events_total": ("provider", "event", "outcome"),
+        "gateway_ready": (),
+        "gateway_provider_up": ("provider",),
+        "gateway_redis_up": (),
+        "gateway_cache_entries": (),
+        "gateway_certificate_expiry_seconds": ("where",),
+        "gateway_config_last_reload_seconds": (),
+        "gateway_worker_restarts_total": (),
+        "process_cpu_seconds_total": (),
+        "process_resident_memory_bytes": (),
+        "process_open_fds": (),
+        "process_max_fds": (),
+        "process_start_time_seconds": (),
         "gateway_build_info": ("version",),
     }
     assert set(NAMES) == {family.name for family in FAMILIES}
@@ -62,7 +79,9 @@ def test_every_family_is_listed():
 
 
 def test_every_family_is_counted(metrics):
-    counted = {name for part in metrics.snapshot().values() for name in part}
+    standing = Standing(is_ready=True, redis_up=True)
+    whole = joined(metrics.snapshot(), InstanceMeter().snapshot(), standing.snapshot(), process_usage())
+    counted = {name for part in whole.values() for name in part}
     assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance
 
 
@@ -135,13 +154,30 @@ def test_declared_names_begin_at_zero_so_that_the_first_event_is_an_increase(met
         'gateway_request_duration_seconds_count{route="orders"}',
         'gateway_request_duration_seconds_count{route="none"}',
         'gateway_backend_duration_seconds_count{route="orders"}',
-        'gateway_refusals_total{code="introspection_unavailable",route="orders"}',
+        *(f'gateway_refusals_total{{code="{code}",route="orders"}}' for code in STATUS_OF_CODE),
+        'gateway_refusals_total{code="no_route",route="none"}',
         'gateway_introspections_total{outcome="unclear",provider="keycloak"}',
         'gateway_introspection_duration_seconds_count{provider="keycloak"}',
         'gateway_cache_lookups_total{result="error",tier="redis"}',
         'gateway_config_reloads_total{result="failure"}',
     ):
         assert found[series] == 0
+
+
+def test_a_route_that_is_first_asked_begins_the_statuses_that_alert_at_zero(metrics):
+    metrics.finished(exchange(status=200))
+    found = samples(metrics.snapshot())
+    for status in (500, 502, 503, 504):
+        assert found[f'gateway_requests_total{{method="GET",route="orders",status="{status}"}}'] == 0
+    metrics.finished(exchange(status=502))
+    assert samples(metrics.snapshot())['gateway_requests_total{method="GET",route="orders",status="502"}'] == 1
+
+
+def test_a_stream_lasts_until_its_head(metrics):
+    metrics.finished(exchange(duration_s=3600.0, head_s=0.02))
+    found = samples(metrics.snapshot())
+    assert found['gateway_request_duration_seconds_bucket{le="0.025",route="orders"}'] == 1
+    assert found['gateway_request_duration_seconds_sum{route="orders"}'] == pytest.approx(0.02)
 
 
 def test_so_do_the_events_of_those_who_may_send_any(metrics):
@@ -288,3 +324,34 @@ def test_promtool_finds_nothing_to_complain_about(metrics):
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
     assert CONTENT_TYPE.startswith("text/plain; version=")
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/plain;version=0.0.4", False),
+        ("application/openmetrics-text", True),
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", True),
+        ("text/plain;q=0.2, Application/OpenMetrics-Text;version=1.0.0;q=0.5,*/*;q=0.1", True),
+        ("application/openmetrics-text;q=0, text/plain", False),
+        ("application/openmetrics-text; q=0.000", False),
+        ("application/openmetrics-text-not", False),
+    ],
+)
+def test_openmetrics_is_for_those_who_ask_for_it(accept, wanted):
+    assert wants_openmetrics(accept) is wanted
+
+
+def test_openmetrics_has_the_same_samples(metrics):
+    metrics.declare(["orders"], ["keycloak"])
+    metrics.finished(exchange(backend_s=0.01))
+    text = exposition(metrics.snapshot(), is_openmetrics=True).decode()
+    assert text.endswith("# EOF\n")
+    told = [sample for family in openmetrics_families(text) for sample in family.samples]
+    named = {(one.name, tuple(sorted(one.labels.items()))): one.value for one in told}
+    for family in text_string_to_metric_families(exposition(metrics.snapshot()).decode()):
+        for one in family.samples:
+            assert named[one.name, tuple(sorted(one.labels.items()))] == one.value
+    assert OPENMETRICS_CONTENT_TYPE.startswith("application/openmetrics-text; version=")

@@ -35,6 +35,7 @@ OVER_BOTH_LANES = {
     "test_refusals",
     "test_request_bytes",
     "test_response_bytes",
+    "test_scrapes",
     "test_upgrade",
 }
 

@@ -113,6 +113,15 @@ async def test_one_snapshot_is_the_sum_of_all_workers_and_of_the_supervisor_itse
         assert served(await supervisor.snapshot()) == 1000 + calls
 
 
+async def test_a_worker_that_takes_the_place_of_one_that_died_is_counted():
+    restarts = []
+    async with supervised(on_restart=lambda: restarts.append(1)) as (supervisor, _):
+        assert restarts == []
+        os.kill(pids_of(supervisor)[0], signal.SIGKILL)
+        await until(lambda: len(restarts) == 1)
+    assert len(restarts) == 1  # none takes the place of those that draining ended
+
+
 async def test_a_killed_worker_is_replaced_and_the_connections_that_waited_for_it_are_served():
     async with supervised(1) as (_, address):
         pid, _ = await call(address)
