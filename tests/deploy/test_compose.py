@@ -119,7 +119,7 @@ def test_the_gateways_backends_and_redis_are_services(gateway):
     assert urlsplit(url).hostname in SERVICES
 
 
-def test_prometheus_scrapes_the_admin_listener_under_the_job_that_alerts_ask_for(gateway):
+def test_prometheus_scrapes_the_admin_listener(gateway):
     prometheus = document("compose/prometheus.yml")
     (job,) = prometheus["scrape_configs"]
     assert job["job_name"] == "gateway"
@@ -134,5 +134,7 @@ def test_grafana_is_given_its_data_source_and_dashboard():
     (provider,) = document("grafana/provisioning/dashboards/gateway.yaml")["providers"]
     dashboard = json.loads((DEPLOY / "grafana/dashboards/gateway.json").read_text())
     assert source["url"] == "http://prometheus:9090"
-    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {source["uid"]}
+    variables = {one["name"]: one for one in dashboard["templating"]["list"]}
+    assert (variables["datasource"]["type"], variables["datasource"]["query"]) == ("datasource", source["type"])
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"]} == {"${datasource}"}
     assert f"../grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]

@@ -81,6 +81,53 @@ def test_every_metric_and_label_in_alerts_and_dashboard_is_one_that_the_gateway_
             assert used <= SERIES[name] | TARGET_LABELS, expression
 
 
+def rules() -> list[dict]:
+    return [rule for group in document("prometheus/alerts.yml")["groups"] for rule in group["rules"]]
+
+
+def test_each_alert_has_its_section_in_the_runbook_and_each_section_its_alert():
+    text = (DEPLOY.parent / "docs" / "runbook.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert sorted(sections) == sorted(rule["alert"] for rule in rules())
+    for name, section in sections.items():
+        assert re.findall(r"^\*\*(.*?):\*\*", section, re.MULTILINE) == ["Means", "Look at", "Do"], name
+    for rule in rules():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_each_alert_says_how_urgent_it_is():
+    assert {rule["labels"]["severity"] for rule in rules()} == {"critical", "warning"}
+
+
+def test_no_rule_and_no_panel_knows_the_name_of_a_job():
+    for expression in (rule["expr"] for rule in rules()):
+        assert 'job="' not in expression
+    dashboard = (DEPLOY / "grafana" / "dashboards" / "gateway.json").read_text()
+    assert re.findall(r'job=~?\\"([^\\"]*)', dashboard) != []
+    assert set(re.findall(r'job=~?\\"([^\\"]*)', dashboard)) == {"$job"}
+
+
+def test_the_dashboard_takes_its_data_source_from_a_variable_and_has_thresholds_and_rows():
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "gateway.json").read_text())
+    asked = json.dumps(dashboard)
+    assert set(re.findall(r'"uid": "([^"]*)"', asked)) == {"gateway", "${datasource}"}
+    assert [panel["title"] for panel in dashboard["panels"] if panel["type"] == "row"] != []
+    first = [panel for panel in dashboard["panels"] if panel["type"] == "stat"][:6]
+    assert all("thresholds" in panel["fieldConfig"]["defaults"] for panel in first)
+    places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in dashboard["panels"]]
+    assert len(set(places)) == len(places)
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)
+
+
+def test_every_query_of_the_dashboard_is_promql(promtool, tmp_path):
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "gateway.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    written = [{"record": f"panel:{n}", "expr": one.replace("$__rate_interval", "5m")} for n, one in enumerate(asked)]
+    file = tmp_path / "panels.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": written}]}))
+    assert "SUCCESS" in run(promtool, "check", "rules", str(file))
+
+
 def test_the_dashboard_shows_every_metric():
     shown = " ".join(expressions())
     assert [f.name for f in FAMILIES if f.name not in shown] == []

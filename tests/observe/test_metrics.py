@@ -9,8 +9,8 @@ from support import exchanges
 from support.needed import missing
 
 from gateway import __version__
-from gateway.observe import families
 from gateway.http.refusal import STATUS_OF_CODE
+from gateway.observe import families
 from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
 from gateway.observe.instance_meter import InstanceMeter

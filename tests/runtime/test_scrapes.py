@@ -13,7 +13,17 @@ from support.wire import request
 
 STREAM_S = 0.4
 SHORT_S = 0.25
-KEY = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: " + "a" * 22 + "==", "Sec-WebSocket-Version: 13")
+KEY = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Key: " + "a" * 22 + "==",
+    "Sec-WebSocket-Version: 13",
+)
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Key: " + "a" * 22 + "==",
+    "Sec-WebSocket-Version: 13",
+)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
