@@ -19,11 +19,6 @@ KEY = (
     "Sec-WebSocket-Key: " + "a" * 22 + "==",
     "Sec-WebSocket-Version: 13",
 )
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Key: " + "a" * 22 + "==",
-    "Sec-WebSocket-Version: 13",
-)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 
