@@ -28,7 +28,7 @@ from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter
 from gateway.observe.observation import Observation
 from gateway.observe.process_usage import process_usage
-from gateway.observe.standing import Standing
+from gateway.observe.up_states import UpStates
 from gateway.runtime.build import BUILD
 from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.worker_server import WorkerServer
@@ -66,14 +66,14 @@ class Worker(WorkerServer):
         self.apply_locally(invalidation_from_json(invalidation))
 
     def snapshot(self) -> dict[str, Any]:
-        return snapshots.joined(self._observation.snapshot(), self._standing().snapshot(), process_usage())
+        return snapshots.joined(self._observation.snapshot(), self._up_states().snapshot(), process_usage())
 
-    def _standing(self) -> Standing:
+    def _up_states(self) -> UpStates:
         if not self.has_started:
-            return Standing(is_ready=False)
+            return UpStates(is_ready=False)
         running = self.generation
         shared = running.cache.shared
-        return Standing(
+        return UpStates(
             self.ready().ready,
             {name: one.ready and one.breaker == "closed" for name, one in running.providers.items()},
             None if shared is None else shared.healthy,
@@ -174,7 +174,7 @@ class Service:
     def _own_snapshot(self) -> dict[str, Any]:
         """What the first of several processes adds to the counts of its workers."""
         is_ready = self._serving is not None and self._serving.readiness().ready
-        return snapshots.joined(self._observation.snapshot(), Standing(is_ready).snapshot(), process_usage())
+        return snapshots.joined(self._observation.snapshot(), UpStates(is_ready).snapshot(), process_usage())
 
     def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:

@@ -17,7 +17,7 @@ from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.metrics import Metrics
 from gateway.observe.process_usage import process_usage
 from gateway.observe.snapshots import joined, merge, without_gauges
-from gateway.observe.standing import Standing
+from gateway.observe.up_states import UpStates
 
 
 def exchange(**more):
@@ -79,8 +79,8 @@ def test_every_family_is_listed():
 
 
 def test_every_family_is_counted(metrics):
-    standing = Standing(is_ready=True, redis_up=True)
-    whole = joined(metrics.snapshot(), InstanceMeter().snapshot(), standing.snapshot(), process_usage())
+    states = UpStates(is_ready=True, redis_up=True)
+    whole = joined(metrics.snapshot(), InstanceMeter().snapshot(), states.snapshot(), process_usage())
     counted = {name for part in whole.values() for name in part}
     assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance
 

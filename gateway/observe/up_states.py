@@ -1,4 +1,4 @@
-"""How a process stands at the time of a scrape: ready or not, with its providers, Redis and cache."""
+"""Which parts of a process are up at the time of a scrape: it, its providers and Redis; and how full its cache is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.observe.snapshots import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class UpStates:
     """`redis_up` is None where no Redis is configured."""
 
     is_ready: bool
