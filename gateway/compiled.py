@@ -17,6 +17,7 @@ from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules, fates_under
 from gateway.http.location import OwnUrls
 from gateway.http.percent import canonical_percent
+from gateway.http.protected_resource import metadata_document, metadata_location
 from gateway.http.response_head import ResponseHeaderRules
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
@@ -40,6 +41,7 @@ class CompiledRoute:
     max_body_bytes: int | None  # None: unlimited
     moves_path: bool  # the backend gets another path than the client sent
     stripped: str | None  # the part taken off each path, where it is always the same
+    resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
     is_plain: bool  # its responses wait for nothing but the backend
 
     @property
@@ -57,6 +59,7 @@ class CompiledConfig:
     trusted_proxies: TrustedProxies
     max_header_bytes: int
     max_headers: int
+    resources: Mapping[tuple[str, str], bytes]  # metadata that is published, by host and path (RFC 9728)
     fates: FieldFates  # what is done with a client's fields before the route is known
     events_prefix: str | None = None  # where events arrive; None: nowhere
 
@@ -85,6 +88,7 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         trusted_proxies=_trusted(config.server),
         max_header_bytes=config.server.max_header_bytes,
         max_headers=config.server.max_headers,
+        resources=compile_resources(config),
         fates=fates_under(route.request_rules for route in routes),
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
     )
@@ -119,7 +123,26 @@ def _gated(
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
+        resource_metadata=None if route.resource is None else metadata_location(route.resource.identifier).url,
     )
+
+
+def compile_resources(config: Config) -> dict[tuple[str, str], bytes]:
+    """What is published of the routes' resources, by host and path. Routes with one identifier join what they say."""
+    groups: dict[str, list[Route]] = {}
+    for route in config.routes:
+        if route.resource is not None:
+            groups.setdefault(route.resource.identifier, []).append(route)
+    published = {}
+    for identifier, routes in groups.items():
+        resources = [route.resource for route in routes if route.resource is not None]
+        providers = [name for route in routes for name in route.auth.provider or tuple(config.providers)]
+        issuers = [issuer for name in providers if (issuer := config.providers[name].issuer) is not None]
+        scopes = [scope for resource in resources for scope in resource.scopes]
+        name = next((resource.name for resource in resources if resource.name is not None), None)
+        location = metadata_location(identifier)
+        published[location.host, location.path] = metadata_document(identifier, issuers, scopes, name)
+    return published
 
 
 def _trusted(server: Server) -> TrustedProxies:

@@ -12,7 +12,7 @@ from gateway.compiled import CompiledRoute
 from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
-from gateway.http.refusal import Refusal
+from gateway.http.refusal import Refusal, with_parameter
 from gateway.http.request_fields import Fields
 from gateway.http.target import Target
 from gateway.identity import Identity
@@ -95,12 +95,15 @@ class DecisionContext:
 
 
 class Refuse:
-    """Refuses the request, with the response to send."""
+    """Refuses the request, with the response to send. A challenge names the route's resource, if it is one."""
 
     __slots__ = ("context", "refusal")
 
     def __init__(self, context: DecisionContext, refusal: Refusal) -> None:
         self.context = context
+        route = context.route
+        if route is not None and route.resource_metadata is not None:
+            refusal = with_parameter(refusal, "resource_metadata", route.resource_metadata)
         self.refusal = refusal
 
 
@@ -200,4 +203,14 @@ class Receive:
         self.kind: ReceivedKind = kind
 
 
-Decision = Allow | Refuse | Preflight | NeedsFacts | Receive
+class Publish:
+    """Answers with the metadata of a protected resource (RFC 9728), which is public."""
+
+    __slots__ = ("context", "document")
+
+    def __init__(self, context: DecisionContext, document: bytes) -> None:
+        self.context = context
+        self.document = document
+
+
+Decision = Allow | Refuse | Preflight | NeedsFacts | Receive | Publish

@@ -19,6 +19,7 @@ from gateway.decision import (
     DecisionContext,
     NeedsFacts,
     Preflight,
+    Publish,
     Receive,
     ReceivedKind,
     Refuse,
@@ -28,6 +29,7 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import values_of
 from gateway.http.method import is_look_alike
+from gateway.http.protected_resource import METHODS
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
@@ -123,6 +125,12 @@ def _own(
         if target.has_parameters:
             return Refuse(context, unrouted(target, None))
         return _received(context, target.path.removeprefix(compiled.events_prefix))
+    if compiled.resources and (document := compiled.resources.get((target.host, target.path))) is not None:
+        context = DecisionContext(request, caller, target, body_bytes)
+        if request.method in METHODS:
+            return Publish(context, document)
+        refusal = Refusal("method_not_allowed", "the metadata is only read", (("Allow", ", ".join(METHODS)),))
+        return Refuse(context, refusal)
     if request.method == "OPTIONS" and (preflighted := _preflighted(compiled, request, target)):
         return Preflight(DecisionContext(request, caller, target, body_bytes, preflighted), preflighted.value)
     return None

@@ -48,6 +48,17 @@ def parse_issuer(value: object) -> str:
     return issuer
 
 
+def parse_resource(value: object) -> str:
+    """A resource identifier (RFC 9728 §1.2): an https URL without a fragment."""
+    example = "https://mcp.example.com/mcp"
+    scheme, _, _, path = _split(value, example=example, query=True)
+    if scheme != "https":
+        raise ValueError(f"{quoted(value)} is not an https URL, which a resource identifier is; write {example}")
+    if canonical_percent(path) != path or any(part in {".", ".."} for part in path.split("/")) or "//" in path:
+        raise ValueError(f"the path of {quoted(value)} is not in its canonical form; write {example}")
+    return str(value)
+
+
 def _split_unix(value: str) -> tuple[str, str, int, str]:
     found = _UNIX_BACKEND.fullmatch(value)
     if found is None or has_bad_triplet(found[2] or ""):

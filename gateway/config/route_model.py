@@ -28,7 +28,9 @@ from gateway.config.value_types import (
     OneOrMany,
     Origin,
     PathMatch,
+    ResourceIdentifier,
     Rewrite,
+    Scope,
     Seconds,
 )
 from gateway.http.header_names import fold_header_name
@@ -91,6 +93,19 @@ class Headers(Model):
         return self
 
 
+class Resource(Model):
+    """A resource by the name that its clients know (RFC 9728). The gateway publishes its metadata on that host."""
+
+    identifier: ResourceIdentifier
+    """https://host/path, as clients name it in resource=. Routes with the same one share its metadata."""
+
+    scopes: tuple[Scope, ...] = ()
+    """What a client may ask for; shown as scopes_supported. Default none."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    """For people; shown as resource_name. Default none."""
+
+
 class Cors(Model):
     allow_origins: Annotated[tuple[Origin, ...], Field(min_length=1)]
     """scheme://host[:port] of each, or *."""
@@ -151,6 +166,9 @@ class Route(Model):
 
     auth: Annotated[Auth, BeforeValidator(lambda value: {"mode": value} if isinstance(value, str) else value)] = Auth()
     """What a token must show, or just required, optional or none. Default required."""
+
+    resource: Resource | None = None
+    """The metadata by which clients find the authorization server, also named in each 401 and 403. Default none."""
 
     identity: IdentitySettings = Field(default_factory=lambda: _IDENTITY)
     """How the backend learns who is calling."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
-from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer
+from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer, parse_resource
 from gateway.config.claim_paths import ClaimRule, parse_authorization_detail, parse_claim_path, parse_claim_rules
 from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
@@ -114,6 +114,7 @@ BytesOrUnlimited = Annotated[
 Listen = Annotated[Address, BeforeValidator(parse_address), text(examples=["0.0.0.0:8080", "unix:/run/gateway.sock"])]
 Endpoint = Annotated[str, BeforeValidator(parse_endpoint), text(examples=["https://sso.example.com/realms/demo"])]
 Issuer = Annotated[str, BeforeValidator(parse_issuer), text(examples=["https://sso.example.com/realms/demo"])]
+ResourceIdentifier = Annotated[str, BeforeValidator(parse_resource), text(examples=["https://mcp.example.com/mcp"])]
 HeaderName = Annotated[str, BeforeValidator(parse_header_name), text()]
 TrustedName = Annotated[str, BeforeValidator(parse_trusted_name), text(examples=["X-Real-IP"])]
 CorsHeaderName = Annotated[str, BeforeValidator(parse_cors_header_name), text()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 
@@ -44,6 +44,7 @@ _CHALLENGE_ERRORS = frozenset(
     {"invalid_request", "invalid_token", "insufficient_scope", "insufficient_user_authentication"}
 )
 _RETRY_AFTER_S = 1
+_CHALLENGED = frozenset({401, 403})
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -88,6 +89,17 @@ def challenge(
         attributes.append(f'scope="{needed}"')
     attributes += [f'{name}="{value}"' for name, value in parameters]
     return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),), reason)
+
+
+def with_parameter(refusal: Refusal, name: str, value: str) -> Refusal:
+    """The same refusal with one more parameter in its challenge, if it is a 401 or 403 that has one."""
+    if refusal.status not in _CHALLENGED:
+        return refusal
+    fields = tuple(
+        (field, f'{text}, {name}="{value}"') if field == "WWW-Authenticate" else (field, text)
+        for field, text in refusal.headers
+    )
+    return replace(refusal, headers=fields)
 
 
 def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:

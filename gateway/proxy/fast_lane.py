@@ -6,7 +6,7 @@ the request object, the reader and the writer.
 
 from __future__ import annotations
 
-from gateway.decision import Receive, Request
+from gateway.decision import Publish, Receive, Request
 from gateway.http.ordinary import read_ordinary
 from gateway.pipeline import decide
 from gateway.proxy.downstream.client_connection import ClientConnection
@@ -37,7 +37,7 @@ class FastLane:
         request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
         decision = decide(running.compiled, request)
         route = decision.context.route
-        if isinstance(decision, Receive) or (route is not None and not route.is_plain):
+        if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
             return False
         turn = RequestContext(self.turns, running, request_id, method, target.partition("?")[0], client.peer)
         OrdinaryExchange(self.backends, client, turn, ordinary.body).go(decision)

@@ -12,7 +12,8 @@ from typing import assert_never
 
 from aiohttp import HttpVersion10, web
 
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse, Request
+from gateway.http.protected_resource import CORS, PREFLIGHT
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
@@ -92,15 +93,14 @@ class GeneralLane:
             case Refuse():
                 return answering.refuse(decision.refusal)
             case Preflight():
-                answer = await self._cors.preflight(request, decision.route)
-                if isinstance(answer, Refusal):
-                    return answering.refuse(answer)
-                return answering.say(answer.status, answer.headers.items())
+                return await self._preflight(answering, decision)
             case Receive():
                 reply = await turn.running.receiver.receive(request, decision, turn)
                 if isinstance(reply, Refusal):
                     return answering.refuse(reply)
                 return answering.say(reply.status, reply.headers, reply.body)
+            case Publish():
+                return self._publish(answering, decision)
             case Allow():
                 said = await self._forward(answering, decision)
                 return answering.refuse(said) if isinstance(said, Refusal) else said
@@ -108,6 +108,17 @@ class GeneralLane:
                 raise AssertionError("a decision that still needs facts was taken for final")
             case _:
                 assert_never(decision)
+
+    async def _preflight(self, answering: _Answering, decision: Preflight) -> bool:
+        answer = await self._cors.preflight(answering.request, decision.route)
+        if isinstance(answer, Refusal):
+            return answering.refuse(answer)
+        return answering.say(answer.status, answer.headers.items())
+
+    def _publish(self, answering: _Answering, decision: Publish) -> bool:
+        if answering.request.method == "OPTIONS":
+            return answering.say(204, PREFLIGHT)
+        return answering.say(200, (("Content-Type", "application/json"), *CORS), decision.document)
 
     async def _forward(self, answering: _Answering, allow: Allow) -> bool | Refusal:
         request, turn = answering.request, answering.turn
@@ -162,10 +173,12 @@ class _Answering:
 
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
         exchange = self.turn
-        exchange.status, exchange.bytes_sent = status, len(body)
+        to_head = self.request.method == "HEAD"
+        exchange.status, exchange.bytes_sent = status, 0 if to_head else len(body)
         keeps_alive = self.may_keep_alive and not _has_costly_body(self.request)
         option = connection_option(keeps_alive=keeps_alive, is_http10=self._is_http10)
-        self._connection.client.write(local_reply(status, fields, body, exchange.request_id, connection=option))
+        reply = local_reply(status, fields, body, exchange.request_id, connection=option, to_head=to_head)
+        self._connection.client.write(reply)
         return keeps_alive
 
     @property

@@ -10,7 +10,7 @@ from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionRes
 from gateway.authn.jwt_hint import own_words
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.nearest_routes import nearest_routes
@@ -120,6 +120,8 @@ def _steps_after(decision: Decision) -> list[str]:
             ]
         case Preflight():
             return ["answered: a CORS preflight, by the gateway itself"]
+        case Publish():
+            return ["answered: the metadata of a protected resource, by the gateway itself"]
         case Receive():
             return ["answered: an event of a provider, by the gateway itself"]
         case NeedsFacts():

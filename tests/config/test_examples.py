@@ -88,7 +88,9 @@ def test_everything_shows_the_defaults_where_it_says_so(environ):
     told = {"redis", "secret"}
     assert config.cache.model_dump(exclude=told) == plain.cache.model_dump(exclude=told)
     route, least = config.routes[0], Route(name="orders", backend="http://orders:8000")
-    telling = {"name", "match", "backend", "strip_prefix", "auth", "request_headers", "response_headers", "cors"}
+    telling = {"name", "match", "backend", "strip_prefix", "auth", "request_headers", "response_headers", "cors"} | {
+        "resource"
+    }
     assert route.model_dump(exclude=telling) == least.model_dump(exclude=telling)
     assert isinstance(route.cors, Cors)
     assert isinstance(route.auth, Auth)

@@ -34,6 +34,7 @@ OVER_BOTH_LANES = {
     "test_redirects",
     "test_refusals",
     "test_request_bytes",
+    "test_resource_metadata",
     "test_response_bytes",
     "test_scrapes",
     "test_upgrade",
