@@ -37,7 +37,7 @@ async def test_the_metadata_is_read_by_anybody(gateway, backend) -> None:
 
 
 async def test_head_and_a_preflight_are_answered_too(gateway) -> None:
-    head = await gateway.ask(request("HEAD", PATH, host="mcp.example.com"))
+    head = await gateway.ask(request("HEAD", PATH, host="mcp.example.com"), "HEAD")
     assert (head.status, head.body, int(head.value("Content-Length")) > 100) == (200, b"", True)
     asked = ("Origin: https://x", "Access-Control-Request-Method: GET")
     preflight = await gateway.ask(request("OPTIONS", PATH, *asked, host="mcp.example.com"))
