@@ -124,7 +124,9 @@ def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies)
     if trusted is NOBODY_TRUSTED or not trusted.has_peer(peer):
         return _stranger(peer, scheme)
     fields = _by_name(headers)
-    said = _x_forwarded(fields) if _CHAIN_FIELDS & fields.keys() else _forwarded(fields.get("forwarded", ()), trusted)
+    # `isdisjoint`: compiled, `frozenset & keys()` must come out as a frozenset, and it is a set.
+    has_chain = not _CHAIN_FIELDS.isdisjoint(fields)
+    said = _x_forwarded(fields) if has_chain else _forwarded(fields.get("forwarded", ()), trusted)
     chain = _believed(said.hops, trusted)
     request_ids = fields.get("x-request-id", ())
     proto, host = said.proto.lower(), read_authority(said.host)
