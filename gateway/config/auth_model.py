@@ -33,20 +33,20 @@ class Auth(Model):
     """Who is asked; a list picks by the token's iss. Default: the only provider. Danger: with a list, an opaque token
     of one provider is shown to those before it, which can then use it."""
 
-    scopes: tuple[Scope, ...] = ()
+    scopes: Annotated[tuple[Scope, ...], OneOrMany, ONE_OR_MANY] = ()
     """All of these must be in scope. Default none."""
 
-    any_scope: tuple[Scope, ...] = ()
+    any_scope: Annotated[tuple[Scope, ...], OneOrMany, ONE_OR_MANY] = ()
     """One of these must be in scope. Default none."""
 
-    audience: tuple[str, ...] = ()
+    audience: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
     """One of these must be in aud. Default: aud is not looked at. Danger: without it, tokens meant for other services
     pass."""
 
     issuer: str | None = None
     """What iss must be; written out, facts without iss are refused. Default: the provider's."""
 
-    roles: tuple[str, ...] = ()
+    roles: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
     """All of these: of the realm, of our client, or client:role for another client's. Default none."""
 
     groups: tuple[Text, ...] = ()

@@ -17,7 +17,7 @@ _REVOKED_BY = "POST"  # RFC 7009 §2.1
 
 def problems_of_events(sections: Sections) -> Iterator[Problem]:
     """Every problem between `events`, the providers' own `events` and the routes."""
-    is_written = "events" in sections.root.node.entries
+    is_written = "events" in sections.root.node.entries or "events" in sections.misspelt
     for provider in sections.providers.values():
         yield from _sender(provider, is_received=is_written)
     if sections.events is not None:

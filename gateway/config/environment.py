@@ -15,6 +15,8 @@ from gateway.config.node import BROKEN, KeyValue, Node
 from gateway.config.problems import Loc, Problem, place_text
 
 _PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)[^}])*))?\})?")
+# Spring's ${NAME:default}, and the shell's ${NAME-default}, ${NAME:?error} and their like.
+_OTHER_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(:[?+=]?|[-?+=])[^}]*\}")
 _TEXT_MAX = 2**20
 _MASKED_MIN = 6  # shorter values would be found in half of all words, and are not secrets
 
@@ -39,6 +41,13 @@ def expand(root: Node, environ: Mapping[str, str]) -> Expansion:
     work = _Work(environ)
     root = work.expanded(root, ())
     return Expansion(root, work.problems, work.taken)
+
+
+def _not_a_variable(text: str) -> str:
+    """What to say of a `${` that begins `text`. Its default is not shown: it may be a secret."""
+    if found := _OTHER_DEFAULT.match(text):
+        return f"${{{found[1]}{found[2]}…}} is not how a default is written; write ${{{found[1]}:-default}}"
+    return "there is a ${ that does not name a variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
 
 
 class _Work:
@@ -82,9 +91,7 @@ class _Work:
         if match[0] == "$${":
             return "${"
         if name is None:
-            wrongs.append(
-                "there is a ${ that does not name a variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${"
-            )
+            wrongs.append(_not_a_variable(match.string[match.start() :]))
             return ""
         value = self._environ.get(name)
         if value is None and not has_default:

@@ -63,6 +63,8 @@ def _sections(text: str, name: str, environ: Mapping[str, str], directory: Path)
     root, problems = read_yaml(text)
     if root is None:
         raise ConfigError(name, problems)
+    # x-…: a place for anchors, as in Compose files. What is not used is not looked at.
+    root = root.with_entries({key: entry for key, entry in root.entries.items() if not key.startswith("x-")})
     expansion = expand(root, environ)
     sections = split(expansion.root, directory)
     problems += [*expansion.problems, *sections.problems, *problems_across(sections)]

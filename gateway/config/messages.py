@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.config.files import TWIN
+from gateway.config.foreign_words import foreign_word
 from gateway.config.keys import model_of, secrets_of
 from gateway.config.model_base import Model
 from gateway.config.node import Located, Origin, leaves
@@ -29,6 +31,11 @@ _LEAVE_OUT = "write a value, or leave the key out"
 _DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")
 _OPTION = re.compile(r"'([^']*)'")
 _NOT_A_MAPPING = "a mapping belongs; write key: value"
+# What others write for the options here.
+_OTHER_WORDS = {
+    **dict.fromkeys(["off", "no", "false", "disabled", "public", "anonymous", "open", "noop"], "none"),
+    **dict.fromkeys(["on", "yes", "true", "enabled", "bearer", "jwt_required"], "required"),
+}
 _WHERE = {
     "string_type": "a text belongs; write a text, in quotes if it looks like a number",
     "tuple_type": "a list belongs; write [one, two], or a line with - for each",
@@ -53,12 +60,23 @@ _WORDS: dict[str, Callable[[dict[str, Any], Any], str]] = {
 
 
 def problems_of(
-    error: ValidationError, model: type[Model], origin: Origin, *, also_missing: bool = True
+    error: ValidationError,
+    model: type[Model],
+    origin: Origin,
+    *,
+    also_missing: bool = True,
+    given: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
-    """Each problem of a piece, at the line of its key or item. What is reported already is left out."""
+    """Each problem of a piece, at the line of its key or item. What is reported already is left out.
+
+    That one of the keys `given` is missing is not told.
+    """
     errors = error.errors(include_url=False, include_input=False)
+    meant = _meant_keys(model, [found["loc"] for found in errors if found["type"] == "extra_forbidden"])
+    meant |= {(key,) for key in given}
     for found in errors:
-        if found["type"] == "missing" and not also_missing:
+        # A key that is misspelt is told once: that the right one is missing follows from it.
+        if found["type"] == "missing" and (not also_missing or found["loc"] in meant):
             continue
         # pydantic counts the good items only: a list of nothing but bad ones is not empty.
         if found["type"] == "too_short" and any(_is_inside(other["loc"], found["loc"]) for other in errors):
@@ -86,18 +104,46 @@ def _known_keys(model: type[Model]) -> list[str]:
     return [*model.model_fields, *(key.name + TWIN for key in secrets_of(model))]
 
 
+def meant_key(model: type[Model], key: str, known: list[str] | None = None) -> str | None:
+    """The key of `model` that was probably meant by `key`, which it does not have."""
+    known = _known_keys(model) if known is None else known
+    word = foreign_word(model, key)
+    if word is not None:
+        return word.key if word.key in known else None
+    return closest("".join(sign for sign in key if sign.isprintable() and not sign.isspace()), known)
+
+
 def unknown_key(model: type[Model], key: str, known: list[str] | None = None) -> str:
     """The message for a key that `model` does not have."""
     known = _known_keys(model) if known is None else known
+    if unseen := _unseen(key):
+        return f"there is a {unseen} in this key; write plain blanks, and none in the key"
     for name, field in model.model_fields.items():
         inner = model_of(field.annotation)
         if inner is not None and key in inner.model_fields:
             return f"unknown key here; write it under {name}:"
-    if meant := closest(key, known):
+    meant = meant_key(model, key, known)
+    if word := foreign_word(model, key):
+        return f"{key} is called {meant} here; write {meant}:" if meant else f"unknown key; {word.instead}"
+    if meant:
         return f"unknown key; did you mean {meant}?"
     if model is not Route and key in Route.model_fields:
         return f"unknown key here; it belongs to a route, write it there or one of {', '.join(known)}"
     return f"unknown key; write one of {', '.join(known)}"
+
+
+def _meant_keys(model: type[Model], unknown: list[Loc]) -> set[Loc]:
+    """Where the keys stand that were meant by unknown ones."""
+    meant = ((loc[:-1], meant_key(_model_at(model, loc[:-1]), str(loc[-1]))) for loc in unknown)
+    return {(*parent, key.removesuffix(TWIN)) for parent, key in meant if key is not None}
+
+
+def _unseen(key: str) -> str | None:
+    """The name of a character in `key` that looks like a blank or like nothing."""
+    for sign in key:
+        if sign != " " and (sign.isspace() or not sign.isprintable()):
+            return f"{unicodedata.name(sign, 'control character').lower()} (U+{ord(sign):04X})"
+    return None
 
 
 def _problems(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], origin: Origin) -> Iterator[Problem]:
@@ -126,7 +172,8 @@ def _what(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], ori
     elif type_ in _WHERE:
         what = f"{type_name(value)} stands where {_WHERE[type_]}"
         if _WHERE[type_] is _NOT_A_MAPPING and loc[-1] in _SHORTEST:
-            what = f"{what.partition('; ')[0]}; {_SHORTEST[str(loc[-1])]}"
+            short = "write required, optional or none" if isinstance(value, bool) else _SHORTEST[str(loc[-1])]
+            what = f"{what.partition('; ')[0]}; {short}"
     elif type_ in _WORDS:
         what = _WORDS[type_](context, value)
     else:
@@ -146,8 +193,14 @@ def _model_at(model: type[Model], loc: Loc) -> type[Model]:
 def _not_an_option(options: list[str], value: Any) -> str:
     if not isinstance(value, str):
         return f"{type_name(value)} stands where a word belongs; write {' or '.join(options)}"
-    meant = closest(value, options)
-    return f"{quoted(value)} is none of {', '.join(options)}; write {meant or 'one of them'}"
+    meant = _meant_option(value, options)
+    return f"{quoted(value)} is not one of {', '.join(options)}; write {meant or 'one of them'}"
+
+
+def _meant_option(value: str, options: list[str]) -> str | None:
+    word = _OTHER_WORDS.get(value.lower(), value)
+    ends = [option for option in options if option.endswith("_" + word.lower())]
+    return ends[0] if ends else word if word in options else closest(value, options)
 
 
 def _most(bound: float, value: Any) -> str:

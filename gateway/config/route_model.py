@@ -56,7 +56,7 @@ class Match(Model):
     path: PathMatch = parse_path("/**")
     """Segments: a literal, {name} for one of anything, ** at the end for all below. Default /**."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
+    methods: Annotated[tuple[Method, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY] | None = None
     """Default any. GET stands for HEAD too."""
 
 

@@ -105,4 +105,5 @@ def _complete(models: dict[str, _Schema]) -> None:
         section = top["properties"][name]
         section["anyOf"] = [{"$ref": section.pop("$ref")}, {"type": "null"}]
     top["properties"]["routes"]["minItems"] = 1
+    top["patternProperties"] = {"^x-": {"description": "Yours: a place for anchors. It is not read."}}
     top["required"] = ["routes"]

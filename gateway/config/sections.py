@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from gateway.config.files import with_files
+from gateway.config.files import TWIN, with_files
 from gateway.config.keys import model_of
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.messages import problems_of, type_name, unknown_key
+from gateway.config.messages import meant_key, problems_of, type_name, unknown_key
 from gateway.config.model import Cache, Config, Events, LogSettings
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
@@ -74,6 +74,7 @@ class Sections:
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
     defaults: Origin | None = None
     routes: list[Section[Route]] = field(default_factory=list)
+    misspelt: frozenset[str] = frozenset()  # the keys of the top that others, unknown ones, probably mean
     problems: list[Problem] = field(default_factory=list)
 
     def section(self, name: str) -> Any:
@@ -83,9 +84,9 @@ class Sections:
 def split(root: Node, directory: Path) -> Sections:
     """The pieces of a file whose environment is put in."""
     sections = Sections(Origin((), root.line, root))
-    for key in root.entries:
-        if key not in _KEYS:
-            sections.problems.append(sections.root.problem((key,), unknown_key(Config, key, _KEYS)))
+    unknown = [key for key in root.entries if key not in _KEYS]
+    sections.problems += [sections.root.problem((key,), unknown_key(Config, key, _KEYS)) for key in unknown]
+    sections.misspelt = frozenset(_meant(Config, unknown, _KEYS))
     _cut_sections(sections, directory)
     _cut_events(sections)
     _cut_providers(sections, directory)
@@ -155,6 +156,8 @@ def _cut_defaults(sections: Sections) -> None:
 
 def _cut_routes(sections: Sections) -> None:
     entry = sections.root.node.entries.get("routes")
+    if entry is None and "routes" in sections.misspelt:
+        return
     if entry is None or entry.node.value in (None, ()):
         what = "there are no routes; write at least one: - {name: …, match: {path: …}, backend: …}"
         sections.problems.append(Problem("routes", what, entry.line if entry is not None else None))
@@ -166,32 +169,44 @@ def _cut_routes(sections: Sections) -> None:
         sections.problems.append(sections.root.problem(("routes",), what))
         return
     defaults = sections.defaults.node if sections.defaults is not None else Node({}, entry.line)
+    # What a misspelt default would have given, no route lacks.
+    given = frozenset(_meant(Route, [key for key in defaults.entries if key not in Route.model_fields]))
+    if "defaults" in sections.misspelt:
+        given = frozenset(Route.model_fields) - ONE_ROUTES_OWN
     for index, node in enumerate(entry.node.value):
-        section = _route(Origin(("routes", index), node.line, node), defaults, sections.problems)
+        section = _route(Origin(("routes", index), node.line, node), defaults, sections.problems, given)
         if section is not None:
             sections.routes.append(section)
 
 
-def _route(origin: Origin, defaults: Node, problems: list[Problem]) -> Section[Route] | None:
+def _route(
+    origin: Origin, defaults: Node, problems: list[Problem], given: frozenset[str] = frozenset()
+) -> Section[Route] | None:
     if not _is_mapping(origin, problems):
         return None
     node = with_auth_spelled_out(origin.node)
     under = without_rivals(defaults, node)
     origin = Origin(origin.path, origin.line, node, under if under.entries else None)
-    return _validated(Route, origin, problems)
+    return _validated(Route, origin, problems, given)
 
 
-def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Section[_M] | None:
-    """The section, whole or without the keys whose problems are now reported; `None` if nothing is left of it."""
+def _validated(
+    model: type[_M], origin: Origin, problems: list[Problem], given: frozenset[str] = frozenset()
+) -> Section[_M] | None:
+    """The section, whole or without the keys whose problems are now reported; `None` if nothing is left of it.
+
+    `given` are keys that are misspelt elsewhere: that they are missing is not reported.
+    """
     values = plain(origin.node)
     if origin.defaults is not None:
         values = merged(plain(origin.defaults), values)
     try:
         return Section(model.model_validate(values), origin)
     except ValidationError as error:
-        problems.extend(problems_of(error, model, origin))
+        problems.extend(problems_of(error, model, origin, given=given))
         locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
     broken = frozenset(str(loc[0]) for loc in locs if loc)
+    broken |= given | _meant(model, [key for key in broken if key not in model.model_fields])
     without = _broken_parts(model, values, locs)
     kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
     parts = {key: {k: v for k, v in values[key].items() if k not in gone} for key, gone in without.items()}
@@ -201,6 +216,12 @@ def _validated(model: type[_M], origin: Origin, problems: list[Problem]) -> Sect
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin))
         return None
+
+
+def _meant(model: type[Model], unknown: list[str], known: list[str] | None = None) -> set[str]:
+    """The keys of `model` that its unknown keys probably mean."""
+    meant = (meant_key(model, key, known) for key in unknown)
+    return {key.removesuffix(TWIN) for key in meant if key is not None}
 
 
 def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]) -> dict[str, frozenset[str]]:
@@ -225,12 +246,16 @@ def _entry(sections: Sections, name: str) -> KeyValue | None:
     if entry is None or entry.node.value is None:
         return None
     origin = Origin((name,), entry.line, entry.node)
+    if name == "providers" and isinstance(entry.node.value, tuple):
+        what = "a list stands where a mapping belongs; write each provider's name as its key, such as sso:, without -"
+        sections.problems.append(origin.problem((), what))
+        return None
     return entry if _is_mapping(origin, sections.problems) else None
 
 
 def _is_written(sections: Sections, name: str) -> bool:
     entry = sections.root.node.entries.get(name)
-    return entry is not None and entry.node.value is not None
+    return name in sections.misspelt or (entry is not None and entry.node.value is not None)
 
 
 def _is_mapping(origin: Origin, problems: list[Problem]) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
+from gateway.config.foreign_units import meant_duration, meant_size
+
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)")
 _DURATION_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)?")
@@ -45,7 +47,8 @@ def parse_duration_s(value: object) -> float:
         if seconds > _DURATION_MAX_S:
             raise ValueError(f"{quoted(value)} is longer than ten years; write less")
         return seconds
-    raise ValueError(f"{quoted(value)} is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h")
+    meant = meant_duration(value) or "a number and a unit: 250ms, 2s, 5m or 1h"
+    raise ValueError(f"{quoted(value)} is not a duration; write {meant}")
 
 
 def parse_size_bytes(value: object) -> int:
@@ -59,7 +62,8 @@ def parse_size_bytes(value: object) -> int:
         raise ValueError(f"{quoted(value)} is more than a pebibyte; write less")
     if size is not None:
         return size
-    raise ValueError(f"{quoted(value)} is not a size; write a number and a unit: 64KiB, 10MiB or 1GiB")
+    meant = meant_size(value) or "a number and a unit: 64KiB, 10MiB or 1GiB"
+    raise ValueError(f"{quoted(value)} is not a size; write {meant}")
 
 
 def parse_limit_bytes(value: object) -> int | None:

@@ -15,6 +15,7 @@ import yaml
 from gateway.config.node import BROKEN, KeyValue, Node
 from gateway.config.problems import Loc, Problem, place_text
 from gateway.config.scalars import read_plain
+from gateway.config.yaml_mistakes import TEMPLATE, explained
 
 SOURCE_LIMIT_BYTES = 16 * 2**20
 _DEPTH_MAX = 32
@@ -23,6 +24,8 @@ _TOO_DEEP = f"this is nested deeper than {_DEPTH_MAX} levels; write it flatter"
 _PARSERS_OWN_BOUND = "exceeded maximum nesting depth"
 _NODES_MAX = 2_000_000
 _TAG = "tag:yaml.org,2002:"
+# What a list of Ory Oathkeeper's access rules has in each.
+_OATHKEEPER = frozenset(["authenticators", "authorizer", "mutators", "upstream"])
 _PLAIN_TAGS = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
 _SCALAR_TAGS = _PLAIN_TAGS | {_TAG + "str", "!"}
 _COLLECTION_TAGS = frozenset([_TAG + "map", _TAG + "seq"])
@@ -32,8 +35,6 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # YAML 1.2 §5.1, so that both of PyYAML's parsers are given the same and the line is ours to tell.
 _NOT_PRINTABLE = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_QUOTED = re.compile(r"'([^']*)'")
-_BARE_CAPTURE = re.compile(r"/\{[A-Za-z_*]")
 
 
 class _StopReadingError(Exception):
@@ -47,6 +48,7 @@ class _Frame:
     line: int
     mapping: bool
     anchor: str | None
+    column: int
     items: list[Node] = field(default_factory=list)
     entries: dict[str, KeyValue] = field(default_factory=dict)
     merges: list[Node] = field(default_factory=list)
@@ -54,6 +56,7 @@ class _Frame:
     key_line: int = 0
     key_is_next: bool = True
     merging: bool = False  # the key is <<
+    broken: bool = False  # it is not what it looks like, and the problem is recorded
     skip: bool = False  # the key is wrong, so its value is read and dropped
     weight: int = 1
     height: int = 1
@@ -103,8 +106,14 @@ class _Reader:
             self._stop("a second document begins here; write one only, without ---", self._roots[1].line)
         root = self._roots[0]
         if not isinstance(root.value, dict):
-            self._stop(f"the file is not a mapping of keys to values; write {self._top_keys}", root.line)
+            self._stop(f"the file is not a mapping of keys to values; {self._instead_of_list(root)}", root.line)
         return root
+
+    def _instead_of_list(self, root: Node) -> str:
+        first = root.value[0].entries if isinstance(root.value, tuple) and root.value else {}
+        if first.keys() & _OATHKEEPER:
+            return f"this looks like Ory Oathkeeper's access rules: write {self._top_keys}, a route for each rule"
+        return f"write {self._top_keys}"
 
     def _take(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
@@ -134,11 +143,18 @@ class _Reader:
         self._check_depth(1, line)
         if event.anchor is not None:
             self._anchors[event.anchor] = None
-        self._frames.append(_Frame(line, isinstance(event, yaml.MappingStartEvent), event.anchor))
+        column = event.start_mark.column if event.start_mark else 0
+        outer = self._frames[-1] if self._frames else None
+        if outer is not None and outer.mapping and outer.key_is_next and (line, column - 1) == (outer.line, outer.column):
+            outer.broken = True  # {{
+            self._note(TEMPLATE, line)
+        self._frames.append(_Frame(line, isinstance(event, yaml.MappingStartEvent), event.anchor, column))
 
     def _closed(self, frame: _Frame) -> Node:
         if not frame.mapping:
             return Node(tuple(frame.items), frame.line, weight=frame.weight, height=frame.height)
+        if frame.broken:
+            return Node(BROKEN, frame.line)
         for merged in frame.merges:
             for key, entry in merged.entries.items():
                 frame.entries.setdefault(key, entry)
@@ -182,6 +198,8 @@ class _Reader:
             frame.key, frame.merging = _MERGE, True
             if frame.merges:
                 self._note("<< stands twice; write one with a list: << : [*a, *b]", node.line)
+        elif frame.broken:
+            frame.skip = True
         elif not isinstance(node.value, str):
             frame.skip = True
             self._note(
@@ -233,32 +251,11 @@ class _Reader:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         if _PARSERS_OWN_BOUND in str(error.problem):
             self._stop(_TOO_DEEP, line)
-        said = _QUOTED.sub(_shown, f"{error.context}: {error.problem}" if error.context else str(error.problem))
-        began = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
-        instead = "write it as in the examples, with blanks for indentation"
-        lines = self._flow_lines(error)
-        if "${" in lines:
-            instead = 'inside [ ] and { } write a variable in quotes: "${NAME}"'
-        elif _BARE_CAPTURE.search(lines):
-            instead = 'inside [ ] and { } write a path with {name} in it in quotes: "/orders/{name}"'
-        self._stop(f"this is not YAML: {said}{began}; {instead}", line)
-
-    def _flow_lines(self, error: yaml.MarkedYAMLError) -> str:
-        """The lines of an error inside brackets or braces, where `{**}` reads as an alias; else nothing."""
-        marks = [mark.line for mark in (error.context_mark, error.problem_mark) if mark]
-        if not marks or not ("flow" in str(error.context) or "alias" in str(error.context)):
-            return ""
-        return "\n".join(self._text.split("\n")[min(marks) : max(marks) + 1])
+        self._stop(*explained(self._text, error))
 
     def _stop(self, what: str, line: int | None) -> NoReturn:
         self.problems.append(Problem("", what, line))
         raise _StopReadingError
-
-
-def _shown(quoted: re.Match[str]) -> str:
-    """A sign or `<a token's name>` of the parser as it stands; what else it quotes may be a secret."""
-    inside = quoted[1]
-    return quoted[0] if len(inside) <= 1 or (inside[0] == "<" and inside[-1] == ">") else "…"
 
 
 def _kind(value: Any) -> str:
