@@ -16,7 +16,7 @@ from gateway.config.problems import Loc, Problem, place_text
 
 _PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)[^}])*))?\})?")
 # Spring's ${NAME:default}, and the shell's ${NAME-default}, ${NAME:?error} and their like.
-_OTHER_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(:[?+=]?|[-?+=])[^}]*\}")
+_OTHER_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(:(?!-)[?+=]?|[-?+=])[^}]*\}")
 _TEXT_MAX = 2**20
 _MASKED_MIN = 6  # shorter values would be found in half of all words, and are not secrets
 

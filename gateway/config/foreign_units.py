@@ -31,6 +31,8 @@ def meant_duration(value: object) -> str | None:
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text) or any(unit not in _MS for _, unit in parts):
         return None
+    if len(parts) > 1 and any(not unit for _, unit in parts):
+        return None
     whole_ms = sum(float(number) * _MS[unit] for number, unit in parts)
     if whole_ms != int(whole_ms) or whole_ms > _LONGEST_MS:
         return None

@@ -144,6 +144,9 @@ def _indentation(scene: _Scene) -> Mistake | None:
 
 
 def _open_bracket(scene: _Scene) -> Mistake | None:
+    if "flow" in scene.context and not "".join([scene.here[scene.column :], *scene.lines[scene.line + 1 :]]).strip():
+        last = max((line for line, text in enumerate(scene.lines) if text.strip()), default=0)
+        return "a [ or { is not closed before the file ends; close it", last
     if not scene.context.startswith("while parsing a flow") or scene.line <= scene.began:
         return None
     sign, other = ("{", "}") if "mapping" in scene.context else ("[", "]")

@@ -145,7 +145,12 @@ class _Reader:
             self._anchors[event.anchor] = None
         column = event.start_mark.column if event.start_mark else 0
         outer = self._frames[-1] if self._frames else None
-        if outer is not None and outer.mapping and outer.key_is_next and (line, column - 1) == (outer.line, outer.column):
+        if (
+            outer is not None
+            and outer.mapping
+            and outer.key_is_next
+            and (line, column - 1) == (outer.line, outer.column)
+        ):
             outer.broken = True  # {{
             self._note(TEMPLATE, line)
         self._frames.append(_Frame(line, isinstance(event, yaml.MappingStartEvent), event.anchor, column))

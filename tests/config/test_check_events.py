@@ -141,4 +141,4 @@ def test_what_acts_on_success_has_to_take_a_post():
         "4: routes[0].on_success: a revocation is a POST, which match.methods leaves out; write POST"
     )
     [line] = lines(routes("name: r, backend: http://b, on_success: evict"))
-    assert line == "4: routes[0].on_success: 'evict' is none of evict_token; write evict_token"
+    assert line == "4: routes[0].on_success: 'evict' is not one of evict_token; write evict_token"

@@ -240,7 +240,7 @@ def test_a_proof_is_a_demand_like_others():
     assert lines(text) == [f"7: routes[0].auth.proof: {what}"]
     text = with_route("name: a\nbackend: http://a\nauth:\n  proof: if_bond")
     assert lines(text) == [
-        "6: routes[0].auth.proof: 'if_bond' is none of if_bound, required, ignore; write if_bound",
+        "6: routes[0].auth.proof: 'if_bond' is not one of if_bound, required, ignore; write if_bound",
     ]
 
 

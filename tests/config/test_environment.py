@@ -46,8 +46,11 @@ def test_variables_are_put_in(text, value):
                 text,
                 "there is a ${ that does not name a variable; write ${NAME}, ${NAME:-default}, or $${ for a literal ${",
             )
-            for text in ("${", "${}", "${A", "${A-x}", "${1A}", "${A B}", "${A:-${B}}", "${A:?x}", "${\u00c4}")
+            for text in ("${", "${}", "${A", "${1A}", "${A B}", "${A:-${B}}", "${\u00c4}")
         ],
+        ("${A:x}", "${A:…} is not how a default is written; write ${A:-default}"),
+        ("${A-x}", "${A-…} is not how a default is written; write ${A:-default}"),
+        ("${A:?x}", "${A:?…} is not how a default is written; write ${A:-default}"),
         ("${BYTES}", "the variable BYTES holds bytes that are not UTF-8; set it to text"),
     ],
 )

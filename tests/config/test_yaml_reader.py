@@ -93,7 +93,8 @@ def test_what_is_wrong_is_told_with_its_line(text, line, place, what):
 
 
 @pytest.mark.parametrize(
-    ("text", "line"), [("a: [1,\nb: {\n", 2), ("a: 'x\n", 1), ("\ta: 1", 1), ("a: b: c", 1), ("a: @x", 1), ("a: {", 1)]
+    ("text", "line"),
+    [("a: [1,\nb: {\n", 2), ("a: 'x\n", 1), ("\ta: 1", 1), ("a: b: c", 1), ("a: @x", 1), ("a: {", 1), ("a: [[b]", 1)],
 )
 def test_what_is_not_yaml_is_one_problem_with_a_line(text, line):
     [(found, place, what)] = wrongs(text)
@@ -128,8 +129,7 @@ def test_what_is_not_yaml_is_one_problem_with_a_line(text, line):
         (
             "a: 'it's'\n",
             1,
-            "a text in quotes ends before its line does; "
-            "write a quote inside it twice, or the other kind around it",
+            "a text in quotes ends before its line does; write a quote inside it twice, or the other kind around it",
         ),
         ("a: 1\nb\nc: 2\n", 2, "this is not a key with a value; write key: value, with a blank behind the colon"),
         ("a:\n  b:80\n  c: 1\n", 2, "there is no blank behind the colon; write key: value"),
@@ -151,8 +151,7 @@ def test_a_template_is_told_once_and_nothing_follows_from_it():
 def test_access_rules_of_oathkeeper_are_known():
     [(_, _, what)] = wrongs("- id: a\n  upstream: {url: http://a}\n  match: {url: http://b, methods: [GET]}\n")
     assert what.endswith(
-        "; this looks like Ory Oathkeeper's access rules: "
-        "write server:, providers: and routes:, a route for each rule"
+        "; this looks like Ory Oathkeeper's access rules: write server:, providers: and routes:, a route for each rule"
     )
 
 
