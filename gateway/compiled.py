@@ -19,6 +19,7 @@ from gateway.http.location import OwnUrls
 from gateway.http.percent import canonical_percent
 from gateway.http.protected_resource import metadata_document, metadata_location
 from gateway.http.response_head import ResponseHeaderRules
+from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
 from gateway.routing import Table
@@ -57,8 +58,7 @@ class CompiledConfig:
     routes: tuple[CompiledRoute, ...]
     trusted_issuers: Mapping[str, TrustedIssuer]
     trusted_proxies: TrustedProxies
-    max_header_bytes: int
-    max_headers: int
+    head_limits: HeadLimits
     resources: Mapping[tuple[str, str], bytes]  # metadata that is published, by host and path (RFC 9728)
     fates: FieldFates  # what is done with a client's fields before the route is known
     events_prefix: str | None = None  # where events arrive; None: nowhere
@@ -86,8 +86,7 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
             for name, provider in config.providers.items()
         },
         trusted_proxies=_trusted(config.server),
-        max_header_bytes=config.server.max_header_bytes,
-        max_headers=config.server.max_headers,
+        head_limits=HeadLimits(config.server.max_header_bytes, config.server.max_headers),
         resources=compile_resources(config),
         fates=fates_under(route.request_rules for route in routes),
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),

@@ -51,8 +51,8 @@ def decide(compiled: CompiledConfig, request: Request) -> Decision:
     """Decide on a request as far as possible without the facts of its token."""
     fields = request.fields
     caller = read_caller(request.peer, request.scheme, fields.of_proxies, compiled.trusted_proxies)
-    limit = compiled.max_header_bytes
-    if fields.size > limit or len(request.target) > limit or len(fields.lines) > compiled.max_headers:
+    limit = compiled.head_limits.bytes_max
+    if fields.size > limit or len(request.target) > limit or len(fields.lines) > compiled.head_limits.fields_max:
         return Refuse(DecisionContext(request, caller), _too_large(compiled, request))
     if request.version not in _VERSIONS:
         return Refuse(DecisionContext(request, caller), Refusal("invalid_request", "this is served only by HTTP/1.1"))
@@ -111,7 +111,7 @@ def admit(
 
 
 def _too_large(compiled: CompiledConfig, request: Request) -> Refusal:
-    if len(request.target) > compiled.max_header_bytes:
+    if len(request.target) > compiled.head_limits.bytes_max:
         return Refusal("uri_too_long", "the request target is too long")
     return Refusal("headers_too_large", "the header fields are too large or too many")
 

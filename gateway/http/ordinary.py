@@ -9,6 +9,7 @@ from __future__ import annotations
 from gateway.http.fates import FieldFates
 from gateway.http.request_fields import Fields, read_fields
 from gateway.http.syntax import CONTENT_LENGTH, FIELD_TEXT_CHARS, chars_of
+from gateway.http.unfinished import HeadLimits, has_far_too_much
 
 BODY_MAX_BYTES = 64 * 2**10
 _METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"HEAD"})
@@ -35,14 +36,14 @@ class Ordinary:
         self.body = body
 
 
-def read_ordinary(fates: FieldFates, data: bytes) -> Ordinary | None:
-    """The request that `data` is, if it is an ordinary one."""
+def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinary | None:
+    """The request that `data` is, if it is an ordinary one. What is far beyond `limits` is not."""
     end = data.find(_EMPTY_LINE)
     if end < 0:
         return None
     head = data[:end]
     lines = head.split(_LINE_END)
-    if head.translate(None, _TEXT) != _LINE_END * (len(lines) - 1):
+    if has_far_too_much(limits, end, len(lines) - 1) or head.translate(None, _TEXT) != _LINE_END * (len(lines) - 1):
         return None
     start = lines.pop(0)
     parts = start.split(b" ")

@@ -6,6 +6,7 @@ Both lanes read by this, from lines in one form: the name, a colon, a blank, and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from gateway.http.fates import (
     AUTHORIZATION,
@@ -25,6 +26,7 @@ from gateway.http.fates import (
 )
 from gateway.http.syntax import FIELD_TEXT_CHARS, chars_of
 
+T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
 
 # Without these bytes nothing is left of a line.
@@ -126,22 +128,30 @@ def _as_one_form(line: bytes) -> tuple[bytes, bytes, bytes]:
 def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
     text = value.decode("utf-8", "surrogateescape")
     if what == HOST:
-        fields.hosts = [*fields.hosts, text]
+        fields.hosts = _with(fields.hosts, text)
     elif what == AUTHORIZATION:
-        fields.authorizations = [*fields.authorizations, text]
+        fields.authorizations = _with(fields.authorizations, text)
     elif what == CONTENT_LENGTH:
-        fields.lengths = [*fields.lengths, text]
+        fields.lengths = _with(fields.lengths, text)
     elif what == TRANSFER_ENCODING:
-        fields.encodings = [*fields.encodings, text]
+        fields.encodings = _with(fields.encodings, text)
     elif what == VIA:
-        fields.vias = [*fields.vias, text]
+        fields.vias = _with(fields.vias, text)
     elif what == ORIGIN:
-        fields.origins = [*fields.origins, text]
+        fields.origins = _with(fields.origins, text)
     elif what == OF_PROXIES:
-        fields.of_proxies = [*fields.of_proxies, (name.decode("ascii"), text)]
+        fields.of_proxies = _with(fields.of_proxies, (name.decode("ascii"), text))
     elif what == CONNECTION and value.lower() != _USUAL_OPTION:
-        fields.options = [*fields.options, text]
+        fields.options = _with(fields.options, text)
         fields.is_odd = True
+
+
+def _with(values: Sequence[T], value: T) -> Sequence[T]:
+    """`values` and one more. A list grows in place: a copy for each value would make many of them quadratic."""
+    if isinstance(values, list):
+        values.append(value)
+        return values
+    return [value]
 
 
 def _pair(line: bytes) -> tuple[str, str]:

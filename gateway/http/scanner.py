@@ -30,7 +30,7 @@ from gateway.http.request_line import (
     speaks_of_websocket,
 )
 from gateway.http.syntax import FIELD_TEXT_CHARS, TCHAR, chars_of
-from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead
+from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead, has_far_too_much
 
 _NAME = rb"[%b]++" % TCHAR.encode()
 _TEXT = rb"[%b]*+" % FIELD_TEXT_CHARS.encode()
@@ -186,6 +186,10 @@ class Scanner:
         if not _is_text(head):
             raise self._unsound()
         if not line.is_served:
+            raise self._unsound(line)
+        if has_far_too_much(self.limits, len(head), head.count(b"\r\n", line.size_bytes) - 2):
+            is_long = len(line.target) > self.limits.bytes_max
+            self.excess = Excess.TARGET if is_long else Excess.FIELDS
             raise self._unsound(line)
         self.line = line
         fields = [(name.decode().lower(), value.decode("latin-1").rstrip()) for name, value in _FRAMING.findall(head)]

@@ -2,7 +2,9 @@
 
 A parser that is fed piece by piece makes an object of each field before anybody counts them: 60 KiB of fields of five
 bytes were 340 KiB. What is too long or too much is known here with the byte that makes it so (RFC 9110 §15.5.15,
-RFC 6585 §5); an exact look at what the fields mean follows once the head is whole.
+RFC 6585 §5); an exact look at what the fields mean follows once the head is whole. A head may also arrive whole: one
+read brings up to 256 KiB. Then it is read where it has a little too much, because its refusal should carry what a
+trusted proxy says of the request, and is counted before that where it has far too much.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from gateway.http.request_line import EMPTY_LINES
 
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_END_BEGUN = (_LINE_END, b"\r\n\r")
+_FAR = 2  # times what is allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,12 @@ REFUSALS = {
     Excess.TARGET: Refusal("uri_too_long", "the request target is too long"),
     Excess.FIELDS: Refusal("headers_too_large", "the header fields are too large or too many"),
 }
+
+
+def has_far_too_much(limits: HeadLimits, head_bytes: int, fields: int) -> bool:
+    """Whether a whole head has so many bytes or fields that nobody should make objects of them."""
+    # The target and the fields may each have that many bytes.
+    return head_bytes > _FAR * 2 * limits.bytes_max or fields > _FAR * limits.fields_max
 
 
 class UnfinishedHead:
@@ -71,8 +81,10 @@ class UnfinishedHead:
             # Neither a method nor a target may be longer, and `target HTTP/1.1` is not told apart from them here.
             words = self.held[: 3 * limits.bytes_max].split(b" ", 2)[:2]
             return Excess.TARGET if max(map(len, words)) > limits.bytes_max else None
-        begun = self.held.endswith(_LINE_END) is False
-        if self._fields + begun > limits.fields_max or len(self.held) - self._fields_start > limits.bytes_max:
+        held = self.held
+        begun = not held.endswith(_END_BEGUN)
+        size = len(held) - self._fields_start - held.endswith(_END_BEGUN[1])
+        if self._fields + begun > limits.fields_max or size > limits.bytes_max:
             return Excess.FIELDS
         return None
 

@@ -29,13 +29,14 @@ class FastLane:
         if client.is_congested:
             return False
         running = self.turns.current()
-        ordinary = read_ordinary(running.compiled.fates, data)
+        compiled = running.compiled
+        ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
             return False
         method, target = ordinary.method, ordinary.target
         request_id = self.turns.new_request_id()
         request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
-        decision = decide(running.compiled, request)
+        decision = decide(compiled, request)
         route = decision.context.route
         if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
             return False

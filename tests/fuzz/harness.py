@@ -301,7 +301,7 @@ def scanner(data: bytes) -> None:
 
 def ordinary(data: bytes) -> None:
     """What the fast lane takes is one sound request, whole and alone, and means the same the next time."""
-    taken = read_ordinary(GATE.fates, data)
+    taken = read_ordinary(GATE.fates, GATE.head_limits, data)
     if taken is None:
         return
     fields = taken.fields.pairs
@@ -317,7 +317,7 @@ def ordinary(data: bytes) -> None:
     for odd in ("transfer-encoding", "upgrade", "expect"):
         must(not values_of(fields, odd), "nothing that asks for more")
     must(all(SOUND_LINE.fullmatch(text) for pair in fields for text in pair), "sound fields")
-    again = read_ordinary(GATE.fates, data)
+    again = read_ordinary(GATE.fates, GATE.head_limits, data)
     must(again is not None and again.fields.lines == taken.fields.lines, "what is remembered changes nothing")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from time import process_time
 
 import pytest
 from aiohttp.base_protocol import BaseProtocol
@@ -14,6 +15,7 @@ from support.generated import Generator
 from gateway.http import ordinary
 from gateway.http.fates import FieldFates
 from gateway.http.ordinary import BODY_MAX_BYTES, Ordinary
+from gateway.http.request_fields import read_fields
 from gateway.http.scanner import Scanner
 from gateway.http.unfinished import HeadLimits
 
@@ -24,10 +26,11 @@ HOST = ("Host", "a")
 
 
 FATES = FieldFates(frozenset({"xuserid"}))
+LIMITS = HeadLimits(2**15, 100)
 
 
 def read_ordinary(data: bytes) -> Ordinary | None:
-    return ordinary.read_ordinary(FATES, data)
+    return ordinary.read_ordinary(FATES, LIMITS, data)
 
 
 def get(*lines: bytes) -> bytes:
@@ -168,7 +171,7 @@ def test_no_part_of_one_is_taken_nor_more_than_one(name: str) -> None:
 def test_names_are_remembered_and_nothing_that_they_came_with() -> None:
     fates = FieldFates(frozenset())
     for name in (b"Authorization", b"authorization", b"Cookie", b"X-Api-Key", b"Proxy-Authorization"):
-        taken = ordinary.read_ordinary(fates, get(name + b": Bearer s3cr3t").replace(b"/x", b"/x?token=s3cr3t"))
+        taken = ordinary.read_ordinary(fates, LIMITS, get(name + b": Bearer s3cr3t").replace(b"/x", b"/x?token=s3cr3t"))
         assert taken is not None
         assert name in fates.known
     assert all(isinstance(fate, int) and b"s3cr3t" not in name for name, fate in fates.known.items())
@@ -182,6 +185,21 @@ def test_lines_go_on_as_they_came_and_in_one_form() -> None:
     kept = [b"X-A: 1", b"x-b: 2", b"X-C: ", b"X-D: a: b", b"Cookie: \xff"]
     assert taken.fields.kept == kept
     assert taken.fields.size == sum(len(line) + 2 for line in [*kept, b"Host: a", b"X-User-Id: root", b"Te: x"])
+
+
+@pytest.mark.parametrize("name", [b"Via", b"Authorization", b"Host", b"Connection", b"X-Forwarded-For", b"A"])
+def test_a_head_with_very_many_fields_is_read_in_linear_time(name) -> None:
+    """A client may send one name again and again; in quadratic time this takes half a minute."""
+    lines, begun_s = [name + b":a"] * 100_000, process_time()
+    fields = read_fields(FATES, lines)
+    assert process_time() - begun_s < 5
+    assert len(fields.lines) == 100_000
+
+
+def test_a_head_far_beyond_the_limits_is_left_to_be_refused_unread() -> None:
+    assert read_ordinary(get(*[b"A: b"] * 199)) is not None  # what is a little too much is refused with its request id
+    assert read_ordinary(get(*[b"A: b"] * 200)) is None
+    assert read_ordinary(get(b"A: " + b"b" * 2**17)) is None
 
 
 # Other parsers.

@@ -27,6 +27,9 @@ JUST_RIGHT = {
     "fields": LINE + b"A:b\r\n" * 5,
     "the last one unfinished": LINE + b"A:b\r\n" * 4 + b"A:b",
     "bytes": LINE + b"A:" + b"b" * 98,
+    "fields, and the end but for its last byte": LINE + b"A:b\r\n" * 5 + b"\r",
+    "bytes, and the end but for its last byte": LINE + b"A:" + b"b" * 96 + b"\r\n\r",
+    "no fields, and the end but for its last byte": LINE + b"\r",
 }
 TOO_MUCH = {
     "a method": (b"G" * 101, Excess.TARGET),
@@ -81,3 +84,26 @@ def test_too_much_is_nothing_for_the_parser(wire, excess):
     assert all_taken(scanner, before + wire[:-1]) == (before, True)
     assert all_taken(scanner, wire[-1:]) == (b"", False)
     assert scanner.excess is excess
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("wire", "excess"),
+    [
+        (LINE + b"A:b\r\n" * 10 + b"\r\n", None),
+        (LINE + b"A:b\r\n" * 11 + b"\r\n", Excess.FIELDS),
+        (LINE + b"A:" + b"b" * 400 + b"\r\n\r\n", Excess.FIELDS),
+        (b"GET /" + b"a" * 400 + b" HTTP/1.1\r\n\r\n", Excess.TARGET),
+    ],
+)
+def test_a_head_that_arrives_whole_is_for_the_parser_up_to_twice_the_limits(before, wire, excess):
+    scanner, wire = Scanner(LIMITS), before + wire
+    assert all_taken(scanner, wire) == ((b"", False) if excess else (wire, True))
+    assert scanner.excess is excess
+
+
+def test_nor_is_it_for_the_parser_where_only_its_end_came_at_once():
+    scanner, tail = Scanner(LIMITS), b"b\r\n" + b"A:b\r\n" * 11 + b"\r\n"
+    assert all_taken(scanner, LINE + b"A:") == (b"", True)
+    assert all_taken(scanner, tail) == (b"", False)
+    assert scanner.excess is Excess.FIELDS

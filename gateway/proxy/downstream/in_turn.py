@@ -81,6 +81,11 @@ class InTurn(web.RequestHandler):
         """So much is held that came behind the request under way."""
         raise NotImplementedError
 
+    def hold_to(self, limits: Limits) -> None:
+        """From the next head on."""
+        self._limits = limits
+        self._scanner.limits = limits.head
+
     def data_received(self, data: bytes) -> None:
         if self._force_close or self.client.state in ENDED:
             return  # the last response has been given, or will be

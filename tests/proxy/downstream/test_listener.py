@@ -12,6 +12,9 @@ from support.backend import HANG, Backend, Wait, ok, script
 from support.running_gateway import configuration, eventually, provider_settings
 from support.wire import BrokenOffError, Client, request
 
+from gateway.http import ordinary
+from gateway.proxy import general_lane
+
 
 class TestDeadlines:
     @pytest.mark.parametrize("first", [b"G", b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: ", b"\r\n"])
@@ -240,6 +243,31 @@ class TestUnfinishedHeads:
             await client.send(request("GET", "/open/x", "Origin: https://a.example") + wire)
             assert (await client.answer()).status == 200
             assert (await client.answer()).status == status
+
+    @pytest.mark.parametrize("lines", [b"Via:a\r\n" * 37_000, b"A:" + b"b" * 250_000 + b"\r\n"])
+    async def test_far_too_much_is_refused_unread_also_where_one_read_brings_it(self, serve, lines, monkeypatch):
+        monkeypatch.setattr(ordinary, "read_fields", pytest.fail)
+        monkeypatch.setattr(general_lane, "fields_of", pytest.fail)
+        gateway = await serve()
+        async with await gateway.client() as client:
+            holders = gateway.service._serving._worker._listener._house.shares.holders
+            await eventually(lambda: holders)
+            next(iter(holders)).data_received(b"GET /open/x HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n")
+            assert (await client.answer()).code == "headers_too_large"
+
+    async def test_a_standing_connection_is_held_to_the_limits_in_force(self, serve, backend):
+        gateway = await serve(server={"max_header_bytes": "1KiB"})
+        document = json.loads(gateway.text)
+        document["server"]["max_header_bytes"] = "64KiB"
+        long = request("GET", "/open/x", "Origin: https://a.example", "X-A: " + "a" * 30_000)
+        async with await gateway.client() as client:
+            await client.send(request("GET", "/open/x", "Origin: https://a.example"))
+            assert (await client.answer()).status == 200
+            assert await gateway.reload(json.dumps(document))
+            for piece in (long[:20_000], long[20_000:]):
+                await client.send(piece)
+                await asyncio.sleep(0.1)
+            assert (await client.answer()).status == 200
 
     async def test_where_all_together_are_too_much_the_largest_is_given_up(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
