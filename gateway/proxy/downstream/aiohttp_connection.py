@@ -39,7 +39,7 @@ class AiohttpConnection(InTurn):
         manager: web.Server,
         *,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits,
+        limits: Callable[[], Limits],
         client: ClientConnection,
         heads: HeadBudget[AiohttpConnection],
         refused: Callable[[Refusal, str, RequestLine | None], str],
@@ -150,7 +150,7 @@ class AiohttpConnection(InTurn):
         if not size or self.client.state not in EXPECTS_HEAD:
             self._drop_deadline()
         elif self._head_deadline is None:
-            self._head_deadline = self._loop.call_later(self._limits.header_timeout_s, self._head_is_late)
+            self._head_deadline = self._loop.call_later(self._limits().header_timeout_s, self._head_is_late)
         if largest is not None:
             largest.give_head_up()
 
@@ -181,7 +181,7 @@ class AiohttpConnection(InTurn):
         self._force_close = True  # from now on what comes is read and dropped
         # With all that they hold of an unfinished head, for as long as the client takes to go.
         self._parser = None
-        self._scanner = Scanner(self._limits.head)
+        self._scanner = Scanner(self._limits().head)
         self._ahead.clear()
         self._heads.hold(self, 0)
         if self._waiter is not None:

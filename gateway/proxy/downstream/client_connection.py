@@ -283,8 +283,6 @@ class ClientConnection:
         if self._general is None:
             self._general = self._house.general(self)
             self._general.connection_made(self.transport)
-        elif self._general.is_idle:
-            self._general.hold_to(self._house.limits)
         self._general.data_received(data)
 
     def _hold(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ and has opinions on targets. The real one is put into its message.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -47,10 +48,17 @@ LINGER_S = 1.0
 
 
 class InTurn(web.RequestHandler):
-    """The part of `client` that decides which bytes are looked at now. `_go_on` is due after each exchange."""
+    """The part of `client` that decides which bytes are looked at now. `_go_on` is due after each exchange.
+
+    `limits` gives those in force: a reload holds for the next head.
+    """
 
     def __init__(
-        self, manager: web.Server, loop: asyncio.AbstractEventLoop, limits: Limits, client: ClientConnection
+        self,
+        manager: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        limits: Callable[[], Limits],
+        client: ClientConnection,
     ) -> None:
         super().__init__(
             manager,
@@ -64,7 +72,7 @@ class InTurn(web.RequestHandler):
             max_headers=_PARSER_MAX,
         )
         self._limits = limits
-        self._scanner = Scanner(limits.head)
+        self._scanner = Scanner(limits().head)
         self.client = client
         self.came_bytes = 0
         self._ahead = bytearray()  # what came behind the request under way before it was answered
@@ -80,11 +88,6 @@ class InTurn(web.RequestHandler):
     def _holds_behind(self, size: int) -> None:
         """So much is held that came behind the request under way."""
         raise NotImplementedError
-
-    def hold_to(self, limits: Limits) -> None:
-        """From the next head on."""
-        self._limits = limits
-        self._scanner.limits = limits.head
 
     def data_received(self, data: bytes) -> None:
         if self._force_close or self.client.state in ENDED:
@@ -110,6 +113,7 @@ class InTurn(web.RequestHandler):
         line = scanner.line
         if self.client.state in (FRESH, IDLE):
             self.client.state = HEAD
+            scanner.limits = self._limits().head
         for_parser, end, is_sound = scanner.take(data)
         if for_parser and scanner.line is not None and scanner.line is not line:
             self._parse(neutralised(scanner.line, for_parser))
@@ -133,7 +137,7 @@ class InTurn(web.RequestHandler):
 
     @property
     def _ahead_max(self) -> int:
-        return self._limits.head.bytes_max * _AHEAD_PART
+        return self._limits().head.bytes_max * _AHEAD_PART
 
     def _came_behind(self, data: bytes) -> None:
         """Bytes behind the end of a request. Hold them, up to about one head, for when their turn comes."""

@@ -124,7 +124,7 @@ class Listener:
         return AiohttpConnection(
             manager,
             loop=house.loop,
-            limits=house.limits,
+            limits=lambda: house.limits,
             client=client,
             heads=house.heads,
             refused=self._turns.refused,
