@@ -12,6 +12,7 @@ from gateway.authn.tolerance import tolerances_s
 from gateway.config.model import Config
 from gateway.config.route_model import Route
 from gateway.config.server_model import Server
+from gateway.http.backend import Backend
 from gateway.http.fates import FieldFates
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules, fates_under
@@ -39,6 +40,7 @@ class CompiledRoute:
     request_rules: RequestRules
     fields_to_client: ResponseHeaderRules
     own_urls: OwnUrls
+    backends: tuple[Backend, ...]
     max_body_bytes: int | None  # None: unlimited
     moves_path: bool  # the backend gets another path than the client sent
     stripped: str | None  # the part taken off each path, where it is always the same
@@ -117,7 +119,8 @@ def _gated(
             trusted=frozenset(config.server.trusted_headers),
         ),
         fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
-        own_urls=OwnUrls(route.backend),
+        own_urls=OwnUrls([one.url for one in route.backend]),
+        backends=tuple(one.backend for one in route.backend),
         max_body_bytes=route.max_body,
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,

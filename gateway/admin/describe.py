@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.config.backend_model import BackendSettings
 from gateway.config.keys import ConfigKey, keys_of_model
 from gateway.config.model import Config
 from gateway.config.model_base import Model
@@ -22,11 +23,17 @@ def _route(route: Route) -> dict[str, Any]:
     return {
         "name": route.name,
         "match": {key.name: _shown(getattr(route.match, key.name)) for key in keys_of_model(type(route.match))},
-        "backend": _shown(route.backend),
+        "backend": [_backend(one) for one in route.backend],
         "strip_prefix": _shown(route.strip_prefix),
         "rewrite": _shown(route.rewrite),
         "auth": {"mode": route.auth.mode, **_demands(route.auth)},
     }
+
+
+def _backend(one: BackendSettings) -> Any:
+    """As the file may have it: its URL alone, where nothing else is said of it."""
+    more = {name: value for name, value in _demands(one).items() if name != "url"}
+    return {"url": str(one.url), **more} if more else str(one.url)
 
 
 def _demands(settings: Model) -> dict[str, Any]:

@@ -14,6 +14,8 @@ _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,253}")
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 # What can be told apart from the prefix: a socket whose path has a colon needs another name.
 _UNIX_BACKEND = re.compile(r"unix:(/[^\x00-\x20:\x7f]{1,106})(?::(/[!-~]*))?")
+_HEALTH_PATH = re.compile(r"/[!-\"$-~]{0,2047}")
+_SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){0,30}")
 _PRINTABLE = re.compile(VISIBLE)
 
 
@@ -57,6 +59,20 @@ def parse_resource(value: object) -> str:
     if canonical_percent(path) != path or any(part in {".", ".."} for part in path.split("/")) or "//" in path:
         raise ValueError(f"the path of {quoted(value)} is not in its canonical form; write {example}")
     return str(value)
+
+
+def parse_health_path(value: object) -> str:
+    """The target of a question to a backend: a path, with a query if need be."""
+    if not isinstance(value, str) or not _HEALTH_PATH.fullmatch(value) or has_bad_triplet(value):
+        raise ValueError(f"{quoted(value)} is no path; write one such as /healthz")
+    return value
+
+
+def parse_server_name(value: object) -> str:
+    """The name for which a server shows its certificate (RFC 6066 §3)."""
+    if not isinstance(value, str) or not _SERVER_NAME.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is no name of a server; write one such as orders.internal")
+    return value
 
 
 def _split_unix(value: str) -> tuple[str, str, int, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.check_client_tls import problems_of_backend_tls, problems_of_provider_tls
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
@@ -23,6 +24,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from problems_of_listeners(sections.sections["server"], sections.sections["admin"])
     for provider in sections.providers.values():
         yield from problems_of_key(provider)
+        yield from problems_of_provider_tls(provider)
     if sections.defaults is not None:
         yield from problems_of_defaults(sections.defaults)
     yield from _names(sections.routes)
@@ -32,6 +34,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from _trusted_headers(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
+        yield from problems_of_backend_tls(route)
 
 
 def _names(routes: list[Section[Route]]) -> Iterator[Problem]:

@@ -19,7 +19,7 @@ from gateway.config.server_model import Admin, Server, Tls
 from gateway.config.values import Address
 from gateway.http.syntax import VISIBLE
 
-_PEM_LIMIT_BYTES = 2**20
+PEM_LIMIT_BYTES = 2**20
 _PRINTABLE = re.compile(VISIBLE)
 _ANY_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
 _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
@@ -77,7 +77,7 @@ def _tls(tls: Tls, origin: Origin) -> Iterator[Problem]:
         if path is None:
             continue
         try:
-            read_limited(Path(path), _PEM_LIMIT_BYTES)
+            read_limited(Path(path), PEM_LIMIT_BYTES)
         except ValueError as error:
             readable = False
             yield origin.problem(("tls", key), str(error))
@@ -91,7 +91,8 @@ def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
         # The password is asked for only where the key has one; without this, on the terminal.
         context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
     except (OSError, ValueError) as error:
-        yield _of_pair(error, tls, origin)
+        key, what = what_of_pair(error, tls.certificate, tls.key)
+        yield origin.problem(("tls", key), what)
     if tls.client_ca is None:
         return
     try:
@@ -102,20 +103,17 @@ def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
         )
 
 
-def _of_pair(error: Exception, tls: Tls, origin: Origin) -> Problem:
+def what_of_pair(error: Exception, certificate: str, key: str) -> tuple[str, str]:
+    """Which of the two files is wrong, and what to say of it, after they could not be loaded together."""
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
-        certificate = shown_path(tls.certificate)
-        what = f"{shown_path(tls.key)} is not the key of {certificate}; write the key that the certificate was made for"
-        return origin.problem(("tls", "key"), what)
+        shown = shown_path(certificate)
+        return "key", f"{shown_path(key)} is not the key of {shown}; write the key that the certificate was made for"
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(tls.certificate)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(certificate)
     except OSError:
-        what = (
-            f"{shown_path(tls.certificate)} holds no certificate; write a PEM file, the server's own certificate first"
-        )
-        return origin.problem(("tls", "certificate"), what)
-    what = f"{shown_path(tls.key)} holds no private key that can be used; write a PEM file without a passphrase"
-    return origin.problem(("tls", "key"), what)
+        shown = shown_path(certificate)
+        return "certificate", f"{shown} holds no certificate; write a PEM file, the server's own certificate first"
+    return "key", f"{shown_path(key)} holds no private key that can be used; write a PEM file without a passphrase"
 
 
 def _is_private_key(key: SecretStr) -> bool:

@@ -92,6 +92,16 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             lambda value: not {"GET", "HEAD", "OPTIONS"}.issuperset(value),
             "old facts may change something; write [GET, HEAD]",
         ),
+        (
+            ("outliers",),
+            lambda value: value is None,
+            "a backend that is away costs its share of the requests time, and some fail; leave the key out",
+        ),
+        (
+            ("balance",),
+            lambda value: value.key is not None and value.key.of in ("header", "cookie"),
+            "a client chooses its backend, and can send all its requests to one; write {hash: sub} or another claim",
+        ),
         (("auth", "streams"), lambda value: value == "keep", _STREAMS),
         (
             ("auth", "provider"),

@@ -66,9 +66,19 @@ def _with_files_below(
     value = entry.node.value
     if key.is_file and isinstance(value, str) and value:
         return KeyValue(entry.name, entry.line, replace(entry.node, value=str(directory / value)))
-    if key.inner is not None and isinstance(value, dict):
-        inner = Origin((*origin.path, key.name), entry.line, entry.node)
+    if key.inner is None:
+        return entry
+    inner = Origin((*origin.path, key.name), entry.line, entry.node)
+    if isinstance(value, dict):
         return KeyValue(entry.name, entry.line, with_files(key.inner, inner, directory, problems))
+    if isinstance(value, tuple) and _names_files(key.inner):
+        items = tuple(
+            with_files(key.inner, Origin((*inner.path, index), item.line, item), directory, problems)
+            if isinstance(item.value, dict)
+            else item
+            for index, item in enumerate(value)
+        )
+        return KeyValue(entry.name, entry.line, replace(entry.node, value=items))
     return entry
 
 

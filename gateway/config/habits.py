@@ -139,11 +139,11 @@ def _roles(route: Section[Route]) -> Iterator[Problem]:
 
 def _open_beside_guarded(routes: list[Section[Route]]) -> Iterator[Problem]:
     """A public route for everything beside guarded routes of the same backend: it takes what these miss."""
-    guarded = {backend: route for route in routes if route.value.auth.mode != "none" for backend in route.value.backend}
+    guarded = {one.url: route for route in routes if route.value.auth.mode != "none" for one in route.value.backend}
     for route in routes:
         if route.value.auth.mode != "none" or route.value.match.path.text != "/**":
             continue
-        other = next((guarded[backend] for backend in route.value.backend if backend in guarded), None)
+        other = next((guarded[one.url] for one in route.value.backend if one.url in guarded), None)
         if other is not None:
             what = f"what {other.value.name} does not match reaches its backend without a token; write narrower paths"
             yield route.origin.problem(("match", "path"), what)

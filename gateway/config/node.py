@@ -112,6 +112,8 @@ class Origin:
         """The deepest part of `loc` that the file has, in the piece itself or else in the defaults under it."""
         path, line, node, under, inherited = self.path, self.line, self.node, self.defaults, False
         for depth, step in enumerate(loc):
+            if isinstance(step, int) and isinstance(node.value, dict):
+                continue  # one mapping, where a list of such may stand
             entry = node.child(step)
             below = under.child(step) if under is not None else None
             if entry is None and below is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
+from gateway.config.backend_model import ClientTls
 from gateway.config.model_base import Model
 from gateway.config.problems import Loc, WrongAt
 from gateway.config.value_types import (
@@ -100,6 +101,10 @@ class Provider(Model):
     """The most questions that wait for one of these calls, per worker, for 10s at most; beyond, 503. The client network
     that holds the most gives way. Default 1024; 0: none waits. Danger: with few, one network can fill them for a
     moment."""
+
+    tls: ClientTls | None = None
+    """For its https:// endpoints: own authorities, a client certificate, another name. Default: the system's
+    authorities."""
 
     breaker: BreakerSettings | None = BreakerSettings()
     """When a provider that fails, and does not answer a question of the gateway's own, is left alone. null: never.

@@ -7,13 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from gateway.config.addresses import parse_backend
 from gateway.config.auth_model import Auth
+from gateway.config.backend_model import BackendSettings, HealthSettings, OutlierSettings
+from gateway.config.balance_rule import ROUND_ROBIN
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_path
 from gateway.config.problems import WrongAt
 from gateway.config.value_types import (
     ONE_OR_MANY,
-    BackendUrl,
+    BalanceRule,
     BytesOrUnlimited,
     ClaimPath,
     CorsHeaderName,
@@ -47,6 +50,11 @@ def _refuse_twins(key: str, names: Iterable[str]) -> None:
         raise WrongAt(
             ((key, name), f"{name} and {other} are one header to a backend; keep one") for name, other in twins
         )
+
+
+def _by_url(value: object) -> object:
+    """A backend that is written as its URL."""
+    return {"url": parse_backend(value)} if isinstance(value, str) else value
 
 
 class Match(Model):
@@ -144,8 +152,24 @@ class Route(Model):
     match: Match = Match()
     """Which requests take this route. Default: all."""
 
-    backend: Annotated[tuple[BackendUrl, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]
-    """http(s)://host[:port][/prefix] or unix:/socket[:/prefix], or a list that takes turns."""
+    backend: Annotated[
+        tuple[Annotated[BackendSettings, BeforeValidator(_by_url)], ...],
+        OneOrMany,
+        Field(min_length=1),
+    ]
+    """http(s)://host[:port][/prefix] or unix:/socket[:/prefix], a mapping with that as url, or a list of both."""
+
+    balance: BalanceRule = ROUND_ROBIN
+    """round_robin, least_requests, or {hash: KEY}, by which what has one value goes to one backend: sub, client_id, a
+    claim's path, address, header:NAME or cookie:NAME. Default round_robin. Danger: what a client writes into a header
+    or cookie chooses the backend, so that one client can send all that it asks for to one of them."""
+
+    health: HealthSettings | None = None
+    """What the backends are asked in the background. Default: nothing."""
+
+    outliers: OutlierSettings | None = OutlierSettings()
+    """When a backend that fails is passed over. null: never. Danger: then each backend that is away costs its share of
+    the requests time, and some of them fail."""
 
     strip_prefix: PathMatch | None = None
     """Taken off the path: its first segments. Default nothing."""

@@ -85,12 +85,20 @@ def _open(schema: Any) -> Any:
     return inner
 
 
+def _as_one_or_many(schema: _Schema) -> _Schema:
+    """A list of mappings where each of these may be a text instead, and one of either the whole."""
+    one: list[_Schema] = [{"type": "string"}, schema["items"]]
+    many = {key: value for key, value in schema.items() if key != "description"} | {"items": {"anyOf": one}}
+    return {"description": schema["description"], "anyOf": [*one, many]}
+
+
 def _complete(models: dict[str, _Schema]) -> None:
     """What the file has and the models do not."""
     route = models["Route"]
     modes = models["Auth"]["properties"]["mode"]["anyOf"]
     auth = route["properties"]["auth"]
     auth["anyOf"] = [{"$ref": auth.pop("$ref")}, *modes]
+    route["properties"]["backend"] = _as_one_or_many(route["properties"]["backend"])
     defaults = {key: value for key, value in route["properties"].items() if key not in ONE_ROUTES_OWN}
     models["Defaults"] = {**route, "properties": defaults, "required": []}
     # Whatever else a route needs it may have from the defaults.

@@ -90,8 +90,8 @@ def split(root: Node, directory: Path) -> Sections:
     _cut_sections(sections, directory)
     _cut_events(sections)
     _cut_providers(sections, directory)
-    _cut_defaults(sections)
-    _cut_routes(sections)
+    _cut_defaults(sections, directory)
+    _cut_routes(sections, directory)
     return sections
 
 
@@ -136,7 +136,7 @@ def _cut_providers(sections: Sections, directory: Path) -> None:
             sections.providers[name] = section
 
 
-def _cut_defaults(sections: Sections) -> None:
+def _cut_defaults(sections: Sections, directory: Path) -> None:
     """Validates the defaults once on their own, so that a problem is reported even if no route inherits it."""
     entry = _entry(sections, "defaults")
     if entry is None:
@@ -146,6 +146,8 @@ def _cut_defaults(sections: Sections) -> None:
         sections.problems.append(sections.root.problem(("defaults", key), what))
     kept = {key: own for key, own in entry.node.entries.items() if key not in ONE_ROUTES_OWN}
     node = with_auth_spelled_out(entry.node.with_entries(kept))
+    origin = Origin(("defaults",), entry.line, node)
+    node = with_files(Route, origin, directory, sections.problems)
     sections.defaults = Origin(("defaults",), entry.line, node)
     try:
         Route.model_validate({**_STAND_INS[Route], **plain(node)})
@@ -154,7 +156,7 @@ def _cut_defaults(sections: Sections) -> None:
         sections.problems += problems_of(error, Route, sections.defaults, also_missing=False)
 
 
-def _cut_routes(sections: Sections) -> None:
+def _cut_routes(sections: Sections, directory: Path) -> None:
     entry = sections.root.node.entries.get("routes")
     if entry is None and "routes" in sections.misspelt:
         return
@@ -174,17 +176,18 @@ def _cut_routes(sections: Sections) -> None:
     if "defaults" in sections.misspelt:
         given = frozenset(Route.model_fields) - ONE_ROUTES_OWN
     for index, node in enumerate(entry.node.value):
-        section = _route(Origin(("routes", index), node.line, node), defaults, sections.problems, given)
+        section = _route(Origin(("routes", index), node.line, node), defaults, directory, sections.problems, given)
         if section is not None:
             sections.routes.append(section)
 
 
 def _route(
-    origin: Origin, defaults: Node, problems: list[Problem], given: frozenset[str] = frozenset()
+    origin: Origin, defaults: Node, directory: Path, problems: list[Problem], given: frozenset[str] = frozenset()
 ) -> Section[Route] | None:
     if not _is_mapping(origin, problems):
         return None
-    node = with_auth_spelled_out(origin.node)
+    origin = Origin(origin.path, origin.line, with_auth_spelled_out(origin.node))
+    node = with_files(Route, origin, directory, problems)
     under = without_rivals(defaults, node)
     origin = Origin(origin.path, origin.line, node, under if under.entries else None)
     return _validated(Route, origin, problems, given)
@@ -233,6 +236,8 @@ def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]
         if inner is None or not isinstance(values.get(key), dict):
             continue
         gone = [loc[1:2] for loc in locs if loc[0] == key]
+        if any(isinstance(step, int) for loc in gone for step in loc):
+            continue  # one mapping, where a list of such may stand
         needed = {(name,) for name, one in inner.model_fields.items() if one.is_required()}
         # A mapping that is wrong as a whole, or lacks what it needs, is stood in for as a whole.
         if () not in gone and needed.isdisjoint(gone):

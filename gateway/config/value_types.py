@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
-from gateway.config.addresses import parse_backend, parse_endpoint, parse_issuer, parse_resource
+from gateway.config import balance_rule
+from gateway.config.addresses import (
+    parse_backend,
+    parse_endpoint,
+    parse_health_path,
+    parse_issuer,
+    parse_resource,
+    parse_server_name,
+)
 from gateway.config.claim_paths import ClaimRule, parse_authorization_detail, parse_claim_path, parse_claim_rules
 from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
@@ -24,6 +32,7 @@ from gateway.config.values import (
     parse_limit_bytes,
     parse_network,
     parse_part,
+    parse_percent,
     parse_size_bytes,
     parse_trusted_peer,
     parse_workers,
@@ -80,6 +89,7 @@ Part = Annotated[
         }
     ),
 ]
+Percent = Annotated[int, BeforeValidator(parse_percent), text(r"^[0-9]{1,3}%$", examples=["100%"])]
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 AutoOrFlag = Annotated[
     Literal["auto"] | bool,
@@ -136,6 +146,25 @@ PathMatch = Annotated[PathPattern, BeforeValidator(parse_path), text(pattern="^/
 PathPrefix = Annotated[PathPattern, BeforeValidator(parse_prefix), text(pattern="^/", examples=["/.gateway/events"])]
 Rewrite = Annotated[PathPattern, BeforeValidator(parse_template), text(pattern="^/", examples=["/v2/{tenant}/{**}"])]
 BackendUrl = Annotated[Backend, BeforeValidator(parse_backend), text(examples=["http://orders:8000"])]
+HealthPath = Annotated[str, BeforeValidator(parse_health_path), text(pattern="^/", examples=["/healthz"])]
+ServerName = Annotated[str, BeforeValidator(parse_server_name), text(examples=["orders.internal"])]
+BalanceRule = Annotated[
+    balance_rule.BalanceRule,
+    BeforeValidator(balance_rule.parse_balance),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["round_robin", "least_requests"]},
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["hash"],
+                    "properties": {"hash": {"type": "string", "examples": ["sub", "header:X-Tenant"]}},
+                },
+            ]
+        }
+    ),
+]
 Workers = Annotated[
     Literal["auto"] | int,
     BeforeValidator(parse_workers),

@@ -26,6 +26,8 @@ _SHOWN_MAX = 80
 _WORKERS_MAX = 256
 _INTEGER = re.compile(r"[0-9]{1,9}")
 _PART = re.compile(r"0?\.[0-9]{1,9}|[01](?:\.0{1,9})?")
+_PERCENT = re.compile(r"([0-9]{1,3})%")
+_PERCENT_MAX = 100
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -99,6 +101,13 @@ def parse_part(value: object) -> float:
     if part is not None:
         return part
     raise ValueError(f"{quoted(value)} is not a part of a whole; write a number above 0 and up to 1, such as 0.5")
+
+
+def parse_percent(value: object) -> int:
+    """A whole number of percent, with its sign."""
+    if isinstance(value, str) and (match := _PERCENT.fullmatch(value)) and int(match[1]) <= _PERCENT_MAX:
+        return int(match[1])
+    raise ValueError(f"{quoted(value)} is no percentage; write one such as 50%")
 
 
 def _part(value: object) -> float | None:

@@ -9,6 +9,22 @@ UNIX = "unix"
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths of PEM files: the authorities that are believed, and what the gateway shows; and another name to ask for.
+
+    It is part of what a connection is opened by: a connection that shows a certificate is no one else's.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+
+
+Place = tuple[str, str, int, TlsFiles | None]  # scheme, host or path of a Unix socket, port, TLS of its own
+
+
+@dataclass(frozen=True, slots=True)
 class Backend:
     """One server of a route. `path` is put before the forwarded path; it has no trailing slash.
 
@@ -19,11 +35,12 @@ class Backend:
     host: str
     port: int
     path: str = ""
-    place: tuple[str, str, int] = field(init=False, repr=False, compare=False)  # what a connection to it is opened by
+    tls: TlsFiles | None = None  # None: what the system believes
+    place: Place = field(init=False, repr=False, compare=False)  # what a connection to it is opened by
     authority: str = field(init=False, repr=False, compare=False)  # the `Host` to send
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "place", (self.scheme, self.host, self.port))
+        object.__setattr__(self, "place", (self.scheme, self.host, self.port, self.tls))
         object.__setattr__(self, "authority", self._authority())
 
     def _authority(self) -> str:
@@ -32,6 +49,14 @@ class Backend:
             return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def label(self) -> str:
+        """Its name in metrics and logs: always with the port, never with the path."""
+        if self.scheme == UNIX:
+            return f"unix:{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
     def __str__(self) -> str:
         if self.scheme == UNIX:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from gateway.config.check_events import issuer_of_events
 from gateway.config.model import Config
 from gateway.observe.access_log import AccessLog
+from gateway.observe.backend_meter import BackendMeter
 from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
 from gateway.observe.snapshots import Snapshot, joined
 from gateway.proxy.access_record import AccessRecord
+from gateway.proxy.upstream.backend_state import BackendTally
 
 
 class Observation(Metrics):
@@ -20,10 +22,14 @@ class Observation(Metrics):
         super().__init__()
         self.access_log = AccessLog(writer)
         self.instance = InstanceMeter()
+        self.backends = BackendMeter()
         self._writer = writer
 
     def snapshot(self) -> Snapshot:
-        return joined(Metrics.snapshot(self), self.instance.snapshot())
+        return joined(Metrics.snapshot(self), self.instance.snapshot(), self.backends.snapshot())
+
+    def backend_tally(self, route: str, backend: str) -> BackendTally:
+        return self.backends.tally(route, backend)
 
     def finished(self, record: AccessRecord) -> None:
         Metrics.finished(self, record)
@@ -33,6 +39,7 @@ class Observation(Metrics):
     def configure(self, config: Config) -> None:
         """Follow `log`, and show the series of every route and provider from the start."""
         self.access_log.enabled = config.log.access
+        self.backends.configured(config.routes)
         configure_logging(config.log.level, self._writer, _secrets(config))
         receives = config.events is not None
         transmitters = [

@@ -64,10 +64,12 @@ class Calls:
         max_concurrency: int,
         introspections_max: int = 0,
         tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._timeout_s = timeout_s
         self._tls: ssl.SSLContext | bool = tls or True
+        self._server_name = server_name
         self._clock = clock
         self._connections_max = max_concurrency + introspections_max
         self._slots = asyncio.Semaphore(max_concurrency)
@@ -127,6 +129,7 @@ class Calls:
                 data=form,
                 allow_redirects=False,  # a redirect would carry the token and our secret to another host
                 ssl=self._tls,
+                server_hostname=self._server_name,
                 trace_request_ctx=attempt,  # `new_session` sets its `reused`
             ) as response:
                 attempt.has_response = True

@@ -19,6 +19,7 @@ from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
+from gateway.provider.client_context import client_context, fingerprint
 from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
@@ -71,12 +72,14 @@ class ProviderClient:
         self.token_types = TokenTypeRule(config.require_token_type, self.identity)
         self._on_token_type = on_token_type
         self._clock = clock
+        self.tls_files = fingerprint(None if config.tls is None else config.tls.files)
         self._auth = client_auth(config)
         self._calls = Calls(
             timeout_s=config.timeout,
             max_concurrency=_OTHER_CALLS_MAX,
             introspections_max=config.max_concurrency,
-            tls=tls,
+            tls=tls or (None if config.tls is None else client_context(config.tls.files)),
+            server_name=None if config.tls is None else config.tls.server_name,
             clock=clock,
         )
         self._endpoints = Endpoints(name, config, self._calls)

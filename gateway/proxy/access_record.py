@@ -23,6 +23,7 @@ class AccessRecord:
     code: str | None = None  # of a refusal
     reason: str | None = None  # what the operator should know about it
     duration_s: float = 0.0
+    backend: str | None = None  # which was asked last: scheme://host:port
     head_s: float | None = None  # until the response's head; only of a stream, whose length is not a request's duration
     backend_s: float | None = None  # request sent to response headers; None: no backend was asked
     provider: str | None = None

@@ -24,6 +24,7 @@ from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_state import BackendState
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pool import Pool
 from gateway.proxy.upstream.pools import UpstreamPools
@@ -40,9 +41,9 @@ class OrdinaryExchange(Relay):
     _allow: Allow | None = None
     _attempts: Attempts | None = None  # made when the first one has failed
     _has_ended = False
-    _place = 0  # of the backend that is asked
     _retries = 0
     _added: Sequence[tuple[str, str]] = ()
+    _state: BackendState  # of the backend that is asked
     _task: asyncio.Task[None] | None = None
     _was_sent = False
 
@@ -110,11 +111,12 @@ class OrdinaryExchange(Relay):
         return self._allow.outside
 
     def _forward(self, route: CompiledRoute) -> None:
-        attempts = self._attempts
-        place = self._place = self._turn.running.rotation.turn(route) if attempts is None else attempts.place
-        backend = route.config.backend[place]
-        body, allow = self._body, self._allow
+        attempts, body, allow = self._attempts, self._body, self._allow
         assert allow is not None  # nothing is sent before
+        backends = self._turn.running.backends[route.name]
+        state = self._state = backends.first(allow) if attempts is None else backends.states[attempts.place]
+        backend = state.backend
+        self._turn.backend = state.label
         framing = framing_of(None if body is None else len(body))
         request, fields = backend_request(self._turn.method, backend, allow, framing)
         if body:
@@ -127,7 +129,7 @@ class OrdinaryExchange(Relay):
             self._begin(connection, route, request, fields)
         else:
             self._was_sent = True
-            self.begin(connection, route, request, fields, self._body or b"")
+            self.begin(connection, state, route, request, fields, self._body or b"")
 
     async def _connect(self, pool: Pool, route: CompiledRoute, request: BackendRequest, fields: bytes) -> None:
         config, started_s = route.config, monotonic()
@@ -137,8 +139,12 @@ class OrdinaryExchange(Relay):
             connection = await pool.acquire(min(config.connect_timeout, left_s))
         except BackendError as error:
             connection = error.with_traceback(None)  # which would hold this frame, and that holds the error
+        except asyncio.CancelledError:
+            self._state.left()
+            raise
         self._task = None
         if isinstance(connection, BackendError):
+            self._state.failed(connection)
             self._started_s = started_s
             self._go_on(connection, route)
         else:
@@ -148,7 +154,7 @@ class OrdinaryExchange(Relay):
         self, connection: BackendConnection, route: CompiledRoute, request: BackendRequest, fields: bytes
     ) -> None:
         self._was_sent = True
-        self.begin(connection, route, request, fields, self._body or b"")
+        self.begin(connection, self._state, route, request, fields, self._body or b"")
         if self._attempts is not None:
             connection.await_response(self._attempts.left_s(monotonic()))
 
@@ -156,8 +162,10 @@ class OrdinaryExchange(Relay):
         """To another backend, or with a refusal. As in the general lane, a body goes out once."""
         attempts = self._attempts
         if attempts is None:
+            assert self._allow is not None  # as above
+            order = self._turn.running.backends[route.name].order(self._state, self._allow)
             ends_s = self._started_s + route.config.timeout
-            attempts = self._attempts = Attempts(self._place, len(route.config.backend), self._retries, ends_s)
+            attempts = self._attempts = Attempts(order, self._retries, ends_s)
         if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
             self._forward(route)
         else:

@@ -14,7 +14,6 @@ from typing import cast
 from aiohttp import web
 
 from gateway.decision import Allow
-from gateway.http.backend import Backend
 from gateway.http.headers import connection_options, values_of
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import Pairs
@@ -34,9 +33,10 @@ from gateway.proxy.streams.tunnel import Tap
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import UNKNOWN_LENGTH, WEBSOCKET, BodyFraming
+from gateway.proxy.upstream.backend_state import BackendState
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pools import UpstreamPools
-from gateway.proxy.upstream.round_robin import RoundRobin
+from gateway.proxy.upstream.route_backends import RouteBackends
 
 
 class Forwarder:
@@ -49,7 +49,7 @@ class Forwarder:
         self,
         request: web.Request,
         allow: Allow,
-        rotation: RoundRobin,
+        backends: RouteBackends,
         exchange: AccessRecord,
         more_fields: Iterable[tuple[str, str]],
         *,
@@ -66,13 +66,13 @@ class Forwarder:
         more = b"".join(field_line(name, value) for name, value in more_fields)
         config = allow.route.config
         retries = config.retries if request.method in IDEMPOTENT else 0
-        place = rotation.turn(allow.route)
-        attempts = Attempts(place, len(config.backend), retries, monotonic() + config.timeout)
+        order = backends.order(backends.first(allow), allow)
+        attempts = Attempts(order, retries, monotonic() + config.timeout)
         timeout_s = config.timeout  # the first answer has all of it, whatever the connection took
         try:
             while True:
                 attempt = _Attempt(request, allow, body, exchange, more, passing, keeps_alive=keeps_alive)
-                error = await attempt.run(self._backends, config.backend[attempts.place], timeout_s)
+                error = await attempt.run(self._backends, backends.states[attempts.place], timeout_s)
                 # A body that was begun is gone: it streamed through and can not be sent again.
                 if error is None or not attempts.go_on(error, monotonic(), is_repeatable=not body.is_touched):
                     break
@@ -131,22 +131,27 @@ class _Attempt:
         """Whether a response that `passing` is told of has come."""
         return self._withheld is not None and self._withheld.has_come
 
-    async def run(self, backends: UpstreamPools, backend: Backend, timeout_s: float) -> BackendError | None:
+    async def run(self, backends: UpstreamPools, state: BackendState, timeout_s: float) -> BackendError | None:
         """What kept the response from being passed on, if anything did. Its head is due within `timeout_s`."""
         config = self._allow.route.config
         # Before there is a connection: one that is taken and not used is nobody's to give back.
-        request, fields = backend_request(self._request.method, backend, self._allow, self._framing())
+        request, fields = backend_request(self._request.method, state.backend, self._allow, self._framing())
+        self._exchange.backend = state.label
         try:
-            connection = await backends.pool(backend).acquire(min(config.connect_timeout, timeout_s))
+            connection = await backends.pool(state.backend).acquire(min(config.connect_timeout, timeout_s))
         except BackendError as error:
+            state.failed(error)
             return error
+        except asyncio.CancelledError:
+            state.left()
+            raise
         self._connection = connection
         backend_end: BackendEnd = connection
         if self._passing is not None:
             backend_end = self._withheld = HeldResponse(connection, self._passing.answered)
         sent = self._body.whole()
         try:
-            self.relay.begin(backend_end, self._allow.route, request, fields, sent)
+            self.relay.begin(backend_end, state, self._allow.route, request, fields, sent)
             connection.await_response(timeout_s)
             if sent is not None:
                 return await self._over

@@ -133,7 +133,7 @@ class GeneralLane:
         return await self._forwarder.forward(
             request,
             allow,
-            turn.running.rotation,
+            turn.running.backends[allow.route.name],
             turn,
             answering.more_fields,
             keeps_alive=answering.may_keep_alive,

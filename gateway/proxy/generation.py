@@ -24,7 +24,7 @@ from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.event_port import EventPort
 from gateway.proxy.large_identity import LargeIdentities
-from gateway.proxy.upstream.round_robin import RoundRobin
+from gateway.proxy.upstream.route_backends import RouteBackends
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Generation:
     authenticator: Authenticator
     token_buckets: TokenBuckets | None
     admission: Admission
-    rotation: RoundRobin = field(default_factory=RoundRobin)
+    backends: Mapping[str, RouteBackends]  # of each route by its name
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     exchanges: int = 0
     receiver: EventPort = field(init=False)  # set by `WorkerServer`, whose invalidations reach beyond one generation

@@ -25,6 +25,8 @@ _logger = logging.getLogger(__name__)
 class HeldBackError(BackendError):
     """The response was not passed on; `refusal` takes its place."""
 
+    is_of_gateway = True
+
     def __init__(self, refusal: Refusal) -> None:
         super().__init__("the answer was withheld")
         self.refusal = refusal

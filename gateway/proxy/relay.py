@@ -20,6 +20,7 @@ from gateway.proxy.date_field import date_line
 from gateway.proxy.relay_ends import BackendEnd, TunnelEnds
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_state import BackendState
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
@@ -36,6 +37,7 @@ class Relay:
     is_watched = False  # by `gateway.proxy.streams.open_streams`, because it stays open
     on_room: Callable[[], None] | None = None  # told when the backend takes more of what is sent to it
     tunnel: TunnelEnds | None = None
+    _asked: BackendState | None = None  # which has a request under way
     _backend: BackendEnd | None = None
     _frames: Frames | None = None  # that the client has been sent through a tunnel
     _is_chunked = False
@@ -78,12 +80,20 @@ class Relay:
         raise NotImplementedError
 
     def begin(
-        self, backend: BackendEnd, route: CompiledRoute, request: BackendRequest, fields: bytes, body: bytes | None
+        self,
+        backend: BackendEnd,
+        asked: BackendState,
+        route: CompiledRoute,
+        request: BackendRequest,
+        fields: bytes,
+        body: bytes | None,
     ) -> None:
         """Send a request for `route`, or its beginning, on `backend`; a second time where the first one came to
         nothing.
         """
         self._backend = backend
+        self._asked = asked
+        asked.requests += 1
         self._route = route
         self._is_told = False
         self._started_s = monotonic()
@@ -95,6 +105,10 @@ class Relay:
         self._is_done = True
         backend, self._backend = self._backend, None
         self._client.relay = None
+        if self._asked is not None:
+            if not self.has_begun:
+                self._asked.left()
+            self._no_longer_asked()
         if backend is not None:
             backend.abandon()
 
@@ -103,6 +117,7 @@ class Relay:
         self._is_done = True
         backend, self._backend = self._backend, None
         self._client.relay = None
+        self._no_longer_asked()
         if backend is not None:
             backend.end()
 
@@ -116,6 +131,7 @@ class Relay:
         if self.tunnel is not None and self._frames is not None:
             self._is_done = True
             self._backend = None
+            self._no_longer_asked()
             self.flush()
             if self.tunnel.stop(reason, self._frames):
                 return  # until `tunnel_is_over`
@@ -160,6 +176,10 @@ class Relay:
         exchange.bytes_sent = len(body)
         self.has_begun = self._is_done = True
         self._backend = None
+        if (asked := self._asked) is not None:
+            self._asked = None
+            asked.requests -= 1
+            asked.answered()
         self._client.write(self._head(head, body))
         if not self._client.is_congested:
             self._close(None)
@@ -171,6 +191,8 @@ class Relay:
         if head.status == SWITCHING_PROTOCOLS or head.is_event_stream:
             exchange.head_s = exchange.so_far_s(now_s)
         self.has_begun = True
+        if self._asked is not None:
+            self._asked.answered()
         self._out = [self._head(head)]
         if head.status == SWITCHING_PROTOCOLS and self._switch is not None:
             self._frames = Frames()
@@ -198,6 +220,7 @@ class Relay:
 
     def end_of_message(self) -> None:
         self._backend = None
+        self._no_longer_asked()
         if self._is_chunked:
             self._out.append(b"0\r\n\r\n")
         self._is_done = True
@@ -207,7 +230,11 @@ class Relay:
 
     def failed(self, error: BackendError) -> None:
         self._backend = None
+        asked = self._asked
+        self._no_longer_asked()
         if not self.has_begun:
+            if asked is not None:
+                asked.failed(error)
             self._exchange.backend_s = monotonic() - self._started_s
             self._close(error)
             return
@@ -219,6 +246,11 @@ class Relay:
     def drained(self) -> None:
         if self.on_room is not None:
             self.on_room()
+
+    def _no_longer_asked(self) -> None:
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.requests -= 1
 
     def _close(self, error: BackendError | None) -> None:
         if not self._is_told:

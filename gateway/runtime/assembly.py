@@ -26,6 +26,7 @@ from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.compiled import compile_config
 from gateway.config.model import Cache, Config
+from gateway.config.provider_model import Provider
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
@@ -36,8 +37,11 @@ from gateway.introspection.refresh import Ahead
 from gateway.introspection.tag_purge import TagPurge
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.breaker import State
+from gateway.provider.client_context import client_context, fingerprint
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.generation import CacheParts, Generation
+from gateway.proxy.upstream.backend_state import BackendTally
+from gateway.proxy.upstream.route_backends import TallyOf, route_backends
 from gateway.runtime.token_type_sharing import recall_token_types
 
 _RETIRE_POLL_S = 0.1
@@ -47,6 +51,10 @@ _RETIRE_MAX_S = 3600.0
 _CLOSE_S = 1.0
 # One in so many of a provider's concurrent calls may refresh facts that are not needed yet.
 _REFRESHING_SHARE = 4
+
+
+def _new_tally(_route: str, _backend: str) -> BackendTally:
+    return BackendTally()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,14 @@ async def assemble(
     on_token_type: Callable[[bytes], object] = lambda _: None,
     on_inactive: Callable[[bytes], object] | None = None,
     in_force: Callable[[], Generation | None] = lambda: None,
+    *,
+    tally_of: TallyOf = _new_tally,
 ) -> Generation:
     """Build a `Generation` for `config`, with all of `before` that did not change. Raises `ValueError` with a reason.
 
     `on_purge` gets the purges of the fleet. `Authenticator` calls `on_revoked` and `on_inactive`,
     `ProviderClient` calls `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
+    `tally_of` gives what counts for a route and a backend.
     """
     breakers = _Breakers(meter, in_force)
     providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
@@ -104,7 +115,8 @@ async def assemble(
     compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
     token_buckets = _token_buckets(config, before)
     admission = Admission(compiled, authenticator, token_buckets)
-    return Generation(config, compiled, providers, cache, authenticator, token_buckets, admission)
+    backends = route_backends(compiled.routes, tally_of, {} if before is None else before.backends)
+    return Generation(config, compiled, providers, cache, authenticator, token_buckets, admission, backends)
 
 
 async def retire(old: Generation, new: Generation) -> None:
@@ -172,16 +184,30 @@ def _provider(
 ) -> ProviderClient:
     settings = config.providers[name]
     if before is not None and before.config.providers.get(name) == settings:
-        return before.providers[name]
+        known = before.providers[name]
+        if known.tls_files == _files_of(name, settings):
+            return known
 
     def changed(state: State) -> None:
         breakers.changed(provider, state)
 
+    _files_of(name, settings)
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
     for other in () if before is None else before.providers.values():
         if other.identity == provider.identity and other.token_types.learned:
             provider.token_types.learn()  # the same provider; the settings that changed do not concern its tokens
     return provider
+
+
+def _files_of(name: str, settings: Provider) -> bytes:
+    """What is in the files of `tls` now. Raises `ValueError` where they cannot be used."""
+    files = None if settings.tls is None else settings.tls.files
+    try:
+        if files is not None:
+            client_context(files)
+        return fingerprint(files)
+    except OSError as error:
+        raise ValueError(f"providers.{name}.tls: its files cannot be used ({error}); name others") from error
 
 
 def _refresh_ahead(config: Config) -> Ahead | None:

@@ -17,6 +17,7 @@ from cryptography import x509
 from gateway.config.model import Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.http.backend import Backend
+from gateway.provider.client_context import client_context
 from gateway.runtime.doctor_network import NotReachedError, backend_diagnosis, reach_backend
 from gateway.runtime.doctor_provider import examine_provider
 from gateway.runtime.doctor_redis import examine_redis
@@ -30,7 +31,10 @@ async def examine(config: Config, now_s: float, tls: ssl.SSLContext | None = Non
     """
     tls = tls or ssl.create_default_context()
     tries: list[Awaitable[list[Diagnosis]]] = [_certificate(config, now_s)]
-    tries += [examine_provider(name, provider, tls, now_s) for name, provider in config.providers.items()]
+    tries += [
+        examine_provider(name, one, tls if one.tls is None else client_context(one.tls.files), now_s)
+        for name, one in config.providers.items()
+    ]
     if config.cache.redis is not None:
         tries.append(examine_redis(parse_redis_url(config.cache.redis.get_secret_value())))
     tries += [_backend(backend, tls, now_s) for backend in _backends(config)]
@@ -39,12 +43,13 @@ async def examine(config: Config, now_s: float, tls: ssl.SSLContext | None = Non
 
 def _backends(config: Config) -> list[Backend]:
     """Each server once, however many routes it has."""
-    return list({backend.place: backend for route in config.routes for backend in route.backend}.values())
+    return list({one.backend.place: one.backend for route in config.routes for one in route.backend}.values())
 
 
 async def _backend(backend: Backend, tls: ssl.SSLContext, now_s: float) -> list[Diagnosis]:
+    context = tls if backend.tls is None else client_context(backend.tls)
     try:
-        return [backend_diagnosis(backend, await reach_backend(backend, tls), now_s)]
+        return [backend_diagnosis(backend, await reach_backend(backend, context), now_s)]
     except NotReachedError as error:
         return [backend_diagnosis(backend, error, now_s)]
 

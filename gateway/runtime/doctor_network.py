@@ -43,17 +43,19 @@ async def reach_backend(backend: Backend, tls: ssl.SSLContext) -> Reached:
     if backend.scheme == UNIX:
         return await _reach(backend.host, asyncio.open_unix_connection(backend.host), None)
     context = tls if backend.scheme == "https" else None
-    return await _reach(_where(backend.host, backend.port), _opening(backend.host, backend.port, context), None)
+    named = None if backend.tls is None else backend.tls.server_name
+    opening = _opening(backend.host, backend.port, context, named)
+    return await _reach(_where(backend.host, backend.port), opening, None)
 
 
-async def reach_url(url: str, tls: ssl.SSLContext) -> Reached:
+async def reach_url(url: str, tls: ssl.SSLContext, server_name: str | None = None) -> Reached:
     """Connects, and asks for `url` to see the clock in the response. Raises `NotReachedError`."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _DEFAULT_PORT[parts.scheme]
     target = parts.path or "/"
     request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\nConnection: close\r\n\r\n"
     context = tls if parts.scheme == "https" else None
-    return await _reach(_where(host, port), _opening(host, port, context), request.encode())
+    return await _reach(_where(host, port), _opening(host, port, context, server_name), request.encode())
 
 
 def backend_diagnosis(backend: Backend, found: Reached | NotReachedError, now_s: float) -> Diagnosis:
@@ -65,8 +67,11 @@ def backend_diagnosis(backend: Backend, found: Reached | NotReachedError, now_s:
     return certificate_diagnosis(subject, found.certificate_ends_s, now_s)
 
 
-def _opening(host: str, port: int, context: ssl.SSLContext | None) -> Awaitable[Streams]:
-    return asyncio.open_connection(host, port, ssl=context, server_hostname=host if context is not None else None)
+def _opening(
+    host: str, port: int, context: ssl.SSLContext | None, server_name: str | None = None
+) -> Awaitable[Streams]:
+    named = None if context is None else server_name or host
+    return asyncio.open_connection(host, port, ssl=context, server_hostname=named)
 
 
 async def _reach(where: str, opening: Awaitable[Streams], request: bytes | None) -> Reached:

@@ -57,7 +57,10 @@ class _Visit:
         self._config = config
         self._tls = tls
         self._timeout_s = min(config.timeout, PROBE_MAX_S)
-        self._calls = Calls(timeout_s=self._timeout_s, max_concurrency=_CALLS_AT_A_TIME, tls=tls)
+        self._server_name = None if config.tls is None else config.tls.server_name
+        self._calls = Calls(
+            timeout_s=self._timeout_s, max_concurrency=_CALLS_AT_A_TIME, tls=tls, server_name=self._server_name
+        )
         self._introspection_url = config.introspection_endpoint
         self._token_url = config.token_endpoint
 
@@ -70,7 +73,7 @@ class _Visit:
         url = config.introspection_endpoint or discovery_urls(config.issuer or "")[0]
         connection, certificate, clock = (f"{self._subject} {part}" for part in ("connection", "certificate", "clock"))
         try:
-            reached = await reach_url(url, self._tls)
+            reached = await reach_url(url, self._tls, self._server_name)
         except NotReachedError as error:
             return [Diagnosis("FAIL", connection, str(error))]
         found = [Diagnosis("ok", connection, "it answers")]

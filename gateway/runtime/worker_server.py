@@ -43,7 +43,9 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
 from gateway.proxy.request_id import RequestIds
 from gateway.proxy.streams.open_streams import Streams
+from gateway.proxy.upstream.backend_state import BackendTally
 from gateway.proxy.upstream.pools import UpstreamPools
+from gateway.proxy.upstream.tls_contexts import tls_contexts
 from gateway.runtime.assembly import assemble, release, retire
 from gateway.runtime.descriptors import allow_descriptors
 from gateway.runtime.event_endpoint import event_endpoint_of
@@ -60,6 +62,8 @@ class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
     """Counts and logs what this process does."""
 
     def finished(self, record: AccessRecord) -> None: ...
+
+    def backend_tally(self, route: str, backend: str) -> BackendTally: ...
 
 
 class WorkerServer:
@@ -94,11 +98,11 @@ class WorkerServer:
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served."""
         server = config.server
-        tls = _context(server)
+        tls, backend_tls = _context(server), tls_contexts(config.routes)
         self._generation = await self._assembled(config)
-        self._generation.show_breakers(self._observer)
+        self._show(self._generation)
         self._pools = UpstreamPools(lambda: self.generation.config.server.max_connections)
-        self._pools.adjust(config.routes)
+        self._pools.adjust(config.routes, backend_tls)
         contexts = RequestContextFactory(lambda: self.generation, self._observer, RequestIds().new)
         self._fast_lane = FastLane(contexts, self._pools)
         self._listener = Listener(contexts, self._pools, self._observer, _limits(server), self._fast_lane_for(server))
@@ -118,16 +122,16 @@ class WorkerServer:
             raise ValueError(
                 "server.proxy_protocol cannot be switched by a reload; restart to serve with or without it"
             )
-        tls = _context(config.server)  # fails before anything is changed
+        tls, backend_tls = _context(config.server), tls_contexts(config.routes)  # fail before anything is changed
         new = await self._assembled(config, before)
         if self._listener is not None:
             self._listener.adjust(_limits(config.server), self._fast_lane_for(config.server), tls)
         if self._sweep is not None:
             self._sweep.adjust(config)
         if self._pools is not None:
-            self._pools.adjust(config.routes)
+            self._pools.adjust(config.routes, backend_tls)
         self._generation = new
-        new.show_breakers(self._observer)
+        self._show(new)
         self._streams.judge_all()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
@@ -210,6 +214,12 @@ class WorkerServer:
         if self._pools is not None:
             self._pools.close()
 
+    def _show(self, generation: Generation) -> None:
+        """Have the metrics show what this is in, in the place of the one before."""
+        generation.show_breakers(self._observer)
+        for backends in generation.backends.values():
+            backends.settle()
+
     def _fast_lane_for(self, server: Server) -> FastLane | None:
         return self._fast_lane if server.fast_path else None
 
@@ -223,6 +233,7 @@ class WorkerServer:
             on_token_type=self._learned_token_type,
             on_inactive=self._streams.revoked_elsewhere,
             in_force=lambda: self._generation,
+            tally_of=self._observer.backend_tally,
         )
         generation.receiver = event_endpoint_of(
             generation, self._broadcaster, self._delayed, self._replays, self._observer

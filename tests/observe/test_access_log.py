@@ -26,6 +26,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
             code="insufficient_scope",
             reason="orders:write is missing",
             duration_s=0.0123456,
+            backend="http://orders-1:8000",
             backend_s=0.005,
             provider="keycloak",
             subject="alice",
@@ -48,6 +49,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
         "code": "insufficient_scope",
         "reason": "orders:write is missing",
         "duration_ms": 12.346,
+        "backend": "http://orders-1:8000",
         "backend_ms": 5.0,
         "client": "192.0.2.1",
         "subject": "alice",
@@ -66,6 +68,7 @@ def test_what_does_not_apply_is_null_and_never_left_out():
     assert {name for name, value in bare.items() if value is None} == {
         "code",
         "reason",
+        "backend",
         "backend_ms",
         "subject",
         "client_id",

@@ -30,6 +30,7 @@ def document(folder, key: str = "") -> dict:
         "client_id": "gw",
         "client_secret": "secret-of-the-client",
         "breaker": {},
+        "tls": client_tls(folder),
         "events": {"issuer": "http://127.0.0.1:1/", "jwks_uri": "http://127.0.0.1:1/keys", "audience": ["gw"]},
     }
     k = {"introspection_endpoint": p["introspection_endpoint"], "client_id": "gw", "client_auth": "none"}
@@ -49,7 +50,9 @@ def document(folder, key: str = "") -> dict:
             {
                 "name": "first",
                 "match": {"host": "a.example", "path": "/t/{t}/orders/**", "methods": ["GET"]},
-                "backend": "http://127.0.0.1:1",
+                "backend": {"url": "https://127.0.0.1:1", "tls": client_tls(folder)},
+                "health": {"path": "/health"},
+                "outliers": {},
                 "auth": {"mode": "required", "provider": "p", "max_age": "30s", "stale_if_error": "5m"},
                 "identity": {"headers": {"X-User": "sub"}},
                 "request_headers": {"set": {"X-Env": "a"}},
@@ -71,10 +74,20 @@ def document(folder, key: str = "") -> dict:
 OF_THE_PAST = ("._serving._source.", "._observation._")
 REDIS = {"redis": "redis://127.0.0.1:1/0", "secret": "secret-of-the-cache-0123456789"}
 FILES = {"certificate": "cert", "key": "key", "client_ca": "ca"}
+
+
+def client_tls(folder) -> dict[str, str]:
+    return {name: str(folder / f"{name.replace('certificate', 'cert')}.pem") for name in ("ca", "certificate", "key")}
+
+
 # Changed together, since one without the other is no good file.
 TOGETHER = {
     "server.tls.certificate": {"server.tls.key": "other-key.pem"},
     "server.tls.key": {"server.tls.certificate": "other-cert.pem"},
+    "routes.0.backend.tls.certificate": {"routes.0.backend.tls.key": "other-key.pem"},
+    "routes.0.backend.tls.key": {"routes.0.backend.tls.certificate": "other-cert.pem"},
+    "providers.p.tls.certificate": {"providers.p.tls.key": "other-key.pem"},
+    "providers.p.tls.key": {"providers.p.tls.certificate": "other-cert.pem"},
     "routes.0.on_success": {"routes.0.match.methods": ["POST"]},
 }
 
@@ -98,7 +111,7 @@ def changed(before: dict, key: str, folder) -> str:
         place = after
         for name in places:
             place = place[int(name)] if name.isdigit() else place.setdefault(name, {})
-        place[last] = str(folder / value) if path.startswith("server.tls.") else value
+        place[last] = str(folder / value) if ".tls." in path and last != "server_name" else value
     return json.dumps(after)
 
 

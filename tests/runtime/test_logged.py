@@ -18,6 +18,7 @@ FIELDS = {
     "code",
     "reason",
     "duration_ms",
+    "backend",
     "backend_ms",
     "client",
     "subject",
@@ -39,6 +40,7 @@ async def test_a_line_of_an_exchange(serve, backend):
     assert (line["method"], line["path"], line["status"], line["code"]) == ("POST", "/api/x", 200, None)
     assert (line["subject"], line["client_id"], line["cache"], line["provider"]) == ("alice", "web", "provider", "p")
     assert (line["client"], line["bytes_received"], line["bytes_sent"]) == ("127.0.0.1", 5, 16)
+    assert line["backend"] == f"http://127.0.0.1:{backend.port}"
     assert 0 < line["backend_ms"] <= line["duration_ms"]
     await gateway.get("/api/x", token="good")
     assert (await gateway.log_line(2))["cache"] == "local"
@@ -59,7 +61,7 @@ async def test_lines_of_refusals(serve, backend, provider):
         ("api", 503, "introspection_unavailable"),
     ]
     assert gateway.lines.requests[3]["reason"]
-    assert all(line["backend_ms"] is None for line in gateway.lines.requests)
+    assert all(line["backend_ms"] is line["backend"] is None for line in gateway.lines.requests)
 
 
 async def test_no_token_and_no_secret_is_written_anywhere(serve, backend, provider):

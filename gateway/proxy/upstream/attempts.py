@@ -7,20 +7,23 @@ next backend of the list, whatever the method. What was sent is sent again only 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.proxy.upstream.backend_error import BackendError, BackendUnreachableError, NotConnectedError
 
 
 class Attempts:
     """Of one request; `place` is that of the backend that is asked. `ends_s` is on the caller's clock.
 
-    `retries` is 0 where the method is not idempotent.
+    `order` has each backend once, the first that is asked first. `retries` is 0 where the method is not idempotent.
     """
 
-    __slots__ = ("_backends", "_ends_s", "_not_connected", "_retries", "_words", "place")
+    __slots__ = ("_at", "_ends_s", "_not_connected", "_order", "_retries", "_words", "place")
 
-    def __init__(self, place: int, backends: int, retries: int, ends_s: float) -> None:
-        self.place = place
-        self._backends = backends
+    def __init__(self, order: Sequence[int], retries: int, ends_s: float) -> None:
+        self.place = order[0]
+        self._order = order
+        self._at = 0
         self._retries = retries
         self._ends_s = ends_s
         self._not_connected: set[int] = set()
@@ -44,10 +47,11 @@ class Attempts:
             return False
         if now_s >= self._ends_s:
             return False
-        for step in range(1, self._backends + 1):
-            place = (self.place + step) % self._backends
-            if place not in self._not_connected:
-                self.place = place
+        order = self._order
+        for step in range(1, len(order) + 1):
+            at = (self._at + step) % len(order)
+            if order[at] not in self._not_connected:
+                self._at, self.place = at, order[at]
                 return True
         return False
 

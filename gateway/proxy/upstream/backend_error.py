@@ -13,6 +13,8 @@ class BackendError(Exception):
     └── `BackendTimeoutError`      it took longer than the route allows; never sent again
     """
 
+    is_of_gateway = False  # the backend has answered, and the gateway kept that back
+
 
 class NotConnectedError(BackendError):
     """`is_late`: the connection was not refused but took too long."""

@@ -101,6 +101,13 @@ class Pool:
         for connection in [one for one in self._idle if one.idle_since_s <= idle_since_s or one.made_s <= oldest_s]:
             connection.end()
 
+    def retire(self) -> None:
+        """None of the connections that are there takes a further request."""
+        for connection in self._busy:
+            connection.retire()
+        for connection in list(self._idle):
+            connection.end()
+
     def close(self) -> None:
         for connection in [*self._idle, *self._busy]:
             connection.abandon()

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf
+from types import MappingProxyType
 from typing import Any, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from gateway.config.route_model import Route
-from gateway.http.backend import Backend
+from gateway.http.backend import Backend, Place, TlsFiles
 from gateway.proxy.upstream.backend_error import NotConnectedError
 from gateway.proxy.upstream.connect_reasons import why_not_connected
-from gateway.proxy.upstream.connection import BackendConnection
+from gateway.proxy.upstream.connection import BackendConnection, PoolCallbacks
 from gateway.proxy.upstream.pool import Pool
+from gateway.proxy.upstream.tls_contexts import TlsContext, read_context
 
 # RFC 8305 §8.
 _NEXT_ADDRESS_AFTER_S = 0.25
 # A backend that moves is followed within seconds.
 _ADDRESSES_KEPT_S = 10.0
-
-_Place = tuple[str, str, int]  # scheme, host or path of a Unix socket, port
+_NO_CONTEXTS: Mapping[TlsFiles, TlsContext] = MappingProxyType({})
 
 
 class UpstreamPools:
@@ -33,21 +34,30 @@ class UpstreamPools:
     def __init__(self, connections_max: Callable[[], int]) -> None:
         self._loop = asyncio.get_running_loop()
         self._connections_max = connections_max
-        self._pools: dict[_Place, Pool] = {}
-        self._empty: set[_Place] = set()  # the pools that were, at the last sweep
-        self._addresses: dict[_Place, tuple[float, Sequence[AddrInfoType]]] = {}
-        self._looking_up: dict[_Place, asyncio.Task[Sequence[AddrInfoType]]] = {}
-        self._max_age_s: dict[_Place, float] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._pools: dict[Place, Pool] = {}
+        self._empty: set[Place] = set()  # the pools that were, at the last sweep
+        self._addresses: dict[Place, tuple[float, Sequence[AddrInfoType]]] = {}
+        self._looking_up: dict[Place, asyncio.Task[Sequence[AddrInfoType]]] = {}
+        self._max_age_s: dict[Place, float] = {}
+        self._contexts: dict[TlsFiles | None, TlsContext] = {}
 
-    def adjust(self, routes: Iterable[Route]) -> None:
-        """Keep connections for no longer than these routes allow, where several share a backend the least of them."""
-        max_age_s: dict[_Place, float] = {}
+    def adjust(self, routes: Sequence[Route], contexts: Mapping[TlsFiles, TlsContext] = _NO_CONTEXTS) -> None:
+        """Keep connections for no longer than these routes allow, where several share a backend the least of them.
+
+        `contexts` are those of their backends. A connection that was made with other files takes no further request.
+        """
+        max_age_s: dict[Place, float] = {}
         for route in routes:
-            for backend in route.backend:
-                place = backend.place
+            for one in route.backend:
+                place = one.backend.place
                 max_age_s[place] = min(route.connection_max_age, max_age_s.get(place, inf))
         self._max_age_s = max_age_s
+        before = self._contexts
+        self._contexts = dict[TlsFiles | None, TlsContext](contexts.items())
+        for place, pool in self._pools.items():
+            known, now = before.get(place[3]), contexts.get(place[3]) if place[3] is not None else None
+            if known is not None and now is not None and known.files != now.files:
+                pool.retire()
 
     def pool(self, backend: Backend) -> Pool:
         place = backend.place
@@ -55,6 +65,10 @@ class UpstreamPools:
         if pool is None:
             pool = self._pools[place] = Pool(partial(self._open, place), self._connections_max, self._loop)
         return pool
+
+    async def open_apart(self, backend: Backend, keeper: PoolCallbacks) -> BackendConnection:
+        """A new connection that belongs to no pool. Raises `NotConnectedError`; the caller has the deadline."""
+        return await self._open(backend.place, keeper)
 
     def sweep(self, now_s: float) -> None:
         before, self._empty = self._empty, set()
@@ -73,9 +87,9 @@ class UpstreamPools:
         for looking_up in self._looking_up.values():
             looking_up.cancel()
 
-    async def _open(self, place: _Place, keeper: Pool) -> BackendConnection:
+    async def _open(self, place: Place, keeper: PoolCallbacks) -> BackendConnection:
         """Raises `NotConnectedError` and `TimeoutError`; the caller has the deadline."""
-        scheme, host, _ = place
+        scheme, host, _, tls = place
         # Its methods are a protocol's, which the type checker would have as a base.
         make = cast("Callable[[], Any]", partial(BackendConnection, keeper, self._loop))
         try:
@@ -89,7 +103,7 @@ class UpstreamPools:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if scheme == "https":
                     _, connection = await self._loop.create_connection(
-                        make, sock=sock, ssl=self._context(), server_hostname=host
+                        make, sock=sock, ssl=self._context(tls), server_hostname=(tls and tls.server_name) or host
                     )
                 else:
                     _, connection = await self._loop.create_connection(make, sock=sock)
@@ -102,7 +116,7 @@ class UpstreamPools:
             raise NotConnectedError(why_not_connected(_where(place), error)) from error
         return cast("BackendConnection", connection)
 
-    async def _resolve(self, place: _Place) -> Sequence[AddrInfoType]:
+    async def _resolve(self, place: Place) -> Sequence[AddrInfoType]:
         now_s = self._loop.time()
         known = self._addresses.get(place)
         if known is not None and known[0] > now_s:
@@ -115,9 +129,9 @@ class UpstreamPools:
         await asyncio.wait({looking_up})
         return looking_up.result()
 
-    async def _look_up(self, place: _Place) -> Sequence[AddrInfoType]:
+    async def _look_up(self, place: Place) -> Sequence[AddrInfoType]:
         """One for each place at a time. It has a thread, of which there are few, for as long as the resolver likes."""
-        _, host, port = place
+        _, host, port, _ = place
         try:
             found = cast("Sequence[AddrInfoType]", await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         finally:
@@ -127,11 +141,11 @@ class UpstreamPools:
         self._addresses[place] = self._loop.time() + _ADDRESSES_KEPT_S, found
         return found
 
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()  # verifies, and checks the name
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
+    def _context(self, files: TlsFiles | None) -> ssl.SSLContext:
+        found = self._contexts.get(files)
+        if found is None:  # the system's, or of a configuration that is on its way out
+            found = self._contexts[files] = read_context(files)
+        return found.context
 
 
 def _noted(looking_up: asyncio.Task[Sequence[AddrInfoType]]) -> None:
@@ -140,8 +154,8 @@ def _noted(looking_up: asyncio.Task[Sequence[AddrInfoType]]) -> None:
         looking_up.exception()
 
 
-def _where(place: _Place) -> str:
-    scheme, host, port = place
+def _where(place: Place) -> str:
+    scheme, host, port, _ = place
     if scheme == "unix":
         return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
