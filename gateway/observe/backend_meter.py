@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gateway.config.route_model import Route
+from gateway.observe.families import BACKEND_REQUESTS, BACKEND_UP
+from gateway.observe.snapshots import Snapshot
 from gateway.proxy.upstream.backend_state import OUTCOMES, BackendTally
 
 # Five lines each; beyond this many, only what has been asked is shown.
@@ -31,7 +33,10 @@ class BackendMeter:
             if key not in known:
                 tally.is_up = None
 
-    def counts(self) -> list[list[object]]:
+    def snapshot(self) -> Snapshot:
+        return {"counters": {BACKEND_REQUESTS.name: self._counts()}, "least": {BACKEND_UP.name: self._up()}}
+
+    def _counts(self) -> list[list[object]]:
         is_complete = len(self._tallies) <= _DECLARED_MAX
         return [
             [[*key, outcome], count]
@@ -40,5 +45,5 @@ class BackendMeter:
             if is_complete or any(tally.counts())
         ]
 
-    def up(self) -> list[list[object]]:
+    def _up(self) -> list[list[object]]:
         return [[[*key], int(tally.is_up)] for key, tally in self._tallies.items() if tally.is_up is not None]

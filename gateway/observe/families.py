@@ -29,6 +29,16 @@ REQUEST_DURATION = Family(
 BACKEND_DURATION = Family(
     "gateway_backend_duration_seconds", "histogram", ("route",), "From sending to a backend to its response headers."
 )
+BACKEND_REQUESTS = Family(
+    "gateway_backend_requests_total", "counter", ("route", "backend", "outcome"), "Requests sent to a backend."
+)
+BACKEND_UP = Family(
+    "gateway_backend_up",
+    "gauge",
+    ("route", "backend"),
+    "0 where a worker's requests or the health questions have failed in a row, and nothing good came since.",
+    across="lowest",
+)
 REFUSALS = Family("gateway_refusals_total", "counter", ("route", "code"), "Responses of the gateway itself.")
 INTROSPECTIONS = Family(
     "gateway_introspections_total", "counter", ("provider", "outcome"), "Introspection calls to identity providers."
@@ -98,6 +108,8 @@ FAMILIES = (
     REQUESTS,
     REQUEST_DURATION,
     BACKEND_DURATION,
+    BACKEND_REQUESTS,
+    BACKEND_UP,
     REFUSALS,
     INTROSPECTIONS,
     INTROSPECTION_DURATION,

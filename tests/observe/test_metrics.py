@@ -11,6 +11,7 @@ from support.needed import missing
 from gateway import __version__
 from gateway.http.refusal import STATUS_OF_CODE
 from gateway.observe import families
+from gateway.observe.backend_meter import BackendMeter
 from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
 from gateway.observe.instance_meter import InstanceMeter
@@ -44,6 +45,8 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_requests_total": ("route", "method", "status"),
         "gateway_request_duration_seconds": ("route",),
         "gateway_backend_duration_seconds": ("route",),
+        "gateway_backend_requests_total": ("route", "backend", "outcome"),
+        "gateway_backend_up": ("route", "backend"),
         "gateway_refusals_total": ("route", "code"),
         "gateway_introspections_total": ("provider", "outcome"),
         "gateway_introspection_duration_seconds": ("provider",),
@@ -80,7 +83,8 @@ def test_every_family_is_listed():
 
 def test_every_family_is_counted(metrics):
     states = UpStates(is_ready=True, redis_up=True)
-    whole = joined(metrics.snapshot(), InstanceMeter().snapshot(), states.snapshot(), process_usage())
+    others = (InstanceMeter(), BackendMeter(), states)
+    whole = joined(metrics.snapshot(), *(one.snapshot() for one in others), process_usage())
     counted = {name for part in whole.values() for name in part}
     assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance
 
