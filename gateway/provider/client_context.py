@@ -6,6 +6,7 @@ import ssl
 from hashlib import sha256
 from pathlib import Path
 
+from gateway.config.backend_model import ClientTls
 from gateway.http.backend import TlsFiles
 
 
@@ -20,6 +21,11 @@ def client_context(files: TlsFiles | None) -> ssl.SSLContext:
     if files is not None and files.certificate is not None:
         context.load_cert_chain(files.certificate, files.key)
     return context
+
+
+def own_context(tls: ClientTls | None) -> ssl.SSLContext | None:
+    """The same; `None`, which is the system's trust, where nothing else is configured."""
+    return None if tls is None else client_context(tls.files)
 
 
 def fingerprint(files: TlsFiles | None) -> bytes:

@@ -19,7 +19,7 @@ from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import client_auth
-from gateway.provider.client_context import client_context, fingerprint
+from gateway.provider.client_context import fingerprint, own_context
 from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
 from gateway.provider.grants import Grant
@@ -41,6 +41,17 @@ _RETRY_AFTER_S = 1.0  # for a caller that found too many before it
 # them while their deadline runs.
 _OTHER_CALLS_MAX = 8
 _PROBE_BYTES = 16
+
+
+def _new_calls(config: Provider, tls: ssl.SSLContext | None, clock: Callable[[], float]) -> Calls:
+    return Calls(
+        timeout_s=config.timeout,
+        max_concurrency=_OTHER_CALLS_MAX,
+        introspections_max=config.max_concurrency,
+        tls=tls or own_context(config.tls),
+        server_name=None if config.tls is None else config.tls.server_name,
+        clock=clock,
+    )
 
 
 class ProviderClient:
@@ -74,14 +85,7 @@ class ProviderClient:
         self._clock = clock
         self.tls_files = fingerprint(None if config.tls is None else config.tls.files)
         self._auth = client_auth(config)
-        self._calls = Calls(
-            timeout_s=config.timeout,
-            max_concurrency=_OTHER_CALLS_MAX,
-            introspections_max=config.max_concurrency,
-            tls=tls or (None if config.tls is None else client_context(config.tls.files)),
-            server_name=None if config.tls is None else config.tls.server_name,
-            clock=clock,
-        )
+        self._calls = _new_calls(config, tls, clock)
         self._endpoints = Endpoints(name, config, self._calls)
         self.keys = SigningKeys(self._calls, self._endpoints.jwks_url)
         transmitter = config.events.jwks_uri if config.events is not None else None

@@ -105,10 +105,8 @@ class Relay:
         self._is_done = True
         backend, self._backend = self._backend, None
         self._client.relay = None
-        if self._asked is not None:
-            if not self.has_begun:
-                self._asked.left()
-            self._no_longer_asked()
+        if (asked := self._no_longer_asked()) is not None and not self.has_begun:
+            asked.left()
         if backend is not None:
             backend.abandon()
 
@@ -176,9 +174,7 @@ class Relay:
         exchange.bytes_sent = len(body)
         self.has_begun = self._is_done = True
         self._backend = None
-        if (asked := self._asked) is not None:
-            self._asked = None
-            asked.requests -= 1
+        if (asked := self._no_longer_asked()) is not None:
             asked.answered()
         self._client.write(self._head(head, body))
         if not self._client.is_congested:
@@ -230,8 +226,7 @@ class Relay:
 
     def failed(self, error: BackendError) -> None:
         self._backend = None
-        asked = self._asked
-        self._no_longer_asked()
+        asked = self._no_longer_asked()
         if not self.has_begun:
             if asked is not None:
                 asked.failed(error)
@@ -247,10 +242,11 @@ class Relay:
         if self.on_room is not None:
             self.on_room()
 
-    def _no_longer_asked(self) -> None:
+    def _no_longer_asked(self) -> BackendState | None:
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.requests -= 1
+        return asked
 
     def _close(self, error: BackendError | None) -> None:
         if not self._is_told:

@@ -93,13 +93,7 @@ async def assemble(
     """
     breakers = _Breakers(meter, in_force)
     providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
-    if before is not None and before.config.cache == config.cache:
-        cache = before.cache
-    else:
-        cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
-        if cache.shared is not None:
-            cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
-            await cache.shared.start(on_purge)
+    cache = await _cache(config, before, providers, on_purge)
     tolerated = longest_tolerated_s(config.routes, config.providers)
     if cache.shared is not None:
         cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
@@ -217,6 +211,22 @@ def _refresh_ahead(config: Config) -> Ahead | None:
     # A request that waits for facts comes before facts that may be needed later.
     limit = min(provider.max_concurrency for provider in config.providers.values()) // _REFRESHING_SHARE
     return Ahead(fraction, config.cache.ttl, max(1, limit))
+
+
+async def _cache(
+    config: Config,
+    before: Generation | None,
+    providers: Mapping[str, ProviderClient],
+    on_purge: Callable[[TagPurge], object],
+) -> CacheParts:
+    """Those of before, where the settings are the same."""
+    if before is not None and before.config.cache == config.cache:
+        return before.cache
+    cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
+    if cache.shared is not None:
+        cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
+        await cache.shared.start(on_purge)
+    return cache
 
 
 async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
