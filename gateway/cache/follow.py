@@ -19,6 +19,7 @@ from contextlib import suppress
 from gateway.cache.connect import FAILURES
 from gateway.cache.deadline import within
 from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
+from gateway.cache.redis_trouble import RedisTrouble
 from gateway.introspection.tag_purge import TagPurge, purge_everything
 
 _log = logging.getLogger(__name__)
@@ -44,7 +45,9 @@ class Follower:
         warm_up: Callable[[], Awaitable[None]],
         monotonic: Callable[[], float],
         renew: Callable[[], Awaitable[None]] | None = None,
+        trouble: RedisTrouble | None = None,
     ) -> None:
+        self._trouble = trouble or RedisTrouble()
         self._renew = renew
         self._purge_log = log
         self._warm_up = warm_up
@@ -123,8 +126,7 @@ class Follower:
         told = list(self._unread)
         await self._purge_log.catch_up(on_purge)
         self._tell_again(told)
-        if self._seen_at_s is None:
-            _log.info("in sync with the fleet's cache")
+        self._trouble.succeeded()
         self._seen_at_s = looked_at_s
         self._first_sync.set()
         self._next_sync.set()
@@ -159,7 +161,5 @@ class Follower:
                 self._outbox[purge_id] = purge, until_s
 
     def _lost(self, error: BaseException) -> None:
-        if self._seen_at_s is not None:
-            # Only the class: the text of an error may quote an address or a reply.
-            _log.warning("out of step with the fleet's cache: %s", type(error).__name__)
+        self._trouble.failed(error, self._monotonic())
         self._seen_at_s = None

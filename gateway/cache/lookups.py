@@ -14,6 +14,7 @@ import asyncio
 from functools import partial
 
 from redis.asyncio import RedisCluster
+from redis.exceptions import ResponseError
 
 from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
@@ -70,11 +71,13 @@ class Lookups:
                     self._look_alone(found, name, key, realm)
                     return
                 if code in _CANNOT_SERVE:
-                    self._guard.failed()
+                    self._guard.failed(ResponseError(code))
                 else:
-                    self._guard.succeeded()
+                    self._guard.refused(ResponseError(code))
             case NotSentError():
                 pass  # that says nothing of Redis
+            case Exception() as error:
+                self._guard.failed(error)
             case _:
                 self._guard.failed()
         if not found.done():

@@ -24,11 +24,18 @@ class OperationGuard:
     """`may_use` says whether Redis is to be used at all; `at_a_time` is how many of `run`'s operations have a place."""
 
     def __init__(
-        self, may_use: Callable[[], bool], monotonic: Callable[[], float], *, timeout_s: float, at_a_time: int
+        self,
+        may_use: Callable[[], bool],
+        monotonic: Callable[[], float],
+        *,
+        timeout_s: float,
+        at_a_time: int,
+        on_failure: Callable[[BaseException, float], object] = lambda _error, _now_s: None,
     ) -> None:
         self._may_use = may_use
         self._monotonic = monotonic
         self._timeout_s = timeout_s
+        self._on_failure = on_failure
         self._backoff = RedisBackoff()
         self._slots = asyncio.Semaphore(at_a_time)
 
@@ -43,8 +50,15 @@ class OperationGuard:
     def succeeded(self) -> None:
         self._backoff.succeeded()
 
-    def failed(self) -> None:
+    def failed(self, error: BaseException | None = None) -> None:
         self._backoff.failed(self._monotonic())
+        if error is not None:
+            self._on_failure(error, self._monotonic())
+
+    def refused(self, error: BaseException) -> None:
+        """Redis answered, and said no: no reason to stay away."""
+        self._backoff.succeeded()
+        self._on_failure(error, self._monotonic())
 
     async def tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
         """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
@@ -60,17 +74,17 @@ class OperationGuard:
         except ResponseError as error:
             # It replied, with a wrong type, read-only or out of memory for instance: no reason to back off.
             if isinstance(error, ClusterError):
-                self.failed()
+                self.failed(error)
             else:
-                self.succeeded()
+                self.refused(error)
             return None
-        except TimeoutError:
+        except TimeoutError as error:
             # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
             if self._monotonic() - asked_at_s >= self._timeout_s / 2:
-                self.failed()
+                self.failed(error)
             return None
-        except FAILURES:
-            self.failed()
+        except FAILURES as error:
+            self.failed(error)
             return None
         self.succeeded()
         return outcome

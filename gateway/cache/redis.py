@@ -36,8 +36,9 @@ from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.purge_log import PurgeLog
+from gateway.cache.redis_trouble import RedisTrouble
 from gateway.cache.seal import Seal
-from gateway.config.redis_url import RedisAddress
+from gateway.config.redis_url import RedisAddress, passwords_of
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.tag_purge import TagPurge
@@ -83,6 +84,7 @@ class RedisTier:
         self._codec = EntryCodec(
             keys, self._purge_index, clock=clock, monotonic=monotonic, clock_skew_s=clock_skew_s, which=which
         )
+        self._trouble = RedisTrouble(passwords_of(address), is_silent=which > 0)
         self._guard = self._new_guard()
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
@@ -95,13 +97,17 @@ class RedisTier:
         self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
         self._not_before_store = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
-        self._follower = Follower(self._log, self._warm_up, monotonic, self._agree)
+        self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
 
     def _new_guard(self) -> OperationGuard:
         return OperationGuard(
-            lambda: self._follower.in_sync, self._monotonic, timeout_s=self.timeout_s, at_a_time=_CONNECTIONS_MAX
+            lambda: self._follower.in_sync,
+            self._monotonic,
+            timeout_s=self.timeout_s,
+            at_a_time=_CONNECTIONS_MAX,
+            on_failure=self._trouble.operation_failed,
         )
 
     def _subscriber(self, address: RedisAddress) -> Link:
@@ -123,6 +129,11 @@ class RedisTier:
     def healthy(self) -> bool:
         """Whether results are shared at present."""
         return self._follower.in_sync and not self._guard.is_backing_off
+
+    @property
+    def trouble(self) -> str:
+        """Why results are not shared at present."""
+        return "" if self.healthy else self._trouble.reason
 
     async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
         """Begins to follow the fleet, and calls `on_purge` with purges of other instances.

@@ -32,6 +32,11 @@ class TierPerSecret:
     def healthy(self) -> bool:
         return all(tier.healthy for tier in self._tiers)
 
+    @property
+    def trouble(self) -> str:
+        """Why results are not shared at present."""
+        return next((tier.trouble for tier in self._tiers if tier.trouble), "")
+
     async def start(self, on_purge: Callable[[TagPurge], object]) -> None:
         def heard(purge: TagPurge) -> None:
             self._hearing = purge.id

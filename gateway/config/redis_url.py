@@ -54,6 +54,12 @@ class RedisAddress:
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
+def passwords_of(address: RedisAddress) -> list[str]:
+    """What Redis is sent and may quote: no message shows any of it."""
+    found = (address.password, dict(address.options).get("sentinel_password"))
+    return [password for password in found if password]
+
+
 def check_redis_url(value: SecretStr) -> SecretStr:
     """`value` itself, once it is seen to be an address."""
     parse_redis_url(value.get_secret_value())

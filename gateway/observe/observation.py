@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.config.check_events import issuer_of_events
 from gateway.config.model import Config
+from gateway.config.redis_url import parse_redis_url, passwords_of
 from gateway.observe.access_log import AccessLog
 from gateway.observe.backend_meter import BackendMeter
 from gateway.observe.instance_meter import InstanceMeter
@@ -54,4 +55,7 @@ def _secrets(config: Config) -> list[str]:
     for provider in config.providers.values():
         values += [provider.client_secret, provider.private_key]
         values += [provider.events.authorization] if provider.events is not None else []
-    return [value.get_secret_value() for value in values if value is not None]
+    passwords = []
+    if config.cache.redis is not None:
+        passwords = passwords_of(parse_redis_url(config.cache.redis.get_secret_value()))
+    return [*passwords, *(value.get_secret_value() for value in values if value is not None)]

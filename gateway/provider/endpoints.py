@@ -44,6 +44,13 @@ class Endpoints:
         """Whether the introspection endpoint is known."""
         return self._known_introspection_url() is not None
 
+    @property
+    def why_not_ready(self) -> str:
+        """Why discovery has not succeeded yet, and which URL was asked; empty where nothing is known to be wrong."""
+        if self.ready or self._failure is None:
+            return ""
+        return f"{self._failure.reason} ({discovery_urls(self._config.issuer or '')[0]})"
+
     def start(self) -> None:
         """Begin to look for endpoints that the configuration does not name."""
         if not self.ready and self._search is None:

@@ -115,6 +115,11 @@ class ProviderClient:
         return self._endpoints.ready
 
     @property
+    def why_not_ready(self) -> str:
+        """Why discovery has not succeeded yet, for the operator."""
+        return self._endpoints.why_not_ready
+
+    @property
     def breaker(self) -> State:
         """The breaker's state; `closed` where there is no breaker."""
         return "closed" if self._breaker is None else self._breaker.state

@@ -15,9 +15,10 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import NoPermissionError, RedisClusterException
 
 from gateway.cache.connect import FAILURES, Client, Link, connect, connect_subscriber, nodes_of
+from gateway.cache.redis_failure import redis_failure
 from gateway.config.redis_url import RedisAddress
 from gateway.runtime.doctor_network import PROBE_MAX_S
-from gateway.runtime.doctor_verdicts import Diagnosis, clock_diagnosis, redis_failure
+from gateway.runtime.doctor_verdicts import Diagnosis, clock_diagnosis
 
 _LIFE_MS = 5_000
 _CLOSE_S = 0.5

@@ -9,16 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from redis.exceptions import (
-    AuthenticationError,
-    AuthenticationWrongNumberOfArgsError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
-
 from gateway.provider.errors import (
     ConnectionLostError,
     DeadlineError,
@@ -31,7 +21,6 @@ Grade = Literal["ok", "warning", "FAIL"]
 
 CLOCKS_APART_S = 5.0
 _SOON_S = 14 * 86400.0
-_TOLD_MAX_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +81,3 @@ def introspection_failure(error: ProviderError, told_of_client: str | None) -> s
     if isinstance(error, UnreachableError | ConnectionLostError | DeadlineError):
         return f"{error.reason}; see that the introspection endpoint can be reached from here, and timeout{told}"
     return f"{error.reason}; check introspection_endpoint, and see what ails the provider{told}"
-
-
-def redis_failure(error: BaseException) -> str:
-    """Why Redis cannot be used, in its own words where they hold nothing of ours, and what to do."""
-    if isinstance(error, TimeoutError):
-        return "it does not answer in time; check host and port in cache.redis, and the network between"
-    if isinstance(error, AuthenticationError | AuthenticationWrongNumberOfArgsError) or _speaks_of_login(error):
-        return f"it refuses the login ({_said(error)}); write its user and password into cache.redis"
-    if isinstance(error, NoPermissionError):
-        return f"it refuses the command ({_said(error)}); give the user the rights of deploy/redis/users.acl"
-    if isinstance(error, ReadOnlyError):
-        return "it is a replica, which takes no writes; write the primary's address, or redis+sentinel://"
-    if isinstance(error, OutOfMemoryError):
-        return "it has no memory left; set maxmemory-policy allkeys-lru, or give it more"
-    if isinstance(error, ResponseError):
-        return f"it answers with an error ({_said(error)}); see that cache.redis names the right server"
-    return f"no connection ({_said(error)}); check scheme, host and port in cache.redis, and that Redis runs"
-
-
-def _speaks_of_login(error: BaseException) -> bool:
-    return isinstance(error, RedisError) and str(error).upper().startswith(("NOAUTH", "WRONGPASS", "AUTH"))
-
-
-def _said(error: BaseException) -> str:
-    words = "".join(one if one.isprintable() else " " for one in str(error)) or type(error).__name__
-    return words if len(words) <= _TOLD_MAX_CHARS else words[: _TOLD_MAX_CHARS - 1] + "…"

@@ -180,9 +180,11 @@ class WorkerServer:
             "breakers": {name: provider.breaker for name, provider in self._generation.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
+        if shared is not None and (why := shared.trouble):
+            checks["redis_reason"] = why
         reasons = ["draining"] if self._is_draining else []
         if not self._was_ready:
-            reasons += [f"provider {name}: discovery has not succeeded yet" for name in waiting]
+            reasons += [_awaited(name, self._generation.providers[name].why_not_ready) for name in waiting]
         return Readiness(not reasons, tuple(reasons), checks)
 
     def lame_duck(self) -> None:
@@ -264,6 +266,10 @@ class WorkerServer:
         self._retiring.pop(task, None)
         if (error := task.exception()) is not None:
             _logger.error("an old configuration could not be closed", exc_info=error)
+
+
+def _awaited(name: str, why: str) -> str:
+    return f"provider {name}: discovery has not succeeded yet{': ' if why else ''}{why}"
 
 
 def _context(server: Server) -> ssl.SSLContext | None:

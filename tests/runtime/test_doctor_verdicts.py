@@ -1,14 +1,6 @@
 """The lines of the doctor, from what was found."""
 
 import pytest
-import redis.exceptions
-from redis.exceptions import (
-    AuthenticationError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-)
 
 from gateway.provider.errors import DeadlineError, FailingError, UnreachableError, UnusableResponseError
 from gateway.runtime.doctor_verdicts import (
@@ -18,7 +10,6 @@ from gateway.runtime.doctor_verdicts import (
     clock_diagnosis,
     discovery_failure,
     introspection_failure,
-    redis_failure,
 )
 
 NOW_S = 1_700_000_000.0
@@ -69,27 +60,6 @@ def test_clocks_that_are_5_seconds_apart_are_warned_of(ahead_s: float, grade: st
 )
 def test_a_date_counts_by_the_end_of_its_second_that_is_further_away(date_s: float, ahead_s: float) -> None:
     assert abs(ahead_by_date_s(date_s, 100.4, 100.6)) == pytest.approx(abs(ahead_s))
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (TimeoutError(), "does not answer in time; check host and port"),
-        (AuthenticationError("invalid username-password pair"), "refuses the login (invalid username-password pair);"),
-        (ResponseError("NOAUTH Authentication required."), "refuses the login (NOAUTH"),
-        (NoPermissionError("no permissions to run the 'get' command"), "rights of deploy/redis/users.acl"),
-        (ReadOnlyError("READONLY"), "replica, which takes no writes; write the primary's address"),
-        (OutOfMemoryError("OOM"), "no memory left; set maxmemory-policy"),
-        (ResponseError("LOADING"), "answers with an error (LOADING); see"),
-        (
-            redis.exceptions.ConnectionError("Error 111 connecting to a:1.\n"),
-            "no connection (Error 111 connecting to a:1. ); check",
-        ),
-        (redis.exceptions.ConnectionError("x" * 300), "…"),
-    ],
-)
-def test_what_redis_says_comes_with_what_to_do(error: Exception, words: str) -> None:
-    assert words in redis_failure(error)
 
 
 @pytest.mark.parametrize(
