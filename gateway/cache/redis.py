@@ -90,8 +90,7 @@ class RedisTier:
         pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
         self.pipelines: Pipelines = pipelines if beside is None else beside.pipelines
         self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._guard)
-        # The log has a connection of its own: a blocking read must not hold up requests, nor a burst of them the
-        # purges.
+        # Apart from the other: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
         self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
