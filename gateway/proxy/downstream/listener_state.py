@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
@@ -35,19 +34,33 @@ class FastExchange(Protocol):
         """The client is gone."""
 
 
-@dataclass(slots=True)
 class ListenerState:
-    """`limits` and `fast` may be replaced while it serves."""
+    """`limits` and `fast` may be replaced while it serves.
 
-    loop: asyncio.AbstractEventLoop
-    recorder: Recorder
-    limits: Limits
-    general: Callable[[ClientConnection], AiohttpConnection]
-    fast: FastLanePort | None
-    shares: Shares[ClientConnection]
-    heads: HeadBudget[AiohttpConnection]
-    is_draining: bool = False
-    told_at_s: float = -_TOLD_EVERY_S
+    No dataclass: compiled, that would look at the class of `recorder` before its module is there.
+    """
+
+    __slots__ = ("fast", "general", "heads", "is_draining", "limits", "loop", "recorder", "shares", "told_at_s")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        recorder: Recorder,
+        limits: Limits,
+        general: Callable[[ClientConnection], AiohttpConnection],
+        fast: FastLanePort | None,
+        shares: Shares[ClientConnection],
+        heads: HeadBudget[AiohttpConnection],
+    ) -> None:
+        self.loop = loop
+        self.recorder = recorder
+        self.limits = limits
+        self.general = general
+        self.fast = fast
+        self.shares = shares
+        self.heads = heads
+        self.is_draining = False
+        self.told_at_s = -_TOLD_EVERY_S
 
     def enter(self, client: ClientConnection, peer: str, descriptor: int) -> bool:
         """Whether there is room, which may be another's who gives way."""
