@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -315,3 +317,16 @@ async def test_the_doctor_exits_with_2_for_a_file_that_cannot_be_used(tmp_path: 
     status, out, err = await gateway("doctor", "-c", str(tmp_path / "none.yaml"))
     assert (status, out) == (2, "")
     assert "cannot be read" in err
+
+
+def test_a_terminal_is_shown_the_line_with_a_caret_and_nothing_else_is(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes:\n  - name: a\n    backed: http://a\n    auth: none\n")
+    command = [sys.executable, "-m", "gateway", "check", str(path)]
+    terminal, other_end = pty.openpty()
+    subprocess.run(command, stderr=other_end, timeout=60, check=False)
+    os.close(other_end)
+    with os.fdopen(terminal, "rb", buffering=0) as shown:
+        assert shown.read(4096).decode().splitlines()[1:] == ["  3 |     backed: http://a", "    |     ^"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert len(done.stderr.splitlines()) == 1

@@ -9,10 +9,11 @@ from collections.abc import Sequence, Sized
 import click
 
 from gateway.commands.options import UNUSABLE, config_or_file, print_json
-from gateway.config.load import load, warnings_in
+from gateway.config.load import load, read_text, warnings_in
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.report import Format, in_order, report
 from gateway.config.schema import json_schema
+from gateway.config.yaml_mistakes import lines_of
 
 
 @click.command()
@@ -36,13 +37,21 @@ def check(path: str, form: Format, *, strict: bool) -> None:
     except ConfigError as error:
         errors = error.problems
     findings = in_order(errors, warnings)
-    told = report(path, findings, form)
+    told = report(path, findings, form, _source(path) if sys.stderr.isatty() else ())
     if told:
         click.echo(told, err=form == "text")
     if config is not None and form == "text":
         click.echo(f"{path}: ok, {_counted(config.routes, 'route')}, {_counted(config.providers, 'provider')}")
     if errors or (strict and warnings):
         sys.exit(UNUSABLE)
+
+
+def _source(path: str) -> list[str]:
+    """The lines of the file, for a reader at a terminal."""
+    try:
+        return lines_of(read_text(path))
+    except ConfigError:
+        return []
 
 
 def _counted(things: Sized, noun: str) -> str:

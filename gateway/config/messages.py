@@ -124,7 +124,10 @@ def unknown_key(model: type[Model], key: str, known: list[str] | None = None) ->
             return f"unknown key here; write it under {name}:"
     meant = meant_key(model, key, known)
     if word := foreign_word(model, key):
-        return f"{key} is called {meant} here; write {meant}:" if meant else f"unknown key; {word.instead}"
+        if meant is None:
+            return f"unknown key; {word.instead}"
+        write = f"write {meant}:"
+        return f"{key} is called {meant} here; {word.instead if word.instead.startswith(write) else write}"
     if meant:
         return f"unknown key; did you mean {meant}?"
     if model is not Route and key in Route.model_fields:

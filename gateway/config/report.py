@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from gateway.config.excerpt import excerpt
 from gateway.config.problems import Problem
 
 Level = Literal["error", "warning"]
@@ -13,12 +14,16 @@ Format = Literal["text", "json", "github"]
 Finding = tuple[Level, Problem]
 
 
-def report(file: str, findings: Sequence[Finding], form: Format) -> str:
-    """All findings in `form`; empty where there are none and the form has no frame."""
+def report(file: str, findings: Sequence[Finding], form: Format, source: Sequence[str] = ()) -> str:
+    """All findings in `form`; empty where there are none and the form has no frame.
+
+    Text has the lines of the file below each finding where `source` has them.
+    """
     if form == "json":
         return json.dumps([_member(file, level, problem) for level, problem in findings], indent=2, ensure_ascii=False)
-    line = _annotation if form == "github" else _line
-    return "\n".join(line(file, level, problem) for level, problem in findings)
+    if form == "github":
+        return "\n".join(_annotation(file, level, problem) for level, problem in findings)
+    return "\n".join(part for level, problem in findings for part in _lines(file, level, problem, source))
 
 
 def in_order(errors: Iterable[Problem], warnings: Iterable[Problem]) -> list[Finding]:
@@ -27,8 +32,10 @@ def in_order(errors: Iterable[Problem], warnings: Iterable[Problem]) -> list[Fin
     return sorted(dict.fromkeys(found), key=lambda one: (one[1].line or 0, one[0], one[1].place, one[1].what))
 
 
-def _line(file: str, level: Level, problem: Problem) -> str:
-    return problem.render(file, "warning" if level == "warning" else "")
+def _lines(file: str, level: Level, problem: Problem, source: Sequence[str]) -> Iterator[str]:
+    yield problem.render(file, "warning" if level == "warning" else "")
+    if shown := excerpt(source, problem):
+        yield shown
 
 
 def _member(file: str, level: Level, problem: Problem) -> dict[str, object]:

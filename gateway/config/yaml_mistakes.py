@@ -25,6 +25,8 @@ _OPEN_QUOTE = re.compile(r"""(?:^|[:\-\[,{])[ ]+(?:"(?:[^"\\]|\\.)*|'(?:[^']|'')
 _ENDED_QUOTE = re.compile(r"""(?:^|[:\-\[,{])[ ]+(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ ]*[^\s,\]}#]""")
 _NO_BLANK = re.compile(r"[ ]*(?:- )?[A-Za-z_][A-Za-z0-9_-]*:[^\s:/][^:]*")
 _KEY = re.compile(r"[ ]*(?:- )?[A-Za-z0-9_\"'-]+:(?:[ ]|$)")
+_WORD = re.compile(r"[ ]*[A-Za-z_][A-Za-z0-9_-]*[ ]*")
+_SECOND_COLON = re.compile(r"[^:#]*:[ ][^:#]*:(?:[ ]|$)")
 _RESERVED = "@`%"
 
 Mistake = tuple[str, int]
@@ -57,14 +59,17 @@ class _Scene:
         )
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines as the parsers count them."""
+    return _LINE_END.split(text)
+
+
 def explained(text: str, error: yaml.MarkedYAMLError) -> tuple[str, int | None]:
     """What is wrong, with what to write instead, and the line, counted from 1."""
     if error.problem_mark is None:
         return _as_the_parser_says(error, ""), None
     at, began = error.problem_mark, error.context_mark or error.problem_mark
-    scene = _Scene(
-        _LINE_END.split(text), str(error.context), str(error.problem), at.line, at.column, began.line, began.column
-    )
+    scene = _Scene(lines_of(text), str(error.context), str(error.problem), at.line, at.column, began.line, began.column)
     for rule in _RULES:
         if (mistake := rule(scene)) is not None:
             what, line = mistake
@@ -125,6 +130,8 @@ def _colons(scene: _Scene) -> Mistake | None:
     if "mapping values are not allowed" not in scene.problem:
         return None
     before = scene.before()
+    if before is not None and _WORD.fullmatch(scene.lines[before]) and not _SECOND_COLON.match(scene.here):
+        return "this is not a key with a value; write key: value, with a blank behind the colon", before
     if before is not None and _NO_BLANK.fullmatch(scene.lines[before].rstrip()):
         return "there is no blank behind the colon; write key: value", before
     if before is not None and scene.indent_of(scene.line) > scene.indent_of(before) and _KEY.match(scene.lines[before]):
@@ -176,14 +183,13 @@ def _flow_lines(scene: _Scene) -> str:
 
 
 def _as_the_parser_says(error: yaml.MarkedYAMLError, lines: str) -> str:
+    if "${" in lines:
+        return '{ begins a mapping here; inside [ ] and { } write a variable in quotes: "${NAME}"'
+    if _BARE_CAPTURE.search(lines):
+        return '{ begins a mapping here; inside [ ] and { } write a path with {name} in it in quotes: "/orders/{name}"'
     said = _QUOTED.sub(_shown, f"{error.context}: {error.problem}" if error.context else str(error.problem))
     began = f" (begun in line {error.context_mark.line + 1})" if error.context_mark else ""
-    instead = "write it as in the examples, with blanks for indentation"
-    if "${" in lines:
-        instead = 'inside [ ] and { } write a variable in quotes: "${NAME}"'
-    elif _BARE_CAPTURE.search(lines):
-        instead = 'inside [ ] and { } write a path with {name} in it in quotes: "/orders/{name}"'
-    return f"this is not YAML: {said}{began}; {instead}"
+    return f"this is not YAML: {said}{began}; write it as in the examples, with blanks for indentation"
 
 
 def _shown(quoted: re.Match[str]) -> str:

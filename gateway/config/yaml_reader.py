@@ -106,14 +106,14 @@ class _Reader:
             self._stop("a second document begins here; write one only, without ---", self._roots[1].line)
         root = self._roots[0]
         if not isinstance(root.value, dict):
-            self._stop(f"the file is not a mapping of keys to values; {self._instead_of_list(root)}", root.line)
+            self._stop(self._not_a_mapping(root), root.line)
         return root
 
-    def _instead_of_list(self, root: Node) -> str:
+    def _not_a_mapping(self, root: Node) -> str:
         first = root.value[0].entries if isinstance(root.value, tuple) and root.value else {}
         if first.keys() & _OATHKEEPER:
-            return f"this looks like Ory Oathkeeper's access rules: write {self._top_keys}, a route for each rule"
-        return f"write {self._top_keys}"
+            return f"these look like Ory Oathkeeper's access rules; write {self._top_keys}, with a route for each rule"
+        return f"the file is not a mapping of keys to values; write {self._top_keys}"
 
     def _take(self, event: yaml.Event) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0

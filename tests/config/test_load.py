@@ -316,7 +316,7 @@ def test_providers(provider, expected):
         ),
         (
             "name: a\nbackend: http://a\nauth:\n  mode: required\n  scope: [x]",
-            ["7: routes[0].auth.scope: scope is called scopes here; write scopes:"],
+            ["7: routes[0].auth.scope: scope is called scopes here; write scopes: [orders:read]"],
         ),
         (
             "name: a\nbackend: http://a\nauth: requird",
@@ -560,7 +560,7 @@ def test_a_problem_of_the_defaults_is_told_once_at_their_line():
     )
     assert lines(text) == [
         "3: defaults.timeout: 'soon' is not a duration; write a number and a unit: 250ms, 2s, 5m or 1h",
-        "4: defaults.auth.scope: scope is called scopes here; write scopes:",
+        "4: defaults.auth.scope: scope is called scopes here; write scopes: [orders:read]",
         "5: defaults.identity.headers.Host: Host has a meaning of its own on the wire; write a name such as X-User-Id",
     ]
 
@@ -697,7 +697,7 @@ def test_any_structure_gives_a_configuration_or_problems_in_our_words(value):
         ),
         (
             PROVIDER + "routes: [{name: a, upstream: http://a}]",
-            ["2: routes[0].upstream: upstream is called backend here; write backend:"],
+            ["2: routes[0].upstream: upstream is called backend here; write backend: http://orders:8000"],
         ),
         (
             "providers: {p: {isuer: https://i, clientId: g, client-secret: s}}\n" + ROUTE,

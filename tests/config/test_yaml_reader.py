@@ -133,6 +133,7 @@ def test_what_is_not_yaml_is_one_problem_with_a_line(text, line):
         ),
         ("a: 1\nb\nc: 2\n", 2, "this is not a key with a value; write key: value, with a blank behind the colon"),
         ("a:\n  b:80\n  c: 1\n", 2, "there is no blank behind the colon; write key: value"),
+        ("a\nb:\n  c: 1\n", 1, "this is not a key with a value; write key: value, with a blank behind the colon"),
         ("a: b: c\n", 1, "there is a second colon in this line; write the text in quotes"),
         ("a: [b\nc: 1\n", 1, "the [ that begins here is not closed; write ]"),
         ("a: {b: c\nd: 1\n", 1, "the { that begins here is not closed; write }"),
@@ -150,8 +151,9 @@ def test_a_template_is_told_once_and_nothing_follows_from_it():
 
 def test_access_rules_of_oathkeeper_are_known():
     [(_, _, what)] = wrongs("- id: a\n  upstream: {url: http://a}\n  match: {url: http://b, methods: [GET]}\n")
-    assert what.endswith(
-        "; this looks like Ory Oathkeeper's access rules: write server:, providers: and routes:, a route for each rule"
+    assert what == (
+        "these look like Ory Oathkeeper's access rules; "
+        "write server:, providers: and routes:, with a route for each rule"
     )
 
 
