@@ -1,15 +1,15 @@
-"""One connection to one Redis node, on which all that is asked at once shares a round trip (auto-pipelining).
+"""One connection to one Redis node. Commands that are sent at the same time share a round trip (auto-pipelining).
 
-What is asked in one turn of the event loop is a batch. It goes out in one write when the turn is over, and its replies
-come in one read, or few. Nobody waits for the batch before: Redis answers in order, and so many callers may have their
-commands under way at a time. The others stand in line.
+The commands of one iteration of the event loop are a batch. The batch goes out in one write at the end of the
+iteration, and its replies come in one read, or a few. No batch waits for the one before, because Redis replies in
+order. Up to `_UNDER_WAY_MAX` callers may have their commands under way; the others stand in line.
 
-A batch has one deadline, because it has one beginning. When that is over, those of its callers who have no reply get a
-`TimeoutError`. The connection then takes nothing new: later batches that are under way on it keep their own deadlines,
-the next one has a new connection, and the old one is closed when nobody waits for it any more.
+A batch has one deadline, because all of it begins at the same time. At the deadline its callers without a reply get a
+`TimeoutError`. The connection then takes nothing new. Later batches under way on it keep their own deadlines, the next
+batch goes to a new connection, and the old connection is closed when nobody waits for it any more.
 
-States: no connection -> connecting -> open -> (retired ->) closed. One task connects, for all who wait; no other task
-is made here. Whoever gives up leaves everything as it is for the others.
+States: no connection -> connecting -> open -> (retired ->) closed. One task connects for all callers; this module makes
+no other task. A caller that gives up changes nothing for the others.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from gateway.cache.connect import FAILURES
 from gateway.cache.deadline import Deadline
 from gateway.cache.reply_queue import Heard, Pending, ReplyQueue
 
-# Callers whose commands are under way on one connection. With so many a batch is as cheap for each as with more.
+# Callers whose commands are under way on one connection. A larger batch would not be cheaper for each of them.
 _UNDER_WAY_MAX = 256
-_CONNECT_S = 2.0  # at most, and in the background: callers wait for no longer than their batch may take
+_CONNECT_S = 2.0  # in the background: callers wait no longer than the deadline of their batch
 
 
 class NotSentError(Exception):
-    """Time was over before the commands went out: too many were in line. That says nothing of Redis."""
+    """The deadline passed before the commands went out: too many were in line. This says nothing about Redis."""
 
 
 class AutoPipeline:
-    """`connect` opens a connection. `timeout_s` bounds each batch, `bulk_bytes_max` each text in a reply."""
+    """Sends commands in batches and hands each caller its replies.
+
+    `connect` opens a connection. `timeout_s` bounds each batch, `bulk_bytes_max` each text in a reply.
+    """
 
     def __init__(
         self, connect: Callable[[], Awaitable[asyncio.StreamWriter]], *, timeout_s: float, bulk_bytes_max: int
@@ -42,7 +45,7 @@ class AutoPipeline:
         self._connect = connect
         self._timeout_s = timeout_s
         self._bulk_bytes_max = bulk_bytes_max
-        self._batch: _Batch | None = None  # of this turn of the loop
+        self._batch: _Batch | None = None  # of this iteration of the event loop
         self._in_line: deque[Pending] = deque()
         self._line: _Line | None = None
         self._retired: set[_Line] = set()
@@ -50,9 +53,9 @@ class AutoPipeline:
         self._is_shut = False
 
     def ask(self, wire: bytes, replies: int, heard: Heard) -> None:
-        """Sends packed commands when this turn of the loop is over; `heard` is as in `Pending`.
+        """Send packed commands at the end of this iteration of the event loop; `heard` is as in `Pending`.
 
-        It hears the replies, else `TimeoutError`, `NotSentError` or one of `FAILURES`.
+        `heard` gets the replies, or else `TimeoutError`, `NotSentError` or one of `FAILURES`.
         """
         batch = self._batch
         if batch is None:
@@ -61,12 +64,12 @@ class AutoPipeline:
         batch.join(wire, replies, heard)
 
     async def warm_up(self) -> None:
-        """Connects outside of any caller's deadline. Raises nothing when it cannot: whoever asks will hear of it."""
+        """Connect outside of any caller's deadline. A failure is not raised: the next caller gets it."""
         if self._line is None:
             await asyncio.wait([self._connecting_now()])
 
     def shut(self) -> None:
-        """Those who wait hear at once that nothing comes any more."""
+        """Tell all waiting callers at once that no reply will come."""
         self._is_shut = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -88,7 +91,7 @@ class AutoPipeline:
             self._send()
 
     def _send(self) -> None:
-        """What is in line, as far as there is room."""
+        """Send commands from the line, as far as there is room."""
         line = self._line
         if self._is_shut:
             self._fail_waiting(_shut_down())
@@ -142,7 +145,7 @@ class AutoPipeline:
     def _expired(self, batch: _Batch) -> None:
         line = self._line
         if line is not None and any(each.was_sent and not each.is_over for each in batch.members):
-            # Whether it is this line that they wait on or one that has retired: Redis is slow, and others start anew.
+            # They may wait on this connection or on a retired one. Redis is slow either way: later callers start anew.
             self._line = None
             self._retired.add(line)
         for pending in batch.members:
@@ -159,7 +162,7 @@ class AutoPipeline:
 
 
 class _Batch:
-    """The callers of one turn of the loop, and the deadline that they share."""
+    """Collects the callers of one iteration of the event loop and holds the deadline that they share."""
 
     __slots__ = ("_deadline", "_unanswered", "members")
 
@@ -179,7 +182,10 @@ class _Batch:
 
 
 class _Line(asyncio.Protocol):
-    """An open connection. `received` is called when replies have come, `lost` when there will be no more."""
+    """Writes to an open connection and reads from it.
+
+    Calls `received` when replies have come, and `lost` when there will be no more.
+    """
 
     def __init__(
         self,
@@ -188,7 +194,7 @@ class _Line(asyncio.Protocol):
         received: Callable[[_Line], object],
         lost: Callable[[_Line], object],
     ) -> None:
-        self._writer = writer  # is kept: it closes its transport when it is forgotten
+        self._writer = writer  # kept, because a writer without references closes its transport
         self._transport = writer.transport
         self._received = received
         self._lost = lost

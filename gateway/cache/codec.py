@@ -1,4 +1,4 @@
-"""Seals results for Redis and opens them again: a result has its place, its age and its log position."""
+"""Seals results for Redis and opens them again. Each is sealed with its key, its age and its log position."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.seal import Seal
 from gateway.introspection.ports import Absent, Recalled
 
-# The claims of a person in a thousand groups stay below. Larger results are kept only in the process.
+# The claims of a person in a thousand groups are smaller. Larger results are kept only in the process.
 ENTRY_LIMIT_BYTES = 256 * 2**10
-_NO_KEY = -2  # what PTTL says
+_NO_KEY = -2  # PTTL replies this where the key does not exist
 
 
 class EntryCodec:
-    """Of several secrets in `keys` it is that of the one numbered `which`, and takes its part of every key.
+    """Seals and opens entries with one of the secrets in `keys`.
 
-    `clock` is the wall clock, `monotonic` measures; both in seconds. `purge_index` knows the fleet's purges.
+    `which` is the number of that secret: the codec takes the secret's part of every key. `clock` is the wall clock,
+    `monotonic` measures durations; both in seconds. `purge_index` knows the fleet's purges.
     """
 
     def __init__(
@@ -46,8 +47,8 @@ class EntryCodec:
         """The part of a key, or of an event's key, that belongs to this secret."""
         return key[self._part]
 
-    def opened(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
-        """The result under `key`, of a provider of `realm`, when Redis gives it `left_ms` more."""
+    def open(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
+        """Open the result of `key`, of a provider of `realm`. Redis says that it has `left_ms` left."""
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
         text = self._seal.open(key[self._part], sealed)
@@ -67,18 +68,16 @@ class EntryCodec:
         recalled.tags = tags
         return recalled
 
-    def closed(
-        self, key: bytes, recalled: Recalled, log_position: bytes, call: bytes = b""
-    ) -> tuple[bytes, int] | None:
-        """The sealed entry and its life in milliseconds; `None` for a result that is not to be shared."""
+    def seal(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes = b"") -> tuple[bytes, int] | None:
+        """Return the sealed entry and its life in milliseconds; `None` for a result that must not be shared."""
         left_ms = int(recalled.left_s * 1000)
         kept_ms = max(left_ms, int(recalled.kept_s * 1000))
         if not log_position or kept_ms < 1:
             return None
         age_ms = -int(-recalled.age_s * 1000 // 1)
         longer_ms = kept_ms if kept_ms > left_ms else 0
-        # By the same clock and at the same moment as the age: the reader compares the two.
+        # The time is of the same clock and the same moment as the age, because the reader compares the two.
         result = as_introspected_at(recalled.result, self._clock() - recalled.age_s)
-        entry = StoredEntry(result, age_ms, left_ms, log_position, call, longer_ms, recalled.is_announced)
+        entry = StoredEntry(result, age_ms, left_ms, log_position, fence, longer_ms, recalled.is_announced)
         sealed = self._seal.seal(key[self._part], encode(entry))
         return None if sealed is None else (sealed, kept_ms)

@@ -1,4 +1,4 @@
-"""Clients for a `RedisAddress`. Redis' own library, told never to retry: deadlines and pauses are decided here."""
+"""Clients for a `RedisAddress`, made with Redis' own library. It never retries: the gateway decides on pauses."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Client = Redis | RedisCluster
 
 _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
-# What a broken or lying server makes of the library: its own errors, and those of a parser that trusts its input.
-# Wide, and still not `Exception`: it is caught around calls of the client and nothing else.
+# The errors that a broken or lying server causes in the library: its own, and those of a parser that trusts its input.
+# The list is wide, but not `Exception`. It is caught only around calls of the client.
 FAILURES = (
     RedisError,
     RedisClusterException,
@@ -40,7 +40,7 @@ FAILURES = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A client and what to close with it."""
+    """Holds a client and closes it with everything that belongs to it."""
 
     client: Client
     closers: tuple[Callable[[], Awaitable[None]], ...]
@@ -51,13 +51,13 @@ class Link:
 
 
 def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections: int) -> Link:
-    """A client that connects when it is first used. The deadlines of commands are the caller's.
+    """Make a client that connects at its first use. The caller sets the deadlines of commands.
 
-    A time-out of the library's for reads and writes would be `asyncio.wait_for` inside, which before Python 3.12
-    can swallow a cancellation.
+    The library's own timeout for reads and writes uses `asyncio.wait_for`, which before Python 3.12 can swallow a
+    cancellation.
     """
     wire: dict[str, Any] = {
-        "protocol": 2,  # with 3 a server may say what nobody asked for
+        "protocol": 2,  # with 3 a server may send messages that nobody asked for
         "socket_timeout": None,
         "socket_connect_timeout": connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
@@ -85,40 +85,40 @@ def connect(address: RedisAddress, *, connect_timeout_s: float, max_connections:
 
 
 def _to_primary(address: RedisAddress, wire: dict[str, Any], data: dict[str, Any]) -> Link:
-    """By asking the sentinels; `wire` and `data` are options of connections to them, and of those to Redis."""
+    """Ask the sentinels for the primary. `wire` holds options of the connections to them, `data` of those to Redis."""
     options = dict(address.options)
     login = {
         "username": options.get("sentinel_username"),
         "password": options.get("sentinel_password"),
     }
-    # The one class of the library without types.
+    # This class of the library has no types.
     sentinel: Any = cast("Any", Sentinel)(address.hosts, sentinel_kwargs={**wire, **login}, db=address.db, **data)
     primary = sentinel.master_for(address.service)
     return Link(primary, (primary.aclose, *(each.aclose for each in sentinel.sentinels)))
 
 
-async def connect_alone(link: Any) -> asyncio.StreamWriter:
-    """Connects `link`, a connection of the library's, and logs in, then takes it away: its transport is the caller's.
+async def connect_raw(link: Any) -> asyncio.StreamWriter:
+    """Connect `link`, a connection of the library, log in, and take its transport away from the library.
 
-    The library knows TLS, passwords and Sentinels, but takes longer over a reply than all the rest of a lookup does.
+    The library knows TLS, passwords and Sentinels, but reading a reply with it takes longer than the rest of a lookup.
     """
     try:
         await link.connect()
-        writer: asyncio.StreamWriter | None = link._writer  # noqa: SLF001 - there is no other way to it; tests/cache/test_connect.py uses it
+        writer: asyncio.StreamWriter | None = link._writer  # noqa: SLF001 - the library has no public way; tests/cache/test_connect.py checks it
     except BaseException:
         await link.disconnect(nowait=True)
         raise
-    link._reader = link._writer = None  # noqa: SLF001 - or it closes the transport when it is forgotten
+    link._reader = link._writer = None  # noqa: SLF001 - otherwise the library closes the transport
     if writer is None:
         raise ConnectionError("the connection was lost at once")
     return writer
 
 
 def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], *, connect_timeout_s: float) -> Link:
-    """A client with one connection, for a subscription.
+    """Make a client with one connection, for a subscription.
 
-    In a cluster any node will do, as each passes on what is published on any: one of `known`, else of the address'
-    own hosts. Another one is taken each time, so that a node that is down is not insisted on.
+    In a cluster any node serves, because each node passes on the messages of all. Each call takes a random one of
+    `known`, or else of the address' hosts, so that a node that is down does not stop the subscription.
     """
     if address.topology == "cluster":
         host = random.choice(known or address.hosts)  # noqa: S311 - no secret
@@ -127,7 +127,7 @@ def connect_subscriber(address: RedisAddress, known: Sequence[tuple[str, int]], 
 
 
 def nodes_of(client: Client) -> list[tuple[str, int]]:
-    """The nodes of a cluster as far as its client has learnt them."""
+    """The nodes of a cluster that the client knows of."""
     if not isinstance(client, RedisCluster):
         return []
     return [(str(node.host), int(node.port)) for node in client.get_nodes()]
@@ -138,6 +138,6 @@ def _tls(address: RedisAddress) -> dict[str, Any]:
         return {}
     options = dict(address.options)
     files = {name: options[name] for name in _TLS_FILES if name in options}
-    # Before redis-py 6 the host name was not checked unless asked for.
+    # redis-py before 6 checks the host name only when told to.
     check_hostname = options.get("ssl_check_hostname", "true") != "false"
     return {"ssl": True, "ssl_cert_reqs": "required", "ssl_check_hostname": check_hostname, **files}

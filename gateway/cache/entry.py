@@ -27,7 +27,7 @@ _FLAGS = (True, False)
 class StoredEntry:
     """Holds a result with its age. `age_ms`, `left_ms` and `kept_ms` are as of the writing.
 
-    `log_position` says which purges the writer knew. `call` is the fence of its lease, empty for none. Redis drops the
+    `log_position` says which purges the writer knew. `fence` is that of its lease, empty for none. Redis drops the
     entry when `kept_ms` are over, or `left_ms` if that is more. `is_announced`: the result is inactive, and a purge has
     told the fleet.
     """
@@ -36,7 +36,7 @@ class StoredEntry:
     age_ms: int
     left_ms: int
     log_position: bytes
-    call: bytes = b""
+    fence: bytes = b""
     kept_ms: int = 0
     is_announced: bool = False
 
@@ -54,7 +54,7 @@ class StoredEntry:
         if kept_s <= 0:
             return None
         result = as_introspected_at(self.result, now - age_s)
-        return Recalled(result, age_s, max(0.0, fresh_s), self.call, kept_s, self.is_announced)
+        return Recalled(result, age_s, max(0.0, fresh_s), self.fence, kept_s, self.is_announced)
 
     def ahead_s(self, left_ms: int, now: float) -> float:
         """How far the writer's clock is ahead of ours, as far as Redis can be trusted.
@@ -76,7 +76,7 @@ def encode(entry: StoredEntry) -> bytes:
         "age": entry.age_ms,
         "left": entry.left_ms,
         "known": entry.log_position.hex(),
-        "call": entry.call.hex(),
+        "call": entry.fence.hex(),
     }
     if entry.kept_ms:
         fields["kept"] = entry.kept_ms

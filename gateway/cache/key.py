@@ -1,10 +1,10 @@
-"""Keys that tell nothing of what they stand for: HMAC-SHA256 (RFC 2104) under keys derived from `cache.secret`.
+"""Keys that do not reveal the tokens and claims they stand for: HMAC-SHA256 (RFC 2104) under keys derived from `cache.secret`.
 
-Names in Redis can be read by whoever reads Redis, who could try secrets against them at leisure. So every key is
-derived from the secret by way of scrypt (RFC 7914): each secret that is tried costs 16 MiB and a tenth of a second.
+Anyone who can read Redis can read the names in it and try secrets against them at leisure. So every key is derived from
+the secret by scrypt (RFC 7914): to try one secret costs 16 MiB and a tenth of a second.
 
-Fields are length-delimited before they are hashed, so that no two different pairs give the same text: a token at
-one provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of a token is kept.
+Fields are length-delimited before they are hashed, so that no two different pairs give the same text: a token at one
+provider is never found under another (GHSA-4mq7-pvjg-xp2r). Nothing else of a token is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LENGTH_BYTES = 8
 _BLOCK_BYTES = 64
 _SALT = b"gateway cache: 2"
 _SCRYPT_COST = 2**14
-# Half of the hash is enough to tell marks apart (RFC 2104 §5), and a remembered token bears six.
+# Half of the hash is enough to tell tags apart (RFC 2104 §5), and a cached token has six.
 _TAG_BYTES = 16
 _CLIENT_TAGS_MAX = 256
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
@@ -35,10 +35,10 @@ _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class HmacKeys:
-    """What one `cache.secret` gives. Without one it is random: of use within this process alone.
+    """Derives keys and names from one `cache.secret`. Without a secret they are random: only this process can use them.
 
-    `sealing` encrypts what leaves the process. `fleet` names those who share the secret, in the open. `members` is for
-    where several secrets are in use (`gateway.cache.key_ring`).
+    `sealing` encrypts the data that leaves the process. `fleet` is the public name of the processes that share the
+    secret. `members` serves where several secrets are in use (`gateway.cache.key_ring`).
     """
 
     @property
@@ -108,9 +108,9 @@ class HmacKeys:
 
 @lru_cache(maxsize=8)
 def stretched(secret: bytes) -> bytes:
-    """The secret as keys are derived from it. The first time it takes long: not to be called in an event loop.
+    """Stretch the secret that keys are derived from. The first call takes long: do not call it in an event loop.
 
-    The salt is the same for everybody, as all of a fleet must come to the same keys by the secret alone.
+    The salt is fixed, because the secret is all that the instances of a fleet share, and they need the same keys.
     """
     return scrypt(secret, salt=_SALT, n=_SCRYPT_COST, r=8, p=1, dklen=_KEY_BYTES)
 

@@ -59,10 +59,11 @@ return {holder, left, redis.call('PTTL', KEYS[1]), entry}
 """)
 
 # KEYS: entry, lease. ARGV: fence, what to write or nothing, its life in ms, channel, digest, the lease's ms left.
-# Returns 1 when it was written or, with nothing to write, the lease was still ours. Where the lease has gone and there
-# is no entry either, nothing newer can be overwritten. 2 when it could not be written (Redis is too full); the lease
-# has ended, too. The lease tells how long this was on its way, as in the socket of a Redis that stood still: what is
-# written has grown older by that. Where it should be there and is not, nobody can tell, and nothing is written.
+# Returns 1 when the entry was written or, with nothing to write, the lease was still ours. Where neither the lease nor
+# an entry is left, nothing newer can be overwritten. Returns 2 when the entry could not be written (Redis is too full);
+# then the lease has ended, too. The lease shows how long this command was on its way, for instance in the socket of a
+# Redis that stood still: the entry has grown older by that time. Where the lease should be there and is not, nobody can
+# tell, and nothing is written.
 _SETTLE = _Script("""
 local mine = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[1] - 1) == ARGV[1]
 local done, life, left = mine, tonumber(ARGV[3]), tonumber(ARGV[6])
@@ -79,7 +80,7 @@ return done and 1 or mine and 2 or 0
 """)
 
 _DIGEST_BYTES = 16
-# Longer than Redis is left alone after a failure.
+# Longer than the pause after a failure of Redis.
 _LATER_S = 1.2
 _TRIES = 3
 _OWED_MAX = 1_000
@@ -99,7 +100,7 @@ class RedisLeases:
     """Acquires, settles and releases leases. Satisfies `gateway.introspection.ports.Leases`.
 
     `tried` is the tier's: it bounds an operation and returns `None` for one that failed. `name` names an entry,
-    `opened` and `closed` open and seal it.
+    `open_entry` and `seal_entry` open and seal it.
     """
 
     def __init__(
@@ -109,8 +110,8 @@ class RedisLeases:
         *,
         tried: Tried,
         name: Callable[[bytes], str],
-        opened: Callable[[bytes, str, int, bytes], Recalled | Absent],
-        closed: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
+        open_entry: Callable[[bytes, str, int, bytes], Recalled | Absent],
+        seal_entry: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
         entry_limit_bytes: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,8 +119,8 @@ class RedisLeases:
         self._notifier = notifier
         self._tried = tried
         self._name = name
-        self._opened = opened
-        self._closed = closed
+        self._open_entry = open_entry
+        self._seal_entry = seal_entry
         self._entry_limit_bytes = entry_limit_bytes
         self._monotonic = monotonic
         self._ends_s: dict[bytes, float] = {}  # fence -> when its lease is over, at the earliest
@@ -138,15 +139,15 @@ class RedisLeases:
             case [bytes(holder), int(left_ms), int(entry_left_ms), bytes(sealed)] if left_ms >= 0:
                 if holder == fence:
                     self._ends_s[fence] = asked_at_s + length_s
-                return LeaseState(holder, left_ms / 1000, self._opened(key, realm, entry_left_ms, sealed))
+                return LeaseState(holder, left_ms / 1000, self._open_entry(key, realm, entry_left_ms, sealed))
         return None
 
     async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
-        closed = self._closed(key, recalled, log_position, fence)
-        if closed is None:
+        entry = self._seal_entry(key, recalled, log_position, fence)
+        if entry is None:
             await self.release(key, fence)
             return None
-        done = await self._settle(key, fence, *closed)
+        done = await self._settle(key, fence, *entry)
         if done is None:
             self._release_later(key, fence)
         return {0: False, 1: True}.get(done)

@@ -23,7 +23,7 @@ from gateway.introspection.ports import LeaseSignal
 _log = logging.getLogger(__name__)
 
 _CONNECT_S = 2.0
-# A connection that is silent for so long is pinged.
+# A connection that has been silent for this time is pinged.
 _SILENCE_S = 5.0
 _ANSWER_S = 1.0
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0

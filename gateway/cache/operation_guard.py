@@ -1,7 +1,7 @@
-"""Whether an operation of Redis is tried, and what its outcome says of Redis.
+"""Decides whether an operation on Redis is tried, and what its outcome says about Redis.
 
-Each operation has one deadline for everything, waiting for a connection included. After a failure Redis is left alone
-for a moment (`gateway.cache.redis_backoff`).
+Each operation has one deadline, which includes the wait for a connection. After a failure the gateway does not use
+Redis for a moment (`gateway.cache.redis_backoff`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ _T = TypeVar("_T")
 
 
 class OperationGuard:
-    """`may_use` says whether Redis is to be used at all; `at_a_time` is how many of `run`'s operations have a place."""
+    """Runs operations on Redis and backs off when Redis fails.
+
+    `may_use` says whether Redis may be used at all. `run` has up to `at_a_time` operations under way.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class OperationGuard:
         return self._backoff.is_backing_off(self._monotonic())
 
     def may_try(self) -> bool:
-        """To be asked once for each operation. In doubt it is true for one, which tries Redis for all."""
+        """Ask this once for each operation. In doubt it is true for one operation, which tries Redis for all."""
         return self._may_use() and self._backoff.allows(self._monotonic())
 
     def succeeded(self) -> None:
@@ -61,25 +64,25 @@ class OperationGuard:
         self._on_failure(error, self._monotonic())
 
     async def tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
-        """The outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
+        """Return the outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
         return await self.run(operation) if self.may_try() else None
 
     async def run(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
-        """The same for an operation that `may_try` was asked about."""
+        """Do the same for an operation that `may_try` has allowed."""
         asked_at_s = math.inf
         try:
             async with within(self._timeout_s), self._slots:
                 asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:
-            # It replied, with a wrong type, read-only or out of memory for instance: no reason to back off.
+            # Redis replied, for instance that a type is wrong or that it is out of memory. That is not a reason to back off.
             if isinstance(error, ClusterError):
                 self.failed(error)
             else:
                 self.refused(error)
             return None
         except TimeoutError as error:
-            # Who waited for a connection for most of his time knows little of Redis; those who had one say how it is.
+            # A caller that waited for a connection for most of the time says little about Redis.
             if self._monotonic() - asked_at_s >= self._timeout_s / 2:
                 self.failed(error)
             return None

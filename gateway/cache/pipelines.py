@@ -1,4 +1,4 @@
-"""One `AutoPipeline` for each Redis node: the only one there is, or in a cluster the one that holds a name's slot."""
+"""One `AutoPipeline` for each Redis node. In a cluster the slot of a name decides which node it goes to."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from redis.asyncio import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.cache.auto_pipeline import AutoPipeline
-from gateway.cache.connect import Client, connect_alone, nodes_of
+from gateway.cache.connect import Client, connect_raw, nodes_of
 
 _Place = tuple[str, int]
 _ONLY: _Place = ("", 0)
 
 
 class Pipelines:
-    """`client` connects, finds a Sentinel's primary and knows a cluster's layout. The bounds are `AutoPipeline`'s."""
+    """Finds the pipeline to a name's node and makes it where there is none yet.
+
+    `client` connects, finds a Sentinel's primary and knows a cluster's layout. The bounds are those of `AutoPipeline`.
+    """
 
     def __init__(self, client: Client, *, timeout_s: float, bulk_bytes_max: int) -> None:
         self._client = client
@@ -28,7 +31,7 @@ class Pipelines:
             self._by_place[_ONLY] = self._made(client.connection_pool.make_connection)
 
     def of(self, name: str) -> AutoPipeline | None:
-        """Where `name` lies; `None` where the cluster's layout is not known, or does not cover it."""
+        """The pipeline to the node of `name`; `None` where the cluster's layout is not known, or does not cover it."""
         client = self._client
         if not isinstance(client, RedisCluster):
             return self._by_place[_ONLY]
@@ -47,7 +50,7 @@ class Pipelines:
         return pipeline
 
     async def warm_up(self) -> None:
-        """Connects outside of any caller's deadline where there is but one node."""
+        """Connect outside of any caller's deadline, where Redis has only one node."""
         if (only := self._by_place.get(_ONLY)) is not None:
             await only.warm_up()
 
@@ -61,5 +64,5 @@ class Pipelines:
 
     def _made(self, connection: Callable[[], Any]) -> AutoPipeline:
         return AutoPipeline(
-            lambda: connect_alone(connection()), timeout_s=self._timeout_s, bulk_bytes_max=self._bulk_bytes_max
+            lambda: connect_raw(connection()), timeout_s=self._timeout_s, bulk_bytes_max=self._bulk_bytes_max
         )

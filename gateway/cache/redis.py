@@ -118,8 +118,8 @@ class RedisTier:
             self._notifier,
             tried=self._guard.tried,
             name=self._name,
-            opened=self._codec.opened,
-            closed=self._codec.closed,
+            open_entry=self._codec.open,
+            seal_entry=self._codec.seal,
             entry_limit_bytes=ENTRY_LIMIT_BYTES,
             monotonic=self._monotonic,
         )
@@ -140,7 +140,7 @@ class RedisTier:
         Returns when Redis can be used, or after a second. Redis is used when it comes.
         """
         if self._is_first:
-            self._notifier.start()  # turns are taken under the first secret alone
+            self._notifier.start()  # leases are taken under the first secret only
         await self._follower.start(on_purge, _FIRST_SYNC_S)
 
     def on_order(self, heard: Callable[[TagPurge], object]) -> None:
@@ -164,7 +164,7 @@ class RedisTier:
             self._follower.renew_soon()
 
     def extend_life(self, life_max_s: float) -> None:
-        """From now on results may live for so long: a purge is remembered for at least as long."""
+        """Let results live for `life_max_s` from now on. Purges are remembered for at least as long."""
         self._life_max_s = max(self._life_max_s, life_max_s + self._clock_skew_s)
 
     def log_position(self) -> bytes:
@@ -174,9 +174,9 @@ class RedisTier:
         return self._lookups.get(self._name(key), key, realm)
 
     async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
-        closed = self._codec.closed(key, recalled, log_position)
-        if closed is not None:
-            sealed, left_ms = closed
+        entry = self._codec.seal(key, recalled, log_position)
+        if entry is not None:
+            sealed, left_ms = entry
             await self._guard.tried(partial(self._link.client.set, self._name(key), sealed, px=left_ms))
 
     def hide(self, purge: TagPurge) -> None:

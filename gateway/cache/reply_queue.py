@@ -1,8 +1,8 @@
-"""Who waits for which reply of one Redis connection: Redis answers in the order in which it was asked.
+"""Matches the replies of one Redis connection to the callers: Redis replies in the order of the commands.
 
-Pure: bytes come in by `feed`, replies go out to those who wait. Nothing that a server sends is trusted: a reply that
-nobody asked for is a fault of the connection, which is then given up. What such a server puts in the place of an
-answer is for the reader to find out; an entry is sealed for its own place.
+Pure: `feed` takes bytes and hands replies to the callers. A server is not trusted. A reply that nobody asked for is a
+fault of the connection, which is then given up. A false reply in the place of a true one is noticed later, when its
+entry is opened: each entry is sealed for its own key.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from redis.exceptions import InvalidResponse
 
 from gateway.cache.resp import Reply, ReplyParser
 
-# As many replies as there were commands, or why there are none.
+# Gets as many replies as there were commands, or the reason why there are none.
 Heard = Callable[[list[Reply] | Exception], object]
 
 
 class Pending:
-    """One caller's commands, packed in `wire`, and `replies`, how many there will be.
+    """Collects the replies to one caller's commands.
 
-    `heard` is called once and must not raise, then `ended`. Replies that still come after that are dropped.
+    `wire` holds the packed commands, and `replies` is the number of replies to come. `heard` is called once and must
+    not raise; `ended` is called after it. Later replies are dropped.
     """
 
     __slots__ = ("_ended", "_got", "_heard", "_replies", "was_sent", "wire")
@@ -39,7 +40,7 @@ class Pending:
         return self._heard is None
 
     def got(self, reply: Reply) -> bool:
-        """Whether that was the last one."""
+        """Take one reply; true for the last one."""
         self._got.append(reply)
         if len(self._got) < self._replies:
             return False
@@ -54,28 +55,28 @@ class Pending:
 
 
 class ReplyQueue:
-    """`bulk_bytes_max` is as in `ReplyParser`."""
+    """Holds the callers in the order of their commands. `bulk_bytes_max` is as in `ReplyParser`."""
 
     def __init__(self, bulk_bytes_max: int) -> None:
         self._parser = ReplyParser(bulk_bytes_max)
         self._expected: deque[Pending] = deque()
 
     def __len__(self) -> int:
-        """How many are expected, those included whose callers have given up."""
+        """The number of callers in the queue, including those that have given up."""
         return len(self._expected)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody waits for anything that is still to come."""
+        """Whether all callers have given up, or there are none."""
         return all(pending.is_over for pending in self._expected)
 
     def expect(self, pending: Pending) -> None:
-        """The replies to `pending` come after all that were expected before."""
+        """Append `pending`: its replies come after those of all callers before it."""
         pending.was_sent = True
         self._expected.append(pending)
 
     def feed(self, data: bytes) -> None:
-        """Hands out what came. Raises `InvalidResponse`; nothing may be fed after that."""
+        """Hand out the replies in `data`. After `InvalidResponse` nothing more may be fed."""
         expected = self._expected
         for reply in self._parser.feed(data):
             if not expected:
@@ -84,7 +85,7 @@ class ReplyQueue:
                 expected.popleft()
 
     def fail(self, error: Exception) -> None:
-        """Nothing comes any more."""
+        """Give `error` to all callers that still wait."""
         expected, self._expected = self._expected, deque()
         for pending in expected:
             pending.end(error)

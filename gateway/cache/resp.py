@@ -1,11 +1,11 @@
-"""The part of Redis' protocol that lookups and leases need (RESP2), for a server that may say anything.
+"""The part of Redis' protocol (RESP2) that lookups need, written for a server that may send anything.
 
-Redis' own library costs more per reply than all the rest of a lookup, and hiredis believes a server: it makes room for
-as many elements as a reply announces, and to free two thousand million of them takes ten seconds. Here every length
-has its bound before anything is done about it. Whatever is outside of these bounds is `InvalidResponse`, and the end of
+Redis' own library costs more for each reply than the rest of a lookup. hiredis believes the server: it makes room for
+as many elements as a reply announces, and freeing two thousand million of them takes ten seconds. This parser checks
+every length against a bound before it acts on it. A reply outside of the bounds raises `InvalidResponse`, which ends
 the connection.
 
-Pure: commands become bytes, and bytes that came become replies.
+Pure: turns commands into bytes, and received bytes into replies.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from redis.exceptions import InvalidResponse
 
 from gateway.http.immutable import immutable
 
-# A line is a number or an error's text: Redis' own are below 200 characters.
+# A line is a number or the text of an error. Those of Redis are shorter than 200 characters.
 _LINE_BYTES_MAX = 1024
 _ELEMENTS_MAX = 16
 _STATUS, _ERROR, _NUMBER, _BULK, _ARRAY = b"+-:$*"
@@ -26,7 +26,7 @@ _EXCERPT = 100
 
 @immutable
 class ErrorReply:
-    """Redis refused one command. `code` is its first word, as WRONGTYPE or MOVED; for the operator's eyes alone."""
+    """Says that Redis refused one command. `code` is the first word, such as WRONGTYPE; only the operator sees it."""
 
     code: str
 
@@ -36,19 +36,19 @@ Reply = Scalar | list[Scalar]
 
 
 def packed(*command: bytes) -> bytes:
-    """A command as it is sent."""
+    """The bytes of a command."""
     return b"".join([b"*%d\r\n" % len(command), *(b"$%d\r\n%b\r\n" % (len(part), part) for part in command)])
 
 
 class _Incomplete(Exception):  # noqa: N818 - no error: more will come
-    """`wanted_bytes` is how much has to be there, from the reply's beginning, before it is worth another look."""
+    """Says that a reply is not complete. Parsing again is of use once `wanted_bytes` of the data have come."""
 
     def __init__(self, wanted_bytes: int) -> None:
         self.wanted_bytes = wanted_bytes
 
 
 class ReplyParser:
-    """`bulk_bytes_max` is the most that one text in a reply may have."""
+    """Makes replies of received bytes. `bulk_bytes_max` bounds each text in a reply."""
 
     def __init__(self, bulk_bytes_max: int) -> None:
         self._bulk_bytes_max: Final = bulk_bytes_max
@@ -57,7 +57,7 @@ class ReplyParser:
         self._at = 0
 
     def feed(self, data: bytes) -> list[Reply]:
-        """The replies that are whole now. Raises `InvalidResponse`; nothing may be fed after that."""
+        """Return the replies that are complete now. After `InvalidResponse` nothing more may be fed."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._wanted_bytes:
@@ -88,14 +88,14 @@ class ReplyParser:
     def _scalar(self, data: bytes) -> Scalar:
         if self._at >= len(data):
             raise _Incomplete(len(data) + 1)
-        kind = data[self._at]
-        if kind == _NUMBER:
+        reply_type = data[self._at]
+        if reply_type == _NUMBER:
             return self._line_number(data)
-        if kind == _BULK:
+        if reply_type == _BULK:
             return self._bulk(data)
-        if kind == _STATUS:
+        if reply_type == _STATUS:
             return self._line(data)
-        if kind == _ERROR:
+        if reply_type == _ERROR:
             return ErrorReply(self._line(data).partition(b" ")[0].decode("ascii", "replace")[:_EXCERPT])
         raise InvalidResponse("a kind of reply that was not asked for")
 
@@ -121,7 +121,7 @@ class ReplyParser:
             raise InvalidResponse("no number where there should be one") from None
 
     def _line(self, data: bytes) -> bytes:
-        """What stands behind the first byte, up to the line's end."""
+        """The text between the first byte and the end of the line."""
         begin = self._at + 1
         end = data.find(b"\r\n", begin, begin + _LINE_BYTES_MAX)
         if end < 0:

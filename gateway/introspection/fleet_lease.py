@@ -95,4 +95,4 @@ class FleetLease:
 
 def seen_under_way(recalled: Recalled, seen: Mapping[bytes, float]) -> float:
     """When the call that brought `recalled` was last seen under way; minus infinity when it was not seen."""
-    return seen.get(recalled.call, -math.inf) if recalled.call else -math.inf
+    return seen.get(recalled.fence, -math.inf) if recalled.fence else -math.inf

@@ -116,7 +116,7 @@ class LocalTier(Protocol):
 class Recalled:
     """Holds a result that the fleet remembers: `age_s` old, fresh for `left_s` more, kept for `kept_s` more.
 
-    `call` is the fence of the lease that its call had; empty without a lease. With `is_announced` the result is
+    `fence` is that of the lease under which it was fetched; empty without a lease. With `is_announced` the result is
     inactive, and a purge has told every process that kept the token's facts. With `ahead_s` the writer's clock seems to
     be so far ahead of ours: the result cannot be used, but by that clock the token ends that much earlier. `tags` are
     the tags that it may be purged by, where the shared tier has made them.
@@ -125,7 +125,7 @@ class Recalled:
     result: Memorable
     age_s: float
     left_s: float
-    call: bytes = b""
+    fence: bytes = b""
     kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
     is_announced: bool = False
     ahead_s: float = 0.0

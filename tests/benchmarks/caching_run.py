@@ -84,7 +84,7 @@ class _Shelf:
         passed_s = self.clock() - put_at_s
         if recalled is None or passed_s >= recalled.left_s:
             return Absent.MISS
-        return Recalled(recalled.result, recalled.age_s + passed_s, recalled.left_s - passed_s, recalled.call)
+        return Recalled(recalled.result, recalled.age_s + passed_s, recalled.left_s - passed_s, recalled.fence)
 
     async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
         self.held[key] = (recalled, self.clock())

@@ -61,7 +61,7 @@ def ask(pipeline: AutoPipeline, name: str) -> asyncio.Future[list[Reply] | Excep
     return heard
 
 
-async def test_what_is_asked_in_one_turn_is_one_write(server: Server) -> None:
+async def test_commands_of_one_iteration_of_the_loop_are_one_write(server: Server) -> None:
     async with pipeline_to(server.connect, timeout_s=10) as pipeline:
         await pipeline.warm_up()
         for turn in range(3):

@@ -69,19 +69,19 @@ async def shares_and_purges(url: str) -> None:
         assert await other.get(key("user1"), REALM) is Absent.MISS
         assert await other.get(key("user2"), REALM) is Absent.MISS
         assert isinstance(await other.get(key("user3"), REALM), Recalled)
-        await takes_turns(one, other)
+        await share_a_lease(one, other)
 
 
-async def takes_turns(one: RedisTier, other: RedisTier) -> None:
+async def share_a_lease(one: RedisTier, other: RedisTier) -> None:
     """One asks, the other waits, is woken and finds the answer; for keys on every node of a cluster."""
     await until(lambda: one.leases._notifier.listening and other.leases._notifier.listening)
     for number in range(10):
-        name, mine, theirs = f"turn{number}", bytes([number]) * 16, bytes([100 + number]) * 16
+        name, mine, theirs = f"lease{number}", bytes([number]) * 16, bytes([100 + number]) * 16
         with other.leases.signal(key(name)) as signal:
             for tier_, fence in ((one, mine), (other, theirs)):
-                turn = await tier_.leases.acquire(key(name), REALM, fence, 30)
-                assert turn is not None
-                assert turn.holder == mine
+                state = await tier_.leases.acquire(key(name), REALM, fence, 30)
+                assert state is not None
+                assert state.holder == mine
             waiting = asyncio.create_task(signal.wait(20))
             assert await one.leases.settle(key(name), result(name), one.log_position(), mine) is True
             began = time.monotonic()
@@ -89,10 +89,10 @@ async def takes_turns(one: RedisTier, other: RedisTier) -> None:
             assert time.monotonic() - began < 10
         got = await other.get(key(name), REALM)
         assert isinstance(got, Recalled)
-        assert got.call == mine
-        turn = await other.leases.acquire(key(name), REALM, theirs, 30)
-        assert turn is not None
-        assert turn.holder == theirs
+        assert got.fence == mine
+        state = await other.leases.acquire(key(name), REALM, theirs, 30)
+        assert state is not None
+        assert state.holder == theirs
         await other.leases.release(key(name), theirs)
 
 
@@ -169,7 +169,7 @@ async def test_a_cluster_of_three_nodes() -> None:
             with server.client() as client:
                 assert client.dbsize() > 0
                 held += client.dbsize()
-        assert held == 30  # 19 entries that were not deleted, 10 of the turns, and the log
+        assert held == 30  # 19 entries that were not deleted, 10 of the leases, and the log
 
 
 async def test_sentinels_name_the_primary_and_its_successor() -> None:
@@ -191,7 +191,7 @@ async def test_sentinels_name_the_primary_and_its_successor() -> None:
             await one.put(key("alice"), result("alice"), one.log_position())
             assert isinstance(await one.get(key("alice"), REALM), Recalled)
             async with tier(url) as other:
-                await takes_turns(one, other)
+                await share_a_lease(one, other)
 
 
 async def test_a_cluster_that_cuts_subscriptions_is_listened_to_again() -> None:
@@ -206,4 +206,4 @@ async def test_a_cluster_that_cuts_subscriptions_is_listened_to_again() -> None:
                     client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             await until(lambda: one.leases._notifier.listening)
             async with tier(url) as other:
-                await takes_turns(one, other)
+                await share_a_lease(one, other)

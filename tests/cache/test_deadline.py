@@ -98,7 +98,7 @@ def test_a_caller_that_leaves_is_not_told_of_a_deadline(run: Run) -> None:
     run(main())
 
 
-def test_a_redis_that_answered_a_late_process_is_not_left_alone(run: Run, redis_server: RedisServer) -> None:
+def test_a_redis_that_answered_a_late_process_goes_on_being_used(run: Run, redis_server: RedisServer) -> None:
     async def main() -> None:
         tier = RedisTier(
             parse_redis_url(redis_server.url),

@@ -60,7 +60,7 @@ def test_each_secret_that_is_tried_against_a_name_costs_a_slow_derivation(monkey
     assert [keys._token_key, keys._tag_key, keys.sealing, keys.fleet] == [*derived[:3], derived[3][:8].hex()]
 
 
-def test_without_a_secret_keys_are_of_this_process_alone() -> None:
+def test_without_a_secret_only_this_process_can_make_the_keys() -> None:
     assert HmacKeys(None).key(b"provider", Token("token")) != HmacKeys(None).key(b"provider", Token("token"))
 
 

@@ -80,31 +80,31 @@ async def test_one_holds_it_and_the_others_are_told_who_and_for_how_long(redis_s
 async def test_of_many_at_once_one_holds_it(redis_server: RedisServer) -> None:
     async with tier(redis_server, timeout_s=10) as one, tier(redis_server, timeout_s=10) as other:
         fences = [bytes([number]) * 16 for number in range(100)]
-        turns = await asyncio.gather(
+        states = await asyncio.gather(
             *((one, other)[number % 2].leases.acquire(KEY, REALM, fence, LONG_S) for number, fence in enumerate(fences))
         )
-        assert len({turn.holder for turn in turns if turn is not None}) == 1
-        assert all(turn is not None for turn in turns)
+        assert len({state.holder for state in states if state is not None}) == 1
+        assert all(state is not None for state in states)
 
 
 async def test_it_ends_by_itself(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.leases.acquire(KEY, REALM, ONE, 0.05)
         await asyncio.sleep(0.1)
-        turn = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
-        assert turn is not None
-        assert turn.holder == OTHER
+        state = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
+        assert state is not None
+        assert state.holder == OTHER
 
 
 async def test_what_is_settled_is_there_and_the_lease_is_not(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one, tier(redis_server) as other:
         await one.leases.acquire(KEY, REALM, ONE, LONG_S)
         assert await one.leases.settle(KEY, about("alice"), one.log_position(), ONE) is True
-        turn = await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
-        assert turn is not None
-        assert turn.holder == OTHER
-        assert isinstance(turn.recalled, Recalled)
-        assert turn.recalled.call == ONE  # by which a waiter knows the call that it waited for
+        state = await other.leases.acquire(KEY, REALM, OTHER, LONG_S)
+        assert state is not None
+        assert state.holder == OTHER
+        assert isinstance(state.recalled, Recalled)
+        assert state.recalled.fence == ONE  # by which a waiter knows the call that it waited for
 
 
 async def test_only_its_holder_gives_it_back(redis_server: RedisServer) -> None:
@@ -171,9 +171,9 @@ async def test_nor_is_it_written_when_its_lease_was_over_before_redis_saw_it(own
 async def test_a_stricter_answer_replaces_the_one_that_is_there(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         for fence, sub in ((ONE, "old"), (OTHER, "new")):
-            turn = await one.leases.acquire(KEY, REALM, fence, LONG_S)
-            assert turn is not None
-            assert turn.holder == fence
+            state = await one.leases.acquire(KEY, REALM, fence, LONG_S)
+            assert state is not None
+            assert state.holder == fence
             assert await one.leases.settle(KEY, about(sub), one.log_position(), fence) is True
         assert await sub_in(one) == "new"
 
@@ -215,9 +215,9 @@ async def test_what_is_no_lease_in_its_place_is_taken_away(
         await one.leases.acquire(KEY, REALM, ONE, LONG_S)
         with redis_server.client() as client:
             harm(client, lease_name(redis_server))
-        turn = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
-        assert turn is not None
-        assert turn.holder == OTHER
+        state = await one.leases.acquire(KEY, REALM, OTHER, LONG_S)
+        assert state is not None
+        assert state.holder == OTHER
         assert await one.leases.settle(KEY, about("alice"), one.log_position(), OTHER) is True
         assert await sub_in(one) == "alice"
 
@@ -229,9 +229,9 @@ async def test_what_is_no_entry_beside_it_is_overwritten(redis_server: RedisServ
         with redis_server.client() as client:
             client.delete(name)
             client.lpush(name, b"a list")
-        turn = await one.leases.acquire(KEY, REALM, ONE, LONG_S)
-        assert turn is not None
-        assert turn.recalled is Absent.MISS
+        state = await one.leases.acquire(KEY, REALM, ONE, LONG_S)
+        assert state is not None
+        assert state.recalled is Absent.MISS
         assert await one.leases.settle(KEY, about("bob"), one.log_position(), ONE) is True
         assert await sub_in(one) == "bob"
 
@@ -273,7 +273,7 @@ async def test_a_message_is_sent_only_where_somebody_waits_and_tells_nothing_but
             assert listening.get_message(timeout=0.05) is None
 
 
-async def test_a_redis_that_is_down_cannot_say_whose_turn_it_is(own_redis: RedisServer) -> None:
+async def test_a_redis_that_is_down_cannot_say_who_holds_the_lease(own_redis: RedisServer) -> None:
     async with tier(own_redis, timeout_s=0.05) as one:
         await until(lambda: one.healthy)
         own_redis.pause()
@@ -298,7 +298,7 @@ async def test_what_was_taken_too_slowly_to_be_known_of_is_given_back_a_little_l
         own_redis.resume()
         await until(lambda: own_redis.names() != [])
         began = time.monotonic()
-        while (turn := await other.leases.acquire(KEY, REALM, OTHER, LONG_S)) is None or turn.holder != OTHER:
+        while (state := await other.leases.acquire(KEY, REALM, OTHER, LONG_S)) is None or state.holder != OTHER:
             assert time.monotonic() - began < LONG_S / 2
             await asyncio.sleep(0.05)
         assert slow.leases._unreleased == {}
@@ -339,7 +339,7 @@ async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
     async def lies(_: object) -> list[object]:
         return [OTHER, -1, -2, b""]
 
-    def opened(*_: object) -> Absent:
+    def open_entry(*_: object) -> Absent:
         return Absent.MISS
 
     leases = lease.RedisLeases(
@@ -347,8 +347,8 @@ async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
         NOBODY,
         tried=lies,
         name=lambda _: "entry",
-        opened=opened,
-        closed=lambda *_: None,
+        open_entry=open_entry,
+        seal_entry=lambda *_: None,
         entry_limit_bytes=100,
     )
     assert await leases.acquire(KEY, REALM, ONE, LONG_S) is None
