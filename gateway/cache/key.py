@@ -1,4 +1,4 @@
-"""Keys that do not reveal the tokens and claims they stand for: HMAC-SHA256 (RFC 2104) under keys derived from `cache.secret`.
+"""Keys that do not reveal the tokens and claims behind them: HMAC-SHA256 (RFC 2104), keyed from `cache.secret`.
 
 Anyone who can read Redis can read the names in it and try secrets against them at leisure. So every key is derived from
 the secret by scrypt (RFC 7914): to try one secret costs 16 MiB and a tenth of a second.

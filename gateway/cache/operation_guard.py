@@ -75,7 +75,7 @@ class OperationGuard:
                 asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:
-            # Redis replied, for instance that a type is wrong or that it is out of memory. That is not a reason to back off.
+            # Redis replied, for instance that a type is wrong or memory is short. That is not a reason to back off.
             if isinstance(error, ClusterError):
                 self.failed(error)
             else:

@@ -85,4 +85,4 @@ class Auth(Model):
 
     streams: Annotated[Literal["end", "keep"], KeyMark.NEEDS_NO_TOKEN] = "end"  # streams end with their route too
     """What a WebSocket, an event stream or another open exchange does when its token or its route ends. Default end.
-    Danger: with keep, whoever holds one open is served after logout, revocation and exp."""
+    Danger: with keep, a client that holds one open is served after logout, revocation and exp."""

@@ -1,4 +1,4 @@
-"""What can only be seen across the file: names that must differ, routes that tie, providers that nobody configured.
+"""Finds problems between the sections of a file: equal names, routes that tie, providers that nobody configured.
 
 Each check looks only at keys without problems of their own.
 """
@@ -20,7 +20,7 @@ _UNMATCHED = "none"  # the label of requests that no route matched
 
 
 def problems_across(sections: Sections) -> Iterator[Problem]:
-    """Every problem between the pieces of a file."""
+    """Every problem between the sections of a file."""
     yield from problems_of_listeners(sections.sections["server"], sections.sections["admin"])
     for provider in sections.providers.values():
         yield from problems_of_key(provider)
@@ -52,7 +52,7 @@ def _names(routes: list[Section[Route]]) -> Iterator[Problem]:
 
 
 def _ties(routes: list[Section[Route]]) -> Iterator[Problem]:
-    """Routes that match the same requests, so that none of them is the more specific."""
+    """Find routes that match the same requests: none of them is more specific than the other."""
     first: dict[object, Section[Route]] = {}
     for route in routes:
         if not route.is_valid("match"):
@@ -75,7 +75,7 @@ def _tie(other: Section[Route]) -> str:
 
 
 def _trusted_headers(sections: Sections) -> Iterator[Problem]:
-    """Names that are removed from everybody, so that to trust them says nothing."""
+    """Find names that the gateway removes from every request, so that to trust them has no effect."""
     server = sections.sections["server"]
     if not server.is_valid("trusted_headers"):
         return
@@ -88,7 +88,7 @@ def _trusted_headers(sections: Sections) -> Iterator[Problem]:
 
 
 def _without_provider(sections: Sections) -> Iterator[Problem]:
-    """Told once: the first step is the same for all routes."""
+    """Report only the first route without a provider, because the remedy is the same for all."""
     if sections.provider_names is None or sections.provider_names:
         return
     needy = [

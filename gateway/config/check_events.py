@@ -1,4 +1,4 @@
-"""Whether events can arrive: paths that are not a route's, providers that can send any, what acts on an answer."""
+"""Checks that events can arrive: their paths are free, a provider can send them, and `on_success` can happen."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _nobody_sends(sections: Sections, events: Section[Events]) -> Iterator[Probl
 
 
 def issuer_of_events(provider: Provider) -> str | None:
-    """The `iss` of what a provider's transmitter sends; `None` for one that can send nothing."""
+    """The `iss` of the events that a provider's transmitter sends; `None` for one that cannot send any."""
     own = provider.events.issuer if provider.events is not None else None
     return own or provider.issuer
 

@@ -1,4 +1,4 @@
-"""Where the gateway listens and what it proves itself with: ports, certificates, keys."""
+"""Checks the listeners and the gateway's own credentials: ports, certificates, keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 
 
 def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Iterator[Problem]:
-    """Ports that are taken twice, certificates that cannot be loaded, a token that cannot be sent."""
+    """Find ports that are taken twice, certificates that cannot be loaded, and a token that cannot be sent."""
     if server.is_valid("listen") and admin.is_valid("listen") and _overlap(server.value.listen, admin.value.listen):
         yield _taken_twice(server, admin)
     if server.value.tls is not None and server.is_valid("tls"):
@@ -43,7 +43,7 @@ def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Ite
 
 
 def problems_of_key(provider: Section[Provider]) -> Iterator[Problem]:
-    """A private key that cannot be read."""
+    """Find a private key that cannot be read."""
     key = provider.value.private_key
     if key is not None and provider.is_valid("private_key") and not _is_private_key(key):
         what = "this is not a private key in PEM without a passphrase; write -----BEGIN PRIVATE KEY-----…"
@@ -88,7 +88,7 @@ def _tls(tls: Tls, origin: Origin) -> Iterator[Problem]:
 def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # The password is asked for only where the key has one; without this, on the terminal.
+        # OpenSSL calls this where the key has a passphrase. Without it, OpenSSL would ask on the terminal.
         context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
     except (OSError, ValueError) as error:
         key, what = what_of_pair(error, tls.certificate, tls.key)

@@ -1,4 +1,4 @@
-"""Checks what one route needs and cannot have: providers, captures, prefixes, tokens that nobody looks at."""
+"""Checks the keys of one route against each other: providers, captures, prefixes, demands on tokens."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def problems_of_route(route: Section[Route], provider_names: frozenset[str] | No
 
 
 def problems_of_defaults(defaults: Origin) -> Iterator[Problem]:
-    """What is wrong with the defaults whatever the routes say."""
+    """Problems of the defaults that do not depend on the routes."""
     yield from _boolean_words(defaults)
 
 
 def _boolean_words(origin: Origin) -> Iterator[Problem]:
-    """`consent: yes` without quotes: some readers of YAML take it for true, and a claim's type matters."""
+    """Find words such as `yes` without quotes. Some readers of YAML take them for true, and a claim's type matters."""
     auth = origin.node.child("auth")
     claims = auth.node.child("claims") if auth is not None else None
     for loc, node in leaves(claims.node, ("auth", "claims")) if claims is not None else ():
@@ -48,7 +48,7 @@ def _boolean_words(origin: Origin) -> Iterator[Problem]:
 
 
 def _useless_demands(route: Section[Route]) -> Iterator[Problem]:
-    """What the route itself asks of tokens that its mode never looks at; what it inherits is meant for others."""
+    """Find demands on tokens in a route whose mode ignores tokens. Inherited demands are meant for other routes."""
     if route.value.auth.mode != "none":
         return
     for key in token_demands(type(route.value)):
@@ -132,5 +132,5 @@ def _whose(route: Section[Route]) -> str:
 
 
 def _own(route: Section[Route], key: str) -> Loc:
-    """The key where the route itself has it, else the route."""
+    """The place of `key` if the route itself has it, or else of the route."""
     return (key,) if key in route.origin.node.entries else ()

@@ -64,7 +64,7 @@ def parse_claim_path(value: object) -> ClaimPath:
 
 
 def parse_claim_rules(value: object) -> tuple[ClaimRule, ...]:
-    """`{acr: [silver, gold], tenant: "{tenant}"}` as rules, all of which must hold."""
+    """Parse `{acr: [silver, gold], tenant: "{tenant}"}` as rules. A token must meet all of them."""
     if isinstance(value, tuple):
         return value
     if not isinstance(value, dict):

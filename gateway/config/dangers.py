@@ -1,7 +1,7 @@
-"""Warn of what a file opens on purpose: the keys whose descriptions say "Danger:", set to the value that is dangerous.
+"""Warns of dangerous values: of each key whose description says "Danger:", where the file sets the dangerous value.
 
-A default is never warned of, and neither is `auth: none` as such. One omission is: a route without `audience`.
-`MILD` are the keys whose danger depends on what stands around the gateway, so that the file alone cannot show it.
+A default gives no warning, and neither does `auth: none`. One omission does: a route without `audience`. `MILD` lists
+the keys whose danger depends on the gateway's surroundings, which the file does not show.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         (
             ("clock_skew",),
             lambda value: value > _SKEW_LONG_S,
-            "who can write to Redis can keep a revoked token working for this long; write seconds",
+            "anyone who can write to Redis can keep a revoked token working for this long; write seconds",
         ),
     ),
     "provider": (
@@ -110,13 +110,13 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         ),
     ),
 }
-# Keys with a danger that is not warned of, and why.
+# Dangerous keys without a rule above, each with the reason.
 MILD = {
-    ("server", "listen"): "the address of a gateway is public",
+    ("server", "listen"): "a gateway's address is public",
     ("server", "trusted_proxies"): "a network that is too wide is warned of as a habit",
     ("server", "proxy_protocol"): "it closes, and opens nothing",
     ("server", "drain_delay"): "how long balancers take is not in the file",
-    ("server", "max_connections_per_network"): "what stands in front is not in the file",
+    ("server", "max_connections_per_network"): "the proxies in front are not in the file",
     ("providers", "max_waiting"): "how many networks there are is not in the file",
     ("cache", "refresh_ahead"): "it costs calls, and opens nothing",
     ("routes", "auth", "mode"): "none is what public routes are for",
@@ -136,7 +136,7 @@ def dangers(sections: Sections) -> Iterator[Problem]:
 
 
 def keys_warned_of() -> set[tuple[str, ...]]:
-    """The keys that a rule speaks of, with the part of the file that they stand in."""
+    """The keys that have a rule, each with the section of the file that it stands in."""
     places = {"provider": "providers", "route": "routes"}
     return {(places.get(name, name), *path) for name, rules in _RULES.items() for path, _, _ in rules}
 
@@ -154,7 +154,7 @@ def _of_section(section: Section[Any], rules: tuple[_Rule, ...]) -> Iterator[Pro
 
 
 def _without_audience(sections: Sections) -> Iterator[Problem]:
-    """Told once, however many routes it is about."""
+    """Warn once, however many routes lack an audience."""
     without = [route for route in sections.routes if _takes_any_audience(route.value)]
     if without:
         more = f" (and {len(without) - 1} more routes)" if len(without) > 1 else ""

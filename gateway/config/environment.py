@@ -1,8 +1,8 @@
-"""The environment in the file: `${NAME}`, `${NAME:-default}`, and `$${` for a literal `${`.
+"""Expands environment variables in the file: `${NAME}`, `${NAME:-default}`, and `$${` for a literal `${`.
 
-It is put into values after the YAML was parsed, once: what a variable holds is never read again, neither as YAML
-nor for variables of its own. As in the shell, a default stands in for a variable that is unset or empty. Keys
-are left as they are. No problem shows what a variable holds.
+Values are expanded once, after the YAML is parsed. The text of a variable is never parsed, neither as YAML nor for
+variables of its own. As in the shell, the default replaces a variable that is unset or empty. Keys are not expanded.
+No problem shows the value of a variable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PART = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]{0,127})(:-((?:(?!\$\{)
 # Spring's ${NAME:default}, and the shell's ${NAME-default}, ${NAME:?error} and their like.
 _OTHER_DEFAULT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(:(?!-)[?+=]?|[-?+=])[^}]*\}")
 _TEXT_MAX = 2**20
-_MASKED_MIN = 6  # shorter values would be found in half of all words, and are not secrets
+_MASKED_MIN = 6  # shorter values are part of many words, and are not secrets
 
 
 @dataclass(slots=True)
@@ -30,14 +30,14 @@ class Expansion:
     taken: dict[str, str]
 
     def masked(self, what: str) -> str:
-        """`what` without anything the environment holds."""
+        """`what` with the names of variables in the place of their values."""
         for value, name in self.taken.items():
             what = what.replace(value, f"${{{name}}}").replace(repr(value)[1:-1], f"${{{name}}}")
         return what
 
 
 def expand(root: Node, environ: Mapping[str, str]) -> Expansion:
-    """The tree with its placeholders expanded. A value that cannot be made is `BROKEN`, and its problem is reported."""
+    """Expand the tree. A value that cannot be expanded is `BROKEN`, and its problem is reported."""
     work = _Work(environ)
     root = work.expanded(root, ())
     return Expansion(root, work.problems, work.taken)
@@ -53,7 +53,7 @@ def _not_a_variable(text: str) -> str:
 class _Work:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._done: dict[int, Node] = {}  # shared nodes are expanded, and their problems told, once
+        self._done: dict[int, Node] = {}  # shared nodes are expanded once, and their problems reported once
         self.problems: list[Problem] = []
         self.taken: dict[str, str] = {}
 

@@ -1,6 +1,6 @@
-"""Warn of what was probably meant otherwise: notations of other gateways and shells, and settings without their half.
+"""Warns of probable mistakes: notations of other gateways and shells, and settings that need another to be of use.
 
-Each of them is legal here and means something else than its author thinks, so that nothing but a warning can be said.
+Each of them is legal, but probably means something else than its author thinks. So it is a warning and not an error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TYPOGRAPHIC = "\u201c\u201d\u2018\u2019\u201e\u00ab\u00bb"
 _SECRET_MIN_CHARS = 12
 _WIDE_PREFIX = {4: 8, 6: 16}
 _LONG_DRAIN_S = 600.0
-# RFC 9110 §9, RFC 5789, and WebDAV's (RFC 4918): what a misspelt method was probably meant to be.
+# Methods of RFC 9110 §9, RFC 5789 and WebDAV (RFC 4918). A misspelt method was probably meant to be one of these.
 _KNOWN_METHODS = (
     "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH",
     "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "SEARCH", "REPORT", "LIST",
@@ -48,7 +48,7 @@ def habits(sections: Sections) -> Iterator[Problem]:
 
 
 def _texts(root: Node) -> Iterator[Problem]:
-    """Notations that can stand in any text of the file. The text is shown as it is written, without the environment."""
+    """Warn of notations that can stand in any text. The warning shows the text as written, without the environment."""
     for loc, leaf in leaves(root):
         if not isinstance(leaf.value, str):
             continue
@@ -138,7 +138,7 @@ def _roles(route: Section[Route]) -> Iterator[Problem]:
 
 
 def _open_beside_guarded(routes: list[Section[Route]]) -> Iterator[Problem]:
-    """A public route for everything beside guarded routes of the same backend: it takes what these miss."""
+    """Warn of a public route for all paths beside guarded routes of the same backend: it takes what these miss."""
     guarded = {one.url: route for route in routes if route.value.auth.mode != "none" for one in route.value.backend}
     for route in routes:
         if route.value.auth.mode != "none" or route.value.match.path.text != "/**":

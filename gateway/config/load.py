@@ -1,9 +1,9 @@
-"""The file as a `Config`, or everything that is wrong with it.
+"""Loads the file as a `Config`, or reports all its problems.
 
-    text -> tree with lines -> environment put in -> pieces -> checks across the file -> Config
+    text -> tree with lines -> environment expanded -> sections -> checks across the file -> Config
 
-Nothing but `ConfigError` is raised for what a file, the environment or a secret's file can hold. Reading blocks;
-a server calls this in a thread.
+Whatever a file, the environment or a secret's file holds, only `ConfigError` is raised. Reading blocks: a server calls
+this in a thread.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def load(path: str | os.PathLike[str]) -> Config:
 
 
 def warnings_in(path: str | os.PathLike[str], now_s: float) -> list[Problem]:
-    """`warnings_of` the file at `path`, with the process's environment put in."""
+    """`warnings_of` the file at `path`, with placeholders expanded from the process's environment."""
     name = os.fspath(path)
     directory = Path(name).absolute().parent
     return warnings_of(read_text(name), name, environ=os.environ, directory=directory, now_s=now_s)
 
 
 def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Path) -> Config:
-    """The configuration in `text`; `name` is the file's name in messages, `directory` what its paths are relative to.
+    """The configuration in `text`. Messages call the file `name`; its paths are relative to `directory`.
 
     Raises `ConfigError` with every problem.
     """
@@ -50,9 +50,9 @@ def load_text(text: str, name: str, *, environ: Mapping[str, str], directory: Pa
 
 
 def warnings_of(text: str, name: str, *, environ: Mapping[str, str], directory: Path, now_s: float) -> list[Problem]:
-    """What is legal in `text` and dangerous, or probably meant otherwise, at `now_s` (wall clock).
+    """Warnings about `text`: legal settings that are dangerous or probably mistakes. `now_s` is the wall clock.
 
-    Raises `ConfigError` where the file has problems: of those nobody is warned.
+    Raises `ConfigError` where the file has problems.
     """
     sections, expansion = _sections(text, name, environ, directory)
     found = [*dangers(sections), *habits(sections), *ending_certificates(sections, now_s)]

@@ -67,9 +67,9 @@ def problems_of(
     also_missing: bool = True,
     given: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
-    """Each problem of a piece, at the line of its key or item. What is reported already is left out.
+    """Each problem of a section, at the line of its key or item. Problems that are reported already are left out.
 
-    That one of the keys `given` is missing is not told.
+    A missing key of `given` is not reported.
     """
     errors = error.errors(include_url=False, include_input=False)
     meant = _meant_keys(model, [found["loc"] for found in errors if found["type"] == "extra_forbidden"])

@@ -1,8 +1,7 @@
-"""The configuration as values: what each key means, its default, its zero and its danger.
+"""The configuration as values: the meaning of each key, its default, its zero and its danger.
 
-Every model is frozen and refuses unknown keys. A model checks what can be seen from its own keys alone; what
-spans the file (names of providers, routes that tie) is checked in `gateway.config.check`. Durations are
-seconds, sizes are bytes, whatever unit the file used.
+Every model is frozen and refuses unknown keys. A model checks only its own keys; `gateway.config.check` checks the rest
+(names of providers, routes that tie). Durations are seconds and sizes are bytes, whatever unit the file used.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class Cache(Model):
 
     clock_skew: Annotated[Seconds, Field(gt=0)] = 2.0
     """How far the clocks of two instances may be apart; beyond, they share nothing. Default 2s; more than 0. Danger:
-    for so long beyond ttl or max_age, whoever writes to Redis can keep a revoked token working."""
+    anyone who can write to Redis can keep a revoked token working for this long beyond ttl or max_age."""
 
     @model_validator(mode="after")
     def _redis_needs_a_secret(self) -> Cache:

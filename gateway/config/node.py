@@ -1,6 +1,6 @@
-"""The file as a tree of values that know their lines; what every later stage asks where something stands.
+"""The file as a tree of values with their lines. Every later stage finds the place of a value here.
 
-Anchors and aliases share nodes, so the tree is read and rebuilt, never changed.
+Anchors and aliases share nodes. So the tree is never changed: a stage that expands something builds a new tree.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gateway.config.problems import Loc, Problem, place_text
 
 
 class _Broken:
-    """Stands for a value whose problem is reported already; every parser refuses it, and nobody reports that."""
+    """Stands for a value whose problem is reported already. Parsers refuse it, and that is not reported again."""
 
     def __repr__(self) -> str:
         return "BROKEN"
@@ -24,7 +24,7 @@ BROKEN: Final = _Broken()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyValue:
-    """A key with its value. `name` is the key as written, or `None` where a shorthand leaves it out."""
+    """Holds a key with its value. `name` is the key as written, or `None` where a shorthand leaves it out."""
 
     name: str | None
     line: int
@@ -33,10 +33,10 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """A value: `dict[str, Entry]`, `tuple[Node, ...]`, or a scalar.
+    """Holds a value with its line. The value is a `dict[str, KeyValue]`, a `tuple[Node, ...]` or a scalar.
 
-    `written` is a scalar's text in the file, before the environment was put in; `plain` that it had no quotes.
-    `weight` counts the nodes below with every alias spelled out, `height` the levels.
+    `written` is a scalar's text in the file, before the environment was put in. `plain` says that it had no quotes.
+    `weight` counts the nodes below it, with every alias spelled out, and `height` the levels.
     """
 
     value: Any
@@ -73,7 +73,7 @@ def plain(node: Node) -> Any:
 
 
 def leaves(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
-    """Every scalar at or below `node`, with where it stands."""
+    """Every scalar at or below `node`, each with its place."""
     if isinstance(node.value, dict):
         for key, entry in node.value.items():
             yield from leaves(entry.node, (*loc, key))
@@ -86,7 +86,7 @@ def leaves(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, Node]]:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a place in a piece stands: as deep as the file has it. `rest` is what the file does not have."""
+    """Says how much of a place the file has, and where. `rest` is the part that the file does not have."""
 
     path: Loc
     line: int
@@ -101,7 +101,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a piece of the configuration stands; `defaults` is what it was merged over."""
+    """Says where a section stands in the file. `defaults` is the node that it was merged over."""
 
     path: Loc
     line: int
@@ -109,7 +109,7 @@ class Origin:
     defaults: Node | None = None
 
     def find(self, loc: Loc) -> Located:
-        """The deepest part of `loc` that the file has, in the piece itself or else in the defaults under it."""
+        """The deepest part of `loc` that the file has, in the section itself or else in the defaults under it."""
         path, line, node, under, inherited = self.path, self.line, self.node, self.defaults, False
         for depth, step in enumerate(loc):
             if isinstance(step, int) and isinstance(node.value, dict):
@@ -127,7 +127,7 @@ class Origin:
         return Located(path, line, node, (), inherited)
 
     def has_own(self, loc: Loc) -> bool:
-        """Whether the piece itself, and not only the defaults under it, has all of `loc`."""
+        """Whether the section itself, and not only the defaults under it, has all of `loc`."""
         node = self.node
         for step in loc:
             entry = node.child(step)
@@ -137,6 +137,6 @@ class Origin:
         return True
 
     def problem(self, loc: Loc, what: str) -> Problem:
-        """A problem with what stands at `loc`."""
+        """A problem with the value at `loc`."""
         found = self.find(loc)
         return Problem(place_text(found.path), what, found.line)

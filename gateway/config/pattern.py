@@ -1,8 +1,7 @@
-"""What a route is matched by and rewritten to: host and path patterns, in canonical form.
+"""Patterns for hosts and paths, in canonical form: a route is matched by them, and rewrites to one.
 
-A pattern is a tuple of segments, never a regular expression: nothing in the configuration can be made slow by
-what a client sends. Two patterns of the same shape are equal whatever their captures are called, which is how
-ties are found.
+A pattern is a tuple of segments and never a regular expression, so that no client can make matching slow. Two path
+patterns with the same `shape` match the same paths, whatever their captures are called: this is how ties are found.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class SegmentKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment of a pattern. `text` is the literal, or the capture's name; empty for `**`."""
+    """Holds one segment of a pattern. `text` is the literal, or the capture's name; empty for `**`."""
 
     kind: SegmentKind
     text: str = ""
@@ -40,7 +39,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class PathPattern:
-    """`/tenants/{tenant}/orders/**` as segments; `/a/` ends in an empty literal, `/` is one empty literal."""
+    """Holds a path pattern such as `/tenants/{tenant}/orders/**` as segments.
+
+    `/a/` ends in an empty literal, and `/` is one empty literal.
+    """
 
     text: str
     segments: tuple[Segment, ...]
@@ -61,7 +63,7 @@ class PathPattern:
 
     @property
     def only_path(self) -> str | None:
-        """The path that it matches, where it matches no other."""
+        """The path of a pattern that matches only one; `None` for any other pattern."""
         if any(s.kind is not SegmentKind.LITERAL for s in self.segments):
             return None
         return "".join(f"/{s.text}" for s in self.segments)
@@ -72,7 +74,7 @@ class PathPattern:
 
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """An exact host name, or the suffix behind `*.` at any depth; lower case, without port."""
+    """Holds an exact host name or, with `wildcard`, the suffix behind `*.` at any depth; lower case, without port."""
 
     name: str
     wildcard: bool = False
@@ -82,7 +84,7 @@ class HostPattern:
 
 
 def parse_path(value: object) -> PathPattern:
-    """A pattern from its text; `ValueError` says what to write instead."""
+    """Parse a path pattern. The `ValueError` says what to write instead."""
     pattern = _pattern(value)
     for text in (segment.text for segment in pattern.segments if segment.kind is SegmentKind.LITERAL):
         bare = _PARAMETERS.sub("", text)
@@ -109,7 +111,7 @@ def _pattern(value: object) -> PathPattern:
 
 
 def parse_prefix(value: object) -> PathPattern:
-    """A path of literals, under which the gateway answers itself."""
+    """Parse a path of literals; the gateway itself answers requests below it."""
     pattern = parse_path(value)
     if any(s.kind is not SegmentKind.LITERAL for s in pattern.segments) or pattern.segments[-1].text == "":
         raise ValueError(
@@ -120,7 +122,7 @@ def parse_prefix(value: object) -> PathPattern:
 
 
 def parse_template(value: object) -> PathPattern:
-    """What `rewrite` says: as a pattern, with `{**}` for what `**` matched."""
+    """Parse the value of `rewrite`: a pattern in which `{**}` stands for the segments that `**` matched."""
     if isinstance(value, str) and value.endswith("/{**}"):
         pattern = _pattern(value.removesuffix("{**}") + _REST)
         return PathPattern(value, pattern.segments)
@@ -134,7 +136,7 @@ def parse_template(value: object) -> PathPattern:
 
 
 def parse_host(value: object) -> HostPattern:
-    """A host pattern from `api.example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`."""
+    """Parse a host pattern: `api.example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`."""
     if isinstance(value, HostPattern):
         return value
     if isinstance(value, str):
@@ -153,7 +155,7 @@ def parse_host(value: object) -> HostPattern:
 
 
 def _ipv6(value: str) -> str:
-    """An address in brackets, in canonical form so that two spellings are one host."""
+    """An address in brackets, in canonical form, so that two spellings are one host."""
     host = canonical_host(value)
     if host is None:
         raise ValueError(f"{quoted(value)} is not an IPv6 address in brackets; write one such as [2001:db8::1]")
@@ -184,7 +186,7 @@ def _segment(text: str, *, last: bool, whole: str) -> Segment:
             "write {name} for one segment, ** at the end for all below, and percent-encode other characters"
         )
     literal = canonical_percent(text)
-    # The same paths that a target is refused for: such a pattern could never match.
+    # A request with such a path is refused, so the pattern could never match.
     if literal.split(";", 1)[0] in {".", ".."} or any(code in literal for code in ("%5C", "%00")):
         raise ValueError(
             f"segment {quoted(text)} of {quoted(whole)} is refused in every request; write the path without it"

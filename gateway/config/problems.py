@@ -1,12 +1,12 @@
-"""What is wrong with a file: each problem with its place, all of them together.
+"""Problems of a file, each with its place; they are reported all together.
 
-A problem reads `gateway.yaml:31: routes[2].backend: what is wrong; what to write instead`. No message ever shows
-the value of a secret, nor what a variable of the environment holds.
+A problem reads `gateway.yaml:31: routes[2].backend: what is wrong; what to write instead`. No message shows the value
+of a secret or of an environment variable.
 
     ValueError
     └── WrongAt         raised by a parser that knows which part of its value is wrong
     Exception
-    └── ConfigError     the whole file, with every problem
+    └── ConfigError     says that the file cannot be used, with every problem
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Problem:
 
     @property
     def text(self) -> str:
-        """`what`, with a word on what to write instead where it has none."""
+        """`what`, with advice on what to write instead where it has none."""
         return self.what if "; " in self.what else self.what + _SOMETHING_ELSE
 
     def render(self, file: str, level: str = "") -> str:
-        """The line of `gateway check`. `level` stands before the place; empty for what makes the file unusable."""
+        """The line of `gateway check`. `level` stands before the place; it is empty for an error."""
         start = file if self.line is None else f"{file}:{self.line}"
         return ": ".join(part for part in (start, level, self.place, self.text) if part)
 
@@ -51,7 +51,7 @@ class ConfigError(Exception):
 
 
 class WrongAt(ValueError):  # noqa: N818 - reads as what it says where it is raised
-    """Several things wrong inside one value: where in it, and what, in the two halves of `Problem.what`."""
+    """Says that parts of one value are wrong: the place of each in the value, and text as in `Problem.what`."""
 
     def __init__(self, wrongs: Iterable[tuple[Loc, str]]) -> None:
         self.wrongs = tuple(wrongs)

@@ -22,7 +22,7 @@ from gateway.config.value_types import (
 
 
 class BreakerSettings(Model):
-    """When a provider that fails is left alone, and for how long."""
+    """Says when calls to a failing provider stop, and for how long."""
 
     failures: Annotated[Count, Field(ge=1)] = 5
     """It opens after so many failed calls in a row. Default 5."""
@@ -55,7 +55,7 @@ class ProviderEvents(Model):
 
     authorization: SecretStr | None = None  # the whole header value
     """What the transmitter of security events sends as Authorization, scheme and all. Default: it is not looked at, and
-    the signature alone counts."""
+    only the signature counts."""
 
 
 class Provider(Model):
@@ -107,8 +107,8 @@ class Provider(Model):
     authorities."""
 
     breaker: BreakerSettings | None = BreakerSettings()
-    """When a provider that fails, and does not answer a question of the gateway's own, is left alone. null: never.
-    Danger: then each request with an unknown token waits for a provider that is away."""
+    """When calls stop to a provider that fails and does not answer a question of the gateway's own. null: never.
+    Danger: with null, each request with an unknown token waits for a provider that is away."""
 
     events: ProviderEvents | None = None
     """How its events are known, with events: at the top. Default: signed by its keys, for client_id."""

@@ -1,4 +1,4 @@
-"""How problems and warnings are shown: as lines, as JSON, or as annotations of a GitHub workflow."""
+"""Formats problems and warnings as lines, as JSON, or as annotations of a GitHub workflow."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def report(file: str, findings: Sequence[Finding], form: Format, source: Sequenc
 
 
 def in_order(errors: Iterable[Problem], warnings: Iterable[Problem]) -> list[Finding]:
-    """Each once, in the order of their lines."""
+    """Errors and warnings in the order of their lines, each once."""
     found: list[Finding] = [*(("error", one) for one in errors), *(("warning", one) for one in warnings)]
     return sorted(dict.fromkeys(found), key=lambda one: (one[1].line or 0, one[0], one[1].place, one[1].what))
 

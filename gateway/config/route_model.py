@@ -69,7 +69,7 @@ class Match(Model):
 
 
 class IdentitySettings(Model):
-    """Header name -> the claim paths of which the first present one is sent."""
+    """Maps a header name to claim paths; the first claim that is present is sent."""
 
     headers: dict[IdentityName, Annotated[tuple[ClaimPath, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]] = Field(
         default_factory=lambda: {
@@ -80,7 +80,7 @@ class IdentitySettings(Model):
             "X-Roles": (("realm_access", "roles"),),
         }
     )
-    """Header: claim path, or a list of which the first present is sent."""
+    """Header: claim path, or a list; the first claim that is present is sent."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> IdentitySettings:
@@ -93,7 +93,7 @@ class Headers(Model):
     """Replaces what is there."""
 
     remove: tuple[HeaderName, ...] = ()
-    """In any spelling: letters and digits alone count."""
+    """In any spelling: only letters and digits count."""
 
     @model_validator(mode="after")
     def _names_differ(self) -> Headers:

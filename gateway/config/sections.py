@@ -1,7 +1,7 @@
-"""The file cut into pieces, each validated on its own, so that no problem hides another.
+"""Splits the file into sections and validates each on its own, so that no problem hides another.
 
-A piece with problems is validated again without the keys that have them: what is left of it still takes part in
-the checks across the file, and `is_valid` says which of its keys those checks may trust.
+A section with problems is validated again without the keys that have them. The rest of it still takes part in the
+checks across the file, and `is_valid` says which of its keys those checks may trust.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from gateway.config.wire_values import parse_name
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": LogSettings}
 _KEYS = [*(key for key in Config.model_fields if key != "routes"), "defaults", "routes"]
-# Stand in for keys with problems, so that the rest of their piece is not said to lack them.
-_STAND_INS: dict[type[Model], dict[str, Any]] = {
+# Values for keys with problems, so that the rest of their section is not said to lack them.
+_PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     Route: {"name": "-", "backend": "http://-"},
     Provider: {
         "issuer": "http://-",
@@ -45,9 +45,9 @@ _STAND_INS: dict[type[Model], dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Section(Generic[_M]):
-    """A validated piece, where it stands, and which of its keys are only stood in for.
+    """Holds a validated section with its place. The keys in `broken` have placeholders as values.
 
-    Of a broken key that is a mapping, `without` says which of its own keys had to go; the others are as written.
+    A broken key may be a mapping. Then `without` names the keys that were taken out of it; the others are as written.
     """
 
     value: _M
@@ -59,7 +59,7 @@ class Section(Generic[_M]):
         return self.broken.isdisjoint(keys)
 
     def is_valid_within(self, key: str, *parts: str) -> bool:
-        """Whether these keys of the mapping at `key` can be trusted, whatever is wrong beside them."""
+        """Whether these keys of the mapping at `key` can be trusted, even if others beside them are broken."""
         return self.is_valid(key) or (key in self.without and self.without[key].isdisjoint(parts))
 
 
@@ -82,20 +82,20 @@ class Sections:
 
 
 def split(root: Node, directory: Path) -> Sections:
-    """The pieces of a file whose environment is put in."""
+    """Split a file whose placeholders are expanded."""
     sections = Sections(Origin((), root.line, root))
     unknown = [key for key in root.entries if key not in _KEYS]
     sections.problems += [sections.root.problem((key,), unknown_key(Config, key, _KEYS)) for key in unknown]
     sections.misspelt = frozenset(_meant(Config, unknown, _KEYS))
-    _cut_sections(sections, directory)
-    _cut_events(sections)
-    _cut_providers(sections, directory)
-    _cut_defaults(sections, directory)
-    _cut_routes(sections, directory)
+    _split_sections(sections, directory)
+    _split_events(sections)
+    _split_providers(sections, directory)
+    _split_defaults(sections, directory)
+    _split_routes(sections, directory)
     return sections
 
 
-def _cut_sections(sections: Sections, directory: Path) -> None:
+def _split_sections(sections: Sections, directory: Path) -> None:
     for name, model in _SECTIONS.items():
         entry = _entry(sections, name)
         if entry is None:
@@ -109,14 +109,14 @@ def _cut_sections(sections: Sections, directory: Path) -> None:
         )
 
 
-def _cut_events(sections: Sections) -> None:
-    """Reads `events` apart from the other sections, because its absence means something else than its defaults."""
+def _split_events(sections: Sections) -> None:
+    """Read `events` apart from the other sections, because its absence differs from its defaults."""
     entry = _entry(sections, "events")
     if entry is not None:
         sections.events = _validated(Events, Origin(("events",), entry.line, entry.node), sections.problems)
 
 
-def _cut_providers(sections: Sections, directory: Path) -> None:
+def _split_providers(sections: Sections, directory: Path) -> None:
     entry = _entry(sections, "providers")
     if entry is None:
         sections.provider_names = None if _is_written(sections, "providers") else frozenset()
@@ -136,13 +136,13 @@ def _cut_providers(sections: Sections, directory: Path) -> None:
             sections.providers[name] = section
 
 
-def _cut_defaults(sections: Sections, directory: Path) -> None:
-    """Validates the defaults once on their own, so that a problem is reported even if no route inherits it."""
+def _split_defaults(sections: Sections, directory: Path) -> None:
+    """Validate the defaults once on their own, so that a problem is reported even if no route inherits it."""
     entry = _entry(sections, "defaults")
     if entry is None:
         return
     for key in sorted(ONE_ROUTES_OWN & entry.node.entries.keys()):
-        what = f"{key} belongs to one route alone; write it in the route"
+        what = f"{key} belongs to a single route; write it in the route"
         sections.problems.append(sections.root.problem(("defaults", key), what))
     kept = {key: own for key, own in entry.node.entries.items() if key not in ONE_ROUTES_OWN}
     node = with_auth_spelled_out(entry.node.with_entries(kept))
@@ -150,13 +150,13 @@ def _cut_defaults(sections: Sections, directory: Path) -> None:
     node = with_files(Route, origin, directory, sections.problems)
     sections.defaults = Origin(("defaults",), entry.line, node)
     try:
-        Route.model_validate({**_STAND_INS[Route], **plain(node)})
+        Route.model_validate({**_PLACEHOLDERS[Route], **plain(node)})
     except ValidationError as error:
-        # What a default lacks, a route may have.
+        # A route may have the keys that the defaults lack.
         sections.problems += problems_of(error, Route, sections.defaults, also_missing=False)
 
 
-def _cut_routes(sections: Sections, directory: Path) -> None:
+def _split_routes(sections: Sections, directory: Path) -> None:
     entry = sections.root.node.entries.get("routes")
     if entry is None and "routes" in sections.misspelt:
         return
@@ -213,9 +213,9 @@ def _validated(
     without = _broken_parts(model, values, locs)
     kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
     parts = {key: {k: v for k, v in values[key].items() if k not in gone} for key, gone in without.items()}
-    stand_ins = {key: value for key, value in _STAND_INS.get(model, {}).items() if key in broken}
+    placeholders = {key: value for key, value in _PLACEHOLDERS.get(model, {}).items() if key in broken}
     try:
-        return Section(model.model_validate({**kept, **parts, **stand_ins}), origin, broken, without)
+        return Section(model.model_validate({**kept, **parts, **placeholders}), origin, broken, without)
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin))
         return None
@@ -228,7 +228,7 @@ def _meant(model: type[Model], unknown: list[str], known: list[str] | None = Non
 
 
 def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]) -> dict[str, frozenset[str]]:
-    """The keys with problems of each mapping whose other keys can be validated without them."""
+    """The broken keys of each mapping whose other keys can be validated without them."""
     parts: dict[str, frozenset[str]] = {}
     for key in dict.fromkeys(str(loc[0]) for loc in locs if loc):
         known = model.model_fields.get(key)
@@ -239,14 +239,14 @@ def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]
         if any(isinstance(step, int) for loc in gone for step in loc):
             continue  # one mapping, where a list of such may stand
         needed = {(name,) for name, one in inner.model_fields.items() if one.is_required()}
-        # A mapping that is wrong as a whole, or lacks what it needs, is stood in for as a whole.
+        # A mapping that is wrong as a whole, or lacks a required key, gets a placeholder as a whole.
         if () not in gone and needed.isdisjoint(gone):
             parts[key] = frozenset(str(step) for (step,) in gone)
     return parts
 
 
 def _entry(sections: Sections, name: str) -> KeyValue | None:
-    """The entry of a section that is a mapping; a section without anything in it is as good as absent."""
+    """The entry of a section that is a mapping; an empty section counts as absent."""
     entry = sections.root.node.entries.get(name)
     if entry is None or entry.node.value is None:
         return None

@@ -111,7 +111,7 @@ class Server(Model):
 
     unknown_tokens: UnknownTokens | None = UnknownTokens()
     """How many tokens that nobody knows one client address may try, per worker; beyond, 429. null: as many as it likes.
-    Danger: then whoever makes up tokens decides how often the provider is asked."""
+    Danger: with null, a client that makes up tokens decides how often the provider is asked."""
 
 
 class AdminCors(Model):

@@ -78,14 +78,14 @@ class FactsFetcher:
         self, key: bytes, question: Question, recalled: Recalled | Absent
     ) -> tuple[FlightResult | None, Recalled | None]:
         """Splits the fleet's result into one that is fresh enough to use, and one that is only the last known."""
-        landed = self._usable(key, question, recalled, {})
+        flight_result = self._usable(key, question, recalled, {})
         result: Literal["hit", "miss", "error"] = "miss"
-        if landed is not None:
+        if flight_result is not None:
             result = "hit"
         elif recalled is Absent.ERROR:
             result = "error"
         self.meter.looked_up("redis", result)
-        return landed, recalled if landed is None and isinstance(recalled, Recalled) else None
+        return flight_result, recalled if flight_result is None and isinstance(recalled, Recalled) else None
 
     async def fetch(
         self,
@@ -119,12 +119,12 @@ class FactsFetcher:
         ahead_s = 0.0 if last_known is None else last_known.ahead_s
         try:
             log_position, patience_s = self.shared.log_position(), max(0.0, patience_s)
-            landed = await self._introspect(key, question, joiners, log_position, patience_s, grant, ahead_s)
+            flight_result = await self._introspect(key, question, joiners, log_position, patience_s, grant, ahead_s)
         except BaseException:
             if self.fleet_lease is not None and grant is not None:
                 await self.fleet_lease.leases.release(key, grant.fence)
             raise
-        return landed if ahead_s else replace(landed, last_known=last_known)
+        return flight_result if ahead_s else replace(flight_result, last_known=last_known)
 
     def _usable(
         self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]

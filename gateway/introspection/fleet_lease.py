@@ -76,20 +76,20 @@ class FleetLease:
                     self.meter.leased("unavailable")
                     return LeaseGrant(fence, held=False)
                 # The holder may have settled between our look and our acquiring.
-                landed = read(state.recalled, seen)
+                flight_result = read(state.recalled, seen)
                 if state.holder == fence:
-                    if landed is None:
+                    if flight_result is None:
                         self.meter.leased("held")
                         return LeaseGrant(fence, held=True)
                     await self.leases.release(key, fence)
-                if landed is None:
+                if flight_result is None:
                     seen[state.holder] = now_s
                     await signal.wait(min(_LOOK_AGAIN_S, state.left_s))
                     # Look before acquiring again: many are woken at once, and most find what they need.
-                    landed = read(await self.shared.get(key, realm), seen)
-                if landed is not None:
+                    flight_result = read(await self.shared.get(key, realm), seen)
+                if flight_result is not None:
                     self.meter.leased("waited")
-                    return landed
+                    return flight_result
                 await asyncio.sleep(max(0.0, now_s + _PAUSE_S - self.monotonic()))
 
 

@@ -580,8 +580,8 @@ def test_what_the_defaults_leave_to_the_routes_is_no_problem():
 
 def test_name_and_match_belong_to_one_route():
     assert lines(PROVIDER + "defaults: {name: x, match: {host: a}}\n" + ROUTE) == [
-        "2: defaults.match: match belongs to one route alone; write it in the route",
-        "2: defaults.name: name belongs to one route alone; write it in the route",
+        "2: defaults.match: match belongs to a single route; write it in the route",
+        "2: defaults.name: name belongs to a single route; write it in the route",
     ]
 
 
