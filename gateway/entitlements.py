@@ -1,7 +1,7 @@
-"""What a caller must be or hold beside scopes: roles, groups, rich authorization details, claims.
+"""Checks a route's demands beside scopes: roles, groups, rich authorization details (RFC 9396) and claims. Pure.
 
-Comparisons are exact and typed; what has the wrong type has not been shown. Roles stand in Keycloak's two places.
-`authorization_details` is RFC 9396's. Pure.
+Comparisons are exact and typed: a claim of the wrong type does not meet a demand. Roles are looked for in the two
+places where Keycloak puts them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DETAILS = ("authorization_details",)
 
 @dataclass(frozen=True, slots=True)
 class Entitlements:
-    """What one route demands, all of it. `details` are objects, each of which one element of the claim must have."""
+    """Holds the demands of one route; a caller must meet all. Each object in `details` must be in one claim element."""
 
     roles: tuple[str, ...]
     groups: tuple[str, ...]
@@ -34,7 +34,7 @@ class Entitlements:
 
 
 def compile_entitlements(auth: Auth) -> Entitlements | None:
-    """`None` where the route demands nothing of the kind."""
+    """Collect the demands of a route; `None` where it has none of these."""
     demands = Entitlements(auth.roles, auth.groups, auth.details, auth.claims)
     return demands if any((demands.roles, demands.groups, demands.details, demands.claims)) else None
 
@@ -42,7 +42,7 @@ def compile_entitlements(auth: Auth) -> Entitlements | None:
 def entitlement_problem(
     demands: Entitlements, claims: Claims, client_id: str, captures: Mapping[str, str]
 ) -> Refusal | None:
-    """The refusal of a caller with these claims; `client_id` is the client whose roles count as ours."""
+    """The refusal of a caller with these claims, if any. Roles without a client's name may be of `client_id`."""
     if not all(_has_role(claims, role, client_id) for role in demands.roles):
         return _lacks_role(claims, demands.roles, client_id)
     present = _list_at(claims, _GROUPS)
@@ -53,7 +53,7 @@ def entitlement_problem(
 
 
 def _details_problem(wanted: tuple[Mapping[str, Any], ...], claims: Claims) -> Refusal | None:
-    """RFC 9396 §2: each object that is wanted must be within one element of the claim, whole."""
+    """Check that each wanted object is contained in one element of `authorization_details` (RFC 9396 §2)."""
     present = _list_at(claims, _DETAILS)
     for detail in wanted:
         if not any(isinstance(one, dict) and _is_within(detail, one) for one in present):
@@ -63,7 +63,7 @@ def _details_problem(wanted: tuple[Mapping[str, Any], ...], claims: Claims) -> R
 
 
 def _is_within(wanted: Any, present: Any) -> bool:
-    """Lists are subsets, objects have all members, scalars are equal with their type."""
+    """Whether `present` contains `wanted`: a list as a subset, an object with its members, a scalar with its type."""
     if isinstance(wanted, dict):
         return isinstance(present, dict) and all(
             name in present and _is_within(value, present[name]) for name, value in wanted.items()

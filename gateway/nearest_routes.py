@@ -1,6 +1,6 @@
-"""Name the routes that a request missed by little, and what differs: for `explain` of a 404 or a 405.
+"""Finds the routes that a request almost matched, and what differs: for `explain` of a 404 or a 405.
 
-Pure. It looks at every route, so it is for an operator's question and never for a client's request.
+Pure. It looks at every route, so it serves only an operator's question and never a client's request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SHOWN_MAX_CHARS = 40
 
 
 def nearest_routes(routes: Iterable[Route], host: str, segments: Sequence[str], method: str) -> list[str]:
-    """At most three routes, the nearest first, each with what differs in words."""
+    """At most three routes, the nearest first, each with the differences in words."""
     near = []
     for place, route in enumerate(routes):
         cost, words = _distance(route, host, segments, method)
@@ -30,7 +30,7 @@ def nearest_routes(routes: Iterable[Route], host: str, segments: Sequence[str], 
 
 
 def _distance(route: Route, host: str, segments: Sequence[str], method: str) -> tuple[float, list[str]]:
-    """How far the request is from the route, and why it is not taken; no words where only another route is better."""
+    """How far the request is from the route, and the reasons; none where the route matches and another is better."""
     cost, words = _path_distance(route.match.path, segments)
     if route.match.host is not None and not _takes_host(route.match.host, host):
         cost += _HOST_COSTS

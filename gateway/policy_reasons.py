@@ -1,7 +1,7 @@
-"""Say what a route wanted of the facts and what they have: for the log and for `explain`, never for the client.
+"""Explains refusals: the demands of the route and the facts of the token. Only the log and `explain` show this.
 
-Every text is made when a request is refused, and only then. It is one printable line of at most `REASON_MAX_CHARS`
-characters. It shows claims and what the configuration asks for. It never shows a token.
+A text is made only when a request is refused. It is one printable line of at most `REASON_MAX_CHARS` characters. It
+shows claims and the route's demands, and never a token.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OTHER_TYPE = re.compile(r"true|false|null|-?[0-9.]*|[\[{].*", re.DOTALL)
 
 
 def cut_reason(text: str) -> str:
-    """`text` as one printable line, cut to the bound."""
+    """`text` as one printable line of at most `REASON_MAX_CHARS`."""
     line = "".join(character if character.isprintable() else " " for character in text)
     return line if len(line) <= REASON_MAX_CHARS else line[: REASON_MAX_CHARS - 1] + "…"
 
@@ -82,7 +82,7 @@ def wrong_claim(path: Sequence[str], value: Any, accepted: Sequence[Any]) -> str
 
 
 def shown(value: Any, *, as_list: bool = False) -> str:
-    """A claim's value in a few words; of a long one its beginning."""
+    """A claim's value; a long one is cut."""
     if isinstance(value, list):
         return _listed(map(_plain, value))
     return f"[{_plain(value)}]" if as_list else _plain(value)

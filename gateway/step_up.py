@@ -1,6 +1,6 @@
-"""How recently, and in which way, a caller must have signed in: step-up authentication (RFC 9470). Pure.
+"""Checks how recently, and in which way, a caller signed in: step-up authentication (RFC 9470). Pure.
 
-A token that says nothing of it has not shown it. The challenge names both demands, so that one new sign-in is enough.
+A token that does not say so fails the check. The challenge names both demands, so that one new sign-in is enough.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _CODE = "insufficient_user_authentication"
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What one route demands: one of `acr` (none: any), and a sign-in that is at most `max_age_s` old."""
+    """Holds the demands of one route: one of `acr` (empty: any), and a sign-in that is at most `max_age_s` old."""
 
     acr: tuple[str, ...]
     max_age_s: float | None
 
 
 def compile_authentication(auth: Auth) -> Authentication | None:
-    """`None` where the route demands nothing of the kind."""
+    """Collect the demands of a route; `None` where it has none of these."""
     if not auth.acr and auth.max_auth_age is None:
         return None
     return Authentication(auth.acr, auth.max_auth_age)
 
 
 def authentication_problem(demands: Authentication, claims: Claims, now: float) -> Refusal | None:
-    """The refusal of a caller with these claims at wall-clock time `now` (RFC 9470 §3)."""
+    """The refusal of a caller with these claims at wall-clock time `now`, if any (RFC 9470 §3)."""
     acr = claims.get("acr")
     if demands.acr and not (isinstance(acr, str) and acr in demands.acr):
         return _refusal(demands, wrong_acr(acr, demands.acr))

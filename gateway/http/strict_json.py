@@ -1,7 +1,7 @@
-"""JSON from a peer that may be hostile or broken (RFC 8259), read so that it has one meaning or none.
+"""Reads JSON from a peer that may be hostile or broken (RFC 8259), so that it has one meaning or none.
 
-Python's own reader takes `NaN`, lets the last of two equal keys win and recurses on deep input. A provider's
-answer decides who gets in: what two readers could understand differently is refused here.
+Python's own reader accepts `NaN`, takes the last of two equal keys and recurses on deep input. A provider's response
+decides who gets in, so this reader refuses JSON that two readers could understand differently.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from gateway.http.bounded_memo import BoundedMemo
 
-# Real answers are two or three levels deep; Keycloak's `resource_access` and `authorization` reach six.
+# Real responses are two or three levels deep; Keycloak's `resource_access` and `authorization` reach six.
 DEPTH_MAX = 32
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _ALL_BUT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
-# More names than one provider's answers have. What is longer is no name that comes again.
+# More names than the responses of one provider have. A longer name is not expected to come again.
 _POOLED_MAX = 4_096
 _POOLED_CHARS_MAX = 128
 
@@ -28,8 +28,8 @@ _POOLED_CHARS_MAX = 128
 class NamePool:
     """Keeps each name in memory once, however many documents have it.
 
-    It is bounded, and it forgets. `sys.intern` does neither in CPython 3.12.0 to 3.12.6, where an interned text stays
-    for ever (gh-113993): whoever may send documents with new names would fill the memory.
+    The pool is bounded, and it forgets. `sys.intern` does neither in CPython 3.12.0 to 3.12.6, where an interned text
+    stays for ever (gh-113993): a sender of documents with ever new names would fill the memory.
     """
 
     __slots__ = ("_names",)
@@ -41,7 +41,7 @@ class NamePool:
         return len(self._names.known)
 
     def pooled(self, name: str) -> str:
-        """`name`, as the object that came first."""
+        """The object that was kept for `name` first."""
         known = self._names.known.get(name)
         if known is not None or len(name) > _POOLED_CHARS_MAX:
             return known or name
@@ -50,16 +50,16 @@ class NamePool:
 
 
 class JSONError(ValueError):
-    """What came is no JSON, or JSON of more than one meaning; the text says which, without quoting it."""
+    """Says that the text is not JSON, or has more than one meaning, without quoting it."""
 
 
 def loads(
     body: bytes, depth_max: int = DEPTH_MAX, *, pool: NamePool | None = None, containers_max: int | None = None
 ) -> Any:
-    """The value of `body`, UTF-8 without a byte order mark. Raises `JSONError`.
+    """Read the value of `body`, UTF-8 without a byte order mark. Raises `JSONError`.
 
-    `pool` is for documents that are kept. `containers_max` is for documents of somebody who has not shown who he is:
-    each object and list costs a call, and that many are read at most. Brackets in texts count too.
+    `pool` is for documents that are kept. `containers_max` bounds the objects and lists in documents of a sender that
+    is not authenticated, because each of them costs a call. Brackets in texts count, too.
     """
     containers = body.count(b"[") + body.count(b"{")
     if containers_max is not None and containers > containers_max:
@@ -72,8 +72,8 @@ def loads(
     except JSONError:
         raise
     except (ValueError, RecursionError):
-        # ValueError: no UTF-8, no JSON, or an integer of more digits than Python converts (CVE-2020-10735).
-        raise JSONError("no JSON text") from None
+        # ValueError: not UTF-8, not JSON, or an integer of more digits than Python converts (CVE-2020-10735).
+        raise JSONError("not a JSON text") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _pooled_object(pool: NamePool, pairs: list[tuple[str, Any]]) -> dict[str, An
 
 
 def _constant(name: str) -> Any:
-    raise JSONError(f"{name} is no JSON number")
+    raise JSONError(f"{name} is not a JSON number")
 
 
 def _float(text: str) -> float:

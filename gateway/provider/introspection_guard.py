@@ -213,7 +213,7 @@ class IntrospectionGuard:
         return None if self._breaker is None else self._breaker.blocks(self._monotonic())
 
     def _not_asked(self, blocked: BreakerOpen) -> NotAskedError:
-        return NotAskedError(f"it is left alone for a while, because {self._open_reason}", blocked.wait_s)
+        return NotAskedError(f"it is not asked for a while, because {self._open_reason}", blocked.wait_s)
 
 
 def _suspect(token: str, address: str) -> int:

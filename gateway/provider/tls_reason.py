@@ -1,10 +1,10 @@
-"""Why a TLS connection was not made, in words that say what to do. The words are OpenSSL's; nothing is the peer's."""
+"""Explains why a TLS connection failed and what to do. The text comes from OpenSSL; none of it is the peer's."""
 
 from __future__ import annotations
 
 import ssl
 
-# What OpenSSL says where the other end does not speak TLS at all.
+# OpenSSL's reasons where the other end does not speak TLS at all.
 _NOT_TLS = frozenset({"HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "WRONG_VERSION_NUMBER"})
 
 
