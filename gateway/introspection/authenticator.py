@@ -185,11 +185,11 @@ class Authenticator:
         while True:
             flight, landing = self._flights.join(key, question)
             joined_at = self._purges
-            flight_result = await asyncio.shield(landing)
-            if flight.was_crowded_out(flight_result, question.address):
+            outcome = await asyncio.shield(landing)
+            if flight.was_crowded_out(outcome, question.address):
                 continue  # it had joined the question of another network, which had no place left
-            if flight.serves(flight_result, joined_at, question.max_age_s, arrived_s):
-                return flight_result.found
+            if flight.serves(outcome, joined_at, question.max_age_s, arrived_s):
+                return outcome.found
             entry = self._fresh_entry(key, question)
             if entry is not None:
                 return FactsLookup(entry.result, "local")
@@ -220,13 +220,11 @@ class Authenticator:
     def _is_active(self, key: bytes) -> bool:
         return self._last_known.facts(key) is not None
 
-    def _land(
-        self, flight: Inflight, question: Question, flight_result: FlightResult
-    ) -> Coroutine[Any, Any, object] | None:
+    def _land(self, flight: Inflight, question: Question, outcome: FlightResult) -> Coroutine[Any, Any, object] | None:
         """The work to wait for: `Settlement.settle`, unless a purge voided the result on its way."""
         if flight.was_active:
-            self._fallback.record(question, flight_result.found)
-        if flight.purged_at(flight_result.tags) is None:
-            return self._settlement.settle(flight, question, flight_result)
-        self._settlement.release(flight.key, flight_result.grant)
+            self._fallback.record(question, outcome.found)
+        if flight.purged_at(outcome.tags) is None:
+            return self._settlement.settle(flight, question, outcome)
+        self._settlement.release(flight.key, outcome.grant)
         return None

@@ -76,20 +76,20 @@ class FleetLease:
                     self.meter.leased("unavailable")
                     return LeaseGrant(fence, held=False)
                 # The holder may have settled between our look and our acquiring.
-                flight_result = read(state.recalled, seen)
+                outcome = read(state.recalled, seen)
                 if state.holder == fence:
-                    if flight_result is None:
+                    if outcome is None:
                         self.meter.leased("held")
                         return LeaseGrant(fence, held=True)
                     await self.leases.release(key, fence)
-                if flight_result is None:
+                if outcome is None:
                     seen[state.holder] = now_s
                     await signal.wait(min(_LOOK_AGAIN_S, state.left_s))
                     # Look before acquiring again: many are woken at once, and most find what they need.
-                    flight_result = read(await self.shared.get(key, realm), seen)
-                if flight_result is not None:
+                    outcome = read(await self.shared.get(key, realm), seen)
+                if outcome is not None:
                     self.meter.leased("waited")
-                    return flight_result
+                    return outcome
                 await asyncio.sleep(max(0.0, now_s + _PAUSE_S - self.monotonic()))
 
 

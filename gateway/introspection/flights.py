@@ -97,18 +97,18 @@ class Flights:
             self._end(flight, landing)
             return
         try:
-            flight_result, last_known = self._fetcher.recalled(flight.key, question, recalling.result())
-            settling = None if flight_result is None else self._land(flight, question, flight_result)
+            outcome, last_known = self._fetcher.recalled(flight.key, question, recalling.result())
+            settling = None if outcome is None else self._land(flight, question, outcome)
         except Exception as error:  # noqa: BLE001 - all who wait for the result get any defect
             self._end(flight, landing, error)
             return
-        if flight_result is None:
+        if outcome is None:
             spent_s = self._monotonic() - began_s
             self._fly(flight, landing, self._asked(flight, question, last_known, spent_s))
         elif settling is not None:
-            self._fly(flight, landing, _after(settling, flight_result))
+            self._fly(flight, landing, _after(settling, outcome))
         else:
-            self._end(flight, landing, flight_result)
+            self._end(flight, landing, outcome)
 
     def _fly(
         self, flight: Inflight, landing: asyncio.Future[FlightResult], work: Coroutine[Any, Any, FlightResult]
@@ -121,9 +121,9 @@ class Flights:
     async def _asked(
         self, flight: Inflight, question: Question, last_known: Recalled | None, spent_s: float
     ) -> FlightResult:
-        flight_result = await self._fetcher.fetch(flight.key, question, flight.joiners, last_known, spent_s)
-        settling = self._land(flight, question, flight_result)
-        return flight_result if settling is None else await _after(settling, flight_result)
+        outcome = await self._fetcher.fetch(flight.key, question, flight.joiners, last_known, spent_s)
+        settling = self._land(flight, question, outcome)
+        return outcome if settling is None else await _after(settling, outcome)
 
     def _end(
         self,
@@ -151,6 +151,6 @@ class Flights:
         return task
 
 
-async def _after(settling: Coroutine[Any, Any, object], flight_result: FlightResult) -> FlightResult:
+async def _after(settling: Coroutine[Any, Any, object], outcome: FlightResult) -> FlightResult:
     await settling
-    return flight_result
+    return outcome

@@ -66,9 +66,9 @@ class Inflight:
     def __post_init__(self) -> None:
         self.joiners = Joiners(client_network(self.address))
 
-    def was_crowded_out(self, flight_result: FlightResult, address: str) -> bool:
+    def was_crowded_out(self, outcome: FlightResult, address: str) -> bool:
         """Whether the queue had no place for this flight's network, while one at `address` may find a place."""
-        result = flight_result.found.result
+        result = outcome.found.result
         return (
             isinstance(result, Indeterminate)
             and result.is_queue_full
@@ -89,13 +89,13 @@ class Inflight:
             numbers.append(self._everything)
         return min(numbers, default=None)
 
-    def serves(self, flight_result: FlightResult, joined_at: int, max_age_s: float | None, arrived_s: float) -> bool:
+    def serves(self, outcome: FlightResult, joined_at: int, max_age_s: float | None, arrived_s: float) -> bool:
         """Whether a caller that came at `arrived_s`, and joined when `joined_at` purges were known, may take the
         result.
 
         A call that was still under way when the caller came serves everybody, `max_age: 0s` too.
         """
-        purged_at = self.purged_at(flight_result.tags)
+        purged_at = self.purged_at(outcome.tags)
         if purged_at is not None and purged_at <= joined_at:
             return False
-        return max_age_s is None or flight_result.age_s < max_age_s or arrived_s <= flight_result.under_way_s
+        return max_age_s is None or outcome.age_s < max_age_s or arrived_s <= outcome.under_way_s

@@ -75,15 +75,15 @@ class LastKnown:
         here_s = kept_s(result, age_s, now, self.lifetimes, max(longest_s, self.lifetimes.active_s))
         return here_s, kept_s(result, age_s, now, self.lifetimes, longest_s)
 
-    def is_revocation(self, provider: str, flight_result: FlightResult) -> bool:
+    def is_revocation(self, provider: str, outcome: FlightResult) -> bool:
         """Whether the provider calls a token inactive that somebody may keep as active."""
-        return isinstance(flight_result.found.result, Inactive) and bool(self.longest_tolerated_s.get(provider))
+        return isinstance(outcome.found.result, Inactive) and bool(self.longest_tolerated_s.get(provider))
 
-    def was_active(self, key: bytes, flight_result: FlightResult) -> bool:
+    def was_active(self, key: bytes, outcome: FlightResult) -> bool:
         """Whether the token was active before, as far as this process or the fleet knows, and no purge has announced
         its end.
         """
-        if flight_result.is_announced:
+        if outcome.is_announced:
             return False
-        fleets = flight_result.last_known
+        fleets = outcome.last_known
         return self.facts(key) is not None or (fleets is not None and isinstance(fleets.result, Facts))

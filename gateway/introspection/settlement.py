@@ -49,59 +49,53 @@ class Settlement:
         self._on_inactive = on_inactive
         self._on_revoked = on_revoked
 
-    def settle(
-        self, flight: Inflight, question: Question, flight_result: FlightResult
-    ) -> Coroutine[Any, Any, object] | None:
+    def settle(self, flight: Inflight, question: Question, outcome: FlightResult) -> Coroutine[Any, Any, object] | None:
         """Keeps the result here at once, and returns the work of sharing it with the fleet, for the callers to wait
         for.
 
         They wait so that the next instance does not ask again. Looking and sharing together take them no longer than
         one operation of the shared tier may take; the writing ends in a task of its own.
         """
-        key, provider, result = flight.key, question.provider, flight_result.found.result
+        key, provider, result = flight.key, question.provider, outcome.found.result
         if not isinstance(result, Facts | Inactive):
-            self._last_known.keep(flight, provider, flight_result.last_known)
-            self.release(key, flight_result.grant)
+            self._last_known.keep(flight, provider, outcome.last_known)
+            self.release(key, outcome.grant)
             return None
         if self._on_inactive is not None and isinstance(result, Inactive):
             self._on_inactive(key)
-        is_revocation = self._last_known.is_revocation(provider, flight_result)
-        is_revoked = is_revocation and self._last_known.was_active(key, flight_result)
-        here_s, fleet_s = self._last_known.kept_s(result, flight_result.age_s, provider)
+        is_revocation = self._last_known.is_revocation(provider, outcome)
+        is_revoked = is_revocation and self._last_known.was_active(key, outcome)
+        here_s, fleet_s = self._last_known.kept_s(result, outcome.age_s, provider)
         now_s = self._fetcher.monotonic()
-        if max(flight_result.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
-            since_s, until_s = now_s - flight_result.age_s, now_s + flight_result.left_s
+        if max(outcome.left_s, here_s) > 0 or self._last_known.facts(key) is not None:
+            since_s, until_s = now_s - outcome.age_s, now_s + outcome.left_s
             due_s = math.inf if self._ahead is None else self._ahead.refresh_at_s(result, since_s, until_s)
-            self._local.put(key, CacheEntry(result, flight_result.tags, since_s, until_s, due_s, now_s + here_s), now_s)
+            self._local.put(key, CacheEntry(result, outcome.tags, since_s, until_s, due_s, now_s + here_s), now_s)
         # Without a fleet, or out of its reach, another worker may have known the token as active although this one did
         # not. Where several providers are asked in turn, an inactive result of one says nothing of the others, and the
         # announcement does not name the provider.
         is_new = is_revoked or len(self._fetcher.introspectors) == 1
-        if is_revocation and is_new and flight_result.found.tier == "provider" and not flight_result.log_position:
+        if is_revocation and is_new and outcome.found.tier == "provider" and not outcome.log_position:
             self._announce_to_workers(question.token)
         if is_revoked and self._sharing is not None:
-            announcing = self._spawn(self._announce_to_fleet(flight, question.token, flight_result))
-            return asyncio.wait([announcing], timeout=flight_result.patience_s)
-        if (
-            self._sharing is not None
-            and flight_result.log_position is not None
-            and max(flight_result.left_s, fleet_s) > 0
-        ):
-            recalled = Recalled(result, flight_result.age_s, flight_result.left_s, kept_s=fleet_s)
-            writing = self._spawn(self._sharing.share(key, recalled, flight_result.log_position, flight_result.grant))
-            return asyncio.wait([writing], timeout=flight_result.patience_s)
-        self.release(key, flight_result.grant)
+            announcing = self._spawn(self._announce_to_fleet(flight, question.token, outcome))
+            return asyncio.wait([announcing], timeout=outcome.patience_s)
+        if self._sharing is not None and outcome.log_position is not None and max(outcome.left_s, fleet_s) > 0:
+            recalled = Recalled(result, outcome.age_s, outcome.left_s, kept_s=fleet_s)
+            writing = self._spawn(self._sharing.share(key, recalled, outcome.log_position, outcome.grant))
+            return asyncio.wait([writing], timeout=outcome.patience_s)
+        self.release(key, outcome.grant)
         return None
 
     def release(self, key: bytes, grant: LeaseGrant | None) -> None:
         if self._sharing is not None and grant is not None:
             self._spawn(self._sharing.release(key, grant))
 
-    async def _announce_to_fleet(self, flight: Inflight, token: Token, flight_result: FlightResult) -> None:
+    async def _announce_to_fleet(self, flight: Inflight, token: Token, outcome: FlightResult) -> None:
         """Voids by a purge what others keep of the token. The result of this process stays."""
         purge = purge_of(self._fetcher.key_tags(flight.key))
         self._known_purges.is_new(purge)
-        if self._sharing is not None and not await self._sharing.announce(flight, flight_result, purge):
+        if self._sharing is not None and not await self._sharing.announce(flight, outcome, purge):
             self._announce_to_workers(token)
 
     def _announce_to_workers(self, token: Token) -> None:

@@ -38,7 +38,7 @@ class Sharing:
             # Without a lease two results may be put in the wrong order. Sharing is worth more than that order.
             await self._shared.put(key, recalled, log_position)
 
-    async def announce(self, flight: Inflight, flight_result: FlightResult, purge: TagPurge) -> bool:
+    async def announce(self, flight: Inflight, outcome: FlightResult, purge: TagPurge) -> bool:
         """Voids by `purge`, which this process knows already, what others keep, and puts the inactive result in its
         place.
 
@@ -51,12 +51,12 @@ class Sharing:
             log_position = await self._shared.publish_revocation(purge)
         finally:
             self._announcing.discard(flight)
-        result, took_s = flight_result.found.result, self._monotonic() - began_s
-        if log_position and isinstance(result, Inactive) and flight.purged_at(flight_result.tags) is None:
-            recalled = Recalled(result, flight_result.age_s + took_s, flight_result.left_s - took_s, is_announced=True)
-            await self.share(flight.key, recalled, log_position, flight_result.grant)
+        result, took_s = outcome.found.result, self._monotonic() - began_s
+        if log_position and isinstance(result, Inactive) and flight.purged_at(outcome.tags) is None:
+            recalled = Recalled(result, outcome.age_s + took_s, outcome.left_s - took_s, is_announced=True)
+            await self.share(flight.key, recalled, log_position, outcome.grant)
         else:
-            await self.release(flight.key, flight_result.grant)
+            await self.release(flight.key, outcome.grant)
         return log_position is not None
 
     def note_purge(self, purge: TagPurge, number: int) -> None:

@@ -112,9 +112,9 @@ async def test_each_lease_has_a_fence_of_its_own() -> None:
 
 async def test_what_was_settled_between_looking_and_taking_is_used_and_the_lease_given_back() -> None:
     leases, meter = ScriptedLeases([taken_by(OURS, THERE)], Clock()), CountingMeter()
-    flight_result = await acquire(leases, meter)
-    assert isinstance(flight_result, FlightResult)
-    assert flight_result.found.result is FACTS
+    outcome = await acquire(leases, meter)
+    assert isinstance(outcome, FlightResult)
+    assert outcome.found.result is FACTS
     assert len(leases.given_back) == 1
     assert meter.leases == {"waited": 1}
 
@@ -122,18 +122,18 @@ async def test_what_was_settled_between_looking_and_taking_is_used_and_the_lease
 async def test_who_waits_takes_what_the_other_learnt_and_knows_when_it_was_still_asking() -> None:
     leases = ScriptedLeases([taken_by(THEIRS)], Clock(1000.0), looks=[Absent.MISS, Absent.ERROR, THERE])
     meter = CountingMeter()
-    flight_result = await acquire(leases, meter)
-    assert isinstance(flight_result, FlightResult)
+    outcome = await acquire(leases, meter)
+    assert isinstance(outcome, FlightResult)
     assert len(leases.taken) == 3
-    assert flight_result.under_way_s == 1000.0 + sum(leases.waits[:2])
+    assert outcome.under_way_s == 1000.0 + sum(leases.waits[:2])
     assert (leases.given_back, meter.leases, leases.bells) == ([], {"waited": 1}, 0)
 
 
 async def test_what_another_call_brought_than_the_one_that_was_seen_was_not_seen_under_way() -> None:
     leases = ScriptedLeases([taken_by(b"a third")], Clock(1000.0), looks=[THERE])
-    flight_result = await acquire(leases, CountingMeter())
-    assert isinstance(flight_result, FlightResult)
-    assert flight_result.under_way_s == -math.inf
+    outcome = await acquire(leases, CountingMeter())
+    assert isinstance(outcome, FlightResult)
+    assert outcome.under_way_s == -math.inf
     assert seen_under_way(Recalled(FACTS, 0.0, 1.0), {b"": 1000.0}) == -math.inf
 
 

@@ -38,6 +38,6 @@ def test_the_age_counts_unless_the_call_was_not_over_when_the_question_came() ->
     assert flight.serves(recalled, 0, 5.1, CAME_S)
     assert not flight.serves(recalled, 0, 5.0, CAME_S)
     for tier in ("provider", "redis"):
-        flight_result = FlightResult(FactsLookup(Inactive(0.0), tier), age_s=5.0, under_way_s=CAME_S)
-        assert flight.serves(flight_result, 0, 0.0, CAME_S)
-        assert not flight.serves(flight_result, 0, 0.0, CAME_S + 0.1)
+        outcome = FlightResult(FactsLookup(Inactive(0.0), tier), age_s=5.0, under_way_s=CAME_S)
+        assert flight.serves(outcome, 0, 0.0, CAME_S)
+        assert not flight.serves(outcome, 0, 0.0, CAME_S + 0.1)
