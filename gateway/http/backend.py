@@ -1,4 +1,4 @@
-"""The address of a server that requests are sent to, as the rules of the wire know it."""
+"""The address of a backend, as the rules of the wire use it."""
 
 from __future__ import annotations
 

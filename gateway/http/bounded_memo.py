@@ -1,7 +1,7 @@
-"""A memory of what was found out once: of names, lines and heads that come again and again.
+"""Remembers results for names, lines and heads that come again and again.
 
-Whoever sends others each time must neither fill the memory nor make its upkeep cost anything. So it has no order and no
-clock: when it is full it is emptied, and what is common is back at once.
+A client that sends new ones each time must neither fill the memory nor make its upkeep cost anything. So the memo has
+no order and no clock: when it is full it is emptied, and common entries are back at once.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ V = TypeVar("V")
 
 
 class BoundedMemo(Generic[K, V]):
-    """At most `most` entries. Bound what one of them may weigh before you keep it.
+    """Keeps at most `most` entries. Bound the size of an entry before you keep it.
 
-    Read `known`, which is the same dict for ever; write by `keep` only. A class derived from dict would be read more
-    slowly: by a tenth of what it takes to read a response's head.
+    Read `known`, which is always the same dict, and write only by `keep`. A subclass of dict would be slower to read,
+    by a tenth of the time that a response's head takes.
     """
 
     __slots__ = ("_most", "known")
@@ -30,7 +30,7 @@ class BoundedMemo(Generic[K, V]):
 
 
 def keep_at_most(most: int, known: dict[K, V], key: K, value: V) -> None:
-    """The same for a dict that is more than a memory."""
+    """Empty `known` if it is full, then add the entry: for a dict that has a class of its own."""
     if len(known) >= most and key not in known:
         known.clear()
     known[key] = value

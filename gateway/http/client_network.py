@@ -1,8 +1,7 @@
-"""Which network a client address belongs to: what one subscriber gets, and so what one share is for.
+"""Finds the network of a client address. One network stands for one subscriber and has one share.
 
-An address of IPv4 is a network of its own. An address of IPv6 counts by its /64, which is what a subscriber gets at
-least (RFC 6177), and beyond that by its /48, which is what a site gets: whoever has 65,536 networks in one block has
-no more than the block's share.
+An IPv4 address is a network of its own. An IPv6 address counts by its /64, the least that a subscriber gets (RFC 6177),
+and also by its /48, which a site gets: a site with 65,536 networks in one block has no more than the block's share.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _ADDRESS_BITS = 128
 
 
 class ClientNetwork(NamedTuple):
-    """`block` is the /48 that `network`, a /64, lies in; for IPv4, and for text that is no address, both are equal."""
+    """Names a client's network, a /64, and the /48 around it (`block`). Both are equal for IPv4 and for other text."""
 
     block: str
     network: str
@@ -30,12 +29,12 @@ def client_network(address: str) -> ClientNetwork:
 
 
 def network_of(address: str) -> str:
-    """What an address counts as; text that is none, as the empty one of a Unix socket, counts as itself."""
+    """The network of `address`. Other text, such as the empty text of a Unix socket, is a network of its own."""
     return client_network(address).network
 
 
 def _parsed(address: str) -> IPv6Address | str:
-    """The address of IPv6, else the text that stands for its network."""
+    """The IPv6 address, or else the text that stands for the network."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

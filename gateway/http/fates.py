@@ -1,6 +1,6 @@
-"""What is done with a client's field, as far as its name says; found once for each spelling of a name.
+"""Decides by its name what happens to a client's field, once for each spelling of a name.
 
-Numbers and not an `Enum`: they are looked at for each field of each request.
+The fates are numbers and not an `Enum`, because they are read for each field of each request.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gateway.http.syntax import TOKEN
 
 T = TypeVar("T")
 
-# The names that clients send are few. These bound what is remembered of others.
+# Clients send few names. These limits bound the memory for others.
 _REMEMBERED_NAMES_MAX = 128
 _REMEMBERED_NAME_CHARS = 64
 _KNOWN_MAX = 512
 _NEVER_PASS = HOP_BY_HOP | FRAMING | HTTPOXY | TOLD_TO_BACKENDS
 _NAME = re.compile(TOKEN.encode())
 
-# What of a field is read: nothing, or its value, in one of these meanings.
+# How a field is read: not at all, or its value in one of these meanings.
 READ: Final = 15
 HOST: Final = 1
 AUTHORIZATION: Final = 2
@@ -38,14 +38,14 @@ CONTENT_LENGTH: Final = 3
 TRANSFER_ENCODING: Final = 4
 CONNECTION: Final = 5
 VIA: Final = 6
-OF_PROXIES: Final = 7  # believed where a trusted proxy says it
+OF_PROXIES: Final = 7  # believed if a trusted proxy sends it
 ORIGIN: Final = 8
-# The line goes on: on every route and for everybody, or `DEPENDS` on who asks for what.
+# The line goes on to the backend: always, or `DEPENDS` on the route and the caller.
 PASSES: Final = 16
 DEPENDS: Final = 32
-# It asks for more than a request and an answer, or is no field at all.
+# The field asks for more than a request and a response, or is not a field at all.
 IS_ODD: Final = 64
-# Above this, a bit for each name of which there is one at most (RFC 9110 §5.3); aiohttp's parser refuses more.
+# The bits above this stand for names that may come only once (RFC 9110 §5.3); aiohttp's parser refuses a second one.
 ONCE: Final = 128
 
 _READ = {
@@ -69,7 +69,7 @@ _READ = {
         OF_PROXIES,
     ),
 }
-# A body in chunks, an interim answer, another protocol, a preflight.
+# These ask for a chunked body, an interim response, another protocol or a preflight.
 _ODD_NAMES = frozenset(
     {
         "access-control-request-headers",
@@ -103,7 +103,7 @@ FROM_TRUSTED: Final = 2
 
 
 class ByName(dict[str, T]):
-    """What `about` says of each name, as it was sent: `by_name[name]`. It is asked when a name first comes."""
+    """Maps each name, as it was sent, to the result of `about`, which is called when a name first comes."""
 
     def __init__(self, about: Callable[[str], T]) -> None:
         self._about = about
@@ -116,13 +116,13 @@ class ByName(dict[str, T]):
 
 
 def who_may_send(name: str, gone: frozenset[str], trusted: frozenset[str], *, keep_authorization: bool) -> int:
-    """From whom a field of this name goes on to the backend: `NEVER`, `ALWAYS` or `FROM_TRUSTED` proxies alone.
+    """Decide whose field of this name goes on to the backend: `NEVER`, `ALWAYS` or only `FROM_TRUSTED` proxies.
 
-    `gone` are folded; `trusted` are lower case, with their separators. A name with a meaning counts in the one
-    spelling that has it; in every other it is dropped, because a backend may read it as the first.
+    `gone` are folded; `trusted` are lower case, with their separators. A name with a meaning has it in one spelling
+    only. In every other spelling the field is dropped, because a backend may read it as the first.
     """
     lower, folded = name.lower(), fold_header_name(name)
-    # To a backend that drops separators, a name without a letter or digit is no name.
+    # For a backend that drops separators, nothing is left of a name without a letter or digit.
     if not folded or folded in gone or folded in _NEVER_PASS:
         return NEVER
     if folded == "authorization":
@@ -141,9 +141,9 @@ def senders_by_name(gone: frozenset[str], trusted: frozenset[str], *, keep_autho
 
 
 class FieldFates:
-    """Of one configuration: `known[name]` for names as they were sent lately, `find` for all others.
+    """Holds the fates of fields under one configuration: `known[name]` for recent names as sent, `find` for all others.
 
-    `gone` are the names that are dropped on every route, `gone_somewhere` those on some, both folded.
+    `gone` are the names that are dropped on every route, `gone_somewhere` those on some routes; both are folded.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class FieldFates:
         self._keeps_authorization = keeps_authorization
 
     def find(self, name: bytes) -> int:
-        """What is done with a field of this name; `IS_ODD` alone where it is no name."""
+        """The fate of a field of this name; only `IS_ODD` where it is not a name."""
         if _NAME.fullmatch(name) is None:
             return IS_ODD
         fate = self._fate(name.decode("ascii"))

@@ -1,7 +1,7 @@
-"""What a server speaks that answers with something else than HTTP/1.1, by its first bytes.
+"""Recognizes other protocols than HTTP/1.1 by the first bytes of a server.
 
-Many servers greet first and then wait (SMTP, SSH, MySQL): without this the gateway would wait for the rest of a head
-until its timeout. The words are for the operator, who most often named another port or scheme than was meant.
+Many servers send a greeting and then wait (SMTP, SSH, MySQL). Without this the gateway would wait for the rest of a
+head until its timeout. The texts are for the operator, who most often named the wrong port or scheme.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SHOWN_BYTES = 60
 
 
 def foreign_words(first: bytes) -> str | None:
-    """What is wrong with a server whose answer begins with `first`; `None` while it may still be HTTP/1.1."""
+    """Say what a server speaks whose response begins with `first`; `None` while it may still be HTTP/1.1."""
     if first.startswith(_HTTP1) or _HTTP1.startswith(first):
         return None
     if first[0] in _TLS_RECORDS and b"\x03".startswith(first[1:2]):
@@ -28,6 +28,6 @@ def foreign_words(first: bytes) -> str | None:
 
 
 def _shown(first: bytes) -> str:
-    """The first line, in characters that a log line and a terminal can bear."""
+    """The first line, in characters that are safe in a log and on a terminal."""
     line = first.lstrip(b"\r\n").partition(b"\n")[0].rstrip(b"\r")[:_SHOWN_BYTES]
     return line.decode("ascii", "backslashreplace").encode("unicode_escape").decode() or "an empty line"

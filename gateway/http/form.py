@@ -1,7 +1,7 @@
-"""`application/x-www-form-urlencoded`, read so that it has one meaning or none (WHATWG URL §5, RFC 6749 appendix B).
+"""Reads `application/x-www-form-urlencoded` so that it has one meaning or none (WHATWG URL §5, RFC 6749 appendix B).
 
-Readers differ over what is not quite a form: which of two equal names counts, what a broken triplet is, whether `;`
-parts. Where a token decides what happens next, nothing is guessed.
+Readers treat faulty forms differently: which of two equal names counts, how a broken triplet is read, whether `;` is a
+separator. A form may hold a token that decides what happens next, so this reader refuses such forms.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class FormError(ValueError):
-    """The text says why, without quoting."""
+    """Says why a form is refused, without quoting it."""
 
 
 def media_type(values: Sequence[str]) -> str | None:
-    """The one media type of all `Content-Type` values, in small letters; `None` where there is not exactly one.
+    """The media type of all `Content-Type` values, in lower case; `None` where there is not exactly one.
 
-    `None`, too, for a charset that is not UTF-8: nothing is read in another.
+    `None`, too, for a charset other than UTF-8: the gateway reads no other.
     """
     if len(values) != 1 or (match := _MEDIA_TYPE.fullmatch(values[0])) is None:
         return None
@@ -37,13 +37,13 @@ def media_type(values: Sequence[str]) -> str | None:
 
 
 def read_form(body: bytes, triplets_max: int | None = None) -> dict[str, str]:
-    """The pairs of a form, of which no two have one name. Raises `FormError`.
+    """The pairs of a form; no two have the same name. Raises `FormError`.
 
-    `triplets_max` is for what somebody sends who has not shown who he is: to decode one takes a while.
+    `triplets_max` bounds the triplets from a sender that is not authenticated, because decoding them takes time.
     """
     if triplets_max is not None and body.count(b"%") > triplets_max:
         raise FormError("the form has too many percent triplets")
-    if body.count(b"&") > 2 * _PAIRS_MAX:  # empty ones are no pairs
+    if body.count(b"&") > 2 * _PAIRS_MAX:  # an empty part is not a pair
         raise FormError("the form has too many pairs")
     if not _FORM.fullmatch(body):
         raise FormError("the form has a character or a percent triplet that no form has")

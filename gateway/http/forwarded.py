@@ -1,10 +1,10 @@
-"""Who is calling, and through which proxies: what `X-Forwarded-*` and `Forwarded` may say, and who may say it.
+"""Finds out who is calling, and through which proxies, from `X-Forwarded-*` and `Forwarded`.
 
-Trust defaults to nobody. What an untrusted peer says of itself steers nothing and reaches no backend
-(GHSA-vhr5-ggp3-qq85, CVE-2026-40575). A trusted proxy is believed in the fields that are read here, as far as it wrote
-them itself: proxies append to what the client sent, so a chain is read from its end and counts as far as the trusted
-proxies in it reach. Where both kinds of field came, `X-Forwarded-*` counts and `Forwarded` is not looked at: a proxy
-that writes the one often passes the other on as the client wrote it.
+By default the gateway trusts nobody. The claims of an untrusted peer about itself have no effect and reach no backend
+(GHSA-vhr5-ggp3-qq85, CVE-2026-40575). A trusted proxy is believed in the fields that this module reads, as far as it
+wrote them itself. Proxies append to the client's field, so a chain is read from its end and counts as far as the
+trusted proxies in it reach. If both kinds of field came, only `X-Forwarded-*` counts: a proxy that writes one of them
+often passes the other on as the client wrote it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _HAS_PORT = re.compile(r":[0-9]+$")
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 _PREFIX_MAX_CHARS = 1024
-# An address as balancers write it: alone, with a port (Azure, IIS), in brackets, with a zone.
+# An address as balancers write it: bare, with a port (Azure, IIS), in brackets, with a zone.
 _NODE = re.compile(
     r"""\[([0-9A-Fa-f:.]{2,45})(?:%[^\]]{0,32})?\](?::[0-9]{1,5})?|([0-9.]{7,15})(?::[0-9]{1,5})?|"""
     r"""([0-9A-Fa-f:.]{2,45})(?:%.{0,32})?"""
 )
 _NODE_MAX_CHARS = 96
-# A chain longer than this is no deployment but an attack; what is beyond is not read.
+# A longer chain is an attack and not a deployment; the rest of it is not read.
 _HOPS_MAX = 32
 _CHAIN_FIELDS = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """Whose word counts: the networks, and with `unix` whoever connects to our Unix socket."""
+    """Says which peers are trusted: the networks and, with `unix`, every peer on the Unix socket."""
 
     networks: tuple[Network, ...] = ()
     unix: bool = False
@@ -55,7 +55,7 @@ class TrustedProxies:
         """`peer` is an address, or empty for a Unix socket."""
         if not peer:
             return self.unix
-        # What the system says of a peer is an address alone, or one with a zone.
+        # The system gives a peer as a bare address, or as one with a zone.
         return bool(self.networks) and self.has(_parsed(peer) or _address(peer))
 
     def has(self, address: IPv4Address | IPv6Address | None) -> bool:
@@ -71,10 +71,11 @@ NOBODY_TRUSTED = TrustedProxies()
 
 
 class Caller:
-    """The client as far as it can be known. `address` is empty where a Unix socket has none.
+    """Holds what is known about the client. `address` is empty where a Unix socket has none.
 
-    `host` is as a trusted peer had it; `forwarded_for` are the client and our proxies behind it, without the peer
-    itself; `port` and `prefix` are X-Forwarded-Port and -Prefix of a trusted peer, that without a slash at its end.
+    `host` is the one that a trusted peer was asked for. `forwarded_for` holds the client and our proxies behind it,
+    without the peer itself. `port` and `prefix` are X-Forwarded-Port and X-Forwarded-Prefix of a trusted peer; the
+    prefix has no slash at its end.
     """
 
     __slots__ = ("address", "forwarded_for", "host", "peer", "port", "prefix", "proto", "request_id", "trusted")
@@ -104,7 +105,7 @@ class Caller:
 
     @property
     def authority(self) -> str:
-        """The host by which a trusted peer was asked, with its port where that is not the scheme's; may be empty."""
+        """The host that a trusted peer was asked for, with its port unless that is the scheme's; may be empty."""
         host = self.host or ""
         has_port = not self.port or self.port == _DEFAULT_PORT[self.proto] or _HAS_PORT.search(host)
         return host if not host or has_port else f"{host}:{self.port}"
@@ -112,7 +113,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a trusted peer says, unchecked."""
+    """Holds the fields of a trusted peer, unchecked."""
 
     hops: tuple[str, ...]
     proto: str
@@ -120,7 +121,7 @@ class _Said:
 
 
 def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies) -> Caller:
-    """The caller behind the connection from `peer` (an IP address, or empty), whose own scheme is `scheme`."""
+    """Find the caller behind the connection from `peer` (an IP address, or empty). The connection has `scheme`."""
     if trusted is NOBODY_TRUSTED or not trusted.has_peer(peer):
         return _stranger(peer, scheme)
     fields = _by_name(headers)
@@ -149,7 +150,7 @@ def _stranger(peer: str, scheme: str) -> Caller:
 
 
 def _by_name(headers: Pairs) -> Mapping[str, list[str]]:
-    """The fields that may speak here, in the one spelling that counts."""
+    """The fields that this module reads, in the one spelling that counts."""
     found: dict[str, list[str]] = {}
     for name, value in headers:
         lower = name.lower()
@@ -165,15 +166,15 @@ def _x_forwarded(fields: Mapping[str, list[str]]) -> _Said:
 
 
 def _last(fields: Mapping[str, list[str]], wanted: str) -> str:
-    """The last element of a list field: what the trusted peer itself put there."""
+    """The last element of a list field: the one that the trusted peer itself wrote."""
     values = fields.get(wanted)
     return values[-1].rpartition(",")[2].strip() if values else ""
 
 
 def _forwarded(values: Sequence[str], trusted: TrustedProxies) -> _Said:
-    """The last element is the peer's own. The one before it counts where the peer was called by one of our proxies.
+    """Read `Forwarded`. The last element is the peer's own. The one before it counts if our own proxy called the peer.
 
-    Scheme and host are those of the believed element that stands nearest to the client.
+    Scheme and host come from the believed element that is nearest to the client.
     """
     elements = read_forwarded(values, _HOPS_MAX)
     proto = host = ""
@@ -187,7 +188,7 @@ def _forwarded(values: Sequence[str], trusted: TrustedProxies) -> _Said:
 
 
 def _believed(hops: Sequence[str], trusted: TrustedProxies) -> tuple[str, ...]:
-    """From the right, past our own proxies, to the first address that is not one of them; in canonical form."""
+    """Read from the right, past our own proxies, to the first address that is not one of them; in canonical form."""
     chain: list[str] = []
     for hop in reversed(hops):
         address = _address(hop)
@@ -204,14 +205,14 @@ def _sound_port(text: str) -> str:
 
 
 def _sound_prefix(values: Sequence[str]) -> str:
-    """One path of plain segments: backends put it before the links they make."""
+    """Check that a prefix is one path of plain segments, because backends put it before the links they make."""
     if len(values) != 1 or len(values[0]) > _PREFIX_MAX_CHARS or not _PREFIX.fullmatch(values[0]):
         return ""
     return "" if path_problem(values[0]) else values[0].removesuffix("/")
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """The address in one of the forms that balancers send; `None` for a name, `unknown` and anything else."""
+    """Parse an address in the forms that balancers send; `None` for a name, `unknown` and anything else."""
     found = _NODE.fullmatch(text.strip('"')) if len(text) <= _NODE_MAX_CHARS else None
     return None if found is None else _parsed(found[1] or found[2] or found[3])
 

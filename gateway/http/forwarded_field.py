@@ -1,4 +1,4 @@
-"""The `Forwarded` field, read strictly (RFC 7239 §4): what each proxy says of the one that called it."""
+"""Reads the `Forwarded` field strictly (RFC 7239 §4): the statement of each proxy about its own caller."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from gateway.http.syntax import TCHAR
 # A pair and what ends it. Addresses with colons and brackets are taken without quotes too, as some proxies write them.
 _PIECE = re.compile(rf"""[ \t]*+(?:([{TCHAR}]++)=(?:"((?:[^"\\]|\\.)*+)"|([^"\\,;\s]++))[ \t]*+)?+([,;]|\Z)""")
 _ESCAPED = re.compile(r"\\(.)")
-# Of one field, separators with nothing between them among them: each costs as much as a pair, and a client can send
-# as many as its head has bytes, through a proxy that passes them on.
+# The most pairs of one field. Empty ones count, too: each costs as much as a pair, and a client can send as many as its
+# head has bytes, through a proxy that passes them on.
 _PIECES_MAX = 256
 
 
 def read_forwarded(values: Sequence[str], most: int) -> list[Mapping[str, str]]:
-    """The elements in order, by parameter in lower case; `most` at most, the last ones.
+    """The last elements in order, at most `most`, each by its parameters in lower case.
 
-    Reading goes from the last field back and stops at an element that is broken: what stands behind it was added
-    later, by a proxy that did not write the broken one. So nobody hides from a proxy behind a quote that does not end.
+    Reading goes from the last field back and stops at a broken element. The elements behind it were added later, by a
+    proxy that did not write the broken one. So a client cannot hide behind a quote that does not end.
     """
     elements: list[Mapping[str, str]] = []
     for value in reversed(values):
@@ -31,7 +31,7 @@ def read_forwarded(values: Sequence[str], most: int) -> list[Mapping[str, str]]:
 
 
 def _behind_what_is_broken(value: str, most: int) -> list[Mapping[str, str]]:
-    """What was appended to a field that is no list of elements: from the end to the first that is none."""
+    """The elements that were appended to a broken field: from the end back to the broken element."""
     elements: list[Mapping[str, str]] = []
     for text in reversed(value.rsplit(",", most)[-most:]):
         read = _read(text)

@@ -1,7 +1,7 @@
-"""Where one WebSocket frame ends and the next begins (RFC 6455 §5.2), for whoever passes frames on.
+"""Finds the ends of WebSocket frames (RFC 6455 §5.2) that pass by in one direction.
 
-A frame of one's own, such as a close frame, may stand only between two others; within one it would be read as payload.
-Nothing is checked and nothing is kept but an unfinished head: what the two ends say to each other is their own matter.
+The gateway may send a frame of its own, such as a close frame, only between two others; within one it would be read as
+payload. Only an unfinished head is kept. The contents are not checked: they concern only the two ends.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MASK_BYTES = 4
 
 
 class Frames:
-    """One direction of a connection. `has_closed`: a close frame has begun, after which nothing may be sent."""
+    """Follows one direction of a connection. `has_closed`: a close frame has begun; nothing may follow it."""
 
     __slots__ = ("_head", "_left", "has_closed")
 
@@ -30,13 +30,13 @@ class Frames:
         return not self._left and not self._head
 
     def feed(self, data: bytes) -> None:
-        """`data` has passed by; each byte once."""
+        """Take the bytes that have passed by; give each byte once."""
         at, end = self._left, len(data)
         if at >= end:
             self._left = at - end
             return
         if self._head:
-            data = self._head + data  # there is no payload left where a head has begun
+            data = self._head + data  # a head has begun, so no payload is left
             end = len(data)
         while at < end:
             head = _head(data, at)
@@ -50,7 +50,7 @@ class Frames:
 
 
 def _head(data: bytes, at: int) -> int | None:
-    """How many bytes the frame at `at` has, its head included; `None` where the head is not whole."""
+    """The length of the frame at `at`, including its head; `None` where the head is not complete."""
     if len(data) < at + _HEAD_MIN_BYTES:
         return None
     second = data[at + 1]

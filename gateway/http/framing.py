@@ -1,7 +1,7 @@
-"""Whether the head of a request frames its body in exactly one way (RFC 9112 §6).
+"""Checks that the head of a request frames its body in exactly one way (RFC 9112 §6).
 
-Parsers differ in what they forgive, and smuggling lives in the difference. What two could read differently is refused
-(400), and ends the connection. For the heads of answers see `gateway.http.response_head`.
+Parsers forgive different faults, and request smuggling uses the difference. A request that two parsers could read
+differently is refused (400), and its connection ends. `gateway.http.response_head` reads the heads of responses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gateway.http.syntax import CONTENT_LENGTH
 
 
 def request_problem(version: tuple[int, int], headers: Pairs) -> str | None:
-    """What is wrong with the framing of a request, in words for the client; `None` when nothing is."""
+    """Say what is wrong with the framing of a request, in words for the client; `None` when nothing is."""
     return framing_problem(version, values_of(headers, "content-length"), values_of(headers, "transfer-encoding"))
 
 
@@ -25,7 +25,7 @@ def framing_problem(version: tuple[int, int], lengths: Sequence[str], encodings:
     if len(lengths) > 1 or (lengths and not CONTENT_LENGTH.fullmatch(lengths[0])):
         return "Content-Length is one number"
     if encodings and (version < (1, 1) or not _is_chunked(encodings)):
-        return "Transfer-Encoding is exactly chunked, in HTTP/1.1 alone"
+        return "Transfer-Encoding is exactly chunked, and only in HTTP/1.1"
     return None
 
 

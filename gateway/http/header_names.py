@@ -1,9 +1,9 @@
-"""Header names as they are compared: by their letters and digits alone.
+"""Compares header names by their letters and digits only.
 
 A backend may read `X!User!Id` as `X-User-Id`: CGI and WSGI make `_` of `-`, PHP also of `.`, lighttpd of every
 character that is neither letter nor digit, and others drop such characters. The comparison is coarser than each of
-these, so that no name a client can write becomes a protected one behind the gateway. Only names in the sets below, and
-those that the configuration protects, are compared in this way; all other names pass as they came.
+these, so that no name from a client becomes a protected one behind the gateway. Only the names in the sets below, and
+those that the configuration protects, are compared in this way. All other names pass unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SEPARATORS = re.compile(r"[^0-9a-z]+")
 
 
 def fold_header_name(name: str) -> str:
-    """The letters and digits of a name, lower case: equal for two names that some backend takes for one."""
+    """The letters and digits of a name in lower case: equal for two names that some backend takes for the same."""
     return _SEPARATORS.sub("", name.lower())
 
 
@@ -38,11 +38,11 @@ HOP_BY_HOP = folded(
         "Upgrade",
     ]
 )
-# What each message gets anew: framing and routing are never taken over as text.
+# The gateway writes these anew for each message: framing and routing are never copied.
 FRAMING = folded(["Content-Length", "Expect", "Host"])
-# CGI backends make HTTP_PROXY of it, which their HTTP clients obey (httpoxy, CVE-2016-5385).
+# CGI backends turn it into HTTP_PROXY, which their HTTP clients obey (httpoxy, CVE-2016-5385).
 HTTPOXY = folded(["Proxy"])
-# What the gateway itself tells backends of a request. Some go out only where there is something to tell.
+# The gateway itself sends these to backends. Some go out only where they have a value.
 TOLD_TO_BACKENDS = folded(
     [
         "Forwarded",
@@ -55,8 +55,8 @@ TOLD_TO_BACKENDS = folded(
         "X-Request-Id",
     ]
 )
-# What proxies, CDNs and authenticating proxies tell the servers behind them: of the client, of the request as it was
-# before they rewrote it, of the user. A server that follows one of these follows whoever could write it.
+# Proxies, CDNs and authenticating proxies send these to the servers behind them: they name the client, the user, or the
+# request before it was rewritten. A server that follows one of these follows anyone who could write it.
 _FROM_PROXIES = folded(
     [
         "Ali-CDN-Real-IP",
@@ -133,7 +133,7 @@ _FROM_PROXIES = folded(
         "X-Url-Scheme",
     ]
 )
-# Whole families of the same kind. A name that begins so is one of them, also where nobody has heard of it yet.
+# Prefixes of the same kind: every name with one of them counts, even an unknown one.
 _FROM_PROXIES_PREFIXES = (
     "cfaccess",
     "sslclient",
@@ -164,12 +164,12 @@ _FROM_PROXIES_PREFIXES = (
 
 
 def is_from_proxies(folded_name: str) -> bool:
-    """Whether only a proxy in front has a reason to send a field of this name."""
+    """Whether only a proxy in front of the gateway has a reason to send a field of this name."""
     return folded_name in _FROM_PROXIES or folded_name.startswith(_FROM_PROXIES_PREFIXES)
 
 
-# A Connection header takes none of these away: they decide about the message or describe it (RFC 9110 §7.6.1 lets a
-# sender nominate only what it means for the next hop). What the gateway adds is added afterwards.
+# A Connection header cannot remove any of these: they decide about the message or describe it (under RFC 9110 §7.6.1 a
+# sender may nominate only fields for the next hop). The gateway adds its own fields afterwards.
 _NEVER_NOMINATED = folded(
     [
         "Authorization",
@@ -192,7 +192,7 @@ _NEVER_NOMINATED_PREFIXES = ("accesscontrol", "content", "secfetch", "xrequestid
 
 
 def may_be_nominated(folded_name: str) -> bool:
-    """Whether `Connection` may take fields of this name away."""
+    """Whether `Connection` may remove fields of this name."""
     return not (
         not folded_name
         or folded_name in _NEVER_NOMINATED
