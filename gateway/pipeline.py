@@ -8,6 +8,7 @@ result never becomes a yes: *denied*, *cannot tell* and *not found* leave here a
 from __future__ import annotations
 
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
+from gateway.authn.bearer_reasons import why_malformed, why_no_token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.authn.question import Question
@@ -161,11 +162,19 @@ def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: Com
         return _forward(context, route, NOBODY)
     token = bearer_token(context.request.fields.authorizations)
     if isinstance(token, Malformed):
-        return Refuse(context, challenge("invalid_request", "the Authorization header is not one bearer token"))
+        return Refuse(
+            context,
+            challenge(
+                "invalid_request",
+                "the Authorization header is not one bearer token",
+                reason=why_malformed(context.request.fields.authorizations),
+            ),
+        )
     if isinstance(token, NoToken):
         if route.mode == "optional":
             return _forward(context, route, NOBODY)
-        return Refuse(context, challenge("token_missing", "this resource needs a bearer token"))
+        reason = why_no_token(context.request.fields.authorizations)
+        return Refuse(context, challenge("token_missing", "this resource needs a bearer token", reason=reason))
     providers = route.providers if len(route.providers) == 1 else _providers_for(compiled, route, token)
     if not providers:
         return Refuse(context, challenge("invalid_token", "the token is from another issuer"))

@@ -62,6 +62,11 @@ class Refusal:
     def status(self) -> int:
         return STATUS_OF_CODE[self.code]
 
+    @property
+    def told(self) -> str:
+        """What the log says: the reason, and where there is none what the client is told."""
+        return self.reason or self.detail
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable
 
 from gateway.http.framing import request_problem
+from gateway.http.head_fault import FAULT_LOOKED_AT_BYTES, head_fault
 from gateway.http.headers import values_of
 from gateway.http.plain_chunks import behind_whole_chunks
 from gateway.http.refusal import Refusal
@@ -44,6 +45,8 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
 # Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FRAMING = re.compile(rb"\r\n((?i:connection|content-length|transfer-encoding|upgrade)):[ \t]*+([^\r]*+)")
+# What its parser refuses of a head that is sound here.
+_PARSERS_FAULT = "a field stands twice that may stand once, such as Host, or the parser takes a value for broken"
 _SIZE_MAX_BYTES = len(b"fffffffffffffff\r\n")
 
 
@@ -68,6 +71,7 @@ class Scanner:
         "_spare_bytes",
         "_step",
         "excess",
+        "fault",
         "limits",
         "line",
     )
@@ -79,6 +83,7 @@ class Scanner:
         self._after_body: _Step = Scanner._head
         self.limits = limits
         self.excess: Excess | None = None  # of the head that was found unsound
+        self.fault: str | None = None  # what was wrong with the head that was found unsound, for the log
         self.line: RequestLine | None = None  # of the latest head
         self._head_held = UnfinishedHead()
         self._before = b""  # of a head that has become whole: what came with earlier calls
@@ -113,7 +118,9 @@ class Scanner:
         if self.excess is not None:
             return REFUSALS[self.excess]
         problem = None if self.line is None else self.line.problem
-        return problem or Refusal("invalid_request", "this is not a valid HTTP/1.1 request")
+        return problem or Refusal(
+            "invalid_request", "this is not a valid HTTP/1.1 request", reason=self.fault or _PARSERS_FAULT
+        )
 
     def take(self, data: bytes) -> tuple[bytes, int, bool]:
         """What is for the parser now, how far in `data` that goes, and whether it was sound: up to one request's end.
@@ -151,7 +158,7 @@ class Scanner:
                 return self._begin_body(found, found.end())
             lines_end = EMPTY_LINES.match(data, start)
             if data.find(b"\r\n\r\n", start if lines_end is None else lines_end.end()) >= 0:
-                raise self._unsound()
+                raise self._unsound(data[start:])
         return self._more_of_head(data, start)
 
     def _more_of_head(self, data: bytes, start: int) -> int:
@@ -160,42 +167,44 @@ class Scanner:
         end = unfinished.add(data[start:])
         if not end:
             if _STRAY.search(unfinished.held, max(0, seen - 1)):
-                raise self._unsound()
+                raise self._unsound(unfinished.held)
             self.excess = unfinished.excess(self.limits)
             if self.excess is not None:
-                raise self._unsound(request_line_of(unfinished.held))
+                raise self._unsound(unfinished.held, request_line_of(unfinished.held))
             self._cuts.append((start, len(data)))
             return len(data)
         head = bytes(unfinished.held[:end])
         unfinished.clear()
         found = _HEAD.fullmatch(head)
         if found is None:
-            raise self._unsound()
+            raise self._unsound(head)
         position = self._begin_body(found, start + len(head) - seen)
         self._before = head[:seen]
         return position
 
-    def _unsound(self, line: RequestLine | None = None) -> _UnsoundError:
+    def _unsound(self, head: bytes | bytearray, line: RequestLine | None = None) -> _UnsoundError:
         """Of a head. `line` is kept, for the record; of what is no head nothing is believed."""
         self.line = line
+        self.fault = head_fault(bytes(head[:FAULT_LOOKED_AT_BYTES]))
         return _UnsoundError()
 
     def _begin_body(self, found: re.Match[bytes], position: int) -> int:
         head = found[0]
         line = read_request_line(found)
         if not _is_text(head):
-            raise self._unsound()
+            raise self._unsound(head)
         if not line.is_served:
-            raise self._unsound(line)
+            raise self._unsound(head, line)
         if has_far_too_much(self.limits, len(head), head.count(b"\r\n", line.size_bytes) - 2):
             is_long = len(line.target) > self.limits.bytes_max
             self.excess = Excess.TARGET if is_long else Excess.FIELDS
-            raise self._unsound(line)
+            raise self._unsound(head, line)
         self.line = line
         fields = [(name.decode().lower(), value.decode("latin-1").rstrip()) for name, value in _FRAMING.findall(head)]
         if is_last_request(line.version, fields):
             self.line = line._replace(is_last=True)
-        if request_problem(line.version, fields):
+        self.fault = request_problem(line.version, fields)
+        if self.fault:
             self._step = Scanner._anything  # it is refused, and its connection ends
             return position
         self._step = self._after_body = Scanner._anything if speaks_of_websocket(fields) else Scanner._head

@@ -92,9 +92,10 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
         return Refusal("invalid_request", f"the method {method} is not served here")
     plain = _PLAIN.fullmatch(raw)
     if plain is None and not _PRINTABLE.fullmatch(raw):
-        return _invalid("the request target has a blank, a control or a non-ASCII character")
+        return _invalid("the request target has a blank, a control or a non-ASCII character", _where_unprintable(raw))
     if len(hosts) != 1 and (hosts or needs_host):
-        return Refusal("invalid_request", "a request has exactly one Host header")
+        how_many = f"there are {len(hosts)} Host fields" if hosts else "there is no Host field"
+        return Refusal("invalid_request", "a request has exactly one Host header", reason=how_many)
     authority = read_authority(hosts[0]) if hosts else _NO_AUTHORITY
     if authority is None:
         return Refusal("invalid_request", "the Host header is no host")
@@ -184,5 +185,12 @@ def parameters_problem(path: str) -> str | None:
     return None
 
 
-def _invalid(detail: str) -> Refusal:
-    return Refusal("invalid_target", detail)
+def _invalid(detail: str, reason: str | None = None) -> Refusal:
+    return Refusal("invalid_target", detail, reason=reason)
+
+
+def _where_unprintable(raw: str) -> str | None:
+    for place, character in enumerate(raw, start=1):
+        if not "!" <= character <= "~":
+            return f"character {place} of the request target is U+{ord(character):04X}"
+    return None

@@ -44,7 +44,7 @@ def send_refusal(
     is_http10: bool = False,
 ) -> bool:
     """Send it, with `more_fields` beside its own; whether the connection goes on, which `keeps_alive` allows."""
-    record.status, record.code, record.reason = refusal.status, refusal.code, refusal.reason
+    record.status, record.code, record.reason = refusal.status, refusal.code, refusal.told
     keeps_alive = keeps_alive and not client.is_draining and refusal.code not in UNTRUSTED_FRAMING
     wire, record.bytes_sent = refusal_reply(
         refusal,

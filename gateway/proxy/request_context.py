@@ -41,7 +41,7 @@ class RequestContextFactory:
         """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""
         method, path = ("", "") if line is None else (line.method, line.target.partition("?")[0])
         exchange = AccessRecord(self.new_request_id(), method, path, client, time())
-        exchange.status, exchange.code = refusal.status, refusal.code
+        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.told
         self.recorder.finished(exchange)
         return exchange.request_id
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET
 from support.scripted_provider import Fault
 from support.wire import request
@@ -88,3 +89,37 @@ async def test_no_token_and_no_secret_is_written_anywhere(serve, backend, provid
     for word in (secret, CLIENT_SECRET, ADMIN_TOKEN):
         assert word not in written
     assert all(json.loads(line) for line in gateway.lines.raw)
+
+
+SECRET = "t0k3n-that-must-not-be-told"
+
+
+@pytest.mark.parametrize(
+    ("wire", "status", "reason"),
+    [
+        (request("GET", "/api/x"), 401, "there is no Authorization field, Bearer wanted"),
+        (request("GET", "/api/x", "Authorization: Basic YTpi"), 401, "the scheme is Basic, Bearer wanted"),
+        (request("GET", "/api/x", f"Authorization: {SECRET}"), 401, "no scheme before it, Bearer wanted"),
+        (request("GET", "/api/x", *[f"Authorization: Bearer {SECRET}"] * 2), 400, "there are 2 Authorization fields"),
+        (request("GET", "/api/x", f'Authorization: Bearer "{SECRET}"'), 400, "character 1 of the token, U+0022"),
+        (request("GET", "/api/x", f"Authorization : Bearer {SECRET}"), 400, "has a blank before its colon"),
+        (request("GET", "/api/x", f"A: \x01{SECRET}"), 400, "has the control character 0x01"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "this is TLS"),
+        (request("GET", "/api//x"), 400, "the path has an empty segment"),
+        (request("GET", "/api/%2"), 400, "a percent sign is not followed by two hex digits"),
+        (request("GET", "/api/x", "Host: b"), 400, "a field stands twice that may stand once, such as Host"),
+        (request("POST", "/api/x", "Content-Length: 1", "Content-Length: 1"), 400, "Content-Length"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else str(value),
+)
+async def test_each_refusal_says_why_in_the_log_and_no_more_to_the_client(serve, backend, wire, status, reason):
+    gateway = await serve()
+    gateway.expects_errors = True
+    answer = await gateway.ask(wire)
+    line = await gateway.log_line()
+    assert (answer.status, line["status"]) == (status, status)
+    assert reason in line["reason"]
+    assert line["reason"].isprintable()
+    assert SECRET not in str(line)
+    if "character" in reason or "Authorization field" in reason or "scheme is" in reason:
+        assert reason not in answer.body.decode()

@@ -29,6 +29,7 @@ OVER_BOTH_LANES = {
     "test_cors",
     "test_draining",
     "test_large_identity",
+    "test_logged",
     "test_proxy_protocol_header",
     "test_event_endpoint",
     "test_redirects",
