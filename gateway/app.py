@@ -63,7 +63,8 @@ async def work(control_fd: int, listen_fd: int) -> None:
     _spare_the_collector()
     control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
     siblings = Siblings()
-    await serve_worker(control, Worker(listener, Observation(standard_output()), siblings.broadcast), siblings)
+    worker = Worker(listener, Observation(standard_output()), siblings.broadcast, siblings.leads)
+    await serve_worker(control, worker, siblings)
 
 
 def _spare_the_collector() -> None:

@@ -30,6 +30,7 @@ from gateway.observe.observation import Observation
 from gateway.observe.process_usage import process_usage
 from gateway.observe.up_states import UpStates
 from gateway.runtime.build import BUILD
+from gateway.runtime.health_checks import HEALTH, Leads
 from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.worker_server import WorkerServer
 from gateway.workers.instance import Instance
@@ -48,8 +49,14 @@ WORKER_COMMAND = (sys.executable, "-P", "-m", "gateway", "worker")
 class Worker(WorkerServer):
     """Does what the supervisor asks (`WorkerHandler`): reads the configuration that it sends, and serves it."""
 
-    def __init__(self, sock: socket.socket, observation: Observation, broadcast: Broadcast | None = None) -> None:
-        super().__init__(sock, observation, broadcast)
+    def __init__(
+        self,
+        sock: socket.socket,
+        observation: Observation,
+        broadcast: Broadcast | None = None,
+        leads: Leads | None = None,
+    ) -> None:
+        super().__init__(sock, observation, broadcast, leads)
         self._observation = observation
 
     async def configure(self, source: ConfigSource) -> None:
@@ -63,7 +70,10 @@ class Worker(WorkerServer):
         self._observation.configure(config)
 
     def forget(self, invalidation: Mapping[str, Any]) -> None:
-        self.apply_locally(invalidation_from_json(invalidation))
+        if HEALTH in invalidation:
+            self.health_told(invalidation[HEALTH])
+        else:
+            self.apply_locally(invalidation_from_json(invalidation))
 
     def snapshot(self) -> dict[str, Any]:
         return snapshots.joined(self._observation.snapshot(), self._up_states().snapshot(), process_usage())

@@ -23,14 +23,14 @@ class Observation(Metrics):
         super().__init__()
         self.access_log = AccessLog(writer)
         self.instance = InstanceMeter()
-        self.backends = BackendMeter()
+        self._backends = BackendMeter()
         self._writer = writer
 
     def snapshot(self) -> Snapshot:
-        return joined(Metrics.snapshot(self), self.instance.snapshot(), self.backends.snapshot())
+        return joined(Metrics.snapshot(self), self.instance.snapshot(), self._backends.snapshot())
 
     def backend_tally(self, route: str, backend: str) -> BackendTally:
-        return self.backends.tally(route, backend)
+        return self._backends.tally(route, backend)
 
     def finished(self, record: AccessRecord) -> None:
         Metrics.finished(self, record)
@@ -40,7 +40,7 @@ class Observation(Metrics):
     def configure(self, config: Config) -> None:
         """Follow `log`, and show the series of every route and provider from the start."""
         self.access_log.enabled = config.log.access
-        self.backends.configured(config.routes)
+        self._backends.configured(config.routes)
         configure_logging(config.log.level, self._writer, _secrets(config))
         receives = config.events is not None
         transmitters = [

@@ -16,9 +16,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -27,16 +26,12 @@ from gateway.config.model import Config
 from gateway.config.server_model import Server
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
-from gateway.http.unfinished import HeadLimits
 from gateway.introspection.invalidation import TOKEN_CLAIMS, Invalidation
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.listener import Listener
-from gateway.proxy.downstream.listener_limits import Limits
-from gateway.proxy.downstream.shares import ConnectionLimits, default_share
 from gateway.proxy.downstream.sweep import Sweep
-from gateway.proxy.downstream.tls import server_context
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.generation import Generation
 from gateway.proxy.relay import Relay
@@ -47,10 +42,11 @@ from gateway.proxy.upstream.backend_state import BackendTally
 from gateway.proxy.upstream.pools import UpstreamPools
 from gateway.proxy.upstream.tls_contexts import tls_contexts
 from gateway.runtime.assembly import assemble, release, retire
-from gateway.runtime.descriptors import allow_descriptors
 from gateway.runtime.event_endpoint import event_endpoint_of
 from gateway.runtime.explain import explain
+from gateway.runtime.health_checks import HealthChecks, Leads, take_over
 from gateway.runtime.invalidation_broadcaster import Broadcast, DelayedInvalidations, InvalidationBroadcaster
+from gateway.runtime.listener_settings import listener_context, listener_limits
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
@@ -69,7 +65,13 @@ class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
 class WorkerServer:
     """Serves requests on `sock`, which is bound already. `start` comes first, `drain` last."""
 
-    def __init__(self, sock: socket.socket, observer: Observer, tell_siblings: Broadcast | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        observer: Observer,
+        tell_siblings: Broadcast | None = None,
+        leads: Leads | None = None,
+    ) -> None:
         self._sock = sock
         self._observer = observer
         self._broadcaster = InvalidationBroadcaster(lambda: self.generation, self._on_purge, tell_siblings)
@@ -80,6 +82,8 @@ class WorkerServer:
         self._retiring: dict[asyncio.Task[None], Generation] = {}
         self._listener: Listener | None = None
         self._pools: UpstreamPools | None = None
+        self._health: HealthChecks | None = None
+        self._siblings = (leads, tell_siblings)
         self._sweep: Sweep | None = None
         self._fast_lane: FastLane | None = None
         self._is_draining = False
@@ -98,16 +102,20 @@ class WorkerServer:
     async def start(self, config: Config) -> None:
         """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served."""
         server = config.server
-        tls, backend_tls = _context(server), tls_contexts(config.routes)
+        tls, backend_tls = listener_context(server), tls_contexts(config.routes)
         self._generation = await self._assembled(config)
         self._show(self._generation)
         self._pools = UpstreamPools(lambda: self.generation.config.server.max_connections)
         self._pools.adjust(config.routes, backend_tls)
         contexts = RequestContextFactory(lambda: self.generation, self._observer, RequestIds().new)
         self._fast_lane = FastLane(contexts, self._pools)
-        self._listener = Listener(contexts, self._pools, self._observer, _limits(server), self._fast_lane_for(server))
+        self._listener = Listener(
+            contexts, self._pools, self._observer, listener_limits(server), self._fast_lane_for(server)
+        )
         self._sweep = Sweep([self._listener.sweep, self._pools.sweep], config)
         self._streams.start()
+        self._health = HealthChecks(self._pools, *self._siblings)
+        self._health.follow(self._generation.backends.values())
         await self._listener.start(self._sock, tls, proxy_protocol=server.proxy_protocol)
 
     async def apply(self, config: Config) -> None:
@@ -122,16 +130,21 @@ class WorkerServer:
             raise ValueError(
                 "server.proxy_protocol cannot be switched by a reload; restart to serve with or without it"
             )
-        tls, backend_tls = _context(config.server), tls_contexts(config.routes)  # fail before anything is changed
+        tls, backend_tls = (
+            listener_context(config.server),
+            tls_contexts(config.routes),
+        )  # fail before anything is changed
         new = await self._assembled(config, before)
         if self._listener is not None:
-            self._listener.adjust(_limits(config.server), self._fast_lane_for(config.server), tls)
+            self._listener.adjust(listener_limits(config.server), self._fast_lane_for(config.server), tls)
         if self._sweep is not None:
             self._sweep.adjust(config)
         if self._pools is not None:
             self._pools.adjust(config.routes, backend_tls)
         self._generation = new
         self._show(new)
+        if self._health is not None:
+            self._health.follow(new.backends.values())
         self._streams.judge_all()
         task = asyncio.create_task(retire(before, new), name="retire a configuration")
         self._retiring[task] = before
@@ -161,6 +174,11 @@ class WorkerServer:
             self._broadcaster.apply_locally(invalidation)
             if invalidation.typed is not None:
                 self._streams.judge_all()
+
+    def health_told(self, found: Mapping[str, Sequence[bool]]) -> None:
+        """Believe what the worker that asks the backends has found."""
+        if self._generation is not None:
+            take_over(self._generation.backends, found)
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         generation = self.generation
@@ -211,6 +229,8 @@ class WorkerServer:
             await release(old, generation)
         await release(generation, None)
         await self._streams.close()
+        if self._health is not None:
+            await self._health.close()
         if self._sweep is not None:
             self._sweep.stop()
         if self._pools is not None:
@@ -270,24 +290,3 @@ class WorkerServer:
 
 def _awaited(name: str, why: str) -> str:
     return f"provider {name}: discovery has not succeeded yet{': ' if why else ''}{why}"
-
-
-def _context(server: Server) -> ssl.SSLContext | None:
-    try:
-        return None if server.tls is None else server_context(server.tls)
-    except OSError as error:
-        raise ValueError(f"server.tls: the certificate or its key cannot be used ({error}); name others") from error
-
-
-def _limits(server: Server) -> Limits:
-    """The limits of the listener's connections, after raising the process's limit of descriptors as far as possible."""
-    descriptors = allow_descriptors(server.max_connections)
-    share = server.max_connections_per_network or default_share(descriptors.connections_max)
-    return Limits(
-        header_timeout_s=server.header_timeout,
-        idle_timeout_s=server.idle_timeout,
-        head=HeadLimits(server.max_header_bytes, server.max_headers),
-        connections=ConnectionLimits(descriptors.connections_max, share),
-        clients_end=descriptors.clients_end,
-        trusted_proxies=server.trusted_proxies,
-    )

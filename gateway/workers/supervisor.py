@@ -86,6 +86,7 @@ class Supervisor:
                 draining=self._draining,
                 broadcast=self._broadcast,
                 on_restart=self._on_restart,
+                leads=self._leads,
             )
             self._monitors.append(monitor)
             self._monitoring.append(asyncio.create_task(monitor.run(), name="worker monitor"))
@@ -208,6 +209,10 @@ class Supervisor:
         for result in await asyncio.gather(*others, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    def _leads(self, worker: WorkerProcess) -> bool:
+        """Whether it is the one that does what an instance does once: the first of those that serve."""
+        return next(iter(self._serving()), None) is worker
 
     def _workers(self) -> list[WorkerProcess]:
         return [monitor.worker for monitor in self._monitors if monitor.worker is not None]

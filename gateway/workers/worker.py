@@ -50,7 +50,7 @@ class WorkerHandler(Protocol):
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]: ...
 
     def forget(self, invalidation: Mapping[str, Any]) -> None:
-        """Apply an invalidation that another worker has received."""
+        """Apply an invalidation that another worker has received, or what it found out about backends."""
 
     def lame_duck(self) -> None:
         """Go on serving, and mark each response as the last on its connection. `drain` comes next."""
@@ -76,6 +76,10 @@ class Siblings:
         """Return when the other workers have applied it. Raises `ControlError`."""
         if self.channel is not None:
             await self.channel.ask("broadcast", dict(invalidation), timeout_s=_BROADCAST_S)
+
+    async def leads(self) -> bool:
+        """Whether this worker is the one that does what an instance does once. Raises `ControlError`."""
+        return self.channel is None or bool(await self.channel.ask("leads", None, timeout_s=_BROADCAST_S))
 
 
 async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings: Siblings | None = None) -> None:

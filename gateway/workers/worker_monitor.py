@@ -59,6 +59,7 @@ class WorkerMonitor:
         draining: asyncio.Event,
         broadcast: Broadcast,
         on_restart: Callable[[], object] = lambda: None,
+        leads: Callable[[WorkerProcess], bool] = lambda _: False,
     ) -> None:
         self.worker: WorkerProcess | None = None
         self.departed: dict[str, Any] = {}
@@ -71,6 +72,7 @@ class WorkerMonitor:
         self._draining = draining
         self._broadcast = broadcast
         self._on_restart = on_restart
+        self._leads = leads
 
     async def run(self) -> None:
         early_deaths = 0
@@ -92,6 +94,7 @@ class WorkerMonitor:
             event(logging.ERROR, "worker_not_started", 0, str(error))
             return f"a process cannot be started: {error.strerror}"
         self.worker = worker
+        worker.leads = lambda: self._leads(worker)
         try:
             reason = await self._configure(worker) or await self._serve(worker)
         finally:

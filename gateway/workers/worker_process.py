@@ -49,6 +49,7 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process, channel: Channel, broadcast: Broadcast) -> None:
         self.pid = process.pid
         self.serving = False
+        self.leads: Callable[[], bool] = lambda: False  # whether it does what an instance does once
         self.snapshot: dict[str, Any] = {}
         self.readiness = _STARTING
         self._process = process
@@ -169,8 +170,11 @@ class WorkerProcess:
         await self._reading
         await self._process.wait()
 
-    async def _handle(self, name: str, body: Any) -> None:
+    async def _handle(self, name: str, body: Any) -> Any:
+        if name == "leads":
+            return self.leads()
         if name == "goodbye":
             self.snapshot = body
         elif name == "broadcast":
             await self._broadcast(self, body)
+        return None

@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 from support.backend import CLOSE, HANG, RESET, Backend, Drip, Pause, chunked, ok, script
+from support.full_queue import full
 from support.running_gateway import eventually
 from support.wire import BrokenOffError, request
 
@@ -44,19 +45,6 @@ class TestUnreachable:
         refused(await gateway.get("/open/x"), 502, "bad_gateway")
         await backend.start()
         assert (await gateway.get("/open/x")).status == 200
-
-
-@contextmanager
-def full():
-    """The URL of a place where nobody accepts, nor refuses: its queue is full."""
-    with socket.socket() as listening, ExitStack() as waiting:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            one = waiting.enter_context(socket.socket())
-            one.setblocking(False)
-            one.connect_ex(listening.getsockname())
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @contextmanager

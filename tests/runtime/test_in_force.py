@@ -71,7 +71,12 @@ def document(folder, key: str = "") -> dict:
 
 
 # What tells how a process came to be, and steers nothing: the text it was started with, and what it has counted.
-OF_THE_PAST = ("._serving._source.", "._observation._")
+OF_THE_PAST = (
+    "._serving._source.",
+    "._observation._",
+    "._serving._worker._pools._looking_up",
+    "._serving._worker._pools._addresses",
+)
 REDIS = {"redis": "redis://127.0.0.1:1/0", "secret": "secret-of-the-cache-0123456789"}
 FILES = {"certificate": "cert", "key": "key", "client_ca": "ca"}
 

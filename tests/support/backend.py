@@ -284,7 +284,8 @@ class Backend:
         if self._server is not None:
             self._server.close()
         for connection in self.connections:
-            connection.reset()
+            if connection.ended is None:
+                connection.reset()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

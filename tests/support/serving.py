@@ -37,6 +37,7 @@ OVER_BOTH_LANES = {
     "test_request_bytes",
     "test_resource_metadata",
     "test_response_bytes",
+    "test_several_backends",
     "test_scrapes",
     "test_upgrade",
 }

@@ -40,6 +40,7 @@ class RouteBackends:
             BackendState(place, backend, tally_of(route.name, backend.label), self)
             for place, backend in enumerate(route.backends)
         )
+        self.health_settings = config.health
         self._is_only = len(self.states) == 1
         self._weights = tuple(one.weight for one in config.backend)
         self._turns = SmoothTurns(self._weights)
