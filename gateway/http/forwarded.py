@@ -183,7 +183,7 @@ def _forwarded(values: Sequence[str], trusted: TrustedProxies) -> _Said:
         host = element.get("host", host)
         if not trusted.has(_address(element.get("for", ""))):
             break
-    # Who is not named ends the chain, as `unknown` and obfuscated names do.
+    # A missing address ends the chain, as `unknown` and obfuscated names do.
     return _Said(tuple(element.get("for", "unknown") for element in elements), proto, host)
 
 

@@ -1,7 +1,7 @@
-"""Which header fields pass the gateway, in which order they are taken away and added.
+"""Decides which header fields pass the gateway, and in which order fields are removed and added.
 
-Hop-by-hop fields and forged identity fields go first, identity fields come last: nothing a client sends can remove
-or imitate what the gateway says (CVE-2024-45410, CVE-2022-31813, CVE-2025-64484, CVE-2026-54763).
+Hop-by-hop fields and forged identity fields are removed first, and identity fields are added last. So no client can
+remove or imitate the gateway's own fields (CVE-2024-45410, CVE-2022-31813, CVE-2025-64484, CVE-2026-54763).
 RFC 9110 §7.6 (hop-by-hop, Via), RFC 9112 §6 and §7.1.2 (framing, trailers).
 """
 
@@ -16,17 +16,17 @@ from gateway.http.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_
 from gateway.http.header_names import fold_header_name as fold
 from gateway.http.request_fields import Fields, Pairs
 
-# A backend says nothing of these: what they tell the client is the gateway's to tell.
+# A backend may not send these: only the gateway tells the client about them.
 _SAID_BY_US = folded(["Content-Length", "X-Identity-Stale", "X-Request-Id"])
 _CORS_PREFIX = "accesscontrol"
 
 
 class RequestRules:
-    """What a route does to the fields of a request. Names are compared as `gateway.http.header_names` says.
+    """Holds a route's rules for the fields of a request. Names are compared as `gateway.http.header_names` says.
 
-    `trusted` are the names that a trusted proxy may send and nobody else. What follows from these: `own_gone` are those
-    of the gateway's own fields that do not go out; `has_rivals` says that identity headers may have to replace what
-    would otherwise go out.
+    `trusted` are the names that only a trusted proxy may send. Two attributes follow from the rules: `own_gone` are the
+    gateway's own fields that do not go out, and `has_rivals` says that identity headers may have to replace other
+    fields.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class RequestRules:
 
 
 def fates_under(rules: Iterable[RequestRules]) -> FieldFates:
-    """What is done with a client's fields as long as the route is not known; the rules are those of all routes."""
+    """The fates of a client's fields before the route is known. Takes the rules of all routes."""
     all_rules = list(rules)
     identity = frozenset[str]().union(*(one.identity for one in all_rules))
     return FieldFates(
@@ -77,12 +77,12 @@ def values_of(headers: Pairs, wanted: str) -> list[str]:
 
 
 def connection_options(headers: Pairs) -> frozenset[str]:
-    """What stands in `Connection`, lower case (RFC 9110 §7.6.1)."""
+    """The options in `Connection`, in lower case (RFC 9110 §7.6.1)."""
     return _options(values_of(headers, "connection"))
 
 
 def nominated(headers: Pairs) -> frozenset[str]:
-    """The names in `Connection`, folded, that are hop-by-hop by the sender's word and may be."""
+    """The names that `Connection` declares hop-by-hop, folded, as far as it may name them."""
     return _nominated(values_of(headers, "connection"))
 
 
@@ -95,7 +95,7 @@ def _nominated(values: Sequence[str]) -> frozenset[str]:
 
 
 class Lines:
-    """Fields as they go out, without their line ends: `kept` one by one, `more` joined, `count` of both."""
+    """Holds outgoing fields without their line ends: `kept` one by one, `more` joined; `count` is of both."""
 
     __slots__ = ("count", "kept", "more")
 
@@ -122,10 +122,10 @@ def lines_to_backend(
     stripped: str = "",
     identity: Pairs = (),
 ) -> Lines:
-    """The fields of a request to a backend, but for `Host`, the framing and the identity, which come behind them.
+    """The fields of a request to a backend without `Host`, the framing and the identity, which follow them.
 
-    `authority` is the host that the client meant. The names in `identity` are among the rules' `identity_names`;
-    `stripped` is what the route takes off the path.
+    `authority` is the host that the client named. The names in `identity` are among the rules' `identity_names`.
+    `stripped` is the prefix that the route removes from the path.
     """
     kept = _passing(fields, rules, caller) if fields.depends or fields.options else fields.kept
     hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
@@ -157,7 +157,7 @@ def field_lines(pairs: Pairs) -> str:
 
 
 def _passing(fields: Fields, rules: RequestRules, caller: Caller) -> list[bytes]:
-    """Of the lines that may go on, those that do so on this route and for this caller."""
+    """The lines that go on to the backend on this route and for this caller."""
     senders, gone = rules.senders, _nominated(fields.options) if fields.options else frozenset[str]()
     kept: list[bytes] = []
     for line in fields.kept:
@@ -173,7 +173,7 @@ def _folded_name(line: str) -> str:
 
 
 def response_field_passes(name: str, rules: ResponseRules) -> bool:
-    """Whether a field of a backend's answer, by itself, is for the client; the framing is made anew."""
+    """Whether a field of a backend's response goes to the client. The gateway writes the framing anew."""
     folded_name = fold(name)
     if folded_name in rules.gone:
         return False

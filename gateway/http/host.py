@@ -1,9 +1,9 @@
-"""The one canonical form of a host, for the file's patterns and the wire's `Host` alike.
+"""The canonical form of a host, for patterns in the file and for `Host` on the wire.
 
 Two spellings of one address must not lead to two routes. IPv6 is compressed (RFC 5952), and an IPv4 address mapped into
-it is that IPv4 address. Of IPv4 only the plain form is taken: `0177.0.0.1` is read as octal by some and as decimal by
-others, and `127.1`, `0x7f.1` and `2130706433` are read as an address by `inet_aton` and as a name by the rest. A host
-whose last label is a number is an address or nothing (WHATWG URL §3.5).
+IPv6 is that IPv4 address. IPv4 is accepted only in its plain form: some programs read `0177.0.0.1` as octal and others
+as decimal, and `inet_aton` reads `127.1`, `0x7f.1` and `2130706433` as an address where others read a name. A host
+whose last label is a number must be an address (WHATWG URL §3.5).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
 def canonical_host(host: str) -> str | None:
-    """`host` in lower case, without a trailing dot, an address in canonical form; `None` where it is none.
+    """`host` in lower case without a trailing dot, or an address in canonical form; `None` where it is not a host.
 
-    The characters of a name are for the caller to check.
+    The caller checks the characters of a name.
     """
     if host.startswith("["):
         return _canonical_ipv6(host)

@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def immutable(cls: type[T]) -> type[T]:
-    """A slotted dataclass whose fields the type checker holds to be frozen.
+    """Make a slotted dataclass that only the type checker treats as frozen.
 
-    At run time nothing does: a frozen dataclass sets each of its fields by a detour, and takes five times as long to
-    make. What is made once, with the configuration or an answer of the provider, is frozen in earnest.
+    A really frozen dataclass sets each field by a detour and takes five times as long to make. Use one for values that
+    are made once, with the configuration or a response of the provider.
     """
     return dataclass(slots=True)(cls)

@@ -1,12 +1,12 @@
-"""Where a backend's answer leads: a URL of the backend's own becomes the one by which the client sees the same thing.
+"""Rewrites URLs in a backend's response: the backend's own URL becomes the one by which the client reaches it.
 
-Backends build redirects from what they know of themselves: their own address, without what the route stripped. Left as
-they are, these lead clients around the gateway, or to nowhere. Changed are `Location`, `Content-Location` and the URL
-in `Refresh`, and only URLs whose authority is a backend's of the route, or the `Host` that it was sent. All others are
-the backend's word to the client, and so is a path alone: a backend that builds those from `X-Forwarded-Prefix` would
-get the prefix twice. nginx (`proxy_redirect default`) does the same.
+Backends build redirects from their own address, without the prefix that the route stripped. Unchanged, these would lead
+clients around the gateway, or to nowhere. This module changes `Location`, `Content-Location` and the URL in `Refresh`,
+and only URLs whose authority is that of one of the route's backends, or the `Host` that the backend was sent. All other
+URLs pass unchanged, and so does a bare path: a backend that builds it from `X-Forwarded-Prefix` would get the prefix
+twice. nginx (`proxy_redirect default`) does the same.
 
-Nothing of the result but what stood behind the authority comes of the backend, so that it cannot name another host.
+Only the part of the URL behind the authority comes from the backend, so that a backend cannot name another host.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import NamedTuple
 from gateway.http.backend import DEFAULT_PORT, UNIX, Backend
 from gateway.http.host import canonical_host
 
-# RFC 3986 §4.2: with the scheme or without. With a user, or with what a browser may read as another authority than we
-# do (a backslash), it is nobody's own.
+# RFC 3986 §4.2: with the scheme or without. A URL with a user, or with a backslash, by which a browser may read another
+# authority than we do, belongs to no backend.
 _URL = re.compile(r"(?:([Hh][Tt][Tt][Pp][Ss]?):)?//(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?(?=[/?#]|$)")
 # HTML, "shared declarative refresh": the seconds, and behind them the URL, with or without a name and quotes.
 _REFRESH = re.compile(r"""([0-9.]*[ \t]*[;,][ \t]*(?:url[ \t]*=[ \t]*)?["']?)(.*)""", re.IGNORECASE)
 _LEADING_NAMES = frozenset({b"location", b"content-location", b"refresh"})
-# Scheme, host and port. What is longer names no host (RFC 1035 §2.3.4), and is not worth being remembered.
+# Scheme, host and port. A longer text does not name a host (RFC 1035 §2.3.4) and is not remembered.
 _AUTHORITY_MAX_CHARS = 280
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Where the client sees what the backend serves. `authority` is empty where the client named none.
+    """Says where the client sees the backend's resources. `authority` is empty where the client named none.
 
-    `prefix` is what the client's path has before the backend's, `host` the client's `Host` where it was sent on.
+    `prefix` stands before the backend's path in the client's path. `host` is the client's `Host` if it was sent on.
     """
 
     scheme: str
@@ -44,16 +44,16 @@ class Outside:
 
 
 def leads_somewhere(lower_name: bytes) -> bool:
-    """Whether a field of an answer holds a URL that is looked at here."""
+    """Whether a field of a response holds a URL that this module rewrites."""
     return lower_name in _LEADING_NAMES
 
 
 class OwnUrls:
-    """The URLs that the backends of a route call their own, compiled from where those are reached."""
+    """Knows which URLs belong to the backends of a route, compiled from the backends' addresses."""
 
     def __init__(self, backends: Sequence[Backend]) -> None:
         own: dict[str, list[_Own]] = {}
-        # The longest path first, because it is the one that was meant.
+        # The longest path comes first, because it fits best.
         for backend in sorted(backends, key=lambda one: -len(one.path)):
             host, one = _own(backend)
             own.setdefault(host, []).append(one)
@@ -62,7 +62,7 @@ class OwnUrls:
         self._ports = frozenset(backend.port for backend in backends)
 
     def led_outside(self, line: bytes, outside: Outside) -> bytes:
-        """A field of an answer, with the URL in it that the client is to have."""
+        """The value of a response's field, with its URL rewritten for the client."""
         name, _, value = line.partition(b":")
         lower = name.lower()
         if lower not in _LEADING_NAMES:
@@ -77,7 +77,7 @@ class OwnUrls:
         return line if led is text else name + b": " + (before + led).encode("latin-1")
 
     def url_outside(self, url: str, outside: Outside) -> str:
-        """`url` as the client is to have it; as it came where it is not a backend's own."""
+        """`url` rewritten for the client; unchanged where it is not a backend's own."""
         found = _URL.match(url)
         if found is None or (end := found.end()) > _AUTHORITY_MAX_CHARS or (at := _read_authority(url[:end])) is None:
             return url
@@ -98,7 +98,7 @@ class OwnUrls:
         return f"{outside.scheme}://{outside.authority}{path}" if outside.authority else _without_authority(path) or url
 
     def _is_host(self, at: _At, host: str) -> bool:
-        """Whether this is the `Host` that the backend was sent; nginx and Apache put their own port in its place."""
+        """Whether this is the `Host` that the backend was sent; nginx and Apache replace its port with their own."""
         sent = _read_authority(f"//{host}") if _URL.fullmatch(f"//{host}") else None
         if sent is None or sent.host != at.host:
             return False
@@ -106,7 +106,7 @@ class OwnUrls:
         return (at.port or default) == (sent.port or default) or at.port in self._ports
 
     def _path_at_host(self, behind: str, prefix: str) -> str | None:
-        """The same for a backend that goes by the client's `Host`, and so may go by the client's path as well."""
+        """The path for a backend that uses the client's `Host`, and so may use the client's path as well."""
         if prefix and _without(behind, prefix) is not None:
             return behind
         path = next((path for own in self._paths if (path := _without(behind, own)) is not None), None)
@@ -114,7 +114,7 @@ class OwnUrls:
 
 
 class _At(NamedTuple):
-    """Where a URL leads. `scheme` is lower case, or empty; `port` is 0 where there is none."""
+    """Holds the authority of a URL. `scheme` is lower case or empty; `port` is 0 where the URL has none."""
 
     scheme: str
     host: str
@@ -138,7 +138,7 @@ def _own(backend: Backend) -> tuple[str, _Own]:
 
 @lru_cache(maxsize=256)
 def _read_authority(text: str) -> _At | None:
-    """Of a URL up to its path; `None` where the host is none."""
+    """Read a URL up to its path; `None` where it has no valid host."""
     found = _URL.fullmatch(text)
     host = None if found is None else canonical_host(found[2])
     if found is None or host is None:
@@ -147,7 +147,7 @@ def _read_authority(text: str) -> _At | None:
 
 
 def _without(behind: str, path: str) -> str | None:
-    """What of a path and query stands behind `path`; `None` where that is no prefix of whole segments."""
+    """The rest of a path and query behind `path`; `None` where `path` is not a prefix of whole segments."""
     if not behind.startswith(path):
         return None
     rest = behind[len(path) :]
@@ -156,5 +156,5 @@ def _without(behind: str, path: str) -> str | None:
 
 def _without_authority(path: str) -> str | None:
     path = path if path.startswith("/") else f"/{path}"
-    # Two slashes, or what browsers take for them, would begin another authority. A tab between them they pass over.
+    # Two slashes, or what browsers take for two, would begin another authority. Browsers ignore a tab between them.
     return None if path[1:2] in {"/", "\\", "\t"} else path

@@ -1,9 +1,9 @@
-"""Methods that look like others: any token is one (RFC 9110 §9.1), and `get` is not `GET`, but to some backends."""
+"""Finds methods that differ from a registered one only in case: some backends take `get` for `GET` (RFC 9110 §9.1)."""
 
 from __future__ import annotations
 
-# Methods are told apart by case (RFC 9110 §9.1), but not by every backend: what one takes for one of these must not
-# come by a route that another spelling leads to.
+# Methods are case-sensitive (RFC 9110 §9.1), but not for every backend. A method that a backend may take for one of
+# these must not reach it by a route that is meant for another spelling.
 _REGISTERED = frozenset({
     "ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "CONNECT", "COPY", "DELETE", "GET", "HEAD", "LABEL",
     "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "OPTIONS",
@@ -13,5 +13,5 @@ _REGISTERED = frozenset({
 
 
 def is_look_alike(method: str) -> bool:
-    """Whether it is a registered method (RFC 9110 §16.1) but for its case."""
+    """Whether only the case tells `method` from a registered method (RFC 9110 §16.1)."""
     return method not in _REGISTERED and method.upper() in _REGISTERED

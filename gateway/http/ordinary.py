@@ -1,7 +1,7 @@
-"""Whether the bytes that arrived are one plain request, whole and alone, and what it says.
+"""Recognizes and reads bytes that are exactly one plain, complete request.
 
-Strict by construction: what is not taken here is no worse for it, it only takes the longer way. A request that is
-taken means the same to every parser: one line ending, one blank, one framing (RFC 9112 §3, §5, §6).
+It is strict by construction: a request that is not accepted here takes the general lane and loses nothing. An accepted
+one means the same to every parser: one line ending, one blank, one framing (RFC 9112 §3, §5, §6).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _START_LINE_PARTS = 3
 
 
 class Ordinary:
-    """A request in HTTP/1.1 that keeps its connection.
+    """Holds an HTTP/1.1 request that keeps its connection.
 
-    `body` is all of it; `None` where no length was declared.
+    `body` is complete; `None` where no length was declared.
     """
 
     __slots__ = ("body", "fields", "method", "target")

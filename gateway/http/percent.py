@@ -1,7 +1,7 @@
-"""Percent-encoding in its canonical form, for the patterns of the file and the targets of the wire alike.
+"""Percent-encoding in its canonical form, for patterns in the file and for targets on the wire.
 
-RFC 3986 §6.2.2: hex digits are upper-cased and encoded unreserved characters are decoded, once. Nothing else
-is rewritten; what may not be there at all is for the caller to refuse.
+RFC 3986 §6.2.2: hex digits become upper case, and encoded unreserved characters are decoded, once. Nothing else is
+rewritten; the caller refuses characters that are not allowed.
 """
 
 from __future__ import annotations

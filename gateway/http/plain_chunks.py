@@ -1,4 +1,4 @@
-"""Plain chunks that have come whole, passed over at once (RFC 9112 §7.1)."""
+"""Passes over complete plain chunks at once (RFC 9112 §7.1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PLAIN_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 
 
 def behind_whole_chunks(data: bytes, start: int) -> int:
-    """The position behind as many plain chunks as lie there whole: a body may be of nothing but one-byte chunks."""
+    """The position behind all complete plain chunks from here: a body may consist of one-byte chunks only."""
     while found := _PLAIN_CHUNK.match(data, start):
         end = found.end() + int(found[1], 16)
         if not data.startswith(b"\r\n", end) or end == found.end():

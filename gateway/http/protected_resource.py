@@ -1,7 +1,7 @@
-"""Metadata of a protected resource (RFC 9728): where it is published, and what it says. Pure.
+"""Metadata of a protected resource (RFC 9728): its location and its content. Pure.
 
-A client that knows nothing but the resource finds its authorization server from a 401 alone: the challenge names the
-metadata, and the metadata names the server.
+A client that knows only the resource finds the authorization server from a 401: the challenge names the metadata, and
+the metadata names the server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 METHODS = ("GET", "HEAD", "OPTIONS")
-# The document is public, and so is the question for it, from any origin with any header (MCP-Protocol-Version).
+# The document is public: any origin may ask for it, with any header (MCP-Protocol-Version).
 CORS = (("Access-Control-Allow-Origin", "*"),)
 PREFLIGHT = (
     *CORS,
@@ -33,7 +33,7 @@ class ResourceLocation:
 
 
 def metadata_location(identifier: str) -> ResourceLocation:
-    """RFC 9728 §3.1: the well-known name goes between the host and the path; a path of one slash is none."""
+    """Put the well-known name between the host and the path (RFC 9728 §3.1). A path of one slash counts as empty."""
     parts = urlsplit(identifier)
     path = WELL_KNOWN + ("" if parts.path == "/" else parts.path)
     query = f"?{parts.query}" if parts.query else ""
@@ -43,7 +43,7 @@ def metadata_location(identifier: str) -> ResourceLocation:
 def metadata_document(
     identifier: str, authorization_servers: Iterable[str], scopes: Iterable[str], name: str | None
 ) -> bytes:
-    """The document (RFC 9728 §2), without the members that there is nothing to say of."""
+    """The document (RFC 9728 §2) without empty members."""
     members = {
         "resource": identifier,
         "authorization_servers": list(dict.fromkeys(authorization_servers)),

@@ -1,8 +1,8 @@
-"""The header by which a balancer tells, before the first byte of a client, whose connection it passes on.
+"""Reads the PROXY protocol's header, by which a balancer names the client before the client's first byte.
 
-PROXY protocol, versions 1 and 2 (haproxy.org, doc/proxy-protocol.txt). Pure: `more_bytes` says how many bytes to read
-next, so that nothing behind the header is ever taken, and `read_proxy_header` what a whole header says. TLVs, also one
-with a checksum, are passed over: they come from a peer that is trusted, over a connection that has its own.
+Versions 1 and 2 are supported (haproxy.org, doc/proxy-protocol.txt). Pure: `more_bytes` says how many bytes to read
+next, so that no byte behind the header is read, and `read_proxy_header` reads a complete header. TLVs, even one with a
+checksum, are ignored: the peer is trusted, and TCP has a checksum of its own.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _V1 = re.compile(
     rb"(TCP4|TCP6) ([0-9A-Fa-f:.]{2,45}) ([0-9A-Fa-f:.]{2,45}) ([0-9]{1,5}) ([0-9]{1,5}))\r\n"
 )
 _PORT_MAX = 65535
-_LEAST_BYTES = len(b"PROXY UNKNOWN\r\n")  # and fewer than any of version 2 has
+_LEAST_BYTES = len(b"PROXY UNKNOWN\r\n")  # fewer than any header of version 2 has
 _V2_FIXED_BYTES = 16
-# 216 for addresses, and some KiB for TLVs (of certificates): what is longer is no header.
+# 216 bytes for addresses, and some KiB for TLVs (of certificates). A longer header is refused.
 _V2_MAX_BYTES = 4096
 _V2_LOCAL, _V2_PROXY = 0x20, 0x21
-# By family and protocol, how long the source address is, and how long what stands there at least: TCP alone.
+# Family and protocol -> the length of the source address, and the least length of all addresses. Only TCP.
 _V2_ADDRESS_BYTES = {0x11: (4, 12), 0x21: (16, 36)}
 _V2_OTHERS = frozenset({0x00, 0x12, 0x22, 0x31, 0x32})
 
 
 class BrokenProxyHeaderError(Exception):
-    """What came is no header of the PROXY protocol."""
+    """Says that the bytes are not a header of the PROXY protocol."""
 
 
 def more_bytes(header: bytes) -> int:
-    """How many bytes are known to be still missing; 0 where the header is whole. Raises `BrokenProxyHeaderError`."""
+    """How many bytes are missing at least; 0 for a complete header. Raises `BrokenProxyHeaderError`."""
     if len(header) < _LEAST_BYTES:
         return _LEAST_BYTES - len(header)
     if header.startswith(_SIGNATURE):
@@ -46,9 +46,9 @@ def more_bytes(header: bytes) -> int:
 
 
 def read_proxy_header(header: bytes) -> str | None:
-    """The client's address in canonical form; `None` where the connection is the balancer's own, or nobody knows.
+    """The client's address in canonical form; `None` where the connection is the balancer's own, or of unknown origin.
 
-    `header` is whole. Raises `BrokenProxyHeaderError`.
+    `header` is complete. Raises `BrokenProxyHeaderError`.
     """
     return _read_v2(header) if header.startswith(_SIGNATURE) else _read_v1(header)
 
@@ -66,7 +66,7 @@ def _read_v2(header: bytes) -> str | None:
     size, least = _V2_ADDRESS_BYTES.get(header[13], (0, 0))
     if not size:
         if header[13] in _V2_OTHERS:
-            return None  # UDP, Unix sockets and what is not specified
+            return None  # UDP, Unix sockets and unspecified families
         raise BrokenProxyHeaderError
     addresses = header[_V2_FIXED_BYTES:]
     if len(addresses) < least:

@@ -1,7 +1,7 @@
-"""The answers that the gateway gives itself: one table of codes, and their form on the wire.
+"""The gateway's own error responses: one table of codes, and their form on the wire.
 
-A refusal is a value that travels up to the listener; nothing is thrown. Its `detail` is for the client and says
-nothing of other callers, the provider's answer or the configuration. Form: RFC 9457 (problem details), RFC 6750 §3
+A refusal is a value that is returned up to the listener, and not an exception. Its `detail` is for the client and says
+nothing about other callers, the provider's response or the configuration. Form: RFC 9457 (problem details), RFC 6750 §3
 (the challenge), RFC 9110 §10.2.3 (`Retry-After`).
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from math import ceil
 
-# The code is the contract: clients, metrics and logs name it. The status follows from it.
+# Clients, metrics and logs rely on the code. The status follows from it.
 STATUS_OF_CODE = {
     "token_missing": 401,
     "invalid_token": 401,
@@ -39,7 +39,7 @@ STATUS_OF_CODE = {
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }
-# RFC 6750 §3.1 and RFC 9470 §3. There is no error attribute when no token was sent, nor for what these do not cover.
+# RFC 6750 §3.1 and RFC 9470 §3. Without a token, and for codes that they do not cover, the error attribute is left out.
 _CHALLENGE_ERRORS = frozenset(
     {"invalid_request", "invalid_token", "insufficient_scope", "insufficient_user_authentication"}
 )
@@ -51,7 +51,7 @@ Fields = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not forwarded. `detail` goes to the client, `reason` to the operator's log alone."""
+    """Says why a request is not forwarded. `detail` goes to the client, `reason` only to the operator's log."""
 
     code: str
     detail: str
@@ -85,7 +85,7 @@ def challenge(
 ) -> Refusal:
     """A 400, 401 or 403 with `WWW-Authenticate: Bearer` (RFC 6750 §3). `reason` is for the log.
 
-    `parameters` are further ones of the challenge. Their values have neither quotes nor backslashes.
+    `parameters` are added to the challenge. Their values have neither quotes nor backslashes.
     """
     attributes = ['realm="gateway"']
     if code in _CHALLENGE_ERRORS:
@@ -108,7 +108,7 @@ def with_parameter(refusal: Refusal, name: str, value: str) -> Refusal:
 
 
 def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:
-    """The 503 for every provider that gave no clear answer (RFC 6750 knows none: this is neither yes nor no)."""
+    """The 503 where a provider gave no clear result. RFC 6750 has no code for that: it is neither yes nor no."""
     wait_s = max(_RETRY_AFTER_S, round(retry_after_s or 0))
     return Refusal(
         "introspection_unavailable",
@@ -124,7 +124,7 @@ def too_many(detail: str, wait_s: float) -> Refusal:
 
 
 def render(refusal: Refusal, request_id: str) -> Rendered:
-    """The refusal as a problem document (RFC 9457 §3), with all headers but the length and the request id."""
+    """Render the refusal as a problem document (RFC 9457 §3), with all headers except the length and the request id."""
     problem = {
         "type": "about:blank",
         "title": HTTPStatus(refusal.status).phrase,

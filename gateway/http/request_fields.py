@@ -1,6 +1,6 @@
-"""The header fields of a request, read once: what is decided on becomes text, and lines that go on stay as they came.
+"""Reads the header fields of a request once. Fields that decide something become text; lines that go on stay bytes.
 
-Both lanes read by this, from lines in one form: the name, a colon, a blank, and the value without blanks around it.
+Both lanes use this. Each line has one form: the name, a colon, a blank, and the value without blanks around it.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ from gateway.http.syntax import FIELD_TEXT_CHARS, chars_of
 T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
 
-# Without these bytes nothing is left of a line.
+# All bytes that a line may have: a sound line is empty without them.
 _TEXT = chars_of(FIELD_TEXT_CHARS)
 
-# What most clients say in Connection; the field of that name stays behind anyway.
+# Most clients send this in Connection. A Keep-Alive field never goes on anyway.
 _USUAL_OPTION = b"keep-alive"
 
 
 class Fields:
-    """`lines` are all of them, `kept` those that may go on, `depends` whether some of these do so on some routes only.
+    """Holds the fields of a request. `lines` are all of them, `kept` those that may go on to the backend.
 
-    The others are all values of the fields of these names; `of_proxies` has names and values of what trusted proxies
-    may say. `is_odd`: with one of them it is no ordinary request. `size` is theirs on the wire.
+    `depends` says that some of the kept ones go on only on some routes. `of_proxies` has names and values of fields
+    that trusted proxies may send. `is_odd` says that the request is not an ordinary one because of a field. `size` is
+    that of the fields on the wire. The other attributes hold all values of the field of that name.
 
-    Not slotted: what most requests leave as it is stays in the class.
+    The class is not slotted: attributes that most requests do not set stay in the class.
     """
 
     hosts: Sequence[str] = ()
     authorizations: Sequence[str] = ()
     lengths: Sequence[str] = ()
     encodings: Sequence[str] = ()
-    options: Sequence[str] = ()  # of Connection, where that is not the usual one
+    options: Sequence[str] = ()  # of Connection, if the value is not the usual one
     vias: Sequence[str] = ()
     origins: Sequence[str] = ()
     of_proxies: Pairs = ()
@@ -63,17 +64,17 @@ class Fields:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Names and values as text; bytes that are no UTF-8 survive as surrogates."""
+        """Names and values as text; bytes that are not UTF-8 survive as surrogates."""
         return [_pair(line) for line in self.lines]
 
 
 def is_field_text(data: bytes) -> bool:
-    """Whether there is nothing in it but what a field may hold (RFC 9110 §5.5), no line end among it."""
+    """Whether `text` has only characters that a field may hold (RFC 9110 §5.5), and so no line end."""
     return not data.translate(None, _TEXT)
 
 
 def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
-    """What these lines say, which are field text without their ends; those that are no fields are odd, and dropped."""
+    """Read lines of field text without their ends. A line that is not a field makes the request odd and is dropped."""
     known = fates.known
     kept: list[bytes] = []
     fields = Fields(lines, kept, 0)
@@ -106,7 +107,7 @@ def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
 
 
 def fields_of(fates: FieldFates, pairs: Sequence[tuple[bytes, bytes]]) -> Fields:
-    """The same of names and values, which a parser has found sound. Raises `ValueError` where one has a control."""
+    """Do the same with names and values from a parser. Raises `ValueError` where one has a control character."""
     lines = [name + b": " + value for name, value in pairs]
     if not is_field_text(b"".join(lines)):
         raise ValueError("a field of a request has a control character")  # cannot happen; it would become a line
@@ -114,12 +115,12 @@ def fields_of(fates: FieldFates, pairs: Sequence[tuple[bytes, bytes]]) -> Fields
 
 
 def fields_of_text(fates: FieldFates, pairs: Pairs) -> Fields:
-    """The same of names and values as text."""
+    """Do the same with names and values as text."""
     return fields_of(fates, [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs])
 
 
 def _as_one_form(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """A line in the one form, with its name and its value."""
+    """A line in that one form, with its name and its value."""
     name, colon, value = line.partition(b":")
     value = value.strip(b" \t")
     return (name + b": " + value, name, value) if colon else (line, b"", b"")

@@ -1,7 +1,7 @@
-"""The first line of a request, and whether the request is the last one on its connection (RFC 9112 §3, §9.3).
+"""Reads the first line of a request, and decides whether it is the last request on its connection (RFC 9112 §3, §9.3).
 
-A method is any token (RFC 9110 §9.1); what it means is the backend's affair. `PRI` begins another protocol (RFC 9113
-§3.4), and a version that is not served is refused, before anything behind it is looked at.
+A method is any token (RFC 9110 §9.1); the backend decides what it means. `PRI` begins another protocol (RFC 9113 §3.4).
+Such a request, or one of an unsupported version, is refused before anything behind it is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.http.syntax import TCHAR
 # Empty lines that may stand before a request: old clients send one behind a body (RFC 9112 §2.2).
 EMPTY_LINES_MAX = 2
 EMPTY_LINES = re.compile(rb"(?:\r\n){0,%d}+" % EMPTY_LINES_MAX)
-# No registered method has a third of these characters; nobody knows what a backend does with one that has more.
+# More than three times as long as any registered method. Nobody knows what a backend does with a longer one.
 _METHOD = rb"[%b]{1,128}+" % TCHAR.encode()
 # With groups for the method, the target and the version.
 REQUEST_LINE = rb"%b(%b) ([^\x00-\x20\x7f]++) HTTP/([0-9]\.[0-9])\r\n" % (EMPTY_LINES.pattern, _METHOD)
@@ -27,13 +27,13 @@ _NEVER_SERVED = "PRI"
 
 
 class RequestLine(NamedTuple):
-    """Method and target are as they came. `size_bytes` is up to the line end, with the empty lines before it."""
+    """Holds method and target as they came. `size_bytes` is up to the line end, with the empty lines before it."""
 
     method: str
     target: str
     version: tuple[int, int]
     size_bytes: int
-    is_last: bool = False  # nothing behind this request is looked at
+    is_last: bool = False  # nothing behind this request is read
 
     @property
     def is_served(self) -> bool:
@@ -41,14 +41,14 @@ class RequestLine(NamedTuple):
 
     @property
     def problem(self) -> Refusal | None:
-        """What is wrong with the version; 505 speaks of the major one alone (RFC 9110 §15.6.6)."""
+        """The refusal of the version, if any; 505 is for the major version only (RFC 9110 §15.6.6)."""
         if self.version[0] < 2 or self.method == _NEVER_SERVED:  # noqa: PLR2004 - HTTP/2.0
             return None
         return Refusal("http_version_not_supported", "HTTP/1.1 and HTTP/1.0 are served here")
 
 
 def read_request_line(found: re.Match[bytes]) -> RequestLine:
-    """What a match that begins with `REQUEST_LINE` says."""
+    """The request line of a match whose pattern begins with `REQUEST_LINE`."""
     method, target, version = found.group(1, 2, 3)
     return RequestLine(
         method.decode("ascii"),
@@ -59,13 +59,13 @@ def read_request_line(found: re.Match[bytes]) -> RequestLine:
 
 
 def request_line_of(head: bytearray) -> RequestLine | None:
-    """The first line of a head that has too much behind it."""
+    """The first line of a head that is too long."""
     found = _STARTED.match(bytes(head))
     return None if found is None else read_request_line(found)
 
 
 def is_last_request(version: tuple[int, int], fields: Pairs) -> bool:
-    """Whether the client sends nothing more that is a request (RFC 9112 §9.3, §9.6)."""
+    """Whether no further request can follow on the connection (RFC 9112 §9.3, §9.6)."""
     options = connection_options(fields)
     if "close" in options or (version < (1, 1) and "keep-alive" not in options):
         return True

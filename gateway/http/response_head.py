@@ -1,7 +1,7 @@
-"""The head of a backend's answer: read strictly, and made into the head that a client gets.
+"""Reads the head of a backend's response strictly, and makes the head for the client from it.
 
-What two parsers could read differently is no answer (RFC 9112 §2.2, §4, §5, §6). A backend says much the same with
-every answer, so what was found out about a line is remembered, for a few hundred lines.
+A head that two parsers could read differently is an error (RFC 9112 §2.2, §4, §5, §6). The responses of a backend have
+much the same lines, so the results for a few hundred lines are remembered.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NOBODY_GONE: Final[frozenset[str]] = frozenset()
 
 
 class _Role(Enum):
-    """What a field does to the framing of its answer."""
+    """Says what a field does to the framing of its response."""
 
     LENGTH = "content-length"
     ENCODING = "transfer-encoding"
@@ -50,23 +50,23 @@ class _Role(Enum):
 
 
 class _Special(NamedTuple):
-    """What a field says of the framing."""
+    """Holds what a field says about the framing."""
 
     role: _Role
     value: str
 
 
 _ROLE_OF_NAME = {role.value.encode(): role for role in _Role}
-# Not remembered: another one with each answer, or not ours to keep.
+# These are not remembered: they differ in each response, or may be secret.
 _UNIQUE_NAMES = frozenset({b"set-cookie", b"etag"})
 
 
 @dataclass(slots=True, eq=False)
 class ResponseHead:
-    """Sound in itself, and shared by answers that are alike. `lines` are the fields as they came, without their ends.
+    """Holds a valid head, which equal responses share. `lines` are the fields as they came, without their ends.
 
-    Those that lead somewhere are not shared: their fields are changed for the client they are for.
-    `begun` is a place for what `ResponseHeaderRules.begin` makes of it: by which rules, and what.
+    Heads with a URL that the gateway rewrites are not shared, because their fields differ for each client. `begun`
+    keeps the result of `ResponseHeaderRules.begin`, with its rules.
     """
 
     status: int
@@ -83,26 +83,26 @@ class ResponseHead:
 
     @property
     def is_ended_by_connection(self) -> bool:
-        """Whether its body, which HEAD leaves out, has no other end than the connection's (RFC 9112 §6.3)."""
+        """Whether only the end of the connection ends its body, which HEAD leaves out (RFC 9112 §6.3)."""
         return self.length is None and not self.is_chunked and may_have_body("GET", self.status)
 
     @property
     def is_event_stream(self) -> bool:
-        """Whether it begins `text/event-stream`, which stays open for as long as there may be events."""
+        """Whether it begins `text/event-stream`, which stays open as long as events may come."""
         return any(_EVENT_STREAM.match(line) for line in self.lines)
 
     @property
     def is_interim(self) -> bool:
-        """RFC 9110 §15.2: another head follows. A 101 is final: what follows it is no HTTP."""
+        """Whether another head follows (RFC 9110 §15.2). A 101 is final: another protocol follows it."""
         return self.status < 200 and self.status != SWITCHING_PROTOCOLS  # noqa: PLR2004
 
 
 def read_response_head(raw: bytes) -> ResponseHead | str:
-    """The head from its bytes, without the empty line; or what is wrong with it, for the log."""
+    """Read a head from its bytes, without the empty line; or say what is wrong with it, for the log."""
     if (known := _known_heads.get(raw)) is not None:
         return known
     head = _read_head(raw)
-    # Only where each line of it may be remembered.
+    # Remember a head only if each of its lines may be remembered.
     if (
         isinstance(head, ResponseHead)
         and not head.leads
@@ -143,7 +143,7 @@ def _read_head(raw: bytes) -> ResponseHead | str:
 
 
 def _special(lines: list[bytes], version: int, leads: list[int]) -> list[_Special] | None:
-    """What the fields say of the framing; `None` where one of them is no field. `leads` gets those that lead away."""
+    """What the fields say about the framing; `None` where a line is not a field. `leads` gets the fields with a URL."""
     special: list[_Special] = []
     for place, line in enumerate(lines):
         found = _known_fields.get(line, _UNKNOWN)
@@ -154,7 +154,7 @@ def _special(lines: list[bytes], version: int, leads: list[int]) -> list[_Specia
         if found is _LEADS:
             leads.append(place)
         elif found is not None and (found is not _KEEPS_ALIVE or version != 1):
-            special.append(found)  # the others say nothing of the framing
+            special.append(found)  # the others do not concern the framing
     return special
 
 
@@ -169,7 +169,7 @@ def may_have_length(status: int) -> bool:
 
 
 class ResponseHeaderRules:
-    """What one set of rules makes of the fields of answers."""
+    """Makes the fields for the client by one set of rules."""
 
     def __init__(self, rules: ResponseRules) -> None:
         self._rules = rules
@@ -179,7 +179,7 @@ class ResponseHeaderRules:
         self._spelled = ByName(self._spelled_to_client)
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHeaderRules, bytes, bool]:
-        """These rules; the status line, the fields, the length where there is one; whether `Date` is among them."""
+        """Return these rules; the status line, the fields, and the length if any; and whether `Date` is among them."""
         fields = self.of(head)
         length = b""
         if head.length is not None and may_have_length(head.status):
@@ -189,7 +189,7 @@ class ResponseHeaderRules:
         return begun
 
     def of(self, head: ResponseHead) -> bytes:
-        """The fields that the client gets, each with its end; but for the framing and `X-Request-Id`."""
+        """The fields for the client, each with its end, without the framing and `X-Request-Id`."""
         lines, gone = head.lines, head.nominated
         if gone:
             return b"".join([self._passed(line, gone) for line in lines]) + self._set
@@ -214,14 +214,14 @@ class ResponseHeaderRules:
         return b"%b: %b\r\n" % (spelled, value.strip(_BLANKS))
 
     def _spelled_to_client(self, name: str) -> bytes:
-        """A name as it goes out; nothing where its field stays behind."""
+        """A name as it goes to the client; empty where its field stays behind."""
         if fold(name) in self._replaced or not response_field_passes(name, self._rules):
             return b""
         return b"Date" if name.lower() == "date" else name.encode()  # one spelling, by which it is found again
 
 
 def field_line(name: str, value: str) -> bytes:
-    """A field on the wire; what came as bytes that are no UTF-8 goes out as it came (RFC 9110 §5.5)."""
+    """A field on the wire. Bytes that are not UTF-8 go out as they came (RFC 9110 §5.5)."""
     return f"{name}: {value}\r\n".encode("utf-8", "surrogateescape")
 
 
@@ -251,7 +251,7 @@ _STARTS: BoundedMemo[bytes, _Start] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _FIELDS: BoundedMemo[bytes, _Special | None] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _HEADS: BoundedMemo[bytes, ResponseHead] = BoundedMemo(_REMEMBERED_HEADS_MAX)
 _known_starts, _known_fields, _known_heads = _STARTS.known, _FIELDS.known, _HEADS.known
-# The head of an answer that is like one before it, from the same bytes; `None` where none is known.
+# Finds the head of an earlier response by its bytes; `None` where none is known.
 known_response_head = _known_heads.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
 _LEADS = _Special(_Role.UPGRADE, "")
@@ -271,7 +271,7 @@ def _read_status_line(line: bytes) -> _Start | None:
 
 
 def _read_field(line: bytes) -> _Special | None:
-    """What the field says of the framing, if anything; `_UNKNOWN` where it is no field."""
+    """What the field says about the framing, if anything; `_UNKNOWN` where it is not a field."""
     found = _FIELD.fullmatch(line)
     if found is None:
         return _UNKNOWN

@@ -1,14 +1,14 @@
-"""Whether the bytes of a client's connection are sound HTTP/1.1, looked at before any parser sees them.
+"""Checks that the bytes of a client's connection are valid HTTP/1.1, before any parser sees them.
 
-Follows requests by itself: head, body, next head. It finds the first byte that no valid request has there, and takes
-trailers away: aiohttp's parser lets the last one slip into the fields of the next request on the connection. llhttp
-forgives what another parser may read differently (two blanks in a request line, empty lines without CR, extensions
-and trailers of any length), and smuggling lives in the difference (CVE-2023-39326, CVE-2025-55315). Stricter than the
-parser behind it at every byte, so that the two can not disagree on where a request ends: RFC 9112 §2.2, §3, §5, §7.1.
-What a head *means* is decided elsewhere.
+The scanner follows requests: head, body, next head. It finds the first byte that no valid request has there. It also
+removes trailers: aiohttp's parser lets the last one slip into the fields of the next request on the connection. llhttp
+forgives faults that another parser may read differently (two blanks in a request line, empty lines without CR,
+extensions and trailers of any length), and request smuggling uses the difference (CVE-2023-39326, CVE-2025-55315). The
+scanner is stricter than the parser at every byte, so that the two cannot disagree on the end of a request: RFC 9112
+§2.2, §3, §5, §7.1. Other modules decide what a head means.
 
-How it works: `take` goes as far as the end of one request. What stands behind it is looked at when its turn comes: what
-came first is answered first, whatever follows it. Behind the last request of a connection nothing is looked at.
+How it works: `take` goes up to the end of one request. Bytes behind it wait until that request has its response, so
+that a fault in them does not affect it. Behind the last request of a connection nothing is read.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _TEXT = rb"[%b]*+" % FIELD_TEXT_CHARS.encode()
 _HEAD = re.compile(rb"%b(?:%b:[^\r]*+\r\n)*+\r\n" % (REQUEST_LINE, _NAME))
 _TEXT_BYTES = chars_of(FIELD_TEXT_CHARS)
 _FIELD = re.compile(rb"%b:%b\r\n" % (_NAME, _TEXT))
-# Fifteen digits are beyond any body and below what overflows. BWS before an extension is refused, as llhttp does.
+# Fifteen digits are enough for any body and do not overflow. BWS before an extension is refused, as llhttp does.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(;%b)?+\r\n" % _TEXT)
-# Of a head that is not whole yet: what another parser might take for the end of a line, or of everything.
+# In an incomplete head, another parser might take these bytes for the end of a line or of the whole text.
 _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _FRAMING = re.compile(rb"\r\n((?i:connection|content-length|transfer-encoding|upgrade)):[ \t]*+([^\r]*+)")
 # What its parser refuses of a head that is sound here.
@@ -51,13 +51,13 @@ _SIZE_MAX_BYTES = len(b"fffffffffffffff\r\n")
 
 
 class _UnsoundError(Exception):
-    """There is a byte that has no place there."""
+    """Says that a byte is not allowed in its place."""
 
 
 class Scanner:
-    """Of one connection. The bytes of a head are for the parser once it is whole.
+    """Follows the requests of one connection. The parser gets a head only when it is complete.
 
-    `limits` hold for heads while they arrive, and bound the extensions and trailers of a chunked body, all together.
+    `limits` apply to heads while they arrive, and bound all extensions and trailers of a chunked body together.
     """
 
     __slots__ = (
@@ -94,12 +94,12 @@ class Scanner:
 
     @property
     def held_bytes(self) -> int:
-        """How much there is of a head, or of the line of a chunked body, that is not whole yet."""
+        """The bytes held of an incomplete head, or of an incomplete line of a chunked body."""
         return len(self._held) + len(self._head_held.held)
 
     @property
     def head_bytes(self) -> int:
-        """How much there is of a head that is not whole yet."""
+        """The bytes held of an incomplete head."""
         return len(self._head_held.held)
 
     @property
@@ -109,12 +109,12 @@ class Scanner:
 
     @property
     def is_behind_the_last(self) -> bool:
-        """Whether nothing that follows is a request."""
+        """Whether no request can follow."""
         return self._step is Scanner._anything or (self.is_between and self.line is not None and self.line.is_last)
 
     @property
     def refusal(self) -> Refusal:
-        """What to say of what was found unsound."""
+        """The refusal of the bytes that are not valid."""
         if self.excess is not None:
             return REFUSALS[self.excess]
         problem = None if self.line is None else self.line.problem
@@ -123,10 +123,11 @@ class Scanner:
         )
 
     def take(self, data: bytes) -> tuple[bytes, int, bool]:
-        """What is for the parser now, how far in `data` that goes, and whether it was sound: up to one request's end.
+        """Scan up to the end of one request. Return the bytes for the parser, the position behind them in `data`, and
+        whether all were valid.
 
-        After a `False` nothing may be taken. Of a head that is unsound nothing is for the parser. One with too much of
-        something is unsound, and `excess` says of what.
+        After a `False` do not call it again. The parser gets nothing of an invalid head. A head that exceeds a limit is
+        invalid, and `excess` says which limit.
         """
         position, is_sound = 0, True
         try:
@@ -183,7 +184,7 @@ class Scanner:
         return position
 
     def _unsound(self, head: bytes | bytearray, line: RequestLine | None = None) -> _UnsoundError:
-        """Of a head. `line` is kept, for the record; of what is no head nothing is believed."""
+        """Refuse a head. Its `line` is kept for the record if it is valid itself."""
         self.line = line
         self.fault = head_fault(bytes(head[:FAULT_LOOKED_AT_BYTES]))
         return _UnsoundError()
@@ -274,7 +275,7 @@ class Scanner:
             raise _UnsoundError
 
     def _line(self, data: bytes, start: int) -> tuple[bytes | None, int]:
-        """The line that ends here, with its end, or `None` while it has none; and the position behind."""
+        """The line with its end, or `None` while the end is missing; and the position behind."""
         held = self._held
         end = data.find(b"\n", start) + 1
         seen = len(held)
@@ -291,7 +292,7 @@ class Scanner:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether all control bytes in `head` but tabs are CR and LF in turn."""
+    """Whether the control bytes in `head`, apart from tabs, are only pairs of CR and LF."""
     line_ends = head.translate(None, _TEXT_BYTES)
     return line_ends == b"\r\n" * (len(line_ends) // 2)
 

@@ -16,13 +16,13 @@ TOKEN: Final = rf"[{TCHAR}]+"
 # RFC 6750 §2.1: b64token, which a bearer token is. Its padding stands at its end only.
 B64TOKEN_CHARS: Final = r"A-Za-z0-9\-._~+/"
 B64TOKEN: Final = rf"[{B64TOKEN_CHARS}]+=*"
-# RFC 6749 appendix A: NQCHAR, of which a scope is made. With a blank it is NQSCHAR.
+# RFC 6749 appendix A: NQCHAR, the characters of a scope. With a blank it is NQSCHAR.
 SCOPE_CHARS: Final = r"!#-\[\]-~"
-# RFC 9110 §5.5: what a field's value may hold. The bytes from 0x80 on are read as Latin-1.
+# RFC 9110 §5.5: the characters of a field's value. The bytes from 0x80 on are read as Latin-1.
 FIELD_TEXT_CHARS: Final = r"\t -~\x80-\xff"
 # RFC 5234 appendix B.1: VCHAR, the printable characters of ASCII but the blank.
 VISIBLE: Final = r"[!-~]+"
-# Eighteen digits are beyond any body, and fit into 64 bits.
+# Eighteen digits are enough for any body, and fit into 64 bits.
 CONTENT_LENGTH: Final = re.compile(r"[0-9]{1,18}")
 
 

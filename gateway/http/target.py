@@ -1,10 +1,10 @@
 """The request target and the host it is meant for, normalised once into a frozen value.
 
-The path in a `Target` is the path that is matched, authorised and forwarded. What backends could read differently
-(dot segments, encoded slashes, empty segments) is refused here rather than guessed at. Path parameters (`/a;v=1`) are
-the one exception: servlet containers cut them off before they map a path to a resource, so routes are matched and
-policies chosen by the segments without them, and only a route that allows them forwards them. RFC 3986 §3.3, §6.2.2,
-RFC 9112 §3.2; the attacks are those of CVE-2019-9901, CVE-2021-29492, CVE-2021-32779 and GHSA-p224-6x5r-fjpm.
+The path in a `Target` is the path that is matched, authorised and forwarded. Paths that backends could read differently
+(dot segments, encoded slashes, empty segments) are refused here. Path parameters (`/a;v=1`) are the one exception.
+Servlet containers cut them off before they map a path to a resource. So routes are matched and policies chosen by the
+segments without them, and only a route that allows them forwards them. RFC 3986 §3.3, §6.2.2, RFC 9112 §3.2; the
+attacks are those of CVE-2019-9901, CVE-2021-29492, CVE-2021-32779 and GHSA-p224-6x5r-fjpm.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PORT_MAX = 65535
 # A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving, and also
 # beside an encoded slash: a route that lets those through has a backend that decodes them (CVE-2021-29492).
 _DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:(?:;|%3B)[^/]*)?(?=/|%2F|$)")
-# What a backend may cut off a segment: all from the first semicolon on. Some decode before they cut.
+# The part that a backend may cut off a segment, from the first semicolon on. Some backends decode before they cut.
 _PARAMETERS = re.compile(r"(?:;|%3B)[^/]*")
 # Overlong UTF-8 of . / and \, which lenient decoders take for the characters themselves (RFC 3629 §3).
 _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
@@ -40,11 +40,11 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
 
 
 class Target:
-    """`path` starts with a slash and is canonical; `query` is as it came, `None` without a question mark.
+    """Holds a canonical `path` that begins with a slash, and the `query` as it came, `None` without a question mark.
 
-    `host` is lower case, without port: what routes are matched by. `authority` has the port, and is what backends are
-    told. Both are empty where HTTP/1.0 named none. `bare_path` is the path without its parameters, by which routes are
-    matched; `path` itself where it has none. The query may hold secrets.
+    Routes are matched by `host`, in lower case and without port. Backends are told `authority`, with the port. Both are
+    empty where HTTP/1.0 named none. Routes are also matched by `bare_path`, the path without its parameters; it is
+    `path` itself where there are none. The query may hold secrets.
     """
 
     __slots__ = ("authority", "bare_path", "has_encoded_slash", "host", "path", "query")
@@ -61,7 +61,7 @@ class Target:
 
     @property
     def segments(self) -> list[str]:
-        """What routes are matched by."""
+        """The segments that routes are matched by."""
         return self.bare_path[1:].split("/")
 
     @property
@@ -74,7 +74,7 @@ class Target:
 
 
 class Authority(NamedTuple):
-    """Host and port. `host` is canonical; `text` has it so where it is an address, and a name as it was sent."""
+    """Holds host and port. `host` is canonical. `text` has an address in canonical form, and a name as it was sent."""
 
     host: str
     text: str
@@ -84,7 +84,7 @@ _NO_AUTHORITY = Authority("", "")
 
 
 def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool = True) -> Target | Refusal:
-    """The target of a request from its method, its request target and all its `Host` values.
+    """Read the target of a request from its method, its request target and all its `Host` values.
 
     HTTP/1.0 may come without any `Host`: `needs_host` is false for it (RFC 9112 §3.2).
     """
@@ -98,7 +98,7 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
         return Refusal("invalid_request", "a request has exactly one Host header", reason=how_many)
     authority = read_authority(hosts[0]) if hosts else _NO_AUTHORITY
     if authority is None:
-        return Refusal("invalid_request", "the Host header is no host")
+        return Refusal("invalid_request", "the Host header is not a host")
     if plain is not None:
         path = plain[1]
         return Target(authority.host, authority.text, path, plain[2], False, path)
@@ -107,18 +107,18 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
         authority, raw = read_authority(absolute[1]), absolute[2]
         raw = raw if raw.startswith("/") else "/" + raw
     if authority is None:
-        return Refusal("invalid_request", "the target's authority is no host")
+        return Refusal("invalid_request", "the target's authority is not a host")
     return _read_path(raw, authority)
 
 
 def read_host(authority: str) -> str | None:
-    """The host of `host[:port]` in canonical form; `None` when it is none (RFC 3986 §3.2)."""
+    """The host of `host[:port]` in canonical form; `None` when it is not valid (RFC 3986 §3.2)."""
     found = read_authority(authority)
     return None if found is None else found.host
 
 
 def read_authority(text: str) -> Authority | None:
-    """`host[:port]`; `None` when it is none (RFC 3986 §3.2)."""
+    """Read `host[:port]`; `None` when it is not valid (RFC 3986 §3.2)."""
     return _read_authority(text) if len(text) <= _HOST_MAX_CHARS else None
 
 
@@ -136,9 +136,9 @@ def _read_authority(text: str) -> Authority | None:
 
 
 def path_problem(path: str) -> str | None:
-    """What keeps a canonical path from being forwarded, in words for the client; `None` when nothing does.
+    """Say why a canonical path must not be forwarded, in words for the client; `None` when it may be.
 
-    Asked again of what a strip or a rewrite produced (CVE-2026-48020). An encoded slash is the route's to allow.
+    Call it again for the path after a strip or a rewrite (CVE-2026-48020). The route may allow an encoded slash.
     """
     if not path.startswith("/"):
         return "the path does not start with a slash"
@@ -172,13 +172,13 @@ def has_parameters(path: str) -> bool:
 
 
 def parameters_problem(path: str) -> str | None:
-    """What keeps the parameters of a canonical path from being cut off in one way only."""
+    """Say why the parameters of a canonical path can be cut off in more than one way; `None` when they cannot."""
     if not has_parameters(path):
         return None
     for segment in path.split("/"):
         parts = _PARAMETERS.split(segment, maxsplit=1)
         if len(parts) > 1 and "%2F" in segment:
-            # Who decodes before cutting finds other segments than who cuts first.
+            # A backend that decodes before cutting finds other segments than one that cuts first.
             return "a segment has both an encoded slash and parameters"
     if "//" in _PARAMETERS.sub("", path):
         return "the path has an empty segment"

@@ -23,14 +23,14 @@ _FAR = 2  # times what is allowed
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
-    """`bytes_max` is for the target, and for all fields together."""
+    """Bounds a head. `bytes_max` applies to the target, and to all fields together."""
 
     bytes_max: int
     fields_max: int
 
 
 class Excess(Enum):
-    """What there is too much of."""
+    """Names the limit that a head exceeds."""
 
     TARGET = "target"
     FIELDS = "fields"
@@ -49,7 +49,7 @@ def has_far_too_much(limits: HeadLimits, head_bytes: int, fields: int) -> bool:
 
 
 class UnfinishedHead:
-    """Of one connection; `held` is empty between two heads."""
+    """Collects the heads of one connection; `held` is empty between two heads."""
 
     __slots__ = ("_fields", "_fields_start", "held")
 
@@ -59,7 +59,7 @@ class UnfinishedHead:
         self._fields_start = 0  # where the first of them begins; 0 while the request line is not whole
 
     def add(self, data: bytes) -> int:
-        """Take `data` in; where the head ends in `held`, behind its empty line, or 0 while it does not."""
+        """Add `data`. Return the position in `held` behind the head's empty line, or 0 while the head is incomplete."""
         held = self.held
         seen = len(held)
         held += data
@@ -76,7 +76,7 @@ class UnfinishedHead:
         return 0
 
     def excess(self, limits: HeadLimits) -> Excess | None:
-        """What is too much already, whatever may come."""
+        """The limit that is exceeded already, whatever follows."""
         if not self._fields_start:
             # Neither a method nor a target may be longer, and `target HTTP/1.1` is not told apart from them here.
             words = self.held[: 3 * limits.bytes_max].split(b" ", 2)[:2]
@@ -93,6 +93,6 @@ class UnfinishedHead:
         self._fields = self._fields_start = 0
 
     def _behind_empty_lines(self) -> int:
-        """Where the request line begins: what stands before it ends no head (RFC 9112 §2.2)."""
+        """The position of the request line: empty lines before it do not end a head (RFC 9112 §2.2)."""
         found = EMPTY_LINES.match(self.held)
         return 0 if found is None else found.end()
