@@ -24,9 +24,7 @@ _NAME = ForeignWord("name", "write name: orders")
 _PATH = ForeignWord("", "write match: {path: /orders/**}")
 _HOST = ForeignWord("", "write match: {host: api.example.com}")
 _METHODS = ForeignWord("", "write match: {methods: [GET]}")
-_VERIFIED = ForeignWord(
-    "", "leave it out: certificates are always verified, against the authorities that SSL_CERT_FILE names"
-)
+_VERIFIED = ForeignWord("", "leave it out: certificates are always verified; write tls: {ca: ca.pem} for your own")
 _LISTEN = ForeignWord("listen", "write listen: 0.0.0.0:8080")
 _NO_PLUGINS = ForeignWord("", "there are no plugins: write auth, identity, cors or request_headers")
 _IN_ROUTES = ForeignWord("", "write each backend into its route: routes: [{name: …, backend: …}]")
@@ -46,11 +44,12 @@ _ROUTE = {
     **dict.fromkeys(["plugins", "middlewares", "middleware", "filters", "handle", "authenticators"], _NO_PLUGINS),
     **dict.fromkeys(["priority", "order"], ForeignWord("", "leave it out: the most specific route wins")),
     **dict.fromkeys(
-        ["weight", "weights"], ForeignWord("", "a list of backends takes turns")
+        ["weight", "weights"], ForeignWord("", "write it at the backend: [{url: http://orders:8000, weight: 3}]")
     ),
+    **dict.fromkeys(["lb_policy", "algorithm", "load_balancing"], ForeignWord("balance", "")),
     **dict.fromkeys(
         ["health_check", "healthcheck", "health_checks", "healthchecks"],
-        ForeignWord("health", "backends are not asked for their health: leave it out"),
+        ForeignWord("health", "write health: {path: /health}"),
     ),
     **dict.fromkeys(
         ["rate_limit", "rate_limits", "ratelimit", "rate_limiting", "throttle"],
@@ -66,6 +65,10 @@ _ROUTE = {
 }  # fmt: skip
 _WORDS: dict[str, dict[str, ForeignWord]] = {
     "Route": _ROUTE,
+    "BackendSettings": {
+        **dict.fromkeys(["uri", "address", "target", "host", "upstream", "server"], ForeignWord("url", "")),
+        **dict.fromkeys(["tls_skip_verify", "insecure_skip_verify", "skip_verify", "ssl_verify"], _VERIFIED),
+    },
     "Match": {
         **dict.fromkeys(["paths", "prefix", "path_prefix", "uri", "url", "location"], ForeignWord("path", "")),
         **dict.fromkeys(["hosts", "domains", "server_name"], ForeignWord("host", "write host: api.example.com")),

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from gateway.config.model_base import KeyMark, Model
-from gateway.config.values import parse_duration_s
+from gateway.config.values import parse_duration_s, parse_limit_bytes, parse_size_bytes
 
 _DANGER = "Danger: "
 
@@ -69,6 +69,10 @@ class ConfigKey:
     @property
     def is_duration(self) -> bool:
         return any(getattr(part, "func", None) is parse_duration_s for part in self._parts())
+
+    @property
+    def is_size(self) -> bool:
+        return any(getattr(part, "func", None) in (parse_size_bytes, parse_limit_bytes) for part in self._parts())
 
     @property
     def may_be_empty(self) -> bool:

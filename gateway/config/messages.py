@@ -118,16 +118,16 @@ def unknown_key(model: type[Model], key: str, known: list[str] | None = None) ->
     known = _known_keys(model) if known is None else known
     if unseen := _unseen(key):
         return f"there is a {unseen} in this key; write plain blanks, and none in the key"
-    for name, field in model.model_fields.items():
-        inner = model_of(field.annotation)
-        if inner is not None and key in inner.model_fields:
-            return f"unknown key here; write it under {name}:"
     meant = meant_key(model, key, known)
     if word := foreign_word(model, key):
         if meant is None:
             return f"unknown key; {word.instead}"
         write = f"write {meant}:"
         return f"{key} is called {meant} here; {word.instead if word.instead.startswith(write) else write}"
+    for name, field in model.model_fields.items():
+        inner = model_of(field.annotation)
+        if inner is not None and key in inner.model_fields:
+            return f"unknown key here; write it under {name}:"
     if meant:
         return f"unknown key; did you mean {meant}?"
     if model is not Route and key in Route.model_fields:

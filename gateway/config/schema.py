@@ -13,13 +13,16 @@ from pydantic_core import core_schema
 
 from gateway.config.files import TWIN
 from gateway.config.keys import ConfigKey, keys_below, keys_of_model
-from gateway.config.model import DEFAULTS, Config
+from gateway.config.model import DEFAULTS, Cache, Config
 from gateway.config.model_base import Model
 from gateway.config.route_model import ONE_ROUTES_OWN
+from gateway.config.schema_defaults import written_default
 
 _Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# A name for editors that keep schemas; it is not an address.
+_ID = "urn:gateway:configuration"
 _ENVIRONMENT: _Schema = {
     "description": "Taken from the environment: ${NAME} or ${NAME:-default}.",
     "type": "string",
@@ -51,6 +54,7 @@ def json_schema() -> _Schema:
     top = models.pop("Config")
     return {
         "$schema": _DIALECT,
+        "$id": _ID,
         "title": "Configuration of the gateway",
         **top,
         "$defs": {**models, "Environment": _ENVIRONMENT},
@@ -61,12 +65,33 @@ def _for_files(model: type[Model], schema: _Schema) -> _Schema:
     """A model's schema with what its keys mean, each of them open to the environment, and twins for its secrets."""
     keys: _Schema = {}
     for key in keys_of_model(model):
-        keys[key.name] = {"description": key.description, **_open(schema["properties"][key.name])}
+        is_mapping = schema["properties"][key.name].get("type") == "object"
+        default = None if is_mapping else written_default(key)
+        keys[key.name] = {
+            "description": key.description,
+            **({} if default is None else {"default": default}),
+            **_open(schema["properties"][key.name]),
+        }
     for key in keys_of_model(model):
         if key.is_secret:
             keys[key.name + TWIN] = _twin(key)
     required = {"required": schema["required"]} if "required" in schema else {}
-    return {"type": "object", "additionalProperties": False, "properties": keys, **required}
+    both = [{"not": {"required": [key.name, key.name + TWIN]}} for key in keys_of_model(model) if key.is_secret]
+    rules = [*both, *_needs_secret()] if model is Cache else both
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": keys,
+        **required,
+        **({"allOf": rules} if rules else {}),
+    }
+
+
+def _needs_secret() -> list[_Schema]:
+    """Whoever names a Redis needs a secret for it, in one of its two places."""
+    needed = {"anyOf": [{"required": ["secret"]}, {"required": ["secret_file"]}]}
+    named = {"properties": {"redis": {"type": "string"}}, "required": ["redis"]}
+    return [{"if": named, "then": needed}, {"if": {"required": ["redis_file"]}, "then": needed}]
 
 
 def _twin(key: ConfigKey) -> _Schema:

@@ -104,7 +104,7 @@ Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-
 LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none), KeyMark.EMPTY_IS_NONE]
 FilePath = Annotated[str, KeyMark.FILE]
-RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url), text(r"^(rediss?(\+sentinel|\+cluster)?|unix)://")]
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size_bytes),
@@ -121,9 +121,20 @@ BytesOrUnlimited = Annotated[
         }
     ),
 ]
-Listen = Annotated[Address, BeforeValidator(parse_address), text(examples=["0.0.0.0:8080", "unix:/run/gateway.sock"])]
-Endpoint = Annotated[str, BeforeValidator(parse_endpoint), text(examples=["https://sso.example.com/realms/demo"])]
-Issuer = Annotated[str, BeforeValidator(parse_issuer), text(examples=["https://sso.example.com/realms/demo"])]
+Listen = Annotated[
+    Address,
+    BeforeValidator(parse_address),
+    text(
+        r"^(unix:/|([A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$)",
+        examples=["0.0.0.0:8080", "unix:/run/gateway.sock"],
+    ),
+]
+Endpoint = Annotated[
+    str, BeforeValidator(parse_endpoint), text("^https?://", examples=["https://sso.example.com/realms/demo"])
+]
+Issuer = Annotated[
+    str, BeforeValidator(parse_issuer), text("^https?://", examples=["https://sso.example.com/realms/demo"])
+]
 ResourceIdentifier = Annotated[str, BeforeValidator(parse_resource), text(examples=["https://mcp.example.com/mcp"])]
 HeaderName = Annotated[str, BeforeValidator(parse_header_name), text()]
 TrustedName = Annotated[str, BeforeValidator(parse_trusted_name), text(examples=["X-Real-IP"])]

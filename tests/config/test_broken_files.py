@@ -206,15 +206,23 @@ FILES = [
         WHOLE.replace("match: {path: /a}", "paths: [/a]"),
         ["5: routes[0].paths: unknown key; write match: {path: /orders/**}"],
     ),
-    ("weight", WHOLE + "    weight: 5\n", ["8: routes[0].weight: unknown key; …"]),
-    ("health_check", WHOLE + "    health_check: /health\n", ["8: routes[0].health_check: …"]),
+    (
+        "weight",
+        WHOLE + "    weight: 5\n",
+        ["8: routes[0].weight: unknown key; write it at the backend: [{url: http://orders:8000, weight: 3}]"],
+    ),
+    (
+        "health_check",
+        WHOLE + "    health_check: /health\n",
+        ["8: routes[0].health_check: health_check is called health here; write health: {path: /health}"],
+    ),
     (
         "tls_skip_verify",
         WHOLE + "    tls_skip_verify: true\n",
         [
             (
                 "8: routes[0].tls_skip_verify: unknown key; "
-                "leave it out: certificates are always verified, against the authorities that SSL_CERT_FILE names"
+                "leave it out: certificates are always verified; write tls: {ca: ca.pem} for your own"
             )
         ],
     ),

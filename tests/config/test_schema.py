@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,14 @@ GOOD = [
     "server: {unknown_tokens: {rate: 5, burst: '${BURST}'}}",
     "defaults: {auth: {stale_if_error: 5m, stale_methods: [GET, POST]}}",
     "defaults: {auth: '${MODE}'}",
+    "defaults: {auth: {audience: a, roles: b, scopes: c, any_scope: [d]}}",
+    "server: {listen: '${LISTEN}'}",
+    "server: {listen: '[::1]:8080'}",
+    "server: {listen: 'unix:/run/gateway.sock'}",
+    "server: {listen: ':8080'}",
+    "cache: {redis: '${REDIS}', secret: 0123456789abcdef}",
+    "cache: {redis: null}",
+    "x-mine: {anything: [goes, 5]}",
 ]
 BAD = [
     "server: {workrs: 1}",
@@ -50,6 +59,13 @@ BAD = [
     "defaults: {auth: sometimes}",
     "defaults: {retries: 11}",
     "other: {}",
+    "server: {listen: 8080}",
+    "server: {listen: localhost}",
+    "cache: {redis: redis://a}",
+    "cache: {redis_file: a}",
+    "cache: {redis: http://a, secret: b}",
+    "cache: {secret: a, secret_file: b}",
+    "admin: {token: a, token_file: b}",
     "server: {unknown_tokens: 200}",
     "server: {unknown_tokens: {rate: 0}}",
     "defaults: {auth: {stale_if_error: 300}}",
@@ -76,13 +92,56 @@ def test_routes_are_needed_and_named(validator):
         assert not validator.is_valid(yaml.safe_load(text))
 
 
-def test_it_speaks_of_no_class_and_no_default_in_other_units():
+def test_it_speaks_of_no_class():
     def keys(value: Any) -> set[str]:
         if isinstance(value, dict):
             return set(value).union(*(keys(v) for v in value.values()))
         return set().union(*(keys(v) for v in value)) if isinstance(value, list) else set()
 
-    assert not keys(json_schema()["$defs"]) & {"default", "gt", "ge", "le", "writeOnly"}
+    assert not keys(json_schema()["$defs"]) & {"gt", "ge", "le", "writeOnly"}
+
+
+SECTIONS = {
+    "Server": "server: {}\n" + PROVIDER + ROUTE,
+    "Admin": "admin: {}\n" + PROVIDER + ROUTE,
+    "Cache": "cache: {}\n" + PROVIDER + ROUTE,
+    "LogSettings": "log: {}\n" + PROVIDER + ROUTE,
+    "Events": "events: {}\n" + PROVIDER + ROUTE,
+    "BreakerSettings": PROVIDER.replace("hush-hush", "hush-hush, breaker: {}") + ROUTE,
+    "Provider": PROVIDER.replace("{p: {", "{p: {<<: {}, ") + ROUTE,
+    "Route": PROVIDER + ROUTE.replace("[{", "[{<<: {}, "),
+    "Auth": PROVIDER + ROUTE.replace("http://a", "http://a, auth: {}"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SECTIONS))
+def test_defaults_are_written_as_the_file_would_have_them(validator, name):
+    schema = json_schema()
+    keys = schema["properties"] if name == "Config" else schema["$defs"][name]["properties"]
+    defaults = {key: part["default"] for key, part in keys.items() if "default" in part}
+    assert defaults
+    written = SECTIONS[name].replace("{}", json.dumps(defaults))
+    validator.validate(yaml.safe_load(written))
+    assert loaded(written) == loaded(SECTIONS[name])
+
+
+def test_the_file_in_the_repository_is_of_today():
+    """Examples name it, so that editors find it without a command."""
+    path = Path(__file__).parents[2] / "config" / "gateway.schema.json"
+    assert path.read_text() == json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", (
+        "write it anew: .venv/bin/gateway schema > config/gateway.schema.json"
+    )
+
+
+def test_every_example_names_the_schema():
+    project = Path(__file__).parents[2]
+    examples = [*(project / "config").glob("*.yaml"), *(project / "deploy").glob("*/gateway.yaml")]
+    for path in examples:
+        if path.name == "cases.yaml":
+            continue
+        first = path.read_text().partition("\n")[0]
+        assert first.startswith("# yaml-language-server: $schema="), path
+        assert (path.parent / first.partition("=")[2]).resolve() == project / "config" / "gateway.schema.json"
 
 
 def test_a_flag_is_read_as_one_wherever_a_key_has_one():

@@ -152,7 +152,7 @@ def test_the_policy_lets_the_gateway_reach_its_redis_and_its_backends(gateway):
         if "podSelector" in to
         for port in rule["ports"]
     }
-    backends = {(backend.host, backend.port) for route in gateway.routes for backend in route.backend}
+    backends = {(backend.url.host, backend.url.port) for route in gateway.routes for backend in route.backend}
     assert reached == {*backends, ("redis", 6379)}
 
 
