@@ -113,7 +113,7 @@ def test_the_realm_can_give_what_the_routes_ask_for(gateway):
 
 def test_the_gateways_backends_and_redis_are_services(gateway):
     assert {backend.url.host for route in gateway.routes for backend in route.backend} == {"echo"}
-    assert f"--port={gateway.routes[0].backend[0].port}" in SERVICES["echo"]["command"]
+    assert f"--port={gateway.routes[0].backend[0].url.port}" in SERVICES["echo"]["command"]
     url = (DEPLOY / "compose/secrets/gateway_redis_url").read_text()
     assert urlsplit(url).hostname == "redis"
     assert urlsplit(url).hostname in SERVICES
