@@ -215,7 +215,8 @@ class Service:
 
     def _refused(self, reason: str) -> bool:
         self._observation.reloaded("failure")
-        _logger.error("reload refused, the old configuration stays: %s", reason, extra={"event": "reload_refused"})
+        extra = {"event": "reload_refused", "fields": {"reason": reason}}
+        _logger.error("reload refused, the old configuration stays: %s", reason, extra=extra)
         return False
 
 

@@ -142,7 +142,7 @@ class WorkerMonitor:
 
 def event(level: int, name: str, pid: int, text: str) -> None:
     """Log what happened to a worker."""
-    _logger.log(level, "worker %d: %s", pid, text, extra={"event": name, "fields": {"pid": pid}})
+    _logger.log(level, "worker %d: %s", pid, text, extra={"event": name, "fields": {"pid": pid, "reason": text}})
 
 
 def _exit_reason(status: int) -> str:

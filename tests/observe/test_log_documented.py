@@ -1,0 +1,30 @@
+import json
+import re
+
+from support import exchanges
+from support.deployed import DEPLOY
+from support.log_events import events_of_the_code
+
+from gateway.observe.access_log import access_line
+
+TEXT = (DEPLOY.parent / "docs" / "logs.md").read_text()
+REQUESTS, EVENTS = re.split(r"^## Events$", TEXT.partition("## Requests")[2], flags=re.MULTILINE)
+EVERY_LINE = {"time", "level", "event"}
+
+
+def test_every_event_of_the_code_is_documented_and_no_other():
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|(.*?)\| (.+) \|$", EVENTS, re.MULTILINE)
+    told = {name: set(re.findall(r"`(\w+)`", fields)) for name, _, fields, _ in rows}
+    code = events_of_the_code()
+    assert len(code) > 30
+    assert sorted(told) == sorted(code)
+    assert {name: sorted(fields - told[name]) for name, fields in code.items() if fields - told[name]} == {}
+
+
+def test_every_field_of_a_request_is_documented_and_no_other():
+    told = {
+        name
+        for row in re.findall(r"^\|((?: ?`\w+`)+) \|", REQUESTS, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert told == set(json.loads(access_line(exchanges.exchange()))) - EVERY_LINE
