@@ -1,4 +1,4 @@
-"""What one exchange came to: filled in as it goes, handed to whoever records it when it is over."""
+"""The record of one exchange: filled while it goes on, and handed to the recorder when it is over."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ NO_ROUTE: Final = "none"
 
 
 class AccessRecord:
-    """One request and its response. Durations are seconds on the monotonic clock; nothing here holds a token.
+    """Records one request and its response. Durations are seconds on the monotonic clock. It never holds a token.
 
-    Not slotted: what most exchanges leave as it is stays in the class.
+    The class is not slotted: attributes that most exchanges do not set stay in the class.
     """
 
     request_id: str

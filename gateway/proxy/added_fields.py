@@ -1,4 +1,4 @@
-"""What the gateway adds to the fields of a response, its own and a backend's, in both lanes."""
+"""Adds the gateway's fields to a response, its own or a backend's, in both lanes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gateway.proxy.access_record import AccessRecord
 _ANY = "*"
 
 
-def added_fields(decision: Decision, exchange: AccessRecord) -> list[tuple[str, str]]:
-    """Names and values. Of a preflight only what goes with a refusal: its answer says the rest of CORS itself."""
+def added_fields(decision: Decision, record: AccessRecord) -> list[tuple[str, str]]:
+    """Names and values. For a preflight only the fields of a refusal: its response has the rest of CORS."""
     route, fields = decision.context.route, list[tuple[str, str]]()
     if route is None:
         return fields
     cors = route.config.cors
     if cors is not None:
         fields = cors_fields(cors, () if isinstance(decision, Preflight) else decision.context.request.fields.origins)
-    if exchange.stale_s is not None:
+    if record.stale_s is not None:
         # Facts are used that are no longer fresh: how many seconds old they are.
-        fields.append(("X-Identity-Stale", str(int(exchange.stale_s))))
+        fields.append(("X-Identity-Stale", str(int(record.stale_s))))
     return fields
 
 
 def cors_fields(cors: Cors, origins: Sequence[str]) -> list[tuple[str, str]]:
-    """For a request that is no preflight (Fetch standard §3.2). Of all values of `Origin` the first counts."""
+    """The CORS fields for a request that is not a preflight (Fetch standard §3.2). Only the first `Origin` counts."""
     allowed = cors.allow_origins
     fields: list[tuple[str, str]] = []
     if origins and (origins[0] in allowed or _ANY in allowed):

@@ -22,7 +22,7 @@ class AwaitedRelay(Relay):
         self,
         future: asyncio.Future[BackendError | None],
         client: ClientConnection,
-        exchange: AccessRecord,
+        record: AccessRecord,
         *,
         is_http10: bool,
         keeps_alive: bool,
@@ -30,7 +30,7 @@ class AwaitedRelay(Relay):
         switch: Callable[[], None] | None,
         outside: Callable[[], Outside],
     ) -> None:
-        super().__init__(client, exchange)
+        super().__init__(client, record)
         self._is_http10 = is_http10
         self._more_fields = more_fields
         self._switch = switch

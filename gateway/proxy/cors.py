@@ -71,7 +71,7 @@ class RouteCors(AbstractRouterAdapter):
         _ = origin  # the options are keyed by it
         methods = _cors_of(preflight_request).allow_methods
         if requested_method not in methods and _ANY not in methods:
-            raise KeyError(requested_method)  # what the library asks for; of the options it reads the headers alone
+            raise KeyError(requested_method)  # the library expects this; it reads only the headers of the options
         return self.get_non_preflight_request_config(preflight_request)
 
     def get_non_preflight_request_config(self, request: web.Request) -> Options:
@@ -97,7 +97,7 @@ def _cors_of(request: web.Request) -> Cors:
 
 def _name_all_that_is_allowed(response: web.StreamResponse, cors: Cors | None) -> None:
     """A browser keeps what it is told for `max_age`; the library names no more than it was asked for."""
-    assert cors is not None  # else there is no preflight
+    assert cors is not None  # otherwise the decision is not a preflight
     if _ANY not in cors.allow_methods:
         response.headers["Access-Control-Allow-Methods"] = ", ".join(cors.allow_methods)
     if cors.allow_headers and _ANY not in cors.allow_headers:

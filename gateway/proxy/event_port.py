@@ -34,10 +34,10 @@ class EventPort(Protocol):
         """Another worker of the instance has acted on an event."""
         ...
 
-    async def receive(self, request: web.Request, received: Receive, exchange: AccessRecord) -> DeliveryReply | Refusal:
+    async def receive(self, request: web.Request, received: Receive, record: AccessRecord) -> DeliveryReply | Refusal:
         """The response to an event of a provider."""
         ...
 
-    async def passing(self, request: web.Request, allow: Allow, exchange: AccessRecord) -> Passing | Refusal | None:
+    async def passing(self, request: web.Request, allow: Allow, record: AccessRecord) -> Passing | Refusal | None:
         """What there is to know of a request before it goes on; `None` for one that revokes nothing."""
         ...

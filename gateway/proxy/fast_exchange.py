@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 class OrdinaryExchange(Relay):
-    """What becomes of a request once it is decided, the relay of its response included.
+    """Serves a request after its decision, and relays its response.
 
     `body` is `None` where no length was declared.
     """
@@ -48,10 +48,10 @@ class OrdinaryExchange(Relay):
     _was_sent = False
 
     def __init__(
-        self, backends: UpstreamPools, client: ClientConnection, turn: RequestContext, body: bytes | None
+        self, backends: UpstreamPools, client: ClientConnection, context: RequestContext, body: bytes | None
     ) -> None:
-        super().__init__(client, turn)
-        self._turn = turn
+        super().__init__(client, context)
+        self._context = context
         self._backends = backends
         self._body = body
         client.fast_exchange_begins(self)
@@ -65,7 +65,7 @@ class OrdinaryExchange(Relay):
             self._task.cancel()
         if self._was_sent:
             self.abandon()
-        self._turn.end()
+        self._context.end()
 
     def over(self, error: BackendError | None) -> None:
         if error is None:
@@ -76,7 +76,7 @@ class OrdinaryExchange(Relay):
     def go(self, decision: Decision) -> None:
         """Act on the decision as far as that goes without waiting."""
         try:
-            decision = self._turn.go_on(decision)
+            decision = self._context.go_on(decision)
             if isinstance(decision, NeedsFacts):
                 self._wait(self._ask(decision))
             else:
@@ -85,24 +85,24 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     async def _ask(self, needs: NeedsFacts) -> None:
-        decision = await self._turn.ask(needs)
+        decision = await self._context.ask(needs)
         self._task = None
         self.go(decision)
 
     def _act(self, decision: Decision) -> None:
-        turn = self._turn
-        turn.tell(decision.context)
-        added = self._added = added_fields(decision, turn)
+        context = self._context
+        context.tell(decision.context)
+        added = self._added = added_fields(decision, context)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return
-        assert isinstance(decision, Allow)  # a preflight is no ordinary request
+        assert isinstance(decision, Allow)  # a preflight is not an ordinary request
         if decision.identity.is_large:
-            turn.running.large_identities.tell(decision.route.name, decision.identity)
+            context.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
         if added:
             self._more_fields = b"".join([field_line(name, value) for name, value in added])
-        if turn.method in IDEMPOTENT:
+        if context.method in IDEMPOTENT:
             self._retries = decision.route.config.retries
         self._forward(decision.route)
 
@@ -113,14 +113,14 @@ class OrdinaryExchange(Relay):
     def _forward(self, route: CompiledRoute) -> None:
         attempts, body, allow = self._attempts, self._body, self._allow
         assert allow is not None  # nothing is sent before
-        backends = self._turn.running.backends[route.name]
+        backends = self._context.running.backends[route.name]
         state = self._state = backends.first(allow) if attempts is None else backends.states[attempts.place]
         backend = state.backend
-        self._turn.backend = state.label
+        self._context.backend = state.label
         framing = framing_of(None if body is None else len(body))
-        request, fields = backend_request(self._turn.method, backend, allow, framing)
+        request, fields = backend_request(self._context.method, backend, allow, framing)
         if body:
-            self._turn.bytes_received = len(body)
+            self._context.bytes_received = len(body)
         pool = self._backends.pool(backend)
         connection = pool.take()
         if connection is None:
@@ -163,7 +163,7 @@ class OrdinaryExchange(Relay):
         attempts = self._attempts
         if attempts is None:
             assert self._allow is not None  # as above
-            order = self._turn.running.backends[route.name].order(self._state, self._allow)
+            order = self._context.running.backends[route.name].order(self._state, self._allow)
             ends_s = self._started_s + route.config.timeout
             attempts = self._attempts = Attempts(order, self._retries, ends_s)
         if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
@@ -180,7 +180,7 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._end(keeps_alive=send_refusal(self._client, self._turn, refusal, self._added))
+        self._end(keeps_alive=send_refusal(self._client, self._context, refusal, self._added))
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""
@@ -189,7 +189,7 @@ class OrdinaryExchange(Relay):
             return
         if self._was_sent:
             self.abandon()
-        if self._turn.status:
+        if self._context.status:
             self._client.cut()  # within a response, which must not look whole
         else:
             self._refuse(FAILED)
@@ -197,5 +197,5 @@ class OrdinaryExchange(Relay):
     def _end(self, *, keeps_alive: bool) -> None:
         if not self._has_ended:
             self._has_ended = True
-            self._turn.end()
+            self._context.end()
             self._client.fast_exchange_is_over(keeps_alive=keeps_alive)

@@ -1,4 +1,4 @@
-"""The fast lane: one plain request, whole and alone, answered in the turn in which it arrived.
+"""The fast lane: serves one plain, complete request in the iteration of the event loop in which it arrives.
 
 It decides by the same pipeline as the general lane and relays answers by the same relay; what it spares is the task,
 the request object, the reader and the writer.
@@ -20,26 +20,26 @@ _VERSION = (1, 1)
 class FastLane:
     """Of one listener."""
 
-    def __init__(self, turns: RequestContextFactory, backends: UpstreamPools) -> None:
-        self.turns = turns
+    def __init__(self, contexts: RequestContextFactory, backends: UpstreamPools) -> None:
+        self.contexts = contexts
         self.backends = backends
 
     def take(self, client: ClientConnection, data: bytes) -> bool:
         """Whether it answers what came; otherwise nothing has happened."""
         if client.is_congested:
             return False
-        running = self.turns.current()
+        running = self.contexts.current()
         compiled = running.compiled
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
             return False
         method, target = ordinary.method, ordinary.target
-        request_id = self.turns.new_request_id()
+        request_id = self.contexts.new_request_id()
         request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
         decision = decide(compiled, request)
         route = decision.context.route
         if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
             return False
-        turn = RequestContext(self.turns, running, request_id, method, target.partition("?")[0], client.peer)
-        OrdinaryExchange(self.backends, client, turn, ordinary.body).go(decision)
+        context = RequestContext(self.contexts, running, request_id, method, target.partition("?")[0], client.peer)
+        OrdinaryExchange(self.backends, client, context, ordinary.body).go(decision)
         return True

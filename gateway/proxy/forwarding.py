@@ -1,7 +1,7 @@
-"""Carrying an allowed request of the general lane to a backend of its route: the body out, the response relayed back.
+"""Forwards an allowed request of the general lane to a backend of its route, and relays the response.
 
-Decides nothing about who may pass. Nothing is sent twice after a byte of a response came; a client that leaves cancels
-the backend's request.
+It does not decide who may pass. A request is not sent again once a byte of a response has come. If the client leaves,
+the backend's request is cancelled.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Forwarder:
         request: web.Request,
         allow: Allow,
         backends: RouteBackends,
-        exchange: AccessRecord,
+        record: AccessRecord,
         more_fields: Iterable[tuple[str, str]],
         *,
         keeps_alive: bool,
@@ -71,14 +71,14 @@ class Forwarder:
         timeout_s = config.timeout  # the first answer has all of it, whatever the connection took
         try:
             while True:
-                attempt = _Attempt(request, allow, body, exchange, more, passing, keeps_alive=keeps_alive)
+                attempt = _Attempt(request, allow, body, record, more, passing, keeps_alive=keeps_alive)
                 error = await attempt.run(self._backends, backends.states[attempts.place], timeout_s)
-                # A body that was begun is gone: it streamed through and can not be sent again.
+                # A body that was begun cannot be sent again, because it streamed through.
                 if error is None or not attempts.go_on(error, monotonic(), is_repeatable=not body.is_touched):
                     break
                 timeout_s = attempts.left_s(monotonic())
         finally:
-            exchange.bytes_received = max(exchange.bytes_received, body.received_bytes)
+            record.bytes_received = max(record.bytes_received, body.received_bytes)
             if passing is not None and not attempt.has_come:
                 passing.lost()
         return attempt.relay.keeps_alive if error is None else _refusal(error, attempts, body)
@@ -98,7 +98,7 @@ class _Attempt:
         request: web.Request,
         allow: Allow,
         body: RequestBody,
-        exchange: AccessRecord,
+        record: AccessRecord,
         more: bytes,
         passing: Passing | None,
         *,
@@ -107,7 +107,7 @@ class _Attempt:
         self._request = request
         self._allow = allow
         self._body = body
-        self._exchange = exchange
+        self._record = record
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[BackendError | None] = self._loop.create_future()
         self._connection: BackendConnection | None = None
@@ -118,7 +118,7 @@ class _Attempt:
         self.relay = AwaitedRelay(
             self._over,
             self._client,
-            exchange,
+            record,
             is_http10=request.version < (1, 1),
             keeps_alive=keeps_alive,
             more_fields=more,
@@ -136,7 +136,7 @@ class _Attempt:
         config = self._allow.route.config
         # Before there is a connection: one that is taken and not used is nobody's to give back.
         request, fields = backend_request(self._request.method, state.backend, self._allow, self._framing())
-        self._exchange.backend = state.label
+        self._record.backend = state.label
         try:
             connection = await backends.pool(state.backend).acquire(min(config.connect_timeout, timeout_s))
         except BackendError as error:
@@ -194,11 +194,11 @@ class _Attempt:
         connection.end_body()
 
     def _give_up(self, fault: BodyError) -> BackendError | None:
-        """The body can not be had to its end: the backend must not take what it has for a request."""
+        """Give up a request whose body did not come to its end: the backend must not take it for a complete one."""
         self.relay.abandon()
         if self.relay.has_begun:
             self.relay.keeps_alive = False
-            self._exchange.reason = "the request's body broke off"
+            self._record.reason = "the request's body broke off"
             self._client.abort(by_reset=self._request.version < (1, 1))
             return None
         return BackendError(str(fault))
@@ -216,7 +216,7 @@ class _Attempt:
         transport = cast("asyncio.Transport", self._request.transport)
         assert self._connection is not None  # it has just sent a 101
         self._client.state = TUNNEL
-        tap = Tap(transport, self._connection, self.relay, self._exchange)
+        tap = Tap(transport, self._connection, self.relay, self._record)
         self.relay.tunnel = tap
         self._request.protocol.set_parser(tap)  # type: ignore[arg-type]  # any parser of its shape; typed for WebSockets
 
@@ -224,7 +224,7 @@ class _Attempt:
 def wants_websocket(request: web.Request) -> bool:
     """RFC 6455 §4.1. Other upgrades are not offered to backends: h2c would carry requests past the gateway.
 
-    Nor is one with a body, of which backends may take more or less for the first bytes of the new protocol.
+    Nor is an upgrade with a body: backends may disagree on which of its bytes belong to the new protocol.
     """
     if "Upgrade" not in request.headers:
         return False

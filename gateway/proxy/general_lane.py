@@ -37,8 +37,8 @@ _DRAINED_BYTES_MAX = 2**16
 class GeneralLane:
     """Handles the requests of one application."""
 
-    def __init__(self, app: web.Application, turns: RequestContextFactory, forwarder: Forwarder) -> None:
-        self._turns = turns
+    def __init__(self, app: web.Application, contexts: RequestContextFactory, forwarder: Forwarder) -> None:
+        self._contexts = contexts
         self._forwarder = forwarder
         self._cors = RouteCors(app)
 
@@ -46,26 +46,26 @@ class GeneralLane:
         connection = request.protocol
         assert isinstance(connection, AiohttpConnection)  # the listener makes no others
         connection.head_is_whole(request.content)
-        running = self._turns.current()
+        running = self._contexts.current()
         head = self._head(request, running)
         path = request.raw_path.partition("?")[0]
-        turn = RequestContext(self._turns, running, head.new_request_id, head.method, path, head.peer)
-        answering = _Answering(request, connection, turn)
+        context = RequestContext(self._contexts, running, head.new_request_id, head.method, path, head.peer)
+        responder = _LocalResponder(request, connection, context)
         try:
-            return AlreadySent(keeps_alive=await self._answer(answering, head))
+            return AlreadySent(keeps_alive=await self._answer(responder, head))
         except ConnectionError:
-            # The client is gone; there is nobody to tell, and it is no fault of ours, for which aiohttp would take it.
+            # The client is gone, so nobody can be told. aiohttp must not take this for a fault of ours.
             connection.client.cut()
             return AlreadySent()
         except Exception:
             # The one broad guard of the data path: nobody expected it, so nothing of it is told to the client.
             _logger.exception("the gateway failed on a request", extra={"event": "internal_error"})
-            if turn.status:
+            if context.status:
                 connection.client.cut()
                 return AlreadySent()
-            return AlreadySent(keeps_alive=answering.refuse(FAILED))
+            return AlreadySent(keeps_alive=responder.refuse(FAILED))
         finally:
-            turn.end()
+            context.end()
             connection.exchange_is_over()
             connection.client.exchange_is_over()
 
@@ -78,82 +78,82 @@ class GeneralLane:
             peer=request.protocol.client.peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
-            new_request_id=self._turns.new_request_id(),
+            new_request_id=self._contexts.new_request_id(),
         )
 
-    async def _answer(self, answering: _Answering, head: Request) -> bool:
+    async def _answer(self, responder: _LocalResponder, head: Request) -> bool:
         """Whether the connection goes on."""
-        request, turn = answering.request, answering.turn
+        request, context = responder.request, responder.context
         if await _has_broken_body(request):
-            return answering.refuse(Refusal("invalid_request", "the body is broken"))
-        decision = await self._decide(turn, head)
-        turn.tell(decision.context)
-        answering.more_fields = added_fields(decision, turn)
+            return responder.refuse(Refusal("invalid_request", "the body is broken"))
+        decision = await self._decide(context, head)
+        context.tell(decision.context)
+        responder.more_fields = added_fields(decision, context)
         match decision:
             case Refuse():
-                return answering.refuse(decision.refusal)
+                return responder.refuse(decision.refusal)
             case Preflight():
-                return await self._preflight(answering, decision)
+                return await self._preflight(responder, decision)
             case Receive():
-                reply = await turn.running.receiver.receive(request, decision, turn)
+                reply = await context.running.receiver.receive(request, decision, context)
                 if isinstance(reply, Refusal):
-                    return answering.refuse(reply)
-                return answering.say(reply.status, reply.headers, reply.body)
+                    return responder.refuse(reply)
+                return responder.say(reply.status, reply.headers, reply.body)
             case Publish():
-                return self._publish(answering, decision)
+                return self._publish(responder, decision)
             case Allow():
-                said = await self._forward(answering, decision)
-                return answering.refuse(said) if isinstance(said, Refusal) else said
+                said = await self._forward(responder, decision)
+                return responder.refuse(said) if isinstance(said, Refusal) else said
             case NeedsFacts():
                 raise AssertionError("a decision that still needs facts was taken for final")
             case _:
                 assert_never(decision)
 
-    async def _preflight(self, answering: _Answering, decision: Preflight) -> bool:
-        answer = await self._cors.preflight(answering.request, decision.route)
-        if isinstance(answer, Refusal):
-            return answering.refuse(answer)
-        return answering.say(answer.status, answer.headers.items())
+    async def _preflight(self, responder: _LocalResponder, decision: Preflight) -> bool:
+        response = await self._cors.preflight(responder.request, decision.route)
+        if isinstance(response, Refusal):
+            return responder.refuse(response)
+        return responder.say(response.status, response.headers.items())
 
-    def _publish(self, answering: _Answering, decision: Publish) -> bool:
-        if answering.request.method == "OPTIONS":
-            return answering.say(204, PREFLIGHT)
-        return answering.say(200, (("Content-Type", "application/json"), *CORS), decision.document)
+    def _publish(self, responder: _LocalResponder, decision: Publish) -> bool:
+        if responder.request.method == "OPTIONS":
+            return responder.say(204, PREFLIGHT)
+        return responder.say(200, (("Content-Type", "application/json"), *CORS), decision.document)
 
-    async def _forward(self, answering: _Answering, allow: Allow) -> bool | Refusal:
-        request, turn = answering.request, answering.turn
+    async def _forward(self, responder: _LocalResponder, allow: Allow) -> bool | Refusal:
+        request, context = responder.request, responder.context
         passing: Passing | Refusal | None = None
         if allow.identity.is_large:
-            turn.running.large_identities.tell(allow.route.name, allow.identity)
+            context.running.large_identities.tell(allow.route.name, allow.identity)
         if allow.route.config.on_success is not None:
-            passing = await turn.running.receiver.passing(request, allow, turn)
+            passing = await context.running.receiver.passing(request, allow, context)
         if isinstance(passing, Refusal):
             return passing
-        server = turn.running.config.server
+        server = context.running.config.server
         return await self._forwarder.forward(
             request,
             allow,
-            turn.running.backends[allow.route.name],
-            turn,
-            answering.more_fields,
-            keeps_alive=answering.may_keep_alive,
+            context.running.backends[allow.route.name],
+            context,
+            responder.more_fields,
+            keeps_alive=responder.may_keep_alive,
             pace=Pace(server.idle_timeout, server.min_body_rate),
             passing=passing,
         )
 
-    async def _decide(self, turn: RequestContext, head: Request) -> Decision:
-        decision = turn.go_on(decide(turn.running.compiled, head))
+    async def _decide(self, context: RequestContext, head: Request) -> Decision:
+        decision = context.go_on(decide(context.running.compiled, head))
         while isinstance(decision, NeedsFacts):
-            decision = await turn.ask(decision)
+            decision = await context.ask(decision)
         return decision
 
 
-class _Answering:
-    """What the gateway itself says to one request. `more_fields` go with every answer to it."""
+class _LocalResponder:
+    """Sends the gateway's own response to one request. `more_fields` go with each of them."""
 
-    def __init__(self, request: web.Request, connection: AiohttpConnection, turn: RequestContext) -> None:
+    def __init__(self, request: web.Request, connection: AiohttpConnection, context: RequestContext) -> None:
         self.request = request
-        self.turn = turn
+        self.context = context
         self.more_fields: list[tuple[str, str]] = []
         self._connection = connection
 
@@ -164,7 +164,7 @@ class _Answering:
     def refuse(self, refusal: Refusal) -> bool:
         return send_refusal(
             self._connection.client,
-            self.turn,
+            self.context,
             refusal,
             self.more_fields,
             keeps_alive=self.may_keep_alive and not _has_costly_body(self.request),
@@ -172,12 +172,12 @@ class _Answering:
         )
 
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
-        exchange = self.turn
+        context = self.context
         to_head = self.request.method == "HEAD"
-        exchange.status, exchange.bytes_sent = status, 0 if to_head else len(body)
+        context.status, context.bytes_sent = status, 0 if to_head else len(body)
         keeps_alive = self.may_keep_alive and not _has_costly_body(self.request)
         option = connection_option(keeps_alive=keeps_alive, is_http10=self._is_http10)
-        reply = local_reply(status, fields, body, exchange.request_id, connection=option, to_head=to_head)
+        reply = local_reply(status, fields, body, context.request_id, connection=option, to_head=to_head)
         self._connection.client.write(reply)
         return keeps_alive
 

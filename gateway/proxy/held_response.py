@@ -1,7 +1,7 @@
-"""A response that must not reach the client before something else is done: it waits between its backend and the relay.
+"""Holds a response back between its backend and the relay, until something else is done.
 
-Its head is looked at, the backend is paused, and what came behind the head is held: no more than was read at once.
-Then all of it goes on in its order, or none of it.
+After the head the backend is paused, and the bytes behind the head are held: no more than one read brings. Then all of
+the response goes on in its order, or none of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What both lanes do with a request that the gateway refuses: the same record, the same bytes, the same connection.
+"""Refuses a request in both lanes: with the same record, the same bytes and the same fate of the connection.
 
 How it works: a lane has a `Refusal` from deciding, from the backend (`refusal_of`) or from its own failure (`FAILED`).
 `send_refusal` puts it into the record, writes it to the client and says whether the connection goes on. It does not go
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Nobody expected it, so nothing of it is told to the client.
 FAILED: Final = Refusal("internal_error", "the gateway failed on this request")
-# After these, what follows on the connection may not be what it seems.
+# After these, the next bytes on the connection may not be the next request.
 UNTRUSTED_FRAMING: Final = frozenset(
     {
         "invalid_request",

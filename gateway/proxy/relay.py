@@ -1,8 +1,7 @@
-"""A backend's response on its way to the client, in either lane: each piece is passed on in the turn it came in.
+"""Relays a backend's response to the client, in both lanes. Each piece is passed on at once.
 
-What it owes to the client: a body that breaks is seen as an abort, never as an end; interim responses pass; the head is
-the backend's but for what the rules of the route and the framing say. What it owes to the backend: it is read no
-faster than the client reads.
+The client sees a broken body as an abort and never as an end. Interim responses pass. The head is the backend's, apart
+from the route's rules and the framing. The backend is read no faster than the client reads.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ _CONTINUE = 100
 
 
 class Relay:
-    """The `Sink` of one exchange; what becomes of it then is for each lane to say."""
+    """Passes the response of one exchange on as its `ResponseSink`; each lane decides how the exchange ends."""
 
-    # What most exchanges leave as it is stays in the class.
+    # Attributes that most exchanges do not set stay in the class.
     has_begun = False  # the client has been sent the head of a response
     keeps_alive = True
     is_watched = False  # by `gateway.proxy.streams.open_streams`, because it stays open
@@ -51,13 +50,13 @@ class Relay:
     _started_s = 0.0
     _switch: Callable[[], None] | None = None  # called when the client has been sent a 101
 
-    def __init__(self, client: ClientConnection, exchange: AccessRecord) -> None:
+    def __init__(self, client: ClientConnection, record: AccessRecord) -> None:
         self._client = client
-        self._exchange = exchange
+        self._record = record
 
     @property
-    def exchange(self) -> AccessRecord:
-        return self._exchange
+    def record(self) -> AccessRecord:
+        return self._record
 
     @property
     def is_open(self) -> bool:
@@ -124,7 +123,7 @@ class Relay:
         if not self.is_open:
             return
         self._is_stopping = True
-        self._exchange.reason = reason
+        self._record.reason = reason
         self.keeps_alive = False
         if self.tunnel is not None and self._frames is not None:
             self._is_done = True
@@ -168,10 +167,10 @@ class Relay:
             self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
 
     def complete_response(self, head: ResponseHead, body: bytes) -> None:
-        exchange = self._exchange
-        exchange.backend_s = monotonic() - self._started_s
-        exchange.status = head.status
-        exchange.bytes_sent = len(body)
+        record = self._record
+        record.backend_s = monotonic() - self._started_s
+        record.status = head.status
+        record.bytes_sent = len(body)
         self.has_begun = self._is_done = True
         self._backend = None
         if (asked := self._no_longer_asked()) is not None:
@@ -181,11 +180,11 @@ class Relay:
             self._close(None)
 
     def response_head(self, head: ResponseHead) -> None:
-        exchange, now_s = self._exchange, monotonic()
-        exchange.backend_s = now_s - self._started_s
-        exchange.status = head.status
+        record, now_s = self._record, monotonic()
+        record.backend_s = now_s - self._started_s
+        record.status = head.status
         if head.status == SWITCHING_PROTOCOLS or head.is_event_stream:
-            exchange.head_s = exchange.so_far_s(now_s)
+            record.head_s = record.so_far_s(now_s)
         self.has_begun = True
         if self._asked is not None:
             self._asked.answered()
@@ -196,7 +195,7 @@ class Relay:
             self._switch()
 
     def body_data(self, data: bytes) -> None:
-        self._exchange.bytes_sent += len(data)
+        self._record.bytes_sent += len(data)
         if self._is_chunked:
             self._out.append(b"%x\r\n%b\r\n" % (len(data), data))
         else:
@@ -230,10 +229,10 @@ class Relay:
         if not self.has_begun:
             if asked is not None:
                 asked.failed(error)
-            self._exchange.backend_s = monotonic() - self._started_s
+            self._record.backend_s = monotonic() - self._started_s
             self._close(error)
             return
-        self._exchange.reason = "the client left" if self._client.is_gone else "the backend's answer broke off"
+        self._record.reason = "the client left" if self._client.is_gone else "the backend's answer broke off"
         self.keeps_alive = False
         self._client.abort(by_reset=self._is_http10)
         self._close(None)
@@ -269,7 +268,7 @@ class Relay:
             framing = self._framing(head)
         if not has_date:
             framing += date_line()
-        request_id = self._exchange.request_id.encode()
+        request_id = self._record.request_id.encode()
         return b"".join((begin, self._more_fields, framing, b"X-Request-Id: ", request_id, b"\r\n\r\n", behind))
 
     def _lead(self, head: ResponseHead) -> None:
@@ -282,7 +281,7 @@ class Relay:
     def _framing(self, head: ResponseHead) -> bytes:
         """Of what has no length (RFC 9112 §6), and whether the connection goes on (§9.3)."""
         framing = b""
-        if head.length is None and may_have_body(self._exchange.method, head.status):
+        if head.length is None and may_have_body(self._record.method, head.status):
             if self._is_http10:
                 self.keeps_alive = False  # the end of the connection is the end of the body
             else:

@@ -1,7 +1,7 @@
-"""The body of a request on its way to a backend: never held whole, within its limit, at the client's pace.
+"""Streams the body of a request to a backend, within its limit and at the client's pace. It is never held whole.
 
-That pace has a lower bound. A body that drips holds a connection to a backend, and there a worker, and a byte now and
-then would hold both without end. What the client takes is what counts; while the backend does not read, it has time.
+That pace has a lower bound. A body that drips holds a connection to a backend and a worker there; a byte now and then
+would hold both without end. Only the time that the client takes counts, not that in which the backend does not read.
 
 Reading starts only when a backend connection is there; that is also when `100 Continue` is sent (RFC 9110 §10.1.1),
 so a client that waits for it has not sent a byte to be thrown away.
@@ -41,7 +41,7 @@ REFUSAL_OF_FAULT = {
 
 
 class BodyError(Exception):
-    """The body can not be had to its end; `RequestBody.fault` says why."""
+    """Says that the body did not come to its end; `RequestBody.fault` says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Pace:
 
 
 class RequestBody:
-    """One request's body. `on_waiting` and `on_passed` tell the sender whose turn it is; `held` was read before.
+    """Reads one request's body. `on_waiting` and `on_passed` tell the sender who must act; `held` was read before.
 
     `length` is what was declared, `None` for a chunked body.
     """
@@ -132,4 +132,4 @@ def expects_continue(request: web.Request) -> bool:
 
 
 def _ignore() -> None:
-    """Nobody is waiting for this turn."""
+    """Do nothing, where nobody needs to be told."""

@@ -1,4 +1,4 @@
-"""One request's turn: the configuration it is served under and the record of it, from its first byte to its last."""
+"""The context of one request from its first byte to its last: its configuration and its record."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gateway.routing import Matched
 
 
 class Recorder(Protocol):
-    """Who is told of every exchange; must neither block nor raise."""
+    """Records every exchange; must neither block nor raise."""
 
     connections: int  # open ones
     requests_in_flight: int
 
-    def finished(self, exchange: AccessRecord) -> None: ...
+    def finished(self, record: AccessRecord) -> None: ...
 
 
 class RequestContextFactory:
@@ -40,14 +40,14 @@ class RequestContextFactory:
     def refused(self, refusal: Refusal, client: str, line: RequestLine | None) -> str:
         """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""
         method, path = ("", "") if line is None else (line.method, line.target.partition("?")[0])
-        exchange = AccessRecord(self.new_request_id(), method, path, client, time())
-        exchange.status, exchange.code, exchange.reason = refusal.status, refusal.code, refusal.told
-        self.recorder.finished(exchange)
-        return exchange.request_id
+        record = AccessRecord(self.new_request_id(), method, path, client, time())
+        record.status, record.code, record.reason = refusal.status, refusal.code, refusal.told
+        self.recorder.finished(record)
+        return record.request_id
 
 
 class RequestContext(AccessRecord):
-    """An exchange under way. It begins as it is made, and ends once.
+    """Follows one exchange. It begins when the context is made, and ends once.
 
     By what it was let in is kept for as long as it is open, because it may be asked again: its route and, where a token
     was looked at, the question and the facts.
@@ -58,7 +58,7 @@ class RequestContext(AccessRecord):
     question: Question | None = None
 
     def __init__(
-        self, turns: RequestContextFactory, running: Generation, request_id: str, method: str, path: str, client: str
+        self, contexts: RequestContextFactory, running: Generation, request_id: str, method: str, path: str, client: str
     ) -> None:
         # What is not set here has its default in the class.
         self.request_id = request_id
@@ -68,7 +68,7 @@ class RequestContext(AccessRecord):
         self.started_at = time()
         self.running = running
         self.started_s = monotonic()
-        self._recorder = recorder = turns.recorder
+        self._recorder = recorder = contexts.recorder
         running.exchanges += 1
         recorder.requests_in_flight += 1
 

@@ -38,7 +38,7 @@ class ClientConnection:
         "_general",
         "_handshake",
         "_has_asked",
-        "_house",
+        "_listener",
         "_unread_bytes",
         "fast_exchange",
         "is_congested",
@@ -54,14 +54,14 @@ class ClientConnection:
 
     transport: asyncio.Transport  # from `connection_made` on
 
-    def __init__(self, house: ListenerState) -> None:
-        self._house = house
+    def __init__(self, listener: ListenerState) -> None:
+        self._listener = listener
         self._general: AiohttpConnection | None = None
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
         self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
         self._has_asked = False  # it had a response, and now may be idle
         self._unread_bytes = 0
-        self.is_counted = False  # among those that the house has let in
+        self.is_counted = False  # among those that the listener has let in
         self.silent_since_s = 0.0
         self.networks: tuple[str, ...] = ()
         self.peer = ""  # empty for a Unix socket
@@ -83,7 +83,7 @@ class ClientConnection:
 
     @property
     def is_draining(self) -> bool:
-        return self._house.is_draining
+        return self._listener.is_draining
 
     def write(self, data: bytes) -> None:
         if not self.transport.is_closing():
@@ -109,19 +109,19 @@ class ClientConnection:
     def exchange_is_over(self) -> None:
         """The general lane has given its response."""
         self._has_asked = True
-        self.silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._listener.loop.time()
 
     def fast_exchange_is_over(self, *, keeps_alive: bool) -> None:
-        """What came meanwhile is looked at next, in a turn of its own."""
+        """Read the bytes that came meanwhile, in the next iteration of the event loop."""
         self.fast_exchange = None
         self._has_asked = True
         if self.state == FAST:
             self.state = IDLE
-        self.silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._listener.loop.time()
         if not keeps_alive:
             self.transport.close()
         elif self._ahead:
-            self._house.loop.call_soon(self._go_on)
+            self._listener.loop.call_soon(self._go_on)
 
     # What the listener does with it.
 
@@ -142,7 +142,7 @@ class ClientConnection:
         if self.transport.can_write_eof():
             self.state = LEAVING
             self.transport.write_eof()
-            self._house.loop.call_later(LINGER_S, self.transport.close)
+            self._listener.loop.call_later(LINGER_S, self.transport.close)
         else:
             self.transport.close()  # TLS says goodbye on its own
 
@@ -160,7 +160,7 @@ class ClientConnection:
 
     def give_way(self) -> None:
         """End it for the sake of another one, which has its place at once."""
-        self._house.leave(self)
+        self._listener.leave(self)
         self.cut()
 
     def unproductive_since_s(self) -> float | None:
@@ -173,7 +173,7 @@ class ClientConnection:
 
     def sweep(self, now_s: float) -> None:
         """End it where it is idle, or where the client takes nothing of its response, for too long."""
-        limits = self._house.limits
+        limits = self._listener.limits
         if self.state == ACCEPTED:
             return  # the handshake has a deadline of its own
         if self.state == TUNNEL:
@@ -206,7 +206,7 @@ class ClientConnection:
     def arrived(self, sock: socket.socket, peer: str) -> bool:
         """It is accepted and has yet to shake hands; whether there is room for it."""
         self._handshake = sock
-        return self._house.enter(self, peer, sock.fileno())
+        return self._listener.enter(self, peer, sock.fileno())
 
     def speaks_for(self, peer: str) -> bool:
         """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
@@ -214,8 +214,8 @@ class ClientConnection:
             return False  # it had to give way meanwhile
         if not peer or self._handshake is None:
             return True
-        self._house.leave(self)
-        return self._house.enter(self, peer, self._handshake.fileno())
+        self._listener.leave(self)
+        return self._listener.enter(self, peer, self._handshake.fileno())
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
@@ -230,7 +230,7 @@ class ClientConnection:
         peer = transport.get_extra_info("peername")
         sock = transport.get_extra_info("socket")
         address = peer[0] if isinstance(peer, tuple) else ""
-        if not self._house.enter(self, address, -1 if sock is None else sock.fileno()):
+        if not self._listener.enter(self, address, -1 if sock is None else sock.fileno()):
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -240,7 +240,7 @@ class ClientConnection:
         elif general is not None and not general.is_idle:
             general.data_received(data)
         else:
-            fast = self._house.fast
+            fast = self._listener.fast
             if fast is None or not fast.take(self, data):
                 self._to_general(data)
 
@@ -256,7 +256,7 @@ class ClientConnection:
     def pause_writing(self) -> None:
         self.is_congested = True
         self._unread_bytes = self.transport.get_write_buffer_size()
-        self.silent_since_s = self._house.loop.time()
+        self.silent_since_s = self._listener.loop.time()
         if self.relay is not None:
             self.relay.client_is_slow()
         if self._general is not None:
@@ -271,7 +271,7 @@ class ClientConnection:
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.state = CLOSED
-        self._house.leave(self)
+        self._listener.leave(self)
         if self.fast_exchange is not None:
             self.fast_exchange.leave()
         if self._general is not None:
@@ -281,14 +281,14 @@ class ClientConnection:
         if self.transport.is_closing():
             return
         if self._general is None:
-            self._general = self._house.general(self)
+            self._general = self._listener.general(self)
             self._general.connection_made(self.transport)
         self._general.data_received(data)
 
     def _hold(self, data: bytes) -> None:
         """Read no further ahead than one head."""
         self._ahead += data
-        if len(self._ahead) > self._house.limits.head.bytes_max:
+        if len(self._ahead) > self._listener.limits.head.bytes_max:
             self.transport.pause_reading()
 
     def _go_on(self) -> None:

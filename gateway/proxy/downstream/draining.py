@@ -10,7 +10,7 @@ close` in that response (§9.6). So the order is:
                  one that was used and then stayed quiet for `QUIET_S` is ended; what is under way goes on
     cut          at the deadline
 
-A client that asks again at once always finds its connection open: it never is quiet for so long.
+A client that asks again at once always finds its connection open: it is never quiet for that time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each head has its limit, and each network its share of connections; the product of both is still more than a small
 machine has. Where the budget is used up, the client network that holds the most gives up the largest of its heads. So
-one that fills the budget with many small heads takes it from itself, and not from whoever has a large cookie.
+a client that fills the budget with many small heads takes it from itself, and not from one with a large cookie.
 """
 
 from __future__ import annotations

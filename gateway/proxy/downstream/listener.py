@@ -34,21 +34,21 @@ class Listener:
 
     def __init__(
         self,
-        turns: RequestContextFactory,
+        contexts: RequestContextFactory,
         backends: UpstreamPools,
         recorder: Recorder,
         limits: Limits,
         fast: FastLanePort | None,
     ) -> None:
         app = web.Application()
-        self._lane = GeneralLane(app, turns, Forwarder(backends))
-        self._turns = turns
+        self._lane = GeneralLane(app, contexts, Forwarder(backends))
+        self._contexts = contexts
         # The argument for it is deprecated without another way to have one.
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
         heads: HeadBudget[AiohttpConnection] = HeadBudget(_network_of)
-        self._house = ListenerState(asyncio.get_running_loop(), recorder, limits, self._general, fast, shares, heads)
+        self._state = ListenerState(asyncio.get_running_loop(), recorder, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: Door | None = None
         self._sock: socket.socket | None = None
@@ -58,13 +58,13 @@ class Listener:
         self._sock = sock
         if tls is not None or proxy_protocol:
             is_balancer = self._is_trusted if proxy_protocol else None
-            timeout_s = self._house.limits.header_timeout_s
-            self._door = Door(sock, tls, lambda: ClientConnection(self._house), timeout_s, is_balancer)
+            timeout_s = self._state.limits.header_timeout_s
+            self._door = Door(sock, tls, lambda: ClientConnection(self._state), timeout_s, is_balancer)
             self._door.open()
             return
         # For Unix sockets too: create_unix_server would remove the file, which a worker's successor still needs.
-        self._server = await self._house.loop.create_server(
-            lambda: cast("asyncio.Protocol", ClientConnection(self._house)), sock=sock, backlog=_BACKLOG
+        self._server = await self._state.loop.create_server(
+            lambda: cast("asyncio.Protocol", ClientConnection(self._state)), sock=sock, backlog=_BACKLOG
         )
 
     def adjust(self, limits: Limits, fast: FastLanePort | None, tls: ssl.SSLContext | None) -> None:
@@ -72,38 +72,38 @@ class Listener:
 
         Whether there is TLS at all, and the PROXY protocol, stays as it was at `start`.
         """
-        self._house.limits = limits
-        self._house.shares.adjust(limits.connections)
-        self._house.fast = fast
+        self._state.limits = limits
+        self._state.shares.adjust(limits.connections)
+        self._state.fast = fast
         if self._door is not None:
             self._door.context = tls
             self._door.header_timeout_s = limits.header_timeout_s
 
     def _is_trusted(self, peer: str) -> bool:
-        return self._turns.current().compiled.trusted_proxies.has_peer(peer)
+        return self._contexts.current().compiled.trusted_proxies.has_peer(peer)
 
     def relays(self) -> list[Relay]:
         """The answers under way."""
-        return [client.relay for client in self._house.shares.holders if client.relay is not None]
+        return [client.relay for client in self._state.shares.holders if client.relay is not None]
 
     def sweep(self, now_s: float) -> None:
         """End the connections that are idle or stuck."""
-        for client in list(self._house.shares.holders):
+        for client in list(self._state.shares.holders):
             client.sweep(now_s)
 
     def lame_duck(self) -> None:
         """Say in each response from now on that it is the last on its connection; go on accepting."""
-        self._house.is_draining = True
+        self._state.is_draining = True
 
     async def drain(self, timeout_s: float) -> None:
         """Accept nothing more, let connections end for `timeout_s` (`draining`), then cut what is left."""
         self.lame_duck()
         await self._stop_accepting()
         # aiohttp's own way to shut down stops reading first, and so loses the uploads that are under way.
-        await drain_connections(self._house.shares.holders, timeout_s)
+        await drain_connections(self._state.shares.holders, timeout_s)
         if self._runner.server is not None:
             await self._runner.server.shutdown(_CUT_S)
-        for client in list(self._house.shares.holders):
+        for client in list(self._state.shares.holders):
             client.cut()
         if self._door is not None:
             await self._door.wait_closed()
@@ -120,14 +120,14 @@ class Listener:
     def _general(self, client: ClientConnection) -> AiohttpConnection:
         manager = self._runner.server
         assert manager is not None  # setup has made it
-        house = self._house
+        state = self._state
         return AiohttpConnection(
             manager,
-            loop=house.loop,
-            limits=lambda: house.limits,
+            loop=state.loop,
+            limits=lambda: state.limits,
             client=client,
-            heads=house.heads,
-            refused=self._turns.refused,
+            heads=state.heads,
+            refused=self._contexts.refused,
         )
 
 

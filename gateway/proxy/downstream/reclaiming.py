@@ -6,7 +6,7 @@
 
 Each client network has a share. When a network exceeds its share, its own oldest holder goes; when all shares together
 are too much, the oldest holder of the network that holds most goes. So a client that fills the resource takes it from
-itself, and whoever needs it for a moment only has it for that moment. A productive holder is never taken from: when
+itself, and a client that needs it for a moment has it for that moment. A productive holder is never taken from: when
 there are only productive ones, `take` returns `None`.
 
 Pure: no clock, no task; `give_up` does what has to be done.

@@ -28,7 +28,7 @@ class Arriving(Protocol):
 
     @property
     def is_within_a_line(self) -> bool:
-        """Whether it stands between two bytes of which the second may be wrong."""
+        """Whether the position is between two bytes and the second one may be wrong."""
 
 
 class Settling:

@@ -8,7 +8,7 @@ from gateway.config.server_model import Tls
 
 
 def server_context(tls: Tls) -> ssl.SSLContext:
-    """A context for the listener. Raises `OSError` (`ssl.SSLError` among them) where a file can not be used."""
+    """A context for the listener. Raises `OSError` (`ssl.SSLError` among them) where a file cannot be used."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

@@ -134,7 +134,7 @@ class Streams:
         self._purges_kept_s = _FACTS_S + longest_s + _YOUNG_S + _SWEEP_S
 
     def _begin_to_watch(self, relay: Relay, now_s: float) -> None:
-        context = relay.exchange
+        context = relay.record
         if not isinstance(context, RequestContext) or context.matched is None:
             return
         route: CompiledRoute | None = context.matched.value

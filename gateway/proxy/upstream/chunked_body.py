@@ -16,7 +16,7 @@ class Chunks:
 
     def __init__(self) -> None:
         self.has_ended = False
-        self.has_more = False  # something that is no part of the body stands behind its end
+        self.has_more = False  # bytes that are not part of the body stand behind its end
         self._spare_bytes = HEAD_LIMIT_BYTES
         self._spare_fields = FIELDS_MAX
         self._pieces: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Why a connection to a backend was not made, in words that say what to do; for the log, never for the client."""
+"""Explains why a connection to a backend failed and what to do; for the log, never for the client."""
 
 from __future__ import annotations
 

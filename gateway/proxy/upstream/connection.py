@@ -118,7 +118,7 @@ class BackendConnection(ResponseReader):
             self.deadline_s = inf if timeout_s is None else self._loop.time() + timeout_s
 
     def pause(self) -> None:
-        """Whoever reads the response takes no more for now; the backend is not to blame for the time."""
+        """Stop reading: the reader takes no more for now. The backend's deadline stands still meanwhile."""
         if self._state != OVER:
             self._is_paused = True
             self._spare_s = self.deadline_s - self._loop.time()
@@ -203,7 +203,7 @@ class BackendConnection(ResponseReader):
         if is_kept and not self._transport.is_closing():
             self._state = IDLE
             if self._is_paused:
-                self._read_on()  # for whoever comes next; who was slow has all of its response
+                self._read_on()  # for the next exchange; the slow client has its whole response
             self._keeper.released(self)
         else:
             self._end()

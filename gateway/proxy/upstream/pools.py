@@ -130,7 +130,7 @@ class UpstreamPools:
         return looking_up.result()
 
     async def _look_up(self, place: Place) -> Sequence[AddrInfoType]:
-        """One for each place at a time. It has a thread, of which there are few, for as long as the resolver likes."""
+        """Look a name up, once at a time for each place. It holds one of few threads until the resolver replies."""
         _, host, port, _ = place
         try:
             found = cast("Sequence[AddrInfoType]", await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))

@@ -51,7 +51,7 @@ _STRAY = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 
 
 class ResponseReader:
-    """The part of a connection that reads. The exchange is set by whoever sends the request.
+    """Reads the responses on a connection. The sender of a request sets the exchange.
 
     `deadline_s` is the loop's time at which the backend must have said something; the pool's sweep looks at it.
     """
@@ -134,7 +134,7 @@ class ResponseReader:
     # -- the response, as it comes
 
     def _heads(self, raw: bytes, data: bytes) -> bytes:
-        """Read heads, of which the first is whole, until the final one; what stands behind that."""
+        """Read heads up to the final one; the first is complete. Return the bytes behind the final one."""
         while True:
             head = read_response_head(raw)
             if not isinstance(head, ResponseHead):
