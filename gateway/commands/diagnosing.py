@@ -8,6 +8,7 @@ import time
 import click
 
 from gateway.commands.options import NO, config_or_file, load_or_exit, run
+from gateway.config.model import Config
 from gateway.runtime.doctor import examine
 
 
@@ -19,8 +20,13 @@ def doctor(path: str) -> None:
     One line each: ok, warning or FAIL. Takes 10 s at most. Exits with 0, with 1 where something fails, or with 2 when
     the file cannot be used.
     """
-    found = run(examine(load_or_exit(path), time.time()))
+    if not run(_all_is_well(load_or_exit(path))):
+        sys.exit(NO)
+
+
+async def _all_is_well(config: Config) -> bool:
+    """Prints before the loop ends: a resolver that does not answer may hold the end up for longer."""
+    found = await examine(config, time.time())
     for diagnosis in found:
         click.echo(diagnosis.render())
-    if any(diagnosis.grade == "FAIL" for diagnosis in found):
-        sys.exit(NO)
+    return all(diagnosis.grade != "FAIL" for diagnosis in found)

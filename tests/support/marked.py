@@ -47,6 +47,7 @@ PURE = (
     "proxy/streams/test_rounds.py",
     "proxy/upstream/test_attempts.py",
     "proxy/upstream/test_connect_reasons.py",
+    "runtime/test_doctor_verdicts.py",
     "test_architecture.py",
     "test_identity.py",
     "test_inner_loop.py",
