@@ -88,3 +88,30 @@ def test_it_says_that_it_is_compiled(installed):
 def test_it_answers_as_the_demo_expects(installed):
     done = checked(free_base(), program=(str(installed),))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_compiled_module_can_be_the_first_that_is_imported(wheel, installed):
+    """A class that is looked at before its module is there ends the process, and only in some order of imports."""
+    names = zipfile.ZipFile(wheel).namelist()
+    compiled = [name.partition(".")[0].replace("/", ".") for name in names if name.endswith(".so")]
+    # One process each: what an earlier one has imported would hide it.
+    ended = {
+        name: subprocess.run(
+            [installed.parent / "python", "-c", f"import {name}"], capture_output=True, timeout=60, check=False
+        ).returncode
+        for name in compiled
+    }
+    assert {name: status for name, status in ended.items() if status} == {}
+
+
+def test_a_trusted_proxys_chain_is_read_in_the_compiled_form(installed):
+    """What mypy holds to be a frozenset, and is a set, is an error in this form alone."""
+    code = (
+        "from ipaddress import ip_network; from gateway.http.forwarded import TrustedProxies, read_caller;"
+        "trusted = TrustedProxies((ip_network('10.0.0.0/8'),));"
+        "print(read_caller('10.0.0.1', 'http', [('X-Forwarded-For', '203.0.113.9')], trusted).address)"
+    )
+    done = subprocess.run(
+        [installed.parent / "python", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "203.0.113.9\n", done.stderr
