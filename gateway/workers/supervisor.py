@@ -73,6 +73,7 @@ class Supervisor:
         self._leaving = asyncio.Event()  # no longer ready, and about to drain
         self._draining = asyncio.Event()
         self._all_were_ready = False
+        self._leader: WorkerProcess | None = None
 
     async def start(self) -> None:
         """Start all workers. Returns when each serves or has failed once. Raises `StartError` when none serves."""
@@ -211,8 +212,10 @@ class Supervisor:
                 raise result
 
     def _leads(self, worker: WorkerProcess) -> bool:
-        """Whether it is the one that does what an instance does once: the first of those that serve."""
-        return next(iter(self._serving()), None) is worker
+        """Whether it is the one that does what an instance does once. It stays that for as long as it serves."""
+        if self._leader not in (serving := self._serving()):
+            self._leader = next(iter(serving), None)
+        return self._leader is worker
 
     def _workers(self) -> list[WorkerProcess]:
         return [monitor.worker for monitor in self._monitors if monitor.worker is not None]

@@ -160,14 +160,14 @@ def _nginx(case: Case, port: int, backend: str, folder: Path) -> Iterator[subpro
     file.write_text(text)
     process = subprocess.Popen([nginx.binary(), "-c", str(file), "-p", str(folder)])
     try:
-        _until_open(port)
+        until_open(port)
         yield process
     finally:
         process.terminate()
         process.wait(_ENDS_WITHIN_S)
 
 
-def _until_open(port: int) -> None:
+def until_open(port: int) -> None:
     deadline_s = time.monotonic() + _ENDS_WITHIN_S
     while time.monotonic() < deadline_s:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support import processes
-from support.backend import HANG, Wait, ok, script
+from support.backend import HANG, Backend, Wait, ok, script
 from support.busy_clients import BusyClients
 from support.keycloak import free_ports
 from support.running_gateway import configuration, eventually, provider_settings
@@ -60,9 +60,9 @@ def running(pids):
 @pytest.fixture
 def start(provider, backend, tmp_path):
     @asynccontextmanager
-    async def start(cwd=None, **server):
+    async def start(cwd=None, route=None, **server):
         port, admin_port = free_ports(2)
-        routes = [{"name": "api", "match": {"path": "/api/**"}, "backend": backend.url}]
+        routes = [{"name": "api", "match": {"path": "/api/**"}, "backend": backend.url, **(route or {})}]
         text = configuration(
             providers={"p": provider_settings(provider)},
             routes=routes,
@@ -150,6 +150,41 @@ async def test_busy_clients_lose_no_request_when_it_stops(start, backend, tmp_pa
         # From the end of the delay on they are refused; before it nobody is.
         assert min(met.refused) >= float(drain_delay.removesuffix("s"))
         assert met.answered_while_stopping >= 12
+
+
+async def test_one_worker_asks_the_backends_and_all_believe_it_also_after_its_death(start, backend):
+    bad = Backend()
+    await bad.start()
+    health = {"path": "/healthz", "interval": "200ms", "healthy_after": 1, "unhealthy_after": 1}
+    unwell = script(ok(status="503 Service Unavailable"))
+    bad.default = lambda seen: unwell if seen.target == "/healthz" else script(ok(b"bad"))
+
+    def reached():
+        return sum(one.target != "/healthz" for one in bad.requests)
+
+    async def ask(count):
+        for _ in range(count):
+            assert (await serving.get("/api/x")).status == 200
+
+    route = {"backend": [bad.url, backend.url], "health": health, "outliers": None}
+    try:
+        async with start(workers=2, route=route) as serving:
+            await eventually(lambda: serving.events("backend_failing"))
+            await asyncio.sleep(3.0)  # the other one is told within a second, and the readiness of both is known
+            before = reached()
+            await ask(30)
+            assert reached() == before
+            assert len(serving.events("backend_failing")) == 1  # by the one that asks
+            # One of them is gone; whichever it was, somebody asks.
+            [first, _] = serving.workers()
+            os.kill(first, signal.SIGKILL)
+            await eventually(lambda: first not in serving.workers() and len(serving.workers()) == 2, within_s=60)
+            unwell = script(ok(b"well"))
+            await asyncio.sleep(5.0)
+            await ask(30)
+            assert reached() - before >= 8
+    finally:
+        await bad.stop()
 
 
 async def test_one_process_drains_on_sigterm(start, backend):
