@@ -161,14 +161,14 @@ def _by_name(headers: Pairs) -> Mapping[str, list[str]]:
 
 def _x_forwarded(fields: Mapping[str, list[str]]) -> _Said:
     written = ",".join(fields.get("x-forwarded-for", ())).rsplit(",", _HOPS_MAX)[-_HOPS_MAX:]
-    hops = tuple(hop for each in written if (hop := each.strip()))
+    hops = tuple(hop for each in written if (hop := each.strip(" \t")))
     return _Said(hops, _last(fields, "x-forwarded-proto"), _last(fields, "x-forwarded-host"))
 
 
 def _last(fields: Mapping[str, list[str]], wanted: str) -> str:
     """The last element of a list field: the one that the trusted peer itself wrote."""
     values = fields.get(wanted)
-    return values[-1].rpartition(",")[2].strip() if values else ""
+    return values[-1].rpartition(",")[2].strip(" \t") if values else ""
 
 
 def _forwarded(values: Sequence[str], trusted: TrustedProxies) -> _Said:

@@ -87,7 +87,7 @@ def nominated(headers: Pairs) -> frozenset[str]:
 
 
 def _options(values: Sequence[str]) -> frozenset[str]:
-    return frozenset(option.strip() for option in ",".join(values).lower().split(","))
+    return frozenset(option.strip(" \t") for option in ",".join(values).lower().split(","))
 
 
 def _nominated(values: Sequence[str]) -> frozenset[str]:

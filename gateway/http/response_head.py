@@ -238,7 +238,7 @@ def _framed(head: ResponseHead, version: int, special: list[_Special]) -> Respon
     head.is_chunked = bool(encodings)
     connection = ",".join(value for role, value in special if role is _Role.CONNECTION)
     if connection:
-        options = frozenset(option.strip() for option in connection.split(","))
+        options = frozenset(option.strip(" \t") for option in connection.split(","))
         head.ends_connection = "close" in options or (version == 0 and "keep-alive" not in options)
         if "upgrade" in options:
             head.upgrades_to = tuple(value for role, value in special if role is _Role.UPGRADE)

@@ -62,6 +62,23 @@ def test_trailers_are_taken_away(trailers: bytes, size: int) -> None:
     assert twice == ((wire + b"\r\n") * 2, True)
 
 
+@pytest.mark.parametrize("blank", [b"\x85", b"\xa0"])
+@pytest.mark.parametrize(
+    ("line", "is_last"),
+    [
+        (b"Connection: close%b", False),
+        (b"Connection: keep-alive, close%b", False),
+        (b"Content-Length: 3%b", True),  # is no length, is refused, and its connection ends
+        (b"Transfer-Encoding: chunked%b", True),
+    ],
+)
+def test_what_only_latin_1_calls_a_blank_is_a_part_of_the_value(line, is_last, blank):
+    """The parser behind it takes nothing off but blanks and tabs (RFC 9110 §5.6.3), and the two must agree."""
+    scanner, wire = Scanner(HeadLimits(SPARE, 10_000)), b"GET / HTTP/1.1\r\n" + line % blank + b"\r\n\r\n"
+    assert scanner.take(wire) == (wire, len(wire), True)
+    assert scanner.is_behind_the_last is is_last
+
+
 UNSOUND = {
     "two blanks": b"GET  / HTTP/1.1\r\n\r\n",
     "a blank behind": b"GET / HTTP/1.1 \r\n\r\n",
