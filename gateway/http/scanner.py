@@ -201,7 +201,9 @@ class Scanner:
             self.excess = Excess.TARGET if is_long else Excess.FIELDS
             raise self._unsound(head, line)
         self.line = line
-        fields = [(name.decode().lower(), value.decode("latin-1").rstrip(" \t")) for name, value in _FRAMING.findall(head)]
+        fields = [
+            (name.decode().lower(), value.decode("latin-1").rstrip(" \t")) for name, value in _FRAMING.findall(head)
+        ]
         if is_last_request(line.version, fields):
             self.line = line._replace(is_last=True)
         self.fault = request_problem(line.version, fields)

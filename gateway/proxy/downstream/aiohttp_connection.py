@@ -16,7 +16,6 @@ from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
 from gateway.http.scanner import Scanner
 from gateway.proxy.downstream.connection_state import BROKEN, HEAD, IDLE, LAST, REQUEST, REST_OF_BODY
-from gateway.proxy.downstream.head_budget import HeadBudget
 from gateway.proxy.downstream.in_turn import EXPECTS_HEAD, LINGER_S, InTurn
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.settling import SETTLED_BYTES, Settling
@@ -31,7 +30,8 @@ class AiohttpConnection(InTurn):
     """The part of `client` that is in the general lane's hands. The lane calls `head_is_whole` and `exchange_is_over`
     around each request.
 
-    `refused` records what was refused before there was a request, and from whom, and gives it an id.
+    `refused` records what was refused before there was a request, and from whom, and gives it an id. `hold_head` is
+    told how many bytes of heads are held here, and may have a connection give them up.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class AiohttpConnection(InTurn):
         loop: asyncio.AbstractEventLoop,
         limits: Callable[[], Limits],
         client: ClientConnection,
-        heads: HeadBudget[AiohttpConnection],
+        hold_head: Callable[[AiohttpConnection, int], None],
         refused: Callable[[Refusal, str, RequestLine | None], str],
     ) -> None:
         super().__init__(manager, loop, limits, client)
         self._refused = refused
-        self._heads = heads
+        self._hold_head = hold_head
         self._head_bytes = 0  # of the next head, as far as it has come and was looked at
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
@@ -73,7 +73,7 @@ class AiohttpConnection(InTurn):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._drop_deadline()
         self._ahead.clear()
-        self._heads.hold(self, 0)
+        self._hold_head(self, 0)
         if self._last_deadline is not None:
             self._last_deadline.cancel()
         super().connection_lost(exc)
@@ -87,9 +87,7 @@ class AiohttpConnection(InTurn):
             self._settling.notice()
 
     def _holds_behind(self, size: int) -> None:
-        largest = self._heads.hold(self, size)
-        if largest is not None:
-            largest.give_head_up()
+        self._hold_head(self, size)
 
     def head_is_whole(self, body: StreamReader) -> None:
         """A request has its turn."""
@@ -128,7 +126,7 @@ class AiohttpConnection(InTurn):
         _ = message  # quotes what the client sent
         if self.client.state == BROKEN:
             # The request that it was part of has its response, or this would not be reached; there is no other to give.
-            self.client.cut_gently()
+            self.client.transport.close()  # once all that was written has gone out
             return AlreadySent()
         refusal = self._scanner.refusal
         if status != HTTPStatus.BAD_REQUEST:
@@ -146,13 +144,11 @@ class AiohttpConnection(InTurn):
         if size == self._head_bytes == 0:
             return
         self._head_bytes = size
-        largest = self._heads.hold(self, size)
         if not size or self.client.state not in EXPECTS_HEAD:
             self._drop_deadline()
         elif self._head_deadline is None:
             self._head_deadline = self._loop.call_later(self._limits().header_timeout_s, self._head_is_late)
-        if largest is not None:
-            largest.give_head_up()
+        self._hold_head(self, size)
 
     def give_head_up(self) -> None:
         """What it holds of a head is wanted for others."""
@@ -183,7 +179,7 @@ class AiohttpConnection(InTurn):
         self._parser = None
         self._scanner = Scanner(self._limits().head)
         self._ahead.clear()
-        self._heads.hold(self, 0)
+        self._hold_head(self, 0)
         if self._waiter is not None:
             self._waiter.cancel()
         if self.transport.can_write_eof():

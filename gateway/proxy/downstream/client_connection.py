@@ -154,9 +154,9 @@ class ClientConnection:
         else:
             self.transport.abort()
 
-    def cut_gently(self) -> None:
-        """End it once all that was written has gone out."""
-        self.transport.close()
+    def give_head_up(self) -> None:
+        """What it holds behind a request, whose response may have begun, is wanted for others."""
+        self.cut()
 
     def give_way(self) -> None:
         """End it for the sake of another one, which has its place at once."""
@@ -210,10 +210,8 @@ class ClientConnection:
 
     def speaks_for(self, peer: str) -> bool:
         """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
-        if not self.is_counted:
-            return False  # it had to give way meanwhile
-        if not peer or self._handshake is None:
-            return True
+        if not peer or self._handshake is None or not self.is_counted:
+            return self.is_counted  # it may have had to give way meanwhile
         self._listener.leave(self)
         return self._listener.enter(self, peer, self._handshake.fileno())
 
@@ -288,6 +286,7 @@ class ClientConnection:
     def _hold(self, data: bytes) -> None:
         """Read no further ahead than one head."""
         self._ahead += data
+        self._listener.hold_head(self, len(self._ahead))
         if len(self._ahead) > self._listener.limits.head.bytes_max:
             self.transport.pause_reading()
 
@@ -295,6 +294,7 @@ class ClientConnection:
         if self.transport.is_closing():
             return
         data, self._ahead = self._ahead, b""
+        self._listener.hold_head(self, 0)
         if not self.transport.is_reading():  # whatever the limit was when it was paused
             self.transport.resume_reading()
         self.data_received(data)

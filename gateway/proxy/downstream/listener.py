@@ -47,7 +47,7 @@ class Listener:
         app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
-        heads: HeadBudget[AiohttpConnection] = HeadBudget(_network_of)
+        heads: HeadBudget[AiohttpConnection | ClientConnection] = HeadBudget(_network_of)
         self._state = ListenerState(asyncio.get_running_loop(), recorder, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: Door | None = None
@@ -126,14 +126,15 @@ class Listener:
             loop=state.loop,
             limits=lambda: state.limits,
             client=client,
-            heads=state.heads,
+            hold_head=state.hold_head,
             refused=self._contexts.refused,
         )
 
 
-def _network_of(connection: AiohttpConnection) -> str:
+def _network_of(holder: AiohttpConnection | ClientConnection) -> str:
     """The widest network that its client counts for; those without one are counted together."""
-    return next(reversed(connection.client.networks), "")
+    client = holder.client if isinstance(holder, AiohttpConnection) else holder
+    return next(reversed(client.networks), "")
 
 
 class _OneRoute(web.UrlDispatcher):

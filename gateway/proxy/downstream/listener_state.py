@@ -50,7 +50,7 @@ class ListenerState:
         general: Callable[[ClientConnection], AiohttpConnection],
         fast: FastLanePort | None,
         shares: Shares[ClientConnection],
-        heads: HeadBudget[AiohttpConnection],
+        heads: HeadBudget[AiohttpConnection | ClientConnection],
     ) -> None:
         self.loop = loop
         self.recorder = recorder
@@ -58,7 +58,7 @@ class ListenerState:
         self.general = general
         self.fast = fast
         self.shares = shares
-        self.heads = heads
+        self.heads = heads  # of the general lane, and what is ahead of a response of the fast one
         self.is_draining = False
         self.told_at_s = -_TOLD_EVERY_S
 
@@ -86,6 +86,13 @@ class ListenerState:
             client.is_counted = False
             self.recorder.connections -= 1
             self.shares.leave(client)
+            self.heads.hold(client, 0)
+
+    def hold_head(self, holder: AiohttpConnection | ClientConnection, size: int) -> None:
+        """`holder` holds so many bytes of heads whose turn has not come. Who holds too much has to give them up."""
+        largest = self.heads.hold(holder, size)
+        if largest is not None:
+            largest.give_head_up()
 
     def _tell_of_crowding(self, loser: ClientConnection, now_s: float) -> None:
         """Say in the log that connections are given up; once a minute, since it may be a flood."""

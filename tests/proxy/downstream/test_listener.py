@@ -285,6 +285,24 @@ class TestUnfinishedHeads:
         await small.send(b"\r\n")
         assert (await small.answer()).status == 200
 
+    @pytest.mark.parametrize("more", [(), ("Origin: https://a.example",)], ids=["fast lane", "general lane"])
+    async def test_what_is_sent_ahead_of_a_response_counts_too(self, serve, backend, more):
+        backend.default = lambda _: script(HANG)
+        gateway = await serve()
+        heads = gateway.service._serving._worker._listener._state.heads
+        heads.bytes_max = 100_000
+        clients = [await gateway.client() for _ in range(10)]
+        for number, client in enumerate(clients, start=1):
+            await client.send(request("GET", "/open/x", *more))
+            await eventually(lambda wanted=number: len(backend.requests) == wanted)
+            await client.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 20_000)
+            await eventually(lambda wanted=number: heads.held_bytes > min(wanted, 4) * 20_000)
+            assert heads.held_bytes <= 100_000
+        await eventually(lambda: sum(client.has_ended for client in clients) == 6)
+        for client in clients:
+            await client.close()
+        await eventually(lambda: heads.held_bytes == 0)
+
     async def test_where_one_network_fills_the_budget_another_keeps_its_large_head(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
         heads = gateway.service._serving._worker._listener._state.heads
