@@ -31,7 +31,7 @@ from gateway.http.request_line import (
     speaks_of_websocket,
 )
 from gateway.http.syntax import FIELD_TEXT_CHARS, TCHAR, chars_of
-from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead, has_far_too_much
+from gateway.http.unfinished import REFUSALS, Excess, HeadLimits, UnfinishedHead, excess_of_whole
 
 _NAME = rb"[%b]++" % TCHAR.encode()
 _TEXT = rb"[%b]*+" % FIELD_TEXT_CHARS.encode()
@@ -194,11 +194,8 @@ class Scanner:
         line = read_request_line(found)
         if not _is_text(head):
             raise self._unsound(head)
-        if not line.is_served:
-            raise self._unsound(head, line)
-        if has_far_too_much(self.limits, len(head), head.count(b"\r\n", line.size_bytes) - 2):
-            is_long = len(line.target) > self.limits.bytes_max
-            self.excess = Excess.TARGET if is_long else Excess.FIELDS
+        self.excess = excess_of_whole(self.limits, head, line)
+        if not line.is_served or self.excess is not None:
             raise self._unsound(head, line)
         self.line = line
         fields = [

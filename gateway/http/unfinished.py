@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.http.refusal import Refusal
-from gateway.http.request_line import EMPTY_LINES
+from gateway.http.request_line import EMPTY_LINES, RequestLine
 
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
@@ -46,6 +46,13 @@ def has_far_too_much(limits: HeadLimits, head_bytes: int, fields: int) -> bool:
     """Whether a whole head has so many bytes or fields that nobody should make objects of them."""
     # The target and the fields may each have that many bytes.
     return head_bytes > _FAR * 2 * limits.bytes_max or fields > _FAR * limits.fields_max
+
+
+def excess_of_whole(limits: HeadLimits, head: bytes, line: RequestLine) -> Excess | None:
+    """What a whole head, which begins with `line`, has far too much of."""
+    if not has_far_too_much(limits, len(head), head.count(_LINE_END, line.size_bytes) - 2):
+        return None
+    return Excess.TARGET if len(line.target) > limits.bytes_max else Excess.FIELDS
 
 
 class UnfinishedHead:
