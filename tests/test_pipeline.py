@@ -9,9 +9,12 @@ from gateway.authn.facts import Inactive, Indeterminate, read_introspection_resu
 from gateway.compiled import CompiledConfig, compile_config
 from gateway.config.model import Config
 from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.http.backend import Backend
 from gateway.http.headers import values_of
 from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import resume
+from gateway.proxy.request_head import backend_request
+from gateway.proxy.upstream.backend_request import NO_BODY
 
 NOW = 1_700_000_000.0
 ONE = {"kc": {"issuer": "https://sso/realms/demo", "client_id": "gateway", "client_secret": "s"}}
@@ -328,3 +331,12 @@ def test_a_tcp_connection_without_an_address_is_no_peer_of_a_unix_socket(listen:
     made = gate(PATH, listen=listen, trusted_proxies=["unix"])
     decision = decide(made, request(peer="", headers=[("X-Forwarded-For", "203.0.113.7")]))
     assert decision.context.caller.address == address
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_a_line_end_in_what_the_gateway_says_of_a_request_makes_no_line(end: str) -> None:
+    allow = decided(gate(PATH), request(), active(sub="alice"))
+    assert isinstance(allow, Allow)
+    allow.target.authority = f"a{end}X-User-Id: root"
+    with pytest.raises(ValueError, match="line end"):
+        backend_request("GET", Backend("http", "backend", 1), allow, NO_BODY)

@@ -15,7 +15,7 @@ from support.generated import Generator
 from gateway.http import ordinary
 from gateway.http.fates import FieldFates
 from gateway.http.ordinary import BODY_MAX_BYTES, Ordinary
-from gateway.http.request_fields import read_fields
+from gateway.http.request_fields import fields_of, read_fields
 from gateway.http.scanner import Scanner
 from gateway.http.unfinished import HeadLimits
 
@@ -175,6 +175,12 @@ def test_names_are_remembered_and_nothing_that_they_came_with() -> None:
         assert taken is not None
         assert name in fates.known
     assert all(isinstance(fate, int) and b"s3cr3t" not in name for name, fate in fates.known.items())
+
+
+@pytest.mark.parametrize("value", [b"b\r\nX-User-Id: root", b"b\nX-User-Id: root", b"b\rc", b"b\0", b"b\x7f"])
+def test_a_field_that_a_parser_let_pass_with_a_control_becomes_no_line(value: bytes) -> None:
+    with pytest.raises(ValueError, match="control"):
+        fields_of(FATES, [(b"Host", b"a"), (b"X-A", value)])
 
 
 def test_lines_go_on_as_they_came_and_in_one_form() -> None:
