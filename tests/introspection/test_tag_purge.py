@@ -23,7 +23,7 @@ def test_a_purge_survives_the_way_through_json(purge: TagPurge) -> None:
     + [{"id": "00", "marks": ["00"], "not_before": value} for value in ("1", True, [])],
 )
 def test_what_is_no_purge_is_an_error(value: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"not a purge|hexadecimal|no time"):
+    with pytest.raises(ValueError, match=r"not a purge|hexadecimal|not a time"):
         purge_from_json(value)
 
 
