@@ -27,7 +27,7 @@ _URL = re.compile(
     r"(rediss?(?:\+sentinel|\+cluster)?|unix)://(?:([^/?#\[\]]{0,2000})@)?([^@/?#]{0,2000})((?:/[^?#]{0,2000})?)(?:\?([^#]{0,2000}))?"
 )
 # A login and a host, but more between them than a login can be.
-_UNENCODED = re.compile(r"(?:rediss?(?:\+sentinel|\+cluster)?|unix)://[^@]{0,2000}[/?#@\[\]].{0,2000}@[^@]+\Z")
+_UNENCODED = re.compile(r"(?:rediss?(?:\+sentinel|\+cluster)?|unix)://.{0,2000}[/?#\[\]].{0,2000}@[^@]+\Z")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,253})(?::([0-9]{1,5}))?")
 _DB = re.compile(r"[0-9]{1,4}")
 _SERVICE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -68,13 +68,20 @@ def check_redis_url(value: SecretStr) -> SecretStr:
 
 def parse_redis_url(url: str) -> RedisAddress:
     """The address a URL names; `ValueError` without any part of the URL in it."""
-    match = _URL.fullmatch(url) if _PRINTABLE.fullmatch(url) else None
-    if match is None:
+    try:
+        return _parsed(url)
+    except ValueError:
         if _UNENCODED.match(url):
             raise ValueError(
                 "the user or the password has a sign that means something in URLs; "
                 "write @ as %40, / as %2F, # as %23, ? as %3F, [ as %5B, ] as %5D"
-            )
+            ) from None
+        raise
+
+
+def _parsed(url: str) -> RedisAddress:
+    match = _URL.fullmatch(url) if _PRINTABLE.fullmatch(url) else None
+    if match is None:
         raise ValueError(
             "this is not a Redis URL; write redis://host:6379/0, or rediss, redis+sentinel or redis+cluster"
         )

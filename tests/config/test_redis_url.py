@@ -77,7 +77,7 @@ def test_the_file_is_held_to_it():
     assert line == "4: cache.redis: the URL has no valid host and port; write redis://host:6379/0"
 
 
-@pytest.mark.parametrize("login", ["p@ss", ":p@ss", ":pa/ss", ":pa#ss", ":p?a", "user:p[a"])
+@pytest.mark.parametrize("login", [":p@s/s", ":pa/ss", ":pa#ss", ":p?a", "user:p[a"])
 def test_a_login_that_is_not_encoded_is_told_how_to_be(login):
     with pytest.raises(ValueError, match="write @ as %40, / as %2F, # as %23") as told:
         parse_redis_url(f"redis://{login}@host:6379/0")
