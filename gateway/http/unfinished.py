@@ -86,8 +86,11 @@ class UnfinishedHead:
         """The limit that is exceeded already, whatever follows."""
         if not self._fields_start:
             # Neither a method nor a target may be longer, and `target HTTP/1.1` is not told apart from them here.
-            words = self.held[: 3 * limits.bytes_max].split(b" ", 2)[:2]
-            return Excess.TARGET if max(map(len, words)) > limits.bytes_max else None
+            # They are looked for in place: a client may send them byte by byte.
+            method_end = self.held.find(b" ")
+            target_end = self.held.find(b" ", method_end + 1)
+            longest = max(method_end, (len(self.held) if target_end < 0 else target_end) - method_end - 1)
+            return Excess.TARGET if longest > limits.bytes_max else None
         held = self.held
         begun = not held.endswith(_END_BEGUN)
         size = len(held) - self._fields_start - held.endswith(_END_BEGUN[1])

@@ -1,5 +1,7 @@
 """A head that has not ended: what there is too much of shows with the byte that makes it so."""
 
+from time import process_time
+
 import pytest
 from fuzz.harness import all_taken
 
@@ -107,3 +109,11 @@ def test_nor_is_it_for_the_parser_where_only_its_end_came_at_once():
     assert all_taken(scanner, LINE + b"A:") == (b"", True)
     assert all_taken(scanner, tail) == (b"", False)
     assert scanner.excess is Excess.FIELDS
+
+
+def test_a_long_target_that_comes_byte_by_byte_takes_linear_time():
+    scanner, begun_s = Scanner(HeadLimits(2**17, 100)), process_time()
+    for byte in b"GET /" + b"a" * (2**17 - 1):
+        scanner.take(bytes([byte]))
+    assert process_time() - begun_s < 5
+    assert scanner.excess is None
