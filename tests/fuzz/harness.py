@@ -23,6 +23,7 @@ from gateway.cache.key import HmacKeys
 from gateway.cache.purge_index import Message, position
 from gateway.cache.seal import Seal
 from gateway.compiled import compile_config
+from gateway.config.auth_model import Auth
 from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
@@ -43,7 +44,7 @@ from gateway.http.unfinished import HeadLimits
 from gateway.identity import identity_headers
 from gateway.introspection.lifetime import Lifetimes, as_of, left_s
 from gateway.pipeline import decide, resume
-from gateway.policy import Policy, TrustedIssuer, judge
+from gateway.policy import TrustedIssuer, compile_policy, judge
 from gateway.provider.retry_after import RETRY_AFTER_MAX_S, parse_retry_after_s
 
 NOW = 1_700_000_000.0
@@ -52,7 +53,7 @@ SOUND_ANSWER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 IDENTITY = {"X-User-Id": (("sub",),), "X-Roles": (("realm_access", "roles"), ("roles",))}
 RULES = RequestRules(frozenset({"x-user-id", "x-roles"}), keep_authorization=False, remove=frozenset(), set=())
-POLICY = Policy(frozenset({"read"}), frozenset(), frozenset({"orders"}), None, ("manager", "other:clerk"), ())
+POLICY = compile_policy(Auth(scopes=("read",), audience=("orders",), roles=("manager", "other:clerk")))
 
 _FILE = """
 server: {trusted_proxies: [10.0.0.0/8]}

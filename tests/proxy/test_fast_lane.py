@@ -124,6 +124,7 @@ async def test_what_is_under_way_as_it_drains_is_answered_and_is_the_last(serve,
     await draining
 
 
+@pytest.mark.interpreted
 async def test_a_failure_of_our_own_is_a_500_and_told_to_nobody(serve, backend, monkeypatch):
     def fail(*_: object) -> bytes:
         raise ValueError("s3cr3t")
