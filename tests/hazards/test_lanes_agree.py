@@ -44,7 +44,8 @@ _RUN = re.compile(r"(%41|\w)\1{30,}")
 # What a log line says of how it went, and not of what was done.
 _OF_THE_MOMENT = {"time", "duration_ms", "backend_ms", "request_id", "worker", "pid"}
 # Of a provider, told of at most every ten seconds by each gateway: they say nothing of the request.
-_BY_THE_CLOCK = {"provider_failing", "provider_answers"}
+# Of a backend, told of a row of failures, which may have begun in the conversations before.
+_BY_THE_CLOCK = {"provider_failing", "provider_answers", "backend_failing", "backend_answers"}
 
 
 @pytest.fixture(scope="module")
