@@ -10,12 +10,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
 from gateway.http.scanner import Scanner
-from gateway.proxy.downstream.connection_state import BROKEN, HEAD, IDLE, LAST, REQUEST, REST_OF_BODY
+from gateway.proxy.downstream.connection_state import BROKEN, HEAD, IDLE, LAST, REQUEST, REST_OF_BODY, UNSOUND
 from gateway.proxy.downstream.in_turn import EXPECTS_HEAD, LINGER_S, InTurn
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.settling import SETTLED_BYTES, Settling
@@ -81,7 +82,9 @@ class AiohttpConnection(InTurn):
     def _has_parsed(self, *, is_new: bool) -> None:
         if is_new:
             if self.client.state == HEAD:
-                self.client.state = REQUEST
+                # An error in the same bytes as the head takes the place of its request: there is nothing but the error.
+                is_request = isinstance(self._messages[0][0], RawRequestMessage)
+                self.client.state = REQUEST if is_request else UNSOUND
             self._notice_broken_body()
         if self.is_settled:
             self._settling.notice()
