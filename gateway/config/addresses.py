@@ -64,14 +64,14 @@ def parse_resource(value: object) -> str:
 def parse_health_path(value: object) -> str:
     """The target of a question to a backend: a path, with a query if need be."""
     if not isinstance(value, str) or not _HEALTH_PATH.fullmatch(value) or has_bad_triplet(value):
-        raise ValueError(f"{quoted(value)} is no path; write one such as /healthz")
+        raise ValueError(f"{quoted(value)} is not a path; write one such as /healthz")
     return value
 
 
 def parse_server_name(value: object) -> str:
     """The name for which a server shows its certificate (RFC 6066 §3)."""
     if not isinstance(value, str) or not _SERVER_NAME.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no name of a server; write one such as orders.internal")
+        raise ValueError(f"{quoted(value)} is not a name of a server; write one such as orders.internal")
     return value
 
 

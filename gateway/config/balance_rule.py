@@ -50,7 +50,7 @@ def parse_balance(value: object) -> BalanceRule:
     if value in _WORDS:
         return BalanceRule("round_robin" if value == "round_robin" else "least_requests")
     if not isinstance(value, dict):
-        raise ValueError(f"{quoted(value)} is no way to choose a backend; {_INSTEAD}")
+        raise ValueError(f"{quoted(value)} is not a way to choose a backend; {_INSTEAD}")
     if value.keys() != {"hash"}:
         raise ValueError(f"a mapping here has the key hash and no other; {_INSTEAD}")
     return BalanceRule("hash", _hash_key(value["hash"]))
@@ -64,6 +64,6 @@ def _hash_key(value: object) -> HashKey:
     if isinstance(value, str) and value.startswith("cookie:"):
         name = value.removeprefix("cookie:")
         if not _COOKIE_NAME.fullmatch(name):
-            raise ValueError(f"{quoted(name)} is no name of a cookie; write one such as cookie:session")
+            raise ValueError(f"{quoted(name)} is not a name of a cookie; write one such as cookie:session")
         return HashKey("cookie", (name,))
     return HashKey("claim", parse_claim_path(value))

@@ -9,7 +9,7 @@ import re
 
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,6})?"
 _PART = re.compile(rf"({_NUMBER})\s*([a-zµ]{{0,12}})\s*")
-_ISO = re.compile(r"p(?:t)?(?=[0-9])")  # ISO 8601, of which PT30S and P1D are common
+_ISO = re.compile(r"p(?:t)?(?=[0-9])")  # ISO 8601, such as PT30S and P1D
 _MS = {
     **dict.fromkeys(["ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"], 1),
     **dict.fromkeys(["", "s", "sec", "secs", "second", "seconds"], 1_000),

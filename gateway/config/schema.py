@@ -88,7 +88,7 @@ def _for_files(model: type[Model], schema: _Schema) -> _Schema:
 
 
 def _needs_secret() -> list[_Schema]:
-    """Whoever names a Redis needs a secret for it, in one of its two places."""
+    """A cache with a Redis needs a secret, in one of its two places."""
     needed = {"anyOf": [{"required": ["secret"]}, {"required": ["secret_file"]}]}
     named = {"properties": {"redis": {"type": "string"}}, "required": ["redis"]}
     return [{"if": named, "then": needed}, {"if": {"required": ["redis_file"]}, "then": needed}]

@@ -107,7 +107,7 @@ def parse_percent(value: object) -> int:
     """A whole number of percent, with its sign."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)) and int(match[1]) <= _PERCENT_MAX:
         return int(match[1])
-    raise ValueError(f"{quoted(value)} is no percentage; write one such as 50%")
+    raise ValueError(f"{quoted(value)} is not a percentage; write one such as 50%")
 
 
 def _part(value: object) -> float | None:

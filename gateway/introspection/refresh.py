@@ -51,7 +51,7 @@ class Ahead:
         return question.within(self.fraction * window_s, question.stale_s, AHEAD)
 
 
-# Stands for a client's address: refreshes, which nobody waits for, have a share of their own, whoever's token it is.
+# Stands for a client's address: refreshes, which nobody waits for, have one share for all tokens.
 AHEAD = "ahead"
 # The fleet counts in whole milliseconds, rounded down once by the writer and once by the reader.
 _ROUNDING_S = 0.01

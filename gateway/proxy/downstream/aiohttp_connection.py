@@ -165,7 +165,7 @@ class AiohttpConnection(InTurn):
         self._refuse(Refusal("request_timeout", "the request's head did not arrive in time"))
 
     def _refuse(self, refusal: Refusal, line: RequestLine | None = None) -> None:
-        """Answer without a request: what came is no head, or none yet. The connection ends with it."""
+        """Answer bytes that are not a head, or not yet one. The connection ends with the response."""
         if self.transport is not None and not self._force_close:
             request_id = self._refused(refusal, self.client.peer, line)
             self.answer_last(refusal_reply(refusal, request_id, connection="close")[0])
