@@ -28,6 +28,7 @@ from gateway.config.load import load_text
 from gateway.config.model import Config
 from gateway.config.pattern import parse_host, parse_path, parse_template
 from gateway.decision import Allow, NeedsFacts, Preflight, Refuse, Request
+from gateway.http.fates import FieldFates
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import request_problem
 from gateway.http.header_names import fold_header_name
@@ -35,7 +36,7 @@ from gateway.http.headers import RequestRules, ResponseRules, fates_under, lines
 from gateway.http.ordinary import read_ordinary
 from gateway.http.percent import canonical_percent
 from gateway.http.refusal import Refusal, render
-from gateway.http.request_fields import fields_of_text
+from gateway.http.request_fields import Fields, fields_of_text
 from gateway.http.response_head import ResponseHeaderRules, read_response_head
 from gateway.http.scanner import Scanner
 from gateway.http.strict_json import DEPTH_MAX, JSONError, loads
@@ -146,11 +147,22 @@ def host(data: bytes) -> None:
         must(parse_host(str(pattern)) == pattern, "a pattern is what it says it is")
 
 
+def _read(fates: FieldFates, pairs: list[tuple[str, str]]) -> Fields | None:
+    """The fields; `None` for a control, which no parser lets through and which would become a line of its own."""
+    try:
+        return fields_of_text(fates, pairs)
+    except ValueError:
+        must(not all(SOUND_LINE.fullmatch(name + value) for name, value in pairs), "only a control is an error")
+        return None
+
+
 def headers(data: bytes) -> None:
     fields = _pairs(data)
     caller = Caller("192.0.2.1", "192.0.2.1", trusted=False, proto="http", host=None)
     alice = (("X-User-Id", "alice"),)
-    read = fields_of_text(fates_under([RULES]), fields)
+    read = _read(fates_under([RULES]), fields)
+    if read is None:
+        return
     lines = lines_to_backend(read, RULES, caller, authority="h", request_id="r", version=(1, 1), identity=alice)
     sent = [*lines.pairs, *alice]
     folded = [fold_header_name(name) for name, _ in sent]
@@ -329,10 +341,8 @@ def request(data: bytes) -> None:
     if not TOKEN.fullmatch(method):
         return
     fields = _pairs(rest)
-    try:
-        read = fields_of_text(GATE.fates, fields)
-    except ValueError:  # which no parser lets through; it would become a line of its own
-        must(not all(SOUND_LINE.fullmatch(name + value) for name, value in fields), "only a control is an error")
+    read = _read(GATE.fates, fields)
+    if read is None:
         return
     asked = Request(method, raw.rpartition(" ")[0] or raw, read, "192.0.2.1", "http", (1, 1), "id")
     for answer in (None, Facts({"active": True, "sub": "alice"}, NOW, scopes=frozenset({"admin"}))):
