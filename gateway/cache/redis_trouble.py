@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from gateway.cache.purge_log import LogGoneError
 from gateway.cache.redis_failure import redis_failure
+from gateway.http.bounded_memo import BoundedMemo
 
 _QUIET_S = 10.0
 _OPERATION_QUIET_S = 60.0
@@ -36,7 +37,7 @@ class RedisTrouble:
         self._told: type[BaseException] | None = None  # the failure that was told last, until Redis is back
         self._has_been_used = False
         self._quiet_until_s = float("-inf")
-        self._operations_told: dict[type[BaseException], float] = {}
+        self._operations_told: BoundedMemo[type[BaseException], float] = BoundedMemo(_KINDS_MAX)
 
     @property
     def reason(self) -> str:
@@ -59,11 +60,9 @@ class RedisTrouble:
             self._say(logging.INFO, "redis_back", "in step with the fleet's cache", None)
 
     def operation_failed(self, error: BaseException, now_s: float) -> None:
-        if now_s < self._operations_told.get(type(error), float("-inf")) + _OPERATION_QUIET_S:
+        if now_s < self._operations_told.known.get(type(error), float("-inf")) + _OPERATION_QUIET_S:
             return
-        if len(self._operations_told) >= _KINDS_MAX:
-            self._operations_told.clear()
-        self._operations_told[type(error)] = now_s
+        self._operations_told.keep(type(error), now_s)
         self._operation = self._words(error)
         self._say(logging.WARNING, "redis_failing", "an operation failed", self._operation)
 
