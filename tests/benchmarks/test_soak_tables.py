@@ -56,10 +56,10 @@ def test_what_entries_share_is_not_counted_for_each(probe):
 
 
 def test_a_table_of_a_module_is_found(probe):
-    from gateway.http import ordinary
+    from gateway.http import fates
 
-    assert isinstance(ordinary._NAMES, dict)
-    assert f"{ordinary.__name__}._NAMES" in dict(probe._named())
+    assert isinstance(fates._READ, dict)
+    assert f"{fates.__name__}._READ" in dict(probe._named())
 
 
 def lines(count: int, tables: Any) -> str:

@@ -54,6 +54,7 @@ def document(folder, key: str = "") -> dict:
                 "health": {"path": "/health"},
                 "outliers": {},
                 "auth": {"mode": "required", "provider": "p", "max_age": "30s", "stale_if_error": "5m"},
+                "resource": {"identifier": "https://a.example/mcp"},
                 "identity": {"headers": {"X-User": "sub"}},
                 "request_headers": {"set": {"X-Env": "a"}},
                 "response_headers": {"set": {"X-Env": "a"}},
