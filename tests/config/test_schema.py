@@ -128,9 +128,19 @@ def test_defaults_are_written_as_the_file_would_have_them(validator, name):
 def test_the_file_in_the_repository_is_of_today():
     """Examples name it, so that editors find it without a command."""
     path = Path(__file__).parents[2] / "config" / "gateway.schema.json"
-    assert path.read_text() == json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", (
+    written, today = json.loads(path.read_text()), json_schema()
+    assert of_any_pydantic(written) == of_any_pydantic(today), (
         "write it anew: .venv/bin/gateway schema > config/gateway.schema.json"
     )
+
+
+def of_any_pydantic(schema: Any) -> Any:
+    """A schema without what older releases say twice: one value as `const`, and in an `enum` of one."""
+    if isinstance(schema, list):
+        return [of_any_pydantic(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {key: of_any_pydantic(value) for key, value in schema.items() if not (key == "enum" and "const" in schema)}
 
 
 def test_every_example_names_the_schema():
