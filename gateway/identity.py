@@ -29,7 +29,10 @@ HeaderClaims = Mapping[str, tuple[tuple[str, ...], ...]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdentityRules:
-    """Holds which header a route makes of which claims. `compile_identity` returns equal rules as one object."""
+    """Maps a route's identity headers to the claims that fill them.
+
+    `compile_identity` returns equal rules as one object.
+    """
 
     headers: HeaderClaims
 

@@ -14,6 +14,7 @@ from typing import Any
 REASON_MAX_CHARS = 200
 _VALUE_MAX_CHARS = 80
 _SHOWN_MAX = 8
+_TIME_MAX_S = 253_402_300_799  # 9999-12-31
 _OTHER_TYPE = re.compile(r"true|false|null|-?[0-9.]*|[\[{].*", re.DOTALL)
 
 
@@ -72,6 +73,10 @@ def signed_in_long_ago(auth_time: Any, max_age_s: float, now: float) -> str:
     if isinstance(auth_time, bool) or not isinstance(auth_time, int | float):
         has = "there is no auth_time" if auth_time is None else f"auth_time is {shown(auth_time)}"
         return cut_reason(f"{has}, a sign-in at most {max_age_s:g} s ago wanted")
+    if abs(auth_time) > _TIME_MAX_S:
+        return cut_reason(f"auth_time is {str(auth_time)[:_VALUE_MAX_CHARS]}, which is not a time in seconds")
+    if auth_time > now:
+        return cut_reason(f"auth_time is {auth_time - now:.0f} s ahead of this clock")
     return cut_reason(f"auth_time is {now - auth_time:.0f} s ago, at most {max_age_s:g} s wanted")
 
 

@@ -6,7 +6,6 @@ A token that does not say so fails the check. The challenge names both demands, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from gateway.authn.facts import Claims
 from gateway.config.auth_model import Auth
@@ -14,6 +13,7 @@ from gateway.http.refusal import Refusal, challenge
 from gateway.policy_reasons import signed_in_long_ago, wrong_acr
 
 _CODE = "insufficient_user_authentication"
+_CLOCKS_APART_S = 60.0  # the provider may be ahead of us by so much
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def authentication_problem(demands: Authentication, claims: Claims, now: float) 
     if demands.acr and not (isinstance(acr, str) and acr in demands.acr):
         return _refusal(demands, wrong_acr(acr, demands.acr))
     signed_in_at = claims.get("auth_time")
-    if demands.max_age_s is not None and not (_is_number(signed_in_at) and now - signed_in_at <= demands.max_age_s):
+    if demands.max_age_s is not None and not _is_recent(signed_in_at, demands.max_age_s, now):
         return _refusal(demands, signed_in_long_ago(signed_in_at, demands.max_age_s, now))
     return None
 
@@ -51,5 +51,9 @@ def _refusal(demands: Authentication, reason: str) -> Refusal:
     return challenge(_CODE, "another sign-in is needed", parameters=parameters, reason=reason)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_recent(signed_in_at: object, max_age_s: float, now: float) -> bool:
+    """A moment that is far ahead, such as one in milliseconds, is not a sign-in that anybody has seen."""
+    if isinstance(signed_in_at, bool) or not isinstance(signed_in_at, int | float):
+        return False
+    # Compared and not subtracted: an integer of hundreds of digits does not fit into a float.
+    return now - max_age_s <= signed_in_at <= now + _CLOCKS_APART_S

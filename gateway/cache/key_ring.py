@@ -37,7 +37,7 @@ class KeyRing:
 
 
 def keys_of(secrets: Sequence[bytes]) -> HmacKeys | KeyRing:
-    """The keys of all of `secrets`, the first of which seals. Without any: keys that only this process has."""
+    """The keys of all `secrets`. The first one seals. Without any, the keys are known to this process only."""
     if len(secrets) > 1:
         return KeyRing([HmacKeys(secret) for secret in secrets])
     return HmacKeys(secrets[0] if secrets else None)

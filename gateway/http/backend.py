@@ -12,7 +12,7 @@ UNIX = "unix"
 class TlsFiles:
     """Paths of PEM files: the authorities that are believed, and what the gateway shows; and another name to ask for.
 
-    It is part of what a connection is opened by: a connection that shows a certificate is no one else's.
+    Connections are pooled by it, so that none that shows one certificate is used in the name of another.
     """
 
     ca: str | None = None

@@ -3,10 +3,10 @@
     no outage  -> ask; an outage begins meanwhile -> last known facts at once
     an outage  -> few networks ask, with little patience; all others -> last known facts at once
 
-A full queue of the gateway's own is not an outage: whoever can fill it must not keep a revoked token alive. But while
-the provider fails for tokens that it has called active (`gateway.introspection.outage`), nobody who has facts waits in
-that queue. Those who wait when the outage begins get their facts at once. What they asked still ends, and its result is
-kept. `spawn` owns the tasks.
+A full queue of the gateway's own is not an outage: a client that fills it must not keep a revoked token alive. But
+while the provider fails for tokens that it has called active (`gateway.introspection.outage`), nobody who has facts
+waits in that queue. Those who wait when the outage begins get their facts at once. What they asked still ends, and its
+result is kept. `spawn` owns the tasks.
 """
 
 from __future__ import annotations

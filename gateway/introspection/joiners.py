@@ -1,7 +1,7 @@
 """The client networks that wait for the result of one question, as they come.
 
-The first one asks. Another one may join while the question still waits for a slot, and may get one sooner. Whoever lets
-the question wait therefore listens for those that join.
+The first one asks. Another one may join while the question still waits for a slot, and may get one sooner. So
+the queue listens for those that join while the question waits.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class InTurn(web.RequestHandler):
         if not is_sound:
             if self.client.state == HEAD:
                 self.client.state = UNSOUND
-            # What is refused is kept from the parser, which might forgive it; this no parser forgives.
+            # What is refused is kept from the parser, which might forgive it. No parser forgives this one.
             self._parse(_JUNK)
             if self.client.state in (REQUEST, REST_OF_BODY):
                 self.client.state = BROKEN
