@@ -39,13 +39,18 @@ class Memo:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Holds what the provider says of an active token. Times are seconds since the epoch on the wall clock."""
+    """Holds what the provider says of an active token. Times are seconds since the epoch on the wall clock.
+
+    `phantom` is the JWT that says the same, where the provider gave one. Whoever has it may act as the caller: it is in
+    no claim, so that no log, no header of the configuration's and no `explain` shows it.
+    """
 
     claims: Claims = field(repr=False)
     introspected_at: float
     exp: float | None = None
     nbf: float | None = None
     scopes: frozenset[str] = frozenset()
+    phantom: str | None = field(default=None, repr=False)
     memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
 
 

@@ -86,6 +86,8 @@ def encode(entry: StoredEntry) -> bytes:
         fields["told"] = True
     if isinstance(result, Facts):
         fields |= {"claims": result.claims, "exp": result.exp, "nbf": result.nbf, "scopes": sorted(result.scopes)}
+        if result.phantom is not None:
+            fields["phantom"] = result.phantom
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -116,10 +118,12 @@ def _result(fields: dict[str, Any], at: float) -> Memorable | None:
     match fields:
         case {"active": True, "claims": dict(claims), "exp": exp, "nbf": nbf, "scopes": list(scopes)}:
             has_times = (exp is None or _is_number(exp)) and (nbf is None or _is_number(nbf))
-            if not has_times or not all(isinstance(scope, str) for scope in scopes):
+            phantom = fields.get("phantom")
+            if not has_times or not all(isinstance(one, str) for one in scopes) or not isinstance(phantom, str | None):
                 return None
             pooled = CLAIM_NAMES.pooled
-            return Facts({pooled(name): claims[name] for name in claims}, at, exp, nbf, scope_set(tuple(scopes)))
+            named = {pooled(name): claims[name] for name in claims}
+            return Facts(named, at, exp, nbf, scope_set(tuple(scopes)), phantom)
         case {"active": False}:
             why = fields.get("why")
             return Inactive(at, why) if isinstance(why, str | None) else None
@@ -141,4 +145,4 @@ def as_introspected_at(result: Memorable, at: float) -> Memorable:
     """The same result, asked for at `at` on the wall clock."""
     if isinstance(result, Inactive):
         return Inactive(at, result.reason)
-    return Facts(result.claims, at, result.exp, result.nbf, result.scopes)
+    return Facts(result.claims, at, result.exp, result.nbf, result.scopes, result.phantom)

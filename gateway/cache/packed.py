@@ -40,9 +40,9 @@ class Packed:
     def entry(self) -> CacheEntry:
         """Equal to the entry that was packed."""
         text = zlib.decompressobj(_WINDOW_BITS, self.dictionary).decompress(self.text)
-        claims, at, exp, nbf, scopes = json.loads(text)
+        claims, at, exp, nbf, scopes, phantom = json.loads(text)
         claims = {CLAIM_NAMES.pooled(name): value for name, value in claims.items()}
-        facts = Facts(claims, at, exp, nbf, scope_set(tuple(scopes)))
+        facts = Facts(claims, at, exp, nbf, scope_set(tuple(scopes)), phantom)
         times_s = (self.introspected_at_s, self.good_until_s, self.refresh_at_s, self.kept_until_s)
         return CacheEntry(facts, self.tags, *times_s)
 
@@ -59,7 +59,7 @@ class Packer:
         """Packs `entry`, whose result must be facts: an inactive result has nothing to pack."""
         facts = entry.result
         assert isinstance(facts, Facts)  # the caller keeps the others apart
-        fields = (facts.claims, facts.introspected_at, facts.exp, facts.nbf, sorted(facts.scopes))
+        fields = (facts.claims, facts.introspected_at, facts.exp, facts.nbf, sorted(facts.scopes), facts.phantom)
         # In ASCII: a claim may hold a lone surrogate, which has no UTF-8.
         text = json.dumps(fields, separators=(",", ":")).encode()
         if self._packed % _PACKED_PER_SAMPLE == 0:

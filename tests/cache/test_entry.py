@@ -19,6 +19,7 @@ answers = st.builds(Inactive, st.floats(0, 4e9)) | st.builds(
     st.none() | st.floats(0, 4e9),
     st.none() | st.integers(0, 4_000_000_000),
     st.frozensets(st.text(max_size=5)),
+    st.none() | st.text(),
 )
 entries = st.builds(
     StoredEntry,
@@ -43,6 +44,15 @@ def stored(age_ms: int = 500, left_ms: int = 60_000, introspected_at: float = NO
 @given(entries)
 def test_an_entry_survives_the_way_through_redis(entry: StoredEntry) -> None:
     assert decode(encode(entry)) == entry
+
+
+def test_the_phantom_token_survives_the_way_through_redis_as_well() -> None:
+    """The writer seals, with its own clock, what it was told; the reader corrects that by the age."""
+    entry = StoredEntry(Facts({"sub": "alice"}, NOW, exp=NOW + 99, phantom="h.c.s"), 0, 60_000, b"known")
+    recalled = decode(encode(entry)).recalled(59_000, NOW + 1, SKEW_S)
+    assert recalled.result.phantom == "h.c.s"
+    assert "h.c.s" not in repr(recalled)
+    assert decode(encode(entry).replace(b'"h.c.s"', b"7")) is None
 
 
 def test_a_lone_surrogate_survives_too() -> None:

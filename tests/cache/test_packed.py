@@ -19,6 +19,7 @@ facts = st.builds(
     st.none() | st.floats(0, 4e9),
     st.none() | st.integers(0, 4_000_000_000),
     st.frozensets(st.text(max_size=5)),
+    st.none() | st.text(),
 )
 entries = st.builds(CacheEntry, facts, st.lists(st.binary(max_size=3)).map(tuple), st.floats(0, 1e9), st.floats(0, 1e9))
 
