@@ -45,6 +45,7 @@ class CompiledRoute:
     moves_path: bool  # the backend gets another path than the client sent
     stripped: str | None  # the part taken off each path, where it is always the same
     resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
+    has_conditions: bool  # something beside the facts may have to hold (`gateway.conditions`)
     is_plain: bool  # its responses wait for nothing but the backend
 
     @property
@@ -122,6 +123,7 @@ def _gated(
         own_urls=OwnUrls([one.url for one in route.backend]),
         backends=tuple(one.backend for one in route.backend),
         max_body_bytes=route.max_body,
+        has_conditions=False,
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
+from gateway.condition import Condition, Met
 from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
@@ -54,10 +55,11 @@ class Request:
 class DecisionContext:
     """Holds what is known about a request so far. Every decision carries it, for the access record.
 
-    `body_bytes` is the length that Content-Length declares.
+    `body_bytes` is the length that Content-Length declares. `met` are the conditions that hold, as far as they were
+    asked about.
     """
 
-    __slots__ = ("body_bytes", "caller", "facts", "matched", "provider", "request", "target")
+    __slots__ = ("body_bytes", "caller", "facts", "matched", "met", "provider", "request", "target")
 
     def __init__(
         self,
@@ -68,7 +70,9 @@ class DecisionContext:
         matched: Matched[CompiledRoute] | None = None,
         provider: str | None = None,
         facts: Facts | None = None,
+        met: tuple[Met, ...] = (),
     ) -> None:
+        self.met = met
         self.request = request
         self.caller = caller
         self.target = target
@@ -80,6 +84,19 @@ class DecisionContext:
     def known_by(self, provider: str, facts: Facts | None = None) -> DecisionContext:
         """The same context with the result of `provider`."""
         return DecisionContext(self.request, self.caller, self.target, self.body_bytes, self.matched, provider, facts)
+
+    def and_met(self, met: Met) -> DecisionContext:
+        """The same context with one more condition that holds."""
+        return DecisionContext(
+            self.request,
+            self.caller,
+            self.target,
+            self.body_bytes,
+            self.matched,
+            self.provider,
+            self.facts,
+            (*self.met, met),
+        )
 
     @property
     def route(self) -> CompiledRoute | None:
@@ -121,6 +138,10 @@ class Allow:
         self.path = path
         self.identity = identity
 
+    def and_met(self, met: Met) -> Allow:
+        """The same with one more condition that holds."""
+        return Allow(self.context.and_met(met), self.route, self.target, self.path, self.identity)
+
     @property
     def path_and_query(self) -> str:
         query = self.target.query
@@ -148,7 +169,7 @@ class Allow:
         """All fields for the backend, except `Host`, the framing and the identity."""
         context = self.context
         request = context.request
-        return lines_to_backend(
+        lines = lines_to_backend(
             request.fields,
             self.route.request_rules,
             context.caller,
@@ -158,6 +179,10 @@ class Allow:
             stripped=self.stripped,
             identity=self.identity.pairs,
         )
+        for met in context.met:
+            if met.authorization is not None:
+                lines = lines.and_authorization(met.authorization)
+        return lines
 
 
 class Preflight:
@@ -193,6 +218,20 @@ class NeedsFacts:
         self.unclear = unclear
 
 
+class NeedsOutcome:
+    """Asks whether the first of `conditions` holds; `conclude` takes the outcome. If all hold, `allowed` is right."""
+
+    __slots__ = ("allowed", "conditions")
+
+    def __init__(self, allowed: Allow, conditions: tuple[Condition, ...]) -> None:
+        self.allowed = allowed
+        self.conditions = conditions
+
+    @property
+    def context(self) -> DecisionContext:
+        return self.allowed.context
+
+
 class Receive:
     """An event at one of the gateway's own paths: a POST that `gateway.events` receives."""
 
@@ -213,4 +252,6 @@ class Publish:
         self.document = document
 
 
-Decision = Allow | Refuse | Preflight | NeedsFacts | Receive | Publish
+Needs = NeedsFacts | NeedsOutcome
+NEEDS: Final = (NeedsFacts, NeedsOutcome)
+Decision = Allow | Refuse | Preflight | NeedsFacts | NeedsOutcome | Receive | Publish

@@ -1,7 +1,8 @@
-"""How a request is decided: head -> target -> route -> bearer token -> facts -> policy -> identity headers.
+"""How a request is decided: head -> target -> route -> token -> facts -> policy -> identity headers -> conditions.
 
 Pure and synchronous: no socket, no cache, no clock. `decide` goes as far as it can. Where it needs a token's facts, it
-stops with `NeedsFacts`. The caller then gets the result from a cache or the provider, and `resume` goes on. An unclear
+stops with `NeedsFacts`. The caller then gets the result from a cache or the provider, and `resume` goes on. Where the
+facts admit the request and something else has to hold, it stops with `NeedsOutcome`, and `conclude` goes on. An unclear
 result never becomes a yes: *denied*, *cannot tell* and *not found* leave here as different refusals.
 """
 
@@ -13,12 +14,15 @@ from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionRes
 from gateway.authn.jwt_hint import unverified_issuer
 from gateway.authn.question import Question
 from gateway.compiled import CompiledConfig, CompiledRoute
+from gateway.condition import Met
+from gateway.conditions.conditions import conditions_of
 from gateway.decision import (
     NO_CAPTURES,
     Allow,
     Decision,
     DecisionContext,
     NeedsFacts,
+    NeedsOutcome,
     Preflight,
     Publish,
     Receive,
@@ -85,7 +89,9 @@ def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionRes
     if isinstance(result, Facts):
         context = known.known_by(provider, result)
         identity = admit(compiled, needs.route, provider, result, context.matched, now)
-        return Refuse(context, identity) if isinstance(identity, Refusal) else _forward(context, needs.route, identity)
+        if isinstance(identity, Refusal):
+            return Refuse(context, identity)
+        return _admitted(context, needs.route, identity, needs.question)
     unclear = needs.unclear or (result if isinstance(result, Indeterminate) else None)
     if needs.others:
         return NeedsFacts(known, needs.route, needs.question.to(needs.others[0]), needs.others[1:], unclear)
@@ -94,6 +100,14 @@ def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionRes
         return Refuse(context, unavailable(unclear.reason, unclear.retry_after_s))
     reason = result.reason if isinstance(result, Inactive) else None
     return Refuse(context, challenge("invalid_token", "the token is not active", reason=reason))
+
+
+def conclude(needs: NeedsOutcome, outcome: Refusal | Met) -> Decision:
+    """Decide once it is known whether the first condition of `needs` holds."""
+    if isinstance(outcome, Refusal):
+        return Refuse(needs.context, outcome)
+    allowed, left = needs.allowed.and_met(outcome), needs.conditions[1:]
+    return NeedsOutcome(allowed, left) if left else allowed
 
 
 def admit(
@@ -159,7 +173,7 @@ def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> 
 
 def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: CompiledRoute) -> Decision:
     if route.mode == "none":
-        return _forward(context, route, NOBODY)
+        return _admitted(context, route, NOBODY, None)
     token = bearer_token(context.request.fields.authorizations)
     if isinstance(token, Malformed):
         return Refuse(
@@ -172,7 +186,7 @@ def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: Com
         )
     if isinstance(token, NoToken):
         if route.mode == "optional":
-            return _forward(context, route, NOBODY)
+            return _admitted(context, route, NOBODY, None)
         reason = why_no_token(context.request.fields.authorizations)
         return Refuse(context, challenge("token_missing", "this resource needs a bearer token", reason=reason))
     providers = route.providers if len(route.providers) == 1 else _providers_for(compiled, route, token)
@@ -189,6 +203,18 @@ def _providers_for(compiled: CompiledConfig, route: CompiledRoute, token: Token)
     if issuer is None:
         return route.providers
     return tuple(name for name in route.providers if compiled.trusted_issuers[name].issuer == issuer)[:1]
+
+
+def _admitted(
+    context: DecisionContext, route: CompiledRoute, identity: Identity, question: Question | None
+) -> Decision:
+    decision = _forward(context, route, identity)
+    if not route.has_conditions or not isinstance(decision, Allow):
+        return decision
+    conditions = conditions_of(decision, question)
+    if isinstance(conditions, Refusal):
+        return Refuse(context, conditions)
+    return NeedsOutcome(decision, conditions) if conditions else decision
 
 
 def _forward(context: DecisionContext, route: CompiledRoute, identity: Identity) -> Decision:

@@ -96,7 +96,7 @@ async def _explain(config: Config, method: str, url: str, token: str | None) -> 
     alone = config.model_copy(update={"cache": Cache()})
     generation = await assemble(alone, Metrics(), lambda _: None)
     try:
-        return await explained(generation.compiled, generation.authenticator, method, url, token)
+        return await explained(generation.compiled, generation.authenticator, method, url, token, generation.conditions)
     finally:
         await release(generation, None)
 

@@ -104,6 +104,10 @@ class Lines:
         self.more = more
         self.count = count
 
+    def and_authorization(self, value: str) -> Lines:
+        """The same fields, and the credential that the gateway has for the backend."""
+        return Lines(self.kept, self.more + f"\r\nAuthorization: {value}".encode(), self.count + 1)
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Names and values as text."""

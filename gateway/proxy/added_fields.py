@@ -19,6 +19,8 @@ def added_fields(decision: Decision, record: AccessRecord) -> list[tuple[str, st
     cors = route.config.cors
     if cors is not None:
         fields = cors_fields(cors, () if isinstance(decision, Preflight) else decision.context.request.fields.origins)
+    for met in decision.context.met:
+        fields += met.fields
     if record.stale_s is not None:
         # Facts are used that are no longer fresh: how many seconds old they are.
         fields.append(("X-Identity-Stale", str(int(record.stale_s))))

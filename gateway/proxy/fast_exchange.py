@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from gateway.compiled import CompiledRoute
-from gateway.decision import Allow, Decision, NeedsFacts, Refuse
+from gateway.decision import NEEDS, Allow, Decision, Needs, Refuse
 from gateway.http.location import Outside
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
@@ -77,14 +77,14 @@ class OrdinaryExchange(Relay):
         """Act on the decision as far as that goes without waiting."""
         try:
             decision = self._context.go_on(decision)
-            if isinstance(decision, NeedsFacts):
+            if isinstance(decision, NEEDS):
                 self._wait(self._ask(decision))
             else:
                 self._act(decision)
         except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
             self._fail(error)
 
-    async def _ask(self, needs: NeedsFacts) -> None:
+    async def _ask(self, needs: Needs) -> None:
         decision = await self._context.ask(needs)
         self._task = None
         self.go(decision)

@@ -12,7 +12,18 @@ from typing import assert_never
 
 from aiohttp import HttpVersion10, web
 
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse, Request
+from gateway.decision import (
+    NEEDS,
+    Allow,
+    Decision,
+    NeedsFacts,
+    NeedsOutcome,
+    Preflight,
+    Publish,
+    Receive,
+    Refuse,
+    Request,
+)
 from gateway.http.protected_resource import CORS, PREFLIGHT
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
@@ -104,8 +115,8 @@ class GeneralLane:
             case Allow():
                 said = await self._forward(responder, decision)
                 return responder.refuse(said) if isinstance(said, Refusal) else said
-            case NeedsFacts():
-                raise AssertionError("a decision that still needs facts was taken for final")
+            case NeedsFacts() | NeedsOutcome():
+                raise AssertionError("a decision that still needs something was taken for final")
             case _:
                 assert_never(decision)
 
@@ -143,7 +154,7 @@ class GeneralLane:
 
     async def _decide(self, context: RequestContext, head: Request) -> Decision:
         decision = context.go_on(decide(context.running.compiled, head))
-        while isinstance(decision, NeedsFacts):
+        while isinstance(decision, NEEDS):
             decision = await context.ask(decision)
         return decision
 

@@ -22,6 +22,7 @@ from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.provider import ProviderClient
+from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.event_port import EventPort
 from gateway.proxy.large_identity import LargeIdentities
 from gateway.proxy.upstream.route_backends import RouteBackends
@@ -48,6 +49,7 @@ class Generation:
     admission: Admission
     backends: Mapping[str, RouteBackends]  # of each route by its name
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
+    conditions: ConditionPorts = field(default_factory=ConditionPorts)
     exchanges: int = 0
     receiver: EventPort = field(init=False)  # set by `WorkerServer`, whose invalidations reach beyond one generation
 

@@ -9,10 +9,10 @@ from typing import Protocol
 from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledRoute
-from gateway.decision import Decision, DecisionContext, NeedsFacts
+from gateway.decision import Decision, DecisionContext, Needs, NeedsFacts, NeedsOutcome
 from gateway.http.refusal import Refusal
 from gateway.http.request_line import RequestLine
-from gateway.pipeline import resume
+from gateway.pipeline import conclude, resume
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.generation import Generation
 from gateway.routing import Matched
@@ -73,17 +73,26 @@ class RequestContext(AccessRecord):
         recorder.requests_in_flight += 1
 
     def go_on(self, decision: Decision) -> Decision:
-        """As far as what this process remembers goes: `NeedsFacts` is left where somebody has to be asked."""
+        """As far as what this process remembers goes: one of `Needs` is left where somebody has to be asked."""
         while isinstance(decision, NeedsFacts):
             found = self.running.authenticator.cached(decision.question)
             if found is None:
-                break
+                return decision
             decision = self._resume(decision, found)
+        while isinstance(decision, NeedsOutcome):
+            condition = decision.conditions[0]
+            outcome = self.running.conditions.of(condition).known(condition)
+            if outcome is None:
+                return decision
+            decision = conclude(decision, outcome)
         return decision
 
-    async def ask(self, needs: NeedsFacts) -> Decision:
+    async def ask(self, needs: Needs) -> Decision:
         """What comes of the response that `go_on` did without."""
-        return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
+        if isinstance(needs, NeedsFacts):
+            return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
+        condition = needs.conditions[0]
+        return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s

@@ -10,16 +10,22 @@ from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionRes
 from gateway.authn.jwt_hint import own_words
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse
+from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Preflight, Publish, Receive, Refuse
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.nearest_routes import nearest_routes
-from gateway.pipeline import decide, resume
+from gateway.pipeline import conclude, decide, resume
+from gateway.proxy.condition_port import ConditionPorts
 from gateway.runtime.offline import decide_by, request_to, result_with, stand_in_token
 
 
 async def explain(
-    compiled: CompiledConfig, authenticator: Authenticator, method: str, url: str, token: str | None = None
+    compiled: CompiledConfig,
+    authenticator: Authenticator,
+    method: str,
+    url: str,
+    token: str | None = None,
+    conditions: ConditionPorts | None = None,
 ) -> dict[str, Any]:
     """`{"route", "decision", "status", "code", "steps"}` for a request to `url`, a path or a whole URL.
 
@@ -42,6 +48,11 @@ async def explain(
             lookup = lookup or await authenticator.look_up(question)
             steps += _steps_of(compiled, question, lookup)
         decision = resume(compiled, decision, lookup.result, time.time())
+    while isinstance(decision, NeedsOutcome):
+        condition = decision.conditions[0]
+        outcome, why = await (conditions or ConditionPorts()).of(condition).foresee(condition)
+        steps.append(f"{condition.in_words}: {why}")
+        decision = conclude(decision, outcome)
     return _explained(compiled, decision, steps)
 
 
@@ -124,8 +135,8 @@ def _steps_after(decision: Decision) -> list[str]:
             return ["answered: the metadata of a protected resource, by the gateway itself"]
         case Receive():
             return ["answered: an event of a provider, by the gateway itself"]
-        case NeedsFacts():
-            raise AssertionError("a decision that still needs facts was taken for final")
+        case NeedsFacts() | NeedsOutcome():
+            raise AssertionError("a decision that still needs something was taken for final")
         case _:
             assert_never(decision)
 

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from gateway.authn.facts import Inactive, IntrospectionResult, read_introspection_result
 from gateway.compiled import CompiledConfig
-from gateway.decision import Decision, NeedsFacts, Request
+from gateway.condition import MET
+from gateway.decision import Decision, NeedsFacts, NeedsOutcome, Request
 from gateway.http.request_fields import fields_of_text
-from gateway.pipeline import decide, resume
+from gateway.pipeline import conclude, decide, resume
 
 _LOCAL_HOST = "localhost"
 _AUTHORIZATION = "authorization"
@@ -67,10 +68,15 @@ def result_with(claims: Mapping[str, Any], now: float) -> IntrospectionResult:
 
 
 def decide_by(compiled: CompiledConfig, request: Request, result: IntrospectionResult, now: float) -> Decision:
-    """Decide with `result` as the result of the first provider that is asked. To any other the token is not active."""
+    """Decide with `result` as the result of the first provider that is asked. To any other the token is not active.
+
+    Conditions hold, because nobody can be asked.
+    """
     decision = decide(compiled, request)
     while isinstance(decision, NeedsFacts):
         decision, result = resume(compiled, decision, result, now), Inactive(now)
+    while isinstance(decision, NeedsOutcome):
+        decision = conclude(decision, MET)
     return decision
 
 

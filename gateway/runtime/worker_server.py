@@ -183,7 +183,12 @@ class WorkerServer:
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         generation = self.generation
         return await explain(
-            generation.compiled, generation.authenticator, question["method"], question["url"], question.get("token")
+            generation.compiled,
+            generation.authenticator,
+            question["method"],
+            question["url"],
+            question.get("token"),
+            generation.conditions,
         )
 
     def ready(self) -> Readiness:

@@ -1,0 +1,37 @@
+"""Conditions: what the facts of a token alone do not settle about a request that they admit.
+
+Whether a proof was used before, whether a provider permits a resource, which token the backend gets, whether a limit
+has room: somebody else has to be asked. `gateway.conditions` makes the conditions of a request, `gateway.proxy` asks a
+`ConditionPort` about each in turn, and `gateway.pipeline.conclude` takes the outcome.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+Fields = tuple[tuple[str, str], ...]
+
+
+class Condition(Protocol):
+    """One question. Its class says who is asked. It holds all that they need, and may hold secrets."""
+
+    @property
+    def in_words(self) -> str:
+        """What has to hold, for an operator. It quotes no token."""
+        ...
+
+
+class Met:
+    """Says that a condition holds. `authorization` is the field's value that the backend gets instead of the client's.
+
+    `fields` go with the response, whoever gives it.
+    """
+
+    __slots__ = ("authorization", "fields")
+
+    def __init__(self, authorization: str | None = None, fields: Fields = ()) -> None:
+        self.authorization = authorization
+        self.fields = fields
+
+
+MET = Met()

@@ -1,0 +1,31 @@
+"""The conditions of one request, in the order in which they are asked about: what costs others the least comes first.
+
+A proof of possession is checked before a provider is asked, and a limit is spent last, only by what goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.authn.question import Question
+from gateway.condition import Condition
+from gateway.decision import Allow
+from gateway.http.refusal import Refusal
+
+ConditionOf = Callable[[Allow, Question | None], tuple[Condition, ...] | Refusal]
+
+IN_ORDER: tuple[ConditionOf, ...] = ()
+
+
+def conditions_of(allowed: Allow, question: Question | None) -> tuple[Condition, ...] | Refusal:
+    """The conditions under which `allowed` is right, or the refusal where one of them cannot hold.
+
+    `question` is the one whose facts admitted the request; `None` for nobody.
+    """
+    conditions: list[Condition] = []
+    for of in IN_ORDER:
+        found = of(allowed, question)
+        if isinstance(found, Refusal):
+            return found
+        conditions += found
+    return tuple(conditions)
