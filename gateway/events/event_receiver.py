@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.events.jws import EventError, Unverified, read_compact
+from gateway.authn.compact_jws import Unverified
+from gateway.events.jws import EventError, read_compact
 from gateway.events.logout import AGE_MAX_S, LEEWAY_S, read_logout
 from gateway.events.push import EXPIRATION_MAX_S, read_admin_logout, read_not_before
 from gateway.events.replay import Replays, SharedSeen

@@ -6,7 +6,8 @@ other tokens as well, because an introspection result need not name its session.
 
 from __future__ import annotations
 
-from gateway.events.jws import EventError, Unverified, is_text, is_time, read_envelope
+from gateway.authn.compact_jws import Unverified, is_text, is_time
+from gateway.events.jws import EventError, read_envelope
 from gateway.events.security_event import SecurityEvent, SubjectSelector
 
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"

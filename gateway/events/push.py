@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from gateway.events.jws import EventError, Unverified, is_text, is_time
+from gateway.authn.compact_jws import Unverified, is_text, is_time
+from gateway.events.jws import EventError
 from gateway.events.logout import LEEWAY_S
 from gateway.events.security_event import EventName, SecurityEvent, SubjectSelector
 

@@ -6,7 +6,8 @@ was delayed is still a revocation.
 
 from __future__ import annotations
 
-from gateway.events.jws import EventError, Unverified, read_envelope
+from gateway.authn.compact_jws import Unverified
+from gateway.events.jws import EventError, read_envelope
 from gateway.events.logout import LEEWAY_S
 from gateway.events.security_event import EventName, SecurityEvent
 from gateway.events.subject import read_subject

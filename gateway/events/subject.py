@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.events.jws import EventError, is_text
+from gateway.authn.compact_jws import is_text
+from gateway.events.jws import EventError
 from gateway.events.security_event import SubjectSelector
 
 _ALIASES_MAX = 20

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.events.jws import EventError, Unverified
+from gateway.authn.compact_jws import Unverified
+from gateway.events.jws import EventError
 from gateway.events.security_event import SecurityEvent
 from gateway.events.transmitter import Transmitter
 from gateway.introspection.invalidation import ClaimSelector
