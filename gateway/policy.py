@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.authn.facts import Claims, Facts
+from gateway.authn.leeway import leeway_s
 from gateway.authn.token_type import TokenTypeRule, is_untyped, missing_proof, unknown_condition
 from gateway.config.auth_model import Auth
 from gateway.entitlements import Entitlements, compile_entitlements, entitlement_problem
@@ -23,10 +24,6 @@ from gateway.policy_reasons import (
 )
 from gateway.step_up import Authentication, authentication_problem, compile_authentication
 
-# A provider's clock may be so far ahead of ours if it sets `nbf` to the moment of issue. `nbf` is that moment if it is
-# within `_AT_ONCE_S` of `iat`.
-_CLOCKS_APART_S = 5.0
-_AT_ONCE_S = 1.0
 _UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
 
 
@@ -79,9 +76,8 @@ def judge(
     # `exp` gets no leeway, because the provider has just judged the token. It is exclusive (RFC 7519 §4.1.4).
     if facts.exp is not None and now >= facts.exp:
         return challenge("invalid_token", "the token has expired", reason=has_ended(facts.exp, now))
-    if facts.nbf is not None and now < facts.nbf and now + (leeway_s := _leeway_s(trusted_issuer, facts)) < facts.nbf:
-        reason = is_ahead(facts.nbf, now, leeway_s)
-        return challenge("invalid_token", "the token is not valid yet", reason=reason)
+    if facts.nbf is not None and now < facts.nbf and (refusal := _too_early(facts, facts.nbf, trusted_issuer, now)):
+        return refusal
     claims = facts.claims
     if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _type_problem(policy, facts, trusted_issuer)):
         return refusal
@@ -106,14 +102,11 @@ def _lacks_scope(facts: Facts, wanted: frozenset[str], *, is_any: bool) -> Refus
     return challenge("insufficient_scope", "the token lacks a scope", scope=wanted, reason=reason)
 
 
-def _leeway_s(trusted_issuer: TrustedIssuer, facts: Facts) -> float:
-    """The leeway for `nbf`. A provider that sets it to the moment of issue, as Spring and Hydra do, means no delay."""
-    if trusted_issuer.leeway_s is not None:
-        return trusted_issuer.leeway_s
-    issued_at, nbf = facts.claims.get("iat"), facts.nbf
-    if nbf is None or isinstance(issued_at, bool) or not isinstance(issued_at, int | float):
-        return 0.0
-    return _CLOCKS_APART_S if nbf - _AT_ONCE_S <= issued_at <= nbf + _AT_ONCE_S else 0.0
+def _too_early(facts: Facts, nbf: float, trusted_issuer: TrustedIssuer, now: float) -> Refusal | None:
+    allowed_s = leeway_s(trusted_issuer.leeway_s, facts.claims.get("iat"), nbf)
+    if now + allowed_s >= nbf:
+        return None
+    return challenge("invalid_token", "the token is not valid yet", reason=is_ahead(nbf, now, allowed_s))
 
 
 def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer) -> Refusal | None:

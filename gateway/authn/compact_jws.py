@@ -59,7 +59,7 @@ def read_unverified(
     if not is_compact(text):
         return JwsFault("malformed", "this is not a token in compact form")
     try:
-        header, claims = (loads(_decode(part), containers_max=containers_max) for part in text.split(".")[:2])
+        header, claims = (loads(decoded_part(part), containers_max=containers_max) for part in text.split(".")[:2])
     except (JSONError, binascii.Error, ValueError):
         return JwsFault("malformed", "the token's header or claims are not JSON with one meaning")
     if not isinstance(header, dict) or not isinstance(claims, dict):
@@ -94,6 +94,9 @@ def audience_of(value: object) -> frozenset[str] | None:
     return frozenset(values)
 
 
-def _decode(part: str) -> bytes:
-    # Python's decoder ignores characters that it does not know, so `_COMPACT` has checked them before.
+def decoded_part(part: str) -> bytes:
+    """The bytes of one part. Raises `ValueError`. Check by `is_compact` before that it is in base64url.
+
+    Python's decoder ignores characters that it does not know.
+    """
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -39,15 +39,18 @@ _ACCESS_TOKEN_TYPES = frozenset({"bearer", "dpop"})
 Claims = Mapping[str, Any]
 
 
-def not_access_token(claims: Claims, header_type: str | None) -> str | None:
-    """Why the token is not an access token, in words; `None` if nothing says so. `header_type` is a JWT's own `typ`."""
+def not_access_token(claims: Claims, header_type: str | None, *, is_typed: bool = False) -> str | None:
+    """Why the token is not an access token, in words; `None` if nothing says so. `header_type` is a JWT's own `typ`.
+
+    With `is_typed` something else than `token_type` says that it is an access token.
+    """
     for name in ("typ", "token_use", "token_type"):
         kind = claims.get(name)
         if isinstance(kind, str) and kind.lower() in _OTHER_TYPES:
             return f"it is not an access token: its {name} is {kind.lower()}"
     if header_type in _OTHER_HEADER_TYPES:
         return f"it is not an access token: the typ in its header is {header_type}"
-    if is_untyped(claims):
+    if is_untyped(claims) and not is_typed:
         for name in _ID_TOKEN_CLAIMS:
             if claims.get(name) is not None:
                 return f"it is not an access token: it has {name}, as ID tokens have, and no token_type"
