@@ -21,6 +21,7 @@ from gateway.admin.describe import describe
 from gateway.config.certificates import certificate_ends
 from gateway.config.load import describe_problems, load_text, read_text
 from gateway.config.model import Config
+from gateway.config.named_files import named_files
 from gateway.config.problems import ConfigError
 from gateway.config.server_model import Server
 from gateway.introspection.invalidation import invalidation_from_json
@@ -30,6 +31,8 @@ from gateway.observe.observation import Observation
 from gateway.observe.process_usage import process_usage
 from gateway.observe.up_states import UpStates
 from gateway.runtime.build import BUILD
+from gateway.runtime.file_states import Digest, digest_of_bytes, digests_of
+from gateway.runtime.file_watch import FileWatch
 from gateway.runtime.health_checks import HEALTH, Leads
 from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.worker_server import WorkerServer
@@ -113,7 +116,10 @@ class Service:
         self._read = read
         self._observation = Observation(writer)
         self._source = read()
+        self._held = _held_by(self._source)
         self.config = load_source(self._source)
+        self._watch = FileWatch(self.reload)
+        self._watching: asyncio.Task[None] | None = None
         self._serving: _Serving | None = None
         self._admin: AdminListener | None = None
         self._sockets: list[socket.socket] = []
@@ -133,6 +139,7 @@ class Service:
             await self._admin.start(admin_socket)
             await self._serving.start()
             await self._taken(self.config)
+            self._watching = asyncio.create_task(self._watch.run(), name="watch of the files")
         except BaseException:
             await self._close()
             raise
@@ -143,6 +150,9 @@ class Service:
         async with self._reloading:
             try:
                 source = await asyncio.to_thread(self._read)
+                held = await asyncio.to_thread(_held_by, source, is_watched=self.config.server.watch)
+                # Where the file cannot be understood, those that it named before are still watched.
+                self._follow({**await asyncio.to_thread(digests_of, self._held), **held})
                 config = await asyncio.to_thread(load_source, source)
                 self._check_fixed(config)
                 assert self._serving is not None  # start has set it
@@ -151,7 +161,7 @@ class Service:
                 return self._refused(describe_problems(error))
             except (ReloadRefusedError, ValueError) as error:
                 return self._refused(str(error))
-            self._source, self.config = source, config
+            self._source, self._held, self.config = source, held, config
             self._observation.configure(config)
             self._observation.reloaded("success")
             await self._taken(config)
@@ -165,6 +175,7 @@ class Service:
         """
         server = self.config.server
         _logger.info("draining", extra={"event": "draining"})
+        await self._end_watch()
         if self._serving is not None and timeout_s is None:
             await self._serving.lame_duck(server.drain_delay)
         unbind(self._sockets)  # otherwise new connections would wait where nobody accepts them
@@ -174,11 +185,22 @@ class Service:
         _logger.info("stopped", extra={"event": "stopped"})
 
     async def _close(self) -> None:
+        await self._end_watch()
         unbind(self._sockets)
         if self._admin is not None:
             await self._admin.stop()
 
+    async def _end_watch(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+
+    def _follow(self, held: Mapping[Path, Digest]) -> None:
+        """Watch these files, where the configuration in force asks for it."""
+        self._watch.follow(held if self.config.server.watch else {})
+
     async def _taken(self, config: Config) -> None:
+        self._follow(self._held)
         self._observation.instance.configured(time.time(), await asyncio.to_thread(certificate_ends, config))
 
     def _own_snapshot(self) -> dict[str, Any]:
@@ -233,6 +255,18 @@ def read_source(path: str) -> ConfigSource:
 
 def load_source(source: ConfigSource) -> Config:
     return load_text(source.text, source.name, environ=os.environ, directory=Path(source.directory))
+
+
+def _held_by(source: ConfigSource, *, is_watched: bool = False) -> dict[Path, Digest]:
+    """What the file and those that it names hold, taken before they are loaded: a later change is then noticed.
+
+    A file without the word cannot ask for a watch. Unless it is watched already, it is spared the work.
+    """
+    if not is_watched and "watch" not in source.text:
+        return {}
+    directory = Path(source.directory)
+    named = named_files(source.text, environ=os.environ, directory=directory)
+    return {**digests_of(named), directory / Path(source.name).name: digest_of_bytes(source.text.encode())}
 
 
 async def _load(source: ConfigSource) -> Config:

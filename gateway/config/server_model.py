@@ -109,6 +109,10 @@ class Server(Model):
     fast_path: Flag = True
     """Whether plain requests are answered without entering aiohttp. Default true; false to compare."""
 
+    watch: Flag = False
+    """Whether a change of this file, or of a file of secrets, keys or certificates that it names, reloads it within 5s,
+    as SIGHUP does. Default false. Danger: with true, whoever can write to one of them decides at once."""
+
     unknown_tokens: UnknownTokens | None = UnknownTokens()
     """How many tokens that nobody knows one client address may try, per worker; beyond, 429. null: as many as it likes.
     Danger: with null, a client that makes up tokens decides how often the provider is asked."""

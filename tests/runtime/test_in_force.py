@@ -75,6 +75,8 @@ def document(folder, key: str = "") -> dict:
 OF_THE_PAST = (
     "._serving._source.",
     "._observation._",
+    "._watch._directories",  # found by a task, a moment later
+    "._watch._listening",
     "._serving._worker._pools._looking_up",
     "._serving._worker._pools._addresses",
 )

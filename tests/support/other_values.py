@@ -25,6 +25,7 @@ OTHER_VALUES: dict[str, Any] = {
     "server.max_connections": 101,
     "server.max_connections_per_network": 7,
     "server.fast_path": False,
+    "server.watch": True,
     "server.unknown_tokens.rate": 201,
     "server.unknown_tokens.burst": 1001,
     "admin.listen": "127.0.0.2:0",
