@@ -63,8 +63,9 @@ async def work(control_fd: int, listen_fd: int) -> None:
     _spare_the_collector()
     control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
     siblings = Siblings()
-    worker = Worker(listener, Observation(standard_output()), siblings.broadcast, siblings.leads)
-    await serve_worker(control, worker, siblings)
+    observation = Observation(standard_output())
+    await serve_worker(control, Worker(listener, observation, siblings.broadcast, siblings.leads), siblings)
+    await asyncio.to_thread(observation.close)
 
 
 def _spare_the_collector() -> None:

@@ -64,6 +64,7 @@ class CompiledConfig:
     head_limits: HeadLimits
     resources: Mapping[tuple[str, str], bytes]  # metadata that is published, by host and path (RFC 9728)
     fates: FieldFates  # what is done with a client's fields before the route is known
+    sample: float | None = None  # the part of requests that is traced; None: the gateway takes no part in traces
     events_prefix: str | None = None  # where events arrive; None: nowhere
 
 
@@ -91,7 +92,8 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         trusted_proxies=_trusted(config.server),
         head_limits=HeadLimits(config.server.max_header_bytes, config.server.max_headers),
         resources=compile_resources(config),
-        fates=fates_under(route.request_rules for route in routes),
+        fates=fates_under((route.request_rules for route in routes), reads_trace=config.telemetry is not None),
+        sample=None if config.telemetry is None else config.telemetry.sample,
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
     )
 

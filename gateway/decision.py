@@ -16,6 +16,7 @@ from gateway.http.location import Outside
 from gateway.http.refusal import Refusal, with_parameter
 from gateway.http.request_fields import Fields
 from gateway.http.target import Target
+from gateway.http.trace_context import TraceContext
 from gateway.identity import Identity
 from gateway.route_path import stripped
 from gateway.routing import Matched
@@ -28,10 +29,10 @@ class Request:
     """Holds the head of a request as it came, unchecked and untrusted. The query of its target may hold secrets.
 
     `peer` is the address of the connection's other end, empty for a Unix socket; `scheme` is the connection's.
-    `new_request_id` is used unless a trusted proxy sent one.
+    `new_request_id` is used unless a trusted proxy sent one. `trace` is there where the gateway takes part in traces.
     """
 
-    __slots__ = ("fields", "method", "new_request_id", "peer", "scheme", "target", "version")
+    __slots__ = ("fields", "method", "new_request_id", "peer", "scheme", "target", "trace", "version")
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class Request:
         scheme: str,
         version: tuple[int, int],
         new_request_id: str,
+        trace: TraceContext | None = None,
     ) -> None:
+        self.trace = trace
         self.method = method
         self.target = target
         self.fields = fields
@@ -181,7 +184,11 @@ class Allow:
         )
         for met in context.met:
             if met.authorization is not None:
-                lines = lines.and_authorization(met.authorization)
+                lines = lines.and_field("Authorization", met.authorization)
+        if request.trace is not None:
+            for name, value in request.trace.fields:
+                if name not in self.route.request_rules.gone:
+                    lines = lines.and_field(name, value)
         return lines
 
 

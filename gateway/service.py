@@ -189,6 +189,7 @@ class Service:
         unbind(self._sockets)
         if self._admin is not None:
             await self._admin.stop()
+        await asyncio.to_thread(self._observation.close)
 
     async def _end_watch(self) -> None:
         if self._watching is not None:

@@ -85,6 +85,7 @@ def _joined(sections: Sections) -> Config:
         providers={name: section.value for name, section in sections.providers.items()},
         cache=sections.section("cache"),
         events=sections.events.value if sections.events is not None else None,
+        telemetry=sections.telemetry.value if sections.telemetry is not None else None,
         log=sections.section("log"),
         routes=tuple(
             _with_body_limit(section.value, sections.section("server").max_body) for section in sections.routes

@@ -6,6 +6,7 @@ Every model is frozen and refuses unknown keys. A model checks only its own keys
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,6 +21,7 @@ from gateway.config.server_model import Admin, Server
 from gateway.config.value_types import (
     ONE_OR_MANY,
     Count,
+    Endpoint,
     Flag,
     Fraction,
     LongSecret,
@@ -27,6 +29,7 @@ from gateway.config.value_types import (
     OneOrMany,
     PathPrefix,
     RedisUrl,
+    Sample,
     Seconds,
     SourceNetwork,
 )
@@ -135,6 +138,26 @@ class LogSettings(Model):
     """A line for each request. Default true."""
 
 
+class Telemetry(Model):
+    """Traces: where spans go, and of how many requests. Needs the extra gateway[otel]."""
+
+    otlp: Endpoint
+    """The collector's URL for OTLP over HTTP: http://collector:4318. The path /v1/traces is added where it has none."""
+
+    sample: Sample = 0.1
+    """The part of requests that is traced, from 0 to 1, unless a trusted proxy has decided. Default 0.1. Danger: with
+    much of it, a busy gateway and its collector spend more on traces than on requests."""
+
+    service: Annotated[str, Field(min_length=1)] = "gateway"
+    """service.name of the spans. Default gateway."""
+
+    @model_validator(mode="after")
+    def _the_sdk_is_there(self) -> Telemetry:
+        if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+            raise ValueError("traces need the OpenTelemetry SDK, which is not installed; pip install 'gateway[otel]'")
+        return self
+
+
 class Config(Model):
     """The whole file, with `defaults` already merged into each route."""
 
@@ -155,6 +178,9 @@ class Config(Model):
 
     log: LogSettings = LogSettings()
     """JSON lines on standard output."""
+
+    telemetry: Telemetry | None = None
+    """Where traces of requests go. Default none: traceparent passes, and no span is made."""
 
     routes: tuple[Route, ...] = ()
     """What is forwarded where, and what a token must show. The most specific route wins."""

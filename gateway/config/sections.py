@@ -17,7 +17,7 @@ from gateway.config.files import TWIN, with_files
 from gateway.config.keys import model_of
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
 from gateway.config.messages import meant_key, problems_of, type_name, unknown_key
-from gateway.config.model import Cache, Config, Events, LogSettings
+from gateway.config.model import Cache, Config, Events, LogSettings, Telemetry
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
@@ -70,6 +70,7 @@ class Sections:
     root: Origin
     sections: dict[str, Section[Any]] = field(default_factory=dict)
     events: Section[Events] | None = None
+    telemetry: Section[Telemetry] | None = None
     providers: dict[str, Section[Provider]] = field(default_factory=dict)
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
     defaults: Origin | None = None
@@ -88,7 +89,8 @@ def split(root: Node, directory: Path) -> Sections:
     sections.problems += [sections.root.problem((key,), unknown_key(Config, key, _KEYS)) for key in unknown]
     sections.misspelt = frozenset(_meant(Config, unknown, _KEYS))
     _split_sections(sections, directory)
-    _split_events(sections)
+    sections.events = _optional(sections, "events", Events)
+    sections.telemetry = _optional(sections, "telemetry", Telemetry)
     _split_providers(sections, directory)
     _split_defaults(sections, directory)
     _split_routes(sections, directory)
@@ -109,11 +111,10 @@ def _split_sections(sections: Sections, directory: Path) -> None:
         )
 
 
-def _split_events(sections: Sections) -> None:
-    """Read `events` apart from the other sections, because its absence differs from its defaults."""
-    entry = _entry(sections, "events")
-    if entry is not None:
-        sections.events = _validated(Events, Origin(("events",), entry.line, entry.node), sections.problems)
+def _optional(sections: Sections, name: str, model: type[_M]) -> Section[_M] | None:
+    """Read a section whose absence differs from its defaults."""
+    entry = _entry(sections, name)
+    return None if entry is None else _validated(model, Origin((name,), entry.line, entry.node), sections.problems)
 
 
 def _split_providers(sections: Sections, directory: Path) -> None:

@@ -33,6 +33,7 @@ from gateway.config.values import (
     parse_network,
     parse_part,
     parse_percent,
+    parse_sample,
     parse_size_bytes,
     parse_trusted_peer,
     parse_workers,
@@ -86,6 +87,19 @@ Part = Annotated[
             "exclusiveMinimum": 0,
             "maximum": 1,
             "examples": [0.5],
+        }
+    ),
+]
+Sample = Annotated[
+    float,
+    BeforeValidator(parse_sample),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "pattern": r"^(0|0?\.[0-9]{1,9}|1(\.0{1,9})?)$",
+            "minimum": 0,
+            "maximum": 1,
+            "examples": [0.1],
         }
     ),
 ]

@@ -103,6 +103,16 @@ def parse_part(value: object) -> float:
     raise ValueError(f"{quoted(value)} is not a part of a whole; write a number above 0 and up to 1, such as 0.5")
 
 
+def parse_sample(value: object) -> float:
+    """The same, or 0 or 1."""
+    if value in {0, "0"} and not isinstance(value, bool):
+        return 0.0
+    part = _part(value)
+    if part is not None:
+        return part
+    raise ValueError(f"{quoted(value)} is not a part of a whole; write a number from 0 to 1, such as 0.1")
+
+
 def parse_percent(value: object) -> int:
     """A whole number of percent, with its sign."""
     if isinstance(value, str) and (match := _PERCENT.fullmatch(value)) and int(match[1]) <= _PERCENT_MAX:

@@ -40,6 +40,7 @@ CONNECTION: Final = 5
 VIA: Final = 6
 OF_PROXIES: Final = 7  # believed if a trusted proxy sends it
 ORIGIN: Final = 8
+TRACE: Final = 9  # of W3C Trace Context, where the gateway takes part in traces
 # The line goes on to the backend: always, or `DEPENDS` on the route and the caller.
 PASSES: Final = 16
 DEPENDS: Final = 32
@@ -97,6 +98,8 @@ _SINGLE_NAMES = (
 )
 _ONCE = {name: ONCE << place for place, name in enumerate(_SINGLE_NAMES)}
 
+TRACE_FIELDS: Final = frozenset({"traceparent", "tracestate"})
+
 NEVER: Final = 0
 ALWAYS: Final = 1
 FROM_TRUSTED: Final = 2
@@ -143,7 +146,8 @@ def senders_by_name(gone: frozenset[str], trusted: frozenset[str], *, keep_autho
 class FieldFates:
     """Holds the fates of fields under one configuration: `known[name]` for recent names as sent, `find` for all others.
 
-    `gone` are the names that are dropped on every route, `gone_somewhere` those on some routes; both are folded.
+    `gone` are the names that are dropped on every route, `gone_somewhere` those on some routes; both are folded. With
+    `reads_trace` the fields of Trace Context are read, and the gateway sends its own.
     """
 
     def __init__(
@@ -153,10 +157,12 @@ class FieldFates:
         trusted: frozenset[str] = frozenset(),
         *,
         keeps_authorization: bool = False,
+        reads_trace: bool = False,
     ) -> None:
+        self._reads_trace = reads_trace
         self._memo: BoundedMemo[bytes, int] = BoundedMemo(_KNOWN_MAX)
         self.known = self._memo.known
-        self._gone = gone
+        self._gone = gone | TRACE_FIELDS if reads_trace else gone
         self._gone_somewhere = gone_somewhere
         self._trusted = trusted
         self._keeps_authorization = keeps_authorization
@@ -173,6 +179,8 @@ class FieldFates:
     def _fate(self, name: str) -> int:
         lower = name.lower()
         fate = _READ.get(lower, 0) | _ONCE.get(lower, 0) | (IS_ODD if lower in _ODD_NAMES else 0)
+        if self._reads_trace and lower in TRACE_FIELDS:
+            fate |= TRACE
         sender = who_may_send(name, self._gone, self._trusted, keep_authorization=self._keeps_authorization)
         if sender == NEVER:
             return fate

@@ -48,7 +48,7 @@ class RequestRules:
         self.set_lines = [f"{name}: {value}" for name, value in set]
 
 
-def fates_under(rules: Iterable[RequestRules]) -> FieldFates:
+def fates_under(rules: Iterable[RequestRules], *, reads_trace: bool = False) -> FieldFates:
     """The fates of a client's fields before the route is known. Takes the rules of all routes."""
     all_rules = list(rules)
     identity = frozenset[str]().union(*(one.identity for one in all_rules))
@@ -57,6 +57,7 @@ def fates_under(rules: Iterable[RequestRules]) -> FieldFates:
         frozenset[str]().union(*(one.gone for one in all_rules)),
         frozenset[str]().union(*(one.trusted for one in all_rules)),
         keeps_authorization=any(one.keep_authorization for one in all_rules),
+        reads_trace=reads_trace,
     )
 
 
@@ -104,9 +105,9 @@ class Lines:
         self.more = more
         self.count = count
 
-    def and_authorization(self, value: str) -> Lines:
-        """The same fields, and the credential that the gateway has for the backend."""
-        return Lines(self.kept, self.more + f"\r\nAuthorization: {value}".encode(), self.count + 1)
+    def and_field(self, name: str, value: str) -> Lines:
+        """The same fields and one more of the gateway's own."""
+        return Lines(self.kept, self.more + f"\r\n{name}: {value}".encode("utf-8", "surrogateescape"), self.count + 1)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from gateway.http.fates import (
     ORIGIN,
     PASSES,
     READ,
+    TRACE,
     TRANSFER_ENCODING,
     VIA,
     FieldFates,
@@ -54,6 +55,7 @@ class Fields:
     vias: Sequence[str] = ()
     origins: Sequence[str] = ()
     of_proxies: Pairs = ()
+    traces: Pairs = ()  # names and values of Trace Context
     depends: bool = False
     is_odd: bool = False
 
@@ -142,6 +144,8 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.origins = _with(fields.origins, text)
     elif what == OF_PROXIES:
         fields.of_proxies = _with(fields.of_proxies, (name.decode("ascii"), text))
+    elif what == TRACE:
+        fields.traces = _with(fields.traces, (name.decode("ascii"), text))
     elif what == CONNECTION and value.lower() != _USUAL_OPTION:
         fields.options = _with(fields.options, text)
         fields.is_odd = True

@@ -26,6 +26,7 @@ from gateway.introspection.ports import (
     SharedTier,
 )
 from gateway.introspection.tag_purge import TagPurge
+from gateway.spans import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ class FactsFetcher:
         """
         introspector = self.introspectors[question.provider]
         asked_at_s = self.monotonic()
-        said = await introspector.introspect(question.token, question.address, joiners)
+        with span("introspect", introspector.name):
+            said = await introspector.introspect(question.token, question.address, joiners)
         over_s = self.monotonic()
         age_s = over_s - asked_at_s
         if not isinstance(said, Indeterminate) or said.was_asked:

@@ -20,6 +20,7 @@ from gateway.introspection.fetcher import FactsFetcher
 from gateway.introspection.inflight import FlightResult, Inflight
 from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.tag_purge import TagPurge
+from gateway.spans import note_span
 
 _T = TypeVar("_T")
 
@@ -93,6 +94,7 @@ class Flights:
         recalling: asyncio.Future[Recalled | Absent],
     ) -> None:
         flight.recalling = None
+        note_span("recall", "redis", began_s)
         if landing.done() or recalling.cancelled():
             self._end(flight, landing)
             return

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring_ascii
 from gateway.observe.lines import PIPE_ATOMIC_BYTES, LineWriter, cut, rfc3339
 from gateway.proxy.access_record import AccessRecord
 
-# The last one always fits: eleven texts, and escaping makes at most twelve bytes of a character.
+# The last one always fits: twelve texts, and escaping makes at most twelve bytes of a character.
 _TEXT_LIMITS = (500, 100, 24)
 
 
@@ -55,6 +55,7 @@ def _line(one: AccessRecord, limit: int) -> bytes:
         f'"duration_ms":{one.duration_s * 1000:.3f},"backend":{_text(one.backend, limit)},'
         f'"backend_ms":{backend_ms},"client":{_text(one.client, limit)},'
         f'"subject":{_text(one.subject, limit)},"client_id":{_text(one.client_id, limit)},'
+        f'"trace_id":{_text(None if one.trace is None else one.trace.trace_id, limit)},'
         f'"cache":{_text(one.tier, limit)},"stale_s":{stale_s},"provider":{_text(one.provider, limit)},'
         f'"bytes_received":{one.bytes_received},"bytes_sent":{one.bytes_sent}}}\n'
     ).encode("ascii")

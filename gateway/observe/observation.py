@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gateway.config.check_events import issuer_of_events
-from gateway.config.model import Config
+from gateway.config.model import Config, Telemetry
 from gateway.config.redis_url import parse_redis_url, passwords_of
 from gateway.observe.access_log import AccessLog
 from gateway.observe.backend_meter import BackendMeter
@@ -15,6 +17,11 @@ from gateway.observe.snapshots import Snapshot, joined
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.upstream.backend_state import BackendTally
 
+if TYPE_CHECKING:
+    from gateway.observe.telemetry import SpanSender
+
+_LAST_SPANS_S = 2.0
+
 
 class Observation(Metrics):
     """Counts and logs each exchange of a process, in its metrics and its access log."""
@@ -25,6 +32,8 @@ class Observation(Metrics):
         self.instance = InstanceMeter()
         self._backends = BackendMeter()
         self._writer = writer
+        self._telemetry: Telemetry | None = None
+        self._spans: SpanSender | None = None
 
     def snapshot(self) -> Snapshot:
         return joined(Metrics.snapshot(self), self.instance.snapshot(), self._backends.snapshot())
@@ -36,17 +45,36 @@ class Observation(Metrics):
         Metrics.finished(self, record)
         if self.access_log.enabled:
             self.access_log.finished(record)
+        if record.spans is not None and self._spans is not None:
+            self._spans.finished(record)
 
     def configure(self, config: Config) -> None:
         """Follow `log`, and show the series of every route and provider from the start."""
         self.access_log.enabled = config.log.access
         self._backends.configured(config.routes)
         configure_logging(config.log.level, self._writer, _secrets(config))
+        self._trace(config.telemetry)
         receives = config.events is not None
         transmitters = [
             name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None
         ]
         self.declare([route.name for route in config.routes], list(config.providers), transmitters)
+
+    def close(self) -> None:
+        """Send what is left to send; may block, for a moment."""
+        if self._spans is not None:
+            self._spans.close(_LAST_SPANS_S)
+
+    def _trace(self, settings: Telemetry | None) -> None:
+        if settings == self._telemetry:
+            return
+        if self._spans is not None:
+            self._spans.close()
+        self._telemetry, self._spans = settings, None
+        if settings is not None:
+            from gateway.observe.telemetry import SpanSender  # noqa: PLC0415 - an extra, and slow to load
+
+            self._spans = SpanSender(settings)
 
 
 def _secrets(config: Config) -> list[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.http.trace_context import TraceContext
+from gateway.spans import Span
+
 NO_ROUTE: Final = "none"
 
 
@@ -18,6 +21,7 @@ class AccessRecord:
     path: str  # without the query, which may hold secrets
     client: str  # the address of the caller, as far as it is trusted
     started_at: float  # wall clock
+    started_s: float = 0.0  # the same moment on the monotonic clock, where it was ever under way
     route: str = NO_ROUTE
     status: int = 0  # 0: the client left before there was one
     code: str | None = None  # of a refusal
@@ -31,6 +35,8 @@ class AccessRecord:
     client_id: str | None = None
     tier: str | None = None  # where the facts came from: local, redis or provider
     stale_s: float | None = None  # the age of facts that stood in because the provider could not tell
+    trace: TraceContext | None = None
+    spans: list[Span] | None = None  # what a request that is recorded has waited for
     bytes_received: int = 0  # of the body
     bytes_sent: int = 0
 

@@ -35,11 +35,13 @@ class FastLane:
             return False
         method, target = ordinary.method, ordinary.target
         request_id = self.contexts.new_request_id()
-        request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id)
+        trace = self.contexts.trace(compiled, ordinary.fields, client.peer)
+        request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id, trace)
         decision = decide(compiled, request)
         route = decision.context.route
         if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
             return False
-        context = RequestContext(self.contexts, running, request_id, method, target.partition("?")[0], client.peer)
+        path = target.partition("?")[0]
+        context = RequestContext(self.contexts, running, request_id, method, path, client.peer, trace)
         OrdinaryExchange(self.backends, client, context, ordinary.body).go(decision)
         return True

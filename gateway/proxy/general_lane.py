@@ -60,7 +60,7 @@ class GeneralLane:
         running = self._contexts.current()
         head = self._head(request, running)
         path = request.raw_path.partition("?")[0]
-        context = RequestContext(self._contexts, running, head.new_request_id, head.method, path, head.peer)
+        context = RequestContext(self._contexts, running, head.new_request_id, head.method, path, head.peer, head.trace)
         responder = _LocalResponder(request, connection, context)
         try:
             return AlreadySent(keeps_alive=await self._answer(responder, head))
@@ -82,14 +82,16 @@ class GeneralLane:
 
     def _head(self, request: web.Request, running: Generation) -> Request:
         assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
+        fields, peer = fields_of(running.compiled.fates, request.raw_headers), request.protocol.client.peer
         return Request(
             method=request.method,
             target=request.raw_path,
-            fields=fields_of(running.compiled.fates, request.raw_headers),
-            peer=request.protocol.client.peer,
+            fields=fields,
+            peer=peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
             new_request_id=self._contexts.new_request_id(),
+            trace=self._contexts.trace(running.compiled, fields, peer),
         )
 
     async def _answer(self, responder: _LocalResponder, head: Request) -> bool:

@@ -20,6 +20,7 @@ from gateway.proxy.relay_ends import BackendEnd, TunnelEnds
 from gateway.proxy.upstream.backend_error import BackendError
 from gateway.proxy.upstream.backend_request import BackendRequest
 from gateway.proxy.upstream.backend_state import BackendState
+from gateway.spans import Span
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
@@ -245,6 +246,8 @@ class Relay:
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.requests -= 1
+            if self._record.spans is not None:
+                self._record.spans.append(Span("forward", asked.label, self._started_s, monotonic()))
         return asked
 
     def _close(self, error: BackendError | None) -> None:

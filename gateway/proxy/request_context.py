@@ -8,14 +8,17 @@ from typing import Protocol
 
 from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
-from gateway.compiled import CompiledRoute
+from gateway.compiled import CompiledConfig, CompiledRoute
 from gateway.decision import Decision, DecisionContext, Needs, NeedsFacts, NeedsOutcome
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import Fields
 from gateway.http.request_line import RequestLine
+from gateway.http.trace_context import TraceContext, follow_trace
 from gateway.pipeline import conclude, resume
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.generation import Generation
 from gateway.routing import Matched
+from gateway.spans import recording
 
 
 class Recorder(Protocol):
@@ -36,6 +39,14 @@ class RequestContextFactory:
         self.current = current
         self.recorder = recorder
         self.new_request_id = new_request_id
+
+    def trace(self, compiled: CompiledConfig, fields: Fields, peer: str) -> TraceContext | None:
+        """The place of a request in its trace, where the gateway takes part in traces."""
+        if compiled.sample is None:
+            return None
+        is_believed = compiled.trusted_proxies.has_peer(peer)
+        new_id = self.new_request_id
+        return follow_trace(fields.traces, new_id(), new_id(), compiled.sample, is_believed=is_believed)
 
     def refused(self, refusal: Refusal, client: str, line: RequestLine | None) -> str:
         """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""
@@ -58,9 +69,20 @@ class RequestContext(AccessRecord):
     question: Question | None = None
 
     def __init__(
-        self, contexts: RequestContextFactory, running: Generation, request_id: str, method: str, path: str, client: str
+        self,
+        contexts: RequestContextFactory,
+        running: Generation,
+        request_id: str,
+        method: str,
+        path: str,
+        client: str,
+        trace: TraceContext | None = None,
     ) -> None:
         # What is not set here has its default in the class.
+        if trace is not None:
+            self.trace = trace
+            if trace.is_sampled:
+                self.spans = []
         self.request_id = request_id
         self.method = method
         self.path = path
@@ -89,10 +111,11 @@ class RequestContext(AccessRecord):
 
     async def ask(self, needs: Needs) -> Decision:
         """What comes of the response that `go_on` did without."""
-        if isinstance(needs, NeedsFacts):
-            return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
-        condition = needs.conditions[0]
-        return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
+        with recording(self.spans):
+            if isinstance(needs, NeedsFacts):
+                return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
+            condition = needs.conditions[0]
+            return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s

@@ -763,3 +763,10 @@ def test_keys_that_begin_with_x_are_a_place_for_anchors():
     text = "x-common: &c {timeout: 5s}\nx-unused: '${NONE}'\nx-auth: &a {roles: manager}\n" + PROVIDER
     [route] = loaded(text + "routes: [{<<: *c, name: a, backend: http://a, auth: *a}]").routes
     assert (route.timeout, route.auth.roles) == (5.0, ("manager",))
+
+
+def test_traces_without_the_sdk_are_a_problem_that_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("gateway.config.model.find_spec", lambda _: None)
+    (line,) = lines(PROVIDER + "telemetry: {otlp: http://collector:4318}\n" + ROUTE)
+    assert "telemetry" in line
+    assert "pip install 'gateway[otel]'" in line

@@ -55,6 +55,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
         "subject": "alice",
         "client_id": "web",
         "cache": "redis",
+        "trace_id": None,
         "stale_s": 61.25,
         "provider": "keycloak",
         "bytes_received": 17,
@@ -73,6 +74,7 @@ def test_what_does_not_apply_is_null_and_never_left_out():
         "subject",
         "client_id",
         "cache",
+        "trace_id",
         "stale_s",
         "provider",
     }

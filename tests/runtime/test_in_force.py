@@ -45,6 +45,7 @@ def document(folder, key: str = "") -> dict:
         "providers": {"p": p, "q": k},
         "cache": {"max_entries": 1000, **(REDIS if key.startswith("cache.") else {})},
         "events": {},
+        "telemetry": {"otlp": "http://127.0.0.1:1"},
         "log": {"level": "error"},
         "routes": [
             {

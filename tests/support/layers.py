@@ -36,6 +36,7 @@ LAYERS = (
     Layer(("conditions",), "the conditions of one request, in their order", is_pure=True),
     Layer(("pipeline",), "decide about a request, from its head to allow or refuse", is_pure=True),
     Layer(("nearest_routes",), "the routes that a request missed by little, for `explain`", is_pure=True),
+    Layer(("spans",), "what a recorded request waited for"),
     Layer(("introspection",), "await facts: memory, fleet, single flight, refresh, stale, invalidation"),
     Layer(("provider",), "the provider as its client sees it: discovery, authentication, endpoints, keys"),
     Layer(("cache",), "local memory, Redis"),

@@ -39,6 +39,7 @@ OVER_BOTH_LANES = {
     "test_response_bytes",
     "test_several_backends",
     "test_scrapes",
+    "test_tracing",
     "test_upgrade",
 }
 
@@ -86,6 +87,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
         provider_keys: dict[str, Any] | None = None,
         cache: dict[str, Any] | None = None,
         events: dict[str, Any] | None = None,
+        telemetry: dict[str, Any] | None = None,
         **more: Any,
     ) -> RunningGateway:
         text = configuration(
@@ -94,6 +96,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
             server={**lane_keys(lane), **(server or {})},
             cache=cache or {},
             **({} if events is None else {"events": events}),
+            **({} if telemetry is None else {"telemetry": telemetry}),
         )
         gateway = RunningGateway(text)
         started.append(gateway)
