@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -23,7 +25,10 @@ from gateway.demo.walkthrough import walk
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import standard_output
 from gateway.observe.observation import Observation
-from gateway.service import Service, Worker, read_source
+from gateway.runtime.config_source import read_source
+from gateway.runtime.service_manager import ServiceManager
+from gateway.service import Service, Worker
+from gateway.workers.inherited_sockets import inherited_sockets
 from gateway.workers.worker import ConfigSource, Siblings, serve_worker
 
 # How many new objects may be unfreed before the collector looks; busy connections hold more than the default, 700.
@@ -34,7 +39,9 @@ _DEMO_DRAIN_S = 2.0
 async def serve(path: str) -> None:
     """Run `gateway serve` until SIGTERM or SIGINT."""
     _spare_the_collector()
-    service = Service(lambda: read_source(path), standard_output())
+    manager = ServiceManager.from_environment(os.environ, os.getpid(), lambda: time.monotonic_ns() // 1000)
+    inherited = inherited_sockets(os.environ, os.getpid())
+    service = Service(lambda: read_source(path), standard_output(), manager, inherited)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     reload_wanted = asyncio.Event()
@@ -43,6 +50,7 @@ async def serve(path: str) -> None:
         loop.add_signal_handler(stop, stopping.set)
     await service.start()
     reloading = asyncio.create_task(_reload_when(reload_wanted, service), name="reload on SIGHUP")
+    alive = asyncio.create_task(manager.keep_alive(), name="watchdog of the service manager")
     await stopping.wait()
     stopping.clear()
     draining = asyncio.create_task(service.drain(), name="drain")
@@ -53,9 +61,9 @@ async def serve(path: str) -> None:
         with suppress(asyncio.CancelledError):
             await draining
         await service.drain(0)
-    for task in (reloading, impatient):
+    for task in (reloading, impatient, alive):
         task.cancel()
-    await asyncio.gather(reloading, impatient, return_exceptions=True)
+    await asyncio.gather(reloading, impatient, alive, return_exceptions=True)
 
 
 async def work(control_fd: int, listen_fd: int) -> None:

@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,11 +19,11 @@ from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
 from gateway.admin.describe import describe
 from gateway.config.certificates import certificate_ends
-from gateway.config.load import describe_problems, load_text, read_text
+from gateway.config.load import describe_problems
 from gateway.config.model import Config
-from gateway.config.named_files import named_files
 from gateway.config.problems import ConfigError
 from gateway.config.server_model import Server
+from gateway.config.values import Address
 from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
 from gateway.observe.lines import LineWriter
@@ -31,19 +31,24 @@ from gateway.observe.observation import Observation
 from gateway.observe.process_usage import process_usage
 from gateway.observe.up_states import UpStates
 from gateway.runtime.build import BUILD
-from gateway.runtime.file_states import Digest, digest_of_bytes, digests_of
+from gateway.runtime.config_source import held_by, load_or_refuse, load_source
+from gateway.runtime.file_states import Digest, digests_of
 from gateway.runtime.file_watch import FileWatch
 from gateway.runtime.health_checks import HEALTH, Leads
 from gateway.runtime.invalidation_broadcaster import Broadcast
+from gateway.runtime.service_manager import ServiceManager
 from gateway.runtime.worker_server import WorkerServer
+from gateway.workers.inherited_sockets import check_all_used, sockets_for
 from gateway.workers.instance import Instance
 from gateway.workers.single import SingleProcess
-from gateway.workers.sockets import bind, unbind
+from gateway.workers.sockets import InheritedSocket, bind, unbind
 from gateway.workers.supervisor import ReloadRefusedError, Supervisor
 from gateway.workers.worker import ConfigSource
 
 _logger = logging.getLogger(__name__)
 
+# What a stop takes beside the times of the file: the ends of processes and connections.
+_STOP_SPARE_S = 10.0
 # -P: otherwise `-m` looks for modules in the current directory first, and a file called `yaml.py` in the directory
 # where the gateway was started would run in each worker.
 WORKER_COMMAND = (sys.executable, "-P", "-m", "gateway", "worker")
@@ -63,12 +68,12 @@ class Worker(WorkerServer):
         self._observation = observation
 
     async def configure(self, source: ConfigSource) -> None:
-        config = await _load(source)
+        config = await load_or_refuse(source)
         self._observation.configure(config)
         await self.start(config)
 
     async def reload(self, source: ConfigSource) -> None:
-        config = await _load(source)
+        config = await load_or_refuse(source)
         await self.apply(config)
         self._observation.configure(config)
 
@@ -112,26 +117,36 @@ class Service:
     Raises `ConfigError` for the configuration, `OSError` (`BindError`) for an address and `StartError` for the rest.
     """
 
-    def __init__(self, read: Callable[[], ConfigSource], writer: LineWriter) -> None:
+    def __init__(
+        self,
+        read: Callable[[], ConfigSource],
+        writer: LineWriter,
+        manager: ServiceManager | None = None,
+        inherited: Sequence[InheritedSocket] = (),
+    ) -> None:
         self._read = read
+        self._manager = manager or ServiceManager()
+        self._inherited = inherited
         self._observation = Observation(writer)
         self._source = read()
-        self._held = _held_by(self._source)
+        self._held = held_by(self._source)
         self.config = load_source(self._source)
         self._watch = FileWatch(self.reload)
         self._watching: asyncio.Task[None] | None = None
         self._serving: _Serving | None = None
         self._admin: AdminListener | None = None
         self._sockets: list[socket.socket] = []
+        self._status = ""
         self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
         """Bind, start the admin listener, which says "starting", then serve."""
         self._observation.configure(self.config)
         workers = worker_count(self.config.server)
-        self._sockets = bind(self.config.server.listen, workers)
+        check_all_used(self._inherited, (self.config.server.listen, self.config.admin.listen))
+        self._sockets = self._listeners(self.config.server.listen, workers)
         try:
-            (admin_socket,) = bind(self.config.admin.listen)
+            (admin_socket,) = self._listeners(self.config.admin.listen)
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
             listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
@@ -144,13 +159,16 @@ class Service:
             await self._close()
             raise
         _logger.info("serving", extra={"event": "serving", "fields": fields})
+        self._status = f"serving on {listen}, {workers} worker{'' if workers == 1 else 's'}, admin on {admin}"
+        self._manager.ready(self._status)
 
     async def reload(self) -> bool:
         """Serve what the file says now. Returns False, and logs the reason, where the old configuration stays."""
         async with self._reloading:
+            self._manager.reloading()
             try:
                 source = await asyncio.to_thread(self._read)
-                held = await asyncio.to_thread(_held_by, source, is_watched=self.config.server.watch)
+                held = await asyncio.to_thread(held_by, source, is_watched=self.config.server.watch)
                 # Where the file cannot be understood, those that it named before are still watched.
                 self._follow({**await asyncio.to_thread(digests_of, self._held), **held})
                 config = await asyncio.to_thread(load_source, source)
@@ -166,6 +184,7 @@ class Service:
             self._observation.reloaded("success")
             await self._taken(config)
             _logger.info("configuration reloaded", extra={"event": "reloaded"})
+            self._manager.ready(self._status)
             return True
 
     async def drain(self, timeout_s: float | None = None) -> None:
@@ -175,6 +194,8 @@ class Service:
         """
         server = self.config.server
         _logger.info("draining", extra={"event": "draining"})
+        longest_s = server.drain_delay + server.shutdown_timeout if timeout_s is None else timeout_s
+        self._manager.stopping(longest_s + _STOP_SPARE_S)
         await self._end_watch()
         if self._serving is not None and timeout_s is None:
             await self._serving.lame_duck(server.drain_delay)
@@ -190,6 +211,10 @@ class Service:
         if self._admin is not None:
             await self._admin.stop()
         await asyncio.to_thread(self._observation.close)
+
+    def _listeners(self, address: Address, count: int = 1) -> list[socket.socket]:
+        """Those that were handed over for this address, else new ones."""
+        return [*sockets_for(address, count, self._inherited)] or bind(address, count)
 
     async def _end_watch(self) -> None:
         if self._watching is not None:
@@ -238,6 +263,7 @@ class Service:
 
     def _refused(self, reason: str) -> bool:
         self._observation.reloaded("failure")
+        self._manager.ready(f"{self._status}; reload refused: {reason}")
         extra = {"event": "reload_refused", "fields": {"reason": reason}}
         _logger.error("reload refused, the old configuration stays: %s", reason, extra=extra)
         return False
@@ -247,34 +273,6 @@ def worker_count(server: Server) -> int:
     if server.workers != "auto":
         return server.workers
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def read_source(path: str) -> ConfigSource:
-    """The file's text, with all that another process needs to read it the same way. Raises `ConfigError`."""
-    return ConfigSource(read_text(path), path, str(Path(path).absolute().parent))
-
-
-def load_source(source: ConfigSource) -> Config:
-    return load_text(source.text, source.name, environ=os.environ, directory=Path(source.directory))
-
-
-def _held_by(source: ConfigSource, *, is_watched: bool = False) -> dict[Path, Digest]:
-    """What the file and those that it names hold, taken before they are loaded: a later change is then noticed.
-
-    A file without the word cannot ask for a watch. Unless it is watched already, it is spared the work.
-    """
-    if not is_watched and "watch" not in source.text:
-        return {}
-    directory = Path(source.directory)
-    named = named_files(source.text, environ=os.environ, directory=directory)
-    return {**digests_of(named), directory / Path(source.name).name: digest_of_bytes(source.text.encode())}
-
-
-async def _load(source: ConfigSource) -> Config:
-    try:
-        return await asyncio.to_thread(load_source, source)
-    except ConfigError as error:
-        raise ValueError(describe_problems(error)) from None
 
 
 def _bound(sock: socket.socket) -> str:

@@ -37,11 +37,10 @@ class AdminListener:
         await self._runner.setup()
         connect = self._runner.server
         assert connect is not None  # setup has made it
-        loop = asyncio.get_running_loop()
-        create = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         self._sockets.append(sock)
-        # The server closes this duplicate. The socket itself stays open and still knows its path.
-        self._server = await create(connect, sock=sock.dup())
+        # The server closes this duplicate. The socket itself stays open and still knows its path. For Unix sockets too:
+        # create_unix_server would remove the file, which a service manager may own.
+        self._server = await asyncio.get_running_loop().create_server(connect, sock=sock.dup())
 
     async def stop(self) -> None:
         """Stop accepting, give responses under way a moment to end, and close."""

@@ -116,6 +116,7 @@ MILD = {
     ("server", "trusted_proxies"): "a network that is too wide is warned of as a habit",
     ("server", "proxy_protocol"): "it closes, and opens nothing",
     ("server", "drain_delay"): "how long balancers take is not in the file",
+    ("server", "watch"): "who can write to the files is not in the file",
     ("server", "max_connections_per_network"): "the proxies in front are not in the file",
     ("providers", "max_waiting"): "how many networks there are is not in the file",
     ("cache", "refresh_ahead"): "it costs calls, and opens nothing",

@@ -21,6 +21,10 @@ BACKLOG = 4096
 _UNIX_MODE = 0o660
 
 
+class InheritedSocket(socket.socket):
+    """A listening socket that the service manager owns. `dup` gives another one of this class."""
+
+
 class BindError(OSError):
     """The gateway cannot listen on an address; the text says on which, why, and what would help."""
 
@@ -45,10 +49,16 @@ def bind(address: Address, count: int = 1) -> list[socket.socket]:
         raise BindError(f"cannot listen on {address}: {_reason(error)}") from None
 
 
+def first_address(address: Address) -> str:
+    """The IP address on which `bind` would listen for a host. Raises `OSError` where its name is not known."""
+    return _resolve(address)[1]
+
+
 def unbind(sockets: Iterable[socket.socket]) -> None:
-    """Close the sockets of the process that bound them; a Unix socket's file goes first, once."""
+    """Close the sockets of the process that bound them; a Unix socket's file goes first, once, unless inherited."""
     opened = [one for one in sockets if one.fileno() >= 0]
-    for path in {one.getsockname() for one in opened if one.family == socket.AF_UNIX}:
+    ours = [one for one in opened if not isinstance(one, InheritedSocket)]
+    for path in {one.getsockname() for one in ours if one.family == socket.AF_UNIX}:
         if _is_socket(path):
             Path(path).unlink()
     for one in opened:

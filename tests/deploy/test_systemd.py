@@ -8,6 +8,7 @@ from support.deployed import DEPLOY, SPARE_S, document, stopping_s
 
 from gateway.config.server_model import Server
 from gateway.runtime.descriptors import descriptors_for
+from gateway.workers.sockets import BACKLOG
 
 UNIT = DEPLOY / "systemd" / "gateway.service"
 
@@ -50,6 +51,18 @@ def test_it_may_open_as_many_files_as_its_connections_need():
     assert int(files) >= descriptors_for(Server().max_connections)
 
 
+def test_it_reports_its_states():
+    assert UNIT_HAS["Type"] == ["notify"]
+    assert UNIT_HAS["NotifyAccess"] == ["main"]  # workers do not speak
+    assert int(UNIT_HAS["WatchdogSec"][0]) >= 10
+
+
+def test_its_socket_is_that_of_the_default():
+    listens = settings((DEPLOY / "systemd" / "gateway.socket").read_text())
+    assert listens["ListenStream"] == [str(Server().listen.port)]
+    assert listens["Backlog"] == [str(BACKLOG)]
+
+
 def test_systemd_finds_nothing_wrong_with_it(tmp_path):
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not there")
@@ -57,7 +70,8 @@ def test_systemd_finds_nothing_wrong_with_it(tmp_path):
     program = str(Path(sys.executable).resolve())
     unit = tmp_path / UNIT.name
     unit.write_text(UNIT.read_text().replace("/opt/gateway/bin/gateway", program))
-    ended = subprocess.run(
-        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60
-    )
+    sockets = tmp_path / "gateway.socket"
+    sockets.write_text(UNIT.with_name(sockets.name).read_text())
+    command = ["systemd-analyze", "verify", str(unit), str(sockets)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")

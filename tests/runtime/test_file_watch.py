@@ -11,7 +11,8 @@ import trustme
 from support.running_gateway import RunningGateway, eventually
 
 from gateway.runtime import file_watch
-from gateway.service import Service, read_source
+from gateway.runtime.config_source import read_source
+from gateway.service import Service
 
 PROMISED_S = 5.0
 
