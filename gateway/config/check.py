@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from gateway.config.check_client_tls import problems_of_backend_tls, problems_of_provider_tls
 from gateway.config.check_events import problems_of_events
+from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
 from gateway.config.problems import Problem
@@ -25,6 +26,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     for provider in sections.providers.values():
         yield from problems_of_key(provider)
         yield from problems_of_provider_tls(provider)
+        yield from problems_of_introspection(provider)
     if sections.defaults is not None:
         yield from problems_of_defaults(sections.defaults)
     yield from _names(sections.routes)

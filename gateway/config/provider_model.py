@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from gateway.config.backend_model import ClientTls
+from gateway.config.introspection_model import IntrospectionSettings
 from gateway.config.model_base import Model
 from gateway.config.problems import Loc, WrongAt
 from gateway.config.value_types import (
@@ -17,6 +18,7 @@ from gateway.config.value_types import (
     Issuer,
     OneOrMany,
     Part,
+    ProxyUrl,
     Seconds,
 )
 
@@ -105,6 +107,13 @@ class Provider(Model):
     tls: ClientTls | None = None
     """For its https:// endpoints: own authorities, a client certificate, another name. Default: the system's
     authorities."""
+
+    proxy: ProxyUrl | None = None  # a secret because the URL may carry a password
+    """http://[user:password@]host:port: an HTTP proxy for every call to this provider, with CONNECT to https://
+    endpoints. Default none, whatever the environment says."""
+
+    introspection: IntrospectionSettings = IntrospectionSettings()
+    """How it is asked about a token, and in which form it answers."""
 
     breaker: BreakerSettings | None = BreakerSettings()
     """When calls stop to a provider that fails and does not answer a question of the gateway's own. null: never.

@@ -19,6 +19,7 @@ from gateway.config.addresses import (
 from gateway.config.claim_paths import ClaimRule, parse_authorization_detail, parse_claim_path, parse_claim_rules
 from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
+from gateway.config.proxy_url import check_proxy_url
 from gateway.config.redis_url import check_redis_url
 from gateway.config.secret import check_secret, check_secret_or_none
 from gateway.config.values import (
@@ -119,6 +120,7 @@ LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none), KeyMark.EMPTY_IS_NONE]
 FilePath = Annotated[str, KeyMark.FILE]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url), text(r"^(rediss?(\+sentinel|\+cluster)?|unix)://")]
+ProxyUrl = Annotated[SecretStr, AfterValidator(check_proxy_url), text("^http://", examples=["http://proxy:3128"])]
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size_bytes),

@@ -44,11 +44,18 @@ _NO_IDENTITY = (
     )
 )
 _NO_IDENTITY_PREFIX = ("accept-", "access-control-", "content-", "if-", "sec-", "x-forwarded-")
+# What the gateway itself writes into a call to a provider, so that another value would break the call or its meaning.
+_OF_CALLS = folded(["Authorization", "Accept", "Accept-Charset", "Accept-Encoding"])
+# RFC 6749 §2.3.1, RFC 7521 §4.2, RFC 7662 §2.1: the parameters of a question that the gateway writes itself.
+_OF_QUESTIONS = frozenset(
+    ["token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type"]
+)
 # What is judged or forwarded as the client's own word.
 _OF_CLIENTS = HTTPOXY | folded(["Authorization", "Cookie", "Origin"])
 _SEPARATORS = re.compile(r"[^0-9a-z]+")
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def parse_name(value: object) -> str:
@@ -103,6 +110,44 @@ def parse_header_value(value: object) -> str:
     if not _VALUE.fullmatch(text):
         raise ValueError("the header value has a control character; write it without line breaks")
     return text
+
+
+def parse_call_header_name(value: object) -> str:
+    """The name of a header that goes out with a call to a provider; `Host` may be one."""
+    if isinstance(value, str) and fold_header_name(value) == "host":
+        return "Host"
+    if isinstance(value, str) and fold_header_name(value) in _OF_CALLS:
+        instead = "write client_auth, or auth: bearer" if value.lower() == "authorization" else "leave it out"
+        raise ValueError(f"{value} is written by the gateway itself; {instead}")
+    if isinstance(value, str) and value.lower().startswith("content"):
+        raise ValueError(f"{value} describes the form, which the gateway writes itself; leave it out")
+    return parse_header_name(value)
+
+
+def parse_parameter_name(value: object) -> str:
+    """The name of a parameter that goes out with a question to a provider (RFC 6749 appendix A)."""
+    if not isinstance(value, str) or not _PARAMETER_NAME.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is not the name of a parameter; write up to 100 letters, digits and _ . -")
+    if value.lower() in _OF_QUESTIONS:
+        instead = "write token_type_hint: beside parameters" if value.lower() == "token_type_hint" else "leave it out"
+        raise ValueError(f"{value} is written by the gateway itself; {instead}")
+    return value
+
+
+def parse_parameter_value(value: object) -> str:
+    """The value of such a parameter. It may be a secret, so no message quotes it."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("this is not a parameter's value; write a text, in quotes where YAML reads something else")
+    return str(value)
+
+
+def parse_hint(value: object) -> str:
+    """A `token_type_hint` (RFC 7662 §2.1) of tokens that callers may show."""
+    if not isinstance(value, str) or not _PARAMETER_NAME.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is not a type of token; write access_token, or null for no hint")
+    if value.lower() in {"refresh_token", "id_token"}:
+        raise ValueError(f"{value} is not what callers may show; write access_token, or null for no hint")
+    return value
 
 
 def parse_method(value: object) -> str:

@@ -18,24 +18,28 @@ connection. aiohttp's own repetition remains for GET, which reads documents.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import ClientResponse
 from yarl import URL
 
+from gateway.config.proxy_url import ForwardProxy
 from gateway.provider.errors import ConnectionLostError, DeadlineError, UnreachableError, UnusableResponseError
 from gateway.provider.retry_after import parse_retry_after_s
 from gateway.provider.session import new_session
-from gateway.provider.translate import CALL_ERRORS, translate
+from gateway.provider.translate import CALL_ERRORS, PROXY_REFUSES_LOGIN, translate
 
 # Keycloak's fullest introspection answers are a few KiB, discovery documents about 10 KiB.
 BODY_MAX_BYTES = 256 * 2**10
+_WANTS_PROXY_LOGIN = 407
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -65,11 +69,13 @@ class Calls:
         introspections_max: int = 0,
         tls: ssl.SSLContext | None = None,
         server_name: str | None = None,
+        proxy: ForwardProxy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._timeout_s = timeout_s
         self._tls: ssl.SSLContext | bool = tls or True
         self._server_name = server_name
+        self._through = {} if proxy is None else _through(proxy)
         self._clock = clock
         self._connections_max = max_concurrency + introspections_max
         self._slots = asyncio.Semaphore(max_concurrency)
@@ -131,6 +137,7 @@ class Calls:
                 ssl=self._tls,
                 server_hostname=self._server_name,
                 trace_request_ctx=attempt,  # `new_session` sets its `reused`
+                **self._through,
             ) as response:
                 attempt.has_response = True
                 try:
@@ -142,6 +149,8 @@ class Calls:
             raise translate(error) from None  # the library's error holds our Authorization header
 
     async def _read(self, response: ClientResponse) -> ProviderResponse:
+        if response.status == _WANTS_PROXY_LOGIN and self._through:
+            raise UnreachableError(PROXY_REFUSES_LOGIN)
         if response.status // 100 == 3:  # noqa: PLR2004 - RFC 9110 §15.4
             raise UnusableResponseError(f"it answered with the redirect {response.status}, which is not followed")
         lengths = [*response.headers.getall("Content-Length", ()), *response.headers.getall("Transfer-Encoding", ())]
@@ -173,6 +182,15 @@ class Calls:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise UnreachableError("its client in the gateway is closed")
+
+
+def _through(proxy: ForwardProxy) -> dict[str, Any]:
+    """The arguments by which aiohttp sends a call through `proxy`: to an https:// URL in a tunnel (RFC 9110 §9.3.6)."""
+    if proxy.username is None:
+        return {"proxy": URL(proxy.url)}
+    login = base64.b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    # aiohttp sends it to the proxy as Proxy-Authorization, with a call or with CONNECT, and never through a tunnel.
+    return {"proxy": URL(proxy.url), "proxy_headers": {"Authorization": f"Basic {login}"}}
 
 
 def _form(pairs: Pairs) -> bytes:

@@ -8,7 +8,7 @@ An `https` issuer cannot move us to clear text beyond this machine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +17,7 @@ from gateway.config.values import is_loopback_address
 from gateway.http import strict_json
 from gateway.provider.call import Calls
 from gateway.provider.errors import UnusableResponseError
+from gateway.provider.supported import Supported, read_supported
 
 EndpointName = Literal["introspection_endpoint", "token_endpoint", "jwks_uri"]
 # Every document is read for these; `jwks_uri` only on demand, because most gateways never need it.
@@ -33,6 +34,7 @@ class Metadata:
     introspection_endpoint: str | None = None
     token_endpoint: str | None = None
     jwks_uri: str | None = None
+    supported: Supported = field(default_factory=Supported)
 
 
 class _NotHereError(UnusableResponseError):
@@ -87,7 +89,7 @@ def read_metadata(document: object, issuer: str, need: EndpointName) -> Metadata
         raise _NotHereError(f"the discovery document does not name {need}; write {need} into the configuration")
     names = {*ENDPOINT_NAMES, need}
     found = {name: _endpoint(name, document[name], issuer) for name in names if document.get(name) is not None}
-    return Metadata(issuer, **found)
+    return Metadata(issuer, **found, supported=read_supported(document))
 
 
 def _endpoint(name: str, value: object, issuer: str) -> str:

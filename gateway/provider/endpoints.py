@@ -51,6 +51,11 @@ class Endpoints:
             return ""
         return f"{self._failure.reason} ({discovery_urls(self._config.issuer or '')[0]})"
 
+    @property
+    def objection(self) -> str:
+        """What the provider's metadata says against how it is asked; empty where it says nothing, or is not known."""
+        return "" if self._metadata is None else self._metadata.supported.objection(self._config)
+
     def start(self) -> None:
         """Begin to look for endpoints that the configuration does not name."""
         if not self.ready and self._search is None:
@@ -128,7 +133,10 @@ class Endpoints:
         need: EndpointName = "introspection_endpoint"
         try:
             self._metadata = await discover(self._calls, self._config.issuer or "", need)
-            self._say(logging.INFO, "discovery succeeded", "done")
+            if objection := self.objection:
+                self._say(logging.WARNING, f"discovery succeeded, but {objection}", "done", reason=objection)
+            else:
+                self._say(logging.INFO, "discovery succeeded", "done")
         except ProviderError as error:
             if self._failure is None or self._failure.reason != error.reason:
                 words = f"discovery failed and is tried again: {error.reason}"

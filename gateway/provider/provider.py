@@ -15,6 +15,7 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate, IntrospectionResult
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.provider_model import Provider
+from gateway.config.proxy_url import parse_proxy_url
 from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
@@ -22,20 +23,19 @@ from gateway.provider.client_auth import client_auth
 from gateway.provider.client_context import fingerprint, own_context
 from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
-from gateway.provider.grants import Grant
+from gateway.provider.grants import ClientCredentials, Grant
 from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.introspection_guard import IntrospectionGuard
+from gateway.provider.introspection_request import introspection_request
+from gateway.provider.own_token import OwnToken
+from gateway.provider.provider_identity import identity, realm
+from gateway.provider.signed_response import SignedResponses
 from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token_endpoint import TokenEndpoint
 from gateway.provider.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 
-# Stands for an introspection endpoint that discovery finds. Its document is the issuer's own, so issuer and client say
-# which endpoint is meant, before and after any instance has discovered it.
-_DISCOVERED = b"\x02"
-_NAMED = b"\x01"
-_ABSENT = b"\x00"
 _RETRY_AFTER_S = 1.0  # for a caller that found too many before it
 # Discovery, keys, our own tokens and the probe have connections of their own. Otherwise introspections would wait for
 # them while their deadline runs.
@@ -50,6 +50,7 @@ def _new_calls(config: Provider, tls: ssl.SSLContext | None, clock: Callable[[],
         introspections_max=config.max_concurrency,
         tls=tls or own_context(config.tls),
         server_name=None if config.tls is None else config.tls.server_name,
+        proxy=None if config.proxy is None else parse_proxy_url(config.proxy.get_secret_value()),
         clock=clock,
     )
 
@@ -90,6 +91,10 @@ class ProviderClient:
         self.keys = SigningKeys(self._calls, self._endpoints.jwks_url)
         transmitter = config.events.jwks_uri if config.events is not None else None
         self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _fixed_url(transmitter))
+        self._request = introspection_request(config.introspection)
+        is_bearer = config.introspection.auth == "bearer"
+        self._own_token = OwnToken(partial(self.token, ClientCredentials())) if is_bearer else None
+        self._signed = _signed_responses(config, self.keys)
         self._max_waiting = config.max_waiting
         self._awaiting_discovery = 0  # questions that wait for discovery, or are about to
         self._on_breaker = on_breaker
@@ -143,6 +148,8 @@ class ProviderClient:
         # The probe ends first. Cut off by what is closed below it would fail and open the breaker, under a name that
         # another configuration's provider may have by now.
         await self._guard.close()
+        if self._own_token is not None:
+            await self._own_token.close()
         await self.keys.close()
         await self.transmitter_keys.close()
         await self._endpoints.close()
@@ -214,7 +221,16 @@ class ProviderClient:
 
     async def _introspection_endpoint(self) -> IntrospectionEndpoint:
         url = await self._endpoints.introspection_url()
-        return IntrospectionEndpoint(url, self._calls, self._auth, self._clock)
+        return IntrospectionEndpoint(
+            url,
+            self._calls,
+            self._auth,
+            self._clock,
+            self._request,
+            self._own_token,
+            self._signed,
+            self._endpoints.objection,
+        )
 
     def _breaker_changed(self, state: State, reason: str) -> None:
         # During an outage the breaker is half open for a moment every few seconds.
@@ -229,10 +245,13 @@ class ProviderClient:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
 
 
-def realm(config: Provider) -> str:
-    """The issuer whose subjects, sessions and clients the provider's results name. Two providers may share one."""
-    own = config.events.issuer if config.events is not None else None
-    return config.issuer or own or identity(config).hex()
+def _signed_responses(config: Provider, keys: SigningKeys) -> SignedResponses | None:
+    """What reads responses by RFC 9701; `None` where they are not asked for."""
+    if config.introspection.accept != "jwt":
+        return None
+    if config.issuer is None:
+        raise ValueError("introspection.accept: jwt needs the issuer; write issuer: https://…")
+    return SignedResponses.of(config.issuer, config.client_id, keys, config.leeway)
 
 
 def _fixed_url(url: str) -> Callable[[], Awaitable[str]]:
@@ -240,21 +259,6 @@ def _fixed_url(url: str) -> Callable[[], Awaitable[str]]:
         return url
 
     return locate
-
-
-def identity(config: Provider) -> bytes:
-    """Issuer, introspection endpoint and client id: tells this provider from every other in a cache key.
-
-    It comes only from the configuration, so that all instances of a fleet agree on it at any time. Each part carries
-    its type and its length, so that no two configurations give the same bytes.
-    """
-    endpoint = config.introspection_endpoint
-    parts = (
-        _ABSENT if config.issuer is None else _length_prefixed(config.issuer),
-        _DISCOVERED if endpoint is None else _length_prefixed(endpoint),
-        _length_prefixed(config.client_id),
-    )
-    return b"".join(parts)
 
 
 def _thresholds(config: Provider) -> Thresholds | None:
@@ -267,8 +271,3 @@ def _thresholds(config: Provider) -> Thresholds | None:
         minimum_calls=config.breaker.minimum_calls,
         interval_s=config.breaker.interval,
     )
-
-
-def _length_prefixed(text: str) -> bytes:
-    data = text.encode()
-    return _NAMED + len(data).to_bytes(4, "big") + data

@@ -23,6 +23,8 @@ from gateway.provider.tls_reason import tls_reason
 
 # A call may raise these. ValueError: a host that is not a name (the resolver's UnicodeError, aiohttp's InvalidURL).
 CALL_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+PROXY_REFUSES_LOGIN = "its proxy wants another user or password (status 407); check proxy"
+_WANTS_LOGIN = 407
 _TLS_ERRORS = (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch, ssl.SSLError, ssl.CertificateError)
 
 
@@ -34,6 +36,8 @@ def translate(error: Exception) -> ProviderError:
         return UntrustedError(_why_untrusted(error))
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return UnreachableError("its name cannot be resolved")
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return _of_proxy(error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return UnreachableError(f"it cannot be connected to: {_strerror(error.errno)}")
     if isinstance(error, aiohttp.ClientPayloadError):
@@ -45,6 +49,15 @@ def translate(error: Exception) -> ProviderError:
     if isinstance(error, ValueError | aiohttp.NonHttpUrlClientError):
         return UnreachableError("its URL cannot be called")
     return ProviderError("the call failed")
+
+
+def _of_proxy(error: aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) -> UnreachableError:
+    """The proxy cannot be reached, or opens no tunnel (RFC 9110 §9.3.6)."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return UnreachableError(f"its proxy cannot be connected to: {_strerror(error.errno)}")
+    if error.status == _WANTS_LOGIN:
+        return UnreachableError(PROXY_REFUSES_LOGIN)
+    return UnreachableError(f"its proxy opens no tunnel to it, and answers with status {error.status}")
 
 
 def _why_untrusted(error: Exception) -> str:

@@ -136,7 +136,7 @@ def test_every_demand_is_read_where_the_configuration_is_compiled(monkeypatch):
 
 
 def test_what_is_a_secret_or_a_path_is_told_by_its_type():
-    assert [key.name for key in secrets_of(Provider)] == ["client_secret", "private_key"]
+    assert [key.name for key in secrets_of(Provider)] == ["client_secret", "private_key", "proxy"]
     assert [key.name for key in secrets_of(ProviderEvents)] == ["authorization"]
     assert [key.name for key in keys_of_model(Tls) if key.is_file] == ["certificate", "key", "client_ca"]
     [secret] = [key for key in keys_below(Config) if key.is_secret and key.may_be_list]

@@ -21,8 +21,9 @@ async def client() -> AsyncIterator[Callable[..., ProviderClient]]:
     """Makes clients of a configuration's keys, and closes them."""
     made: list[ProviderClient] = []
 
-    def make(*, tls: Any = None, **keys: Any) -> ProviderClient:
-        config = Provider(**{"client_id": "gateway", "client_secret": "s3cret", "timeout": "5s", **keys})
+    def make(*, tls: Any = None, settings_of_tls: Any = None, **keys: Any) -> ProviderClient:
+        known = {"client_id": "gateway", "client_secret": "s3cret", "timeout": "5s", "tls": settings_of_tls}
+        config = Provider(**{**known, **keys})
         made.append(ProviderClient("test", config, tls=tls))
         return made[-1]
 

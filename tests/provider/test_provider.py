@@ -11,7 +11,8 @@ from support.scripted_provider import Fault, ScriptedProvider
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate
 from gateway.config.provider_model import Provider
-from gateway.provider.provider import ProviderClient, identity
+from gateway.provider.provider import ProviderClient
+from gateway.provider.provider_identity import identity
 
 TOKEN = Token("t")
 ACTIVE = {"active": True, "sub": "alice"}
