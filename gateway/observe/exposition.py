@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from gateway import __version__
 from gateway.observe.families import BOUNDS_S, BUILD_INFO, FAMILIES, Family
@@ -49,7 +50,11 @@ class _SnapshotCollector(Collector):
                 case "counter":
                     yield _counter(family, self._snapshot.get("counters", {}).get(family.name, ()))
                 case "histogram":
-                    yield _histogram(family, self._snapshot.get("histograms", {}).get(family.name, ()))
+                    yield _histogram(
+                        family,
+                        self._snapshot.get("histograms", {}).get(family.name, ()),
+                        self._snapshot.get("exemplars", {}).get(family.name, ()),
+                    )
                 case "gauge":
                     yield _gauge(family, self._snapshot)
 
@@ -61,10 +66,19 @@ def _counter(family: Family, series: Iterable[Any]) -> Metric:
     return metric
 
 
-def _histogram(family: Family, series: Iterable[Any]) -> Metric:
+def _histogram(family: Family, series: Iterable[Any], exemplars: Iterable[Any]) -> Metric:
+    """Only OpenMetrics writes the exemplars."""
     metric = HistogramMetricFamily(family.name, family.meaning, labels=family.labels)
+    traced = {
+        (*labels, bucket): Exemplar({"trace_id": trace_id}, value, at)
+        for labels, bucket, trace_id, value, at in exemplars
+    }
     for labels, counts, total in sorted(series):
-        metric.add_metric(labels, list(zip(_UPPER_BOUNDS, accumulate(counts), strict=True)), total)
+        buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+        for place, (bound, so_far) in enumerate(zip(_UPPER_BOUNDS, accumulate(counts), strict=True)):
+            exemplar = traced.get((*labels, place))
+            buckets.append((bound, so_far) if exemplar is None else (bound, so_far, exemplar))
+        metric.add_metric(labels, buckets, total)
     return metric
 
 

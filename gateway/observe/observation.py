@@ -9,6 +9,7 @@ from gateway.config.model import Config, Telemetry
 from gateway.config.redis_url import parse_redis_url, passwords_of
 from gateway.observe.access_log import AccessLog
 from gateway.observe.backend_meter import BackendMeter
+from gateway.observe.exemplars import Exemplars
 from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
@@ -32,11 +33,13 @@ class Observation(Metrics):
         self.instance = InstanceMeter()
         self._backends = BackendMeter()
         self._writer = writer
+        self._exemplars = Exemplars()
         self._telemetry: Telemetry | None = None
         self._spans: SpanSender | None = None
 
     def snapshot(self) -> Snapshot:
-        return joined(Metrics.snapshot(self), self.instance.snapshot(), self._backends.snapshot())
+        own = (self.instance.snapshot(), self._backends.snapshot(), self._exemplars.snapshot())
+        return joined(Metrics.snapshot(self), *own)
 
     def backend_tally(self, route: str, backend: str) -> BackendTally:
         return self._backends.tally(route, backend)
@@ -45,8 +48,8 @@ class Observation(Metrics):
         Metrics.finished(self, record)
         if self.access_log.enabled:
             self.access_log.finished(record)
-        if record.spans is not None and self._spans is not None:
-            self._spans.finished(record)
+        if record.spans is not None:
+            self._traced(record)
 
     def configure(self, config: Config) -> None:
         """Follow `log`, and show the series of every route and provider from the start."""
@@ -59,6 +62,13 @@ class Observation(Metrics):
             name for name, one in config.providers.items() if receives and issuer_of_events(one) is not None
         ]
         self.declare([route.name for route in config.routes], list(config.providers), transmitters)
+
+    def _traced(self, record: AccessRecord) -> None:
+        if record.trace is None or self._spans is None:
+            return
+        self._spans.finished(record)
+        took_s = record.duration_s if record.head_s is None else record.head_s
+        self._exemplars.note(record.route, took_s, record.trace.trace_id, record.started_at + record.duration_s)
 
     def close(self) -> None:
         """Send what is left to send; may block, for a moment."""

@@ -3,7 +3,8 @@
 A snapshot is JSON: `{"counters": {name: [[labels, count], …]}, "histograms": {name: [[labels, counts, sum], …]},
 "gauges": {name: value}, "states": {name: [[labels, value], …]}, "least": {name: [[labels, value], …]}}`. `counts` has
 one number per bucket of `BOUNDS_S` and one beyond, not cumulative. Of `states` the highest value counts, not the sum,
-and of `least` the lowest.
+and of `least` the lowest. `"exemplars": {name: [[labels, bucket, trace id, value, Unix time], …]}` belong to
+histograms; of one bucket the latest counts.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
     gauges: dict[str, int] = {}
     states: dict[str, dict[tuple[str, ...], float]] = {}
     least: dict[str, dict[tuple[str, ...], float]] = {}
+    exemplars: dict[str, dict[tuple[str, ...], list[Any]]] = {}
     for snapshot in snapshots:
         for name, counted in snapshot.get("counters", {}).items():
             _add_counts(counters.setdefault(name, {}), counted)
@@ -32,6 +34,8 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
             _choose(max, states.setdefault(name, {}), series)
         for name, series in snapshot.get("least", {}).items():
             _choose(min, least.setdefault(name, {}), series)
+        for name, series in snapshot.get("exemplars", {}).items():
+            _choose_latest(exemplars.setdefault(name, {}), series)
     return {
         "counters": {name: [[list(key), n] for key, n in sums.items()] for name, sums in counters.items()},
         "histograms": {
@@ -41,6 +45,7 @@ def merge(snapshots: Iterable[Mapping[str, Any]]) -> Snapshot:
         "gauges": gauges,
         "states": _series(states),
         "least": _series(least),
+        "exemplars": {name: list(latest.values()) for name, latest in exemplars.items()},
     }
 
 
@@ -68,6 +73,14 @@ def _choose(choice: Callable[[float, float], float], chosen: dict[tuple[str, ...
     for labels, value in series:
         key = tuple(labels)
         chosen[key] = choice(chosen.get(key, value), value)
+
+
+def _choose_latest(latest: dict[tuple[str, ...], list[Any]], series: list[Any]) -> None:
+    for exemplar in series:
+        labels, bucket, *_, at = exemplar
+        key = (*labels, str(bucket))
+        if key not in latest or latest[key][-1] < at:
+            latest[key] = exemplar
 
 
 def _series(by_name: Mapping[str, Mapping[tuple[str, ...], float]]) -> dict[str, list[list[Any]]]:

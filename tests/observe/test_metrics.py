@@ -359,3 +359,11 @@ def test_openmetrics_has_the_same_samples(metrics):
         for one in family.samples:
             assert named[one.name, tuple(sorted(one.labels.items()))] == one.value
     assert OPENMETRICS_CONTENT_TYPE.startswith("application/openmetrics-text; version=")
+
+
+def test_of_two_exemplars_of_a_bucket_the_latest_counts():
+    def one(trace_id, at):
+        return {"exemplars": {"gateway_request_duration_seconds": [[["a"], 3, trace_id, 0.02, at]]}}
+
+    merged = merge([one("a" * 32, 2.0), one("b" * 32, 3.0), one("c" * 32, 1.0)])
+    assert merged["exemplars"] == one("b" * 32, 3.0)["exemplars"]

@@ -1,5 +1,6 @@
 """Traces over a real collector: which spans a request becomes, and what the backend is told of its trace."""
 
+import aiohttp
 import pytest
 from support.collector import Collector
 from support.serving import two_routes
@@ -125,3 +126,19 @@ async def test_a_collector_that_refuses_is_told_of_once(serve, collector) -> Non
     await gateway.stop()
     (line,) = [one for one in gateway.lines.all if one["event"] == "telemetry_away"]
     assert line["url"] == collector.url + "/v1/traces"
+
+
+async def test_openmetrics_leads_to_the_trace_of_a_request(serve, collector) -> None:
+    gateway = await serve(telemetry=telemetry(collector))
+    await gateway.get("/open/x", PARENT)
+    text = await metrics(gateway, "application/openmetrics-text")
+    (line,) = [one for one in text.splitlines() if "trace_id" in one]
+    assert line.startswith('gateway_request_duration_seconds_bucket{le="')
+    assert f'# {{trace_id="{TRACE}"}}' in line
+    assert "trace_id" not in await metrics(gateway, "text/plain")
+
+
+async def metrics(gateway, accept):
+    url, headers = f"{gateway.admin_url}/metrics", {"Accept": accept}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
+        return await answer.text()
