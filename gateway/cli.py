@@ -23,6 +23,7 @@ COMMANDS = {
     "doctor": ("diagnosing", "doctor", "Try providers, Redis, backends, certificates and clocks for real."),
     "explain": ("explaining", "explain", "Tell how a request would be decided, and why."),
     "introspect": ("asking", "introspect", "Print the introspection endpoint's result about a token."),
+    "keygen": ("keygen", "keygen", "Make a key that signs identity tokens."),
     "schema": ("checking", "schema", "Print the JSON Schema of the configuration, for editors."),
     "serve": ("serving", "serve", "Serve. SIGHUP reloads the file, SIGTERM drains."),
     "test": ("explaining", "test_command", "Decide a file of requests and compare with what is expected."),

@@ -9,6 +9,7 @@ from typing import Literal
 
 from gateway.authn.token_type import TokenTypeRule
 from gateway.authn.tolerance import tolerances_s
+from gateway.config.identity_key import IdentityKey, key_set
 from gateway.config.model import Config
 from gateway.config.route_model import Route
 from gateway.config.server_model import Server
@@ -19,11 +20,13 @@ from gateway.http.headers import RequestRules, ResponseRules, fates_under
 from gateway.http.location import OwnUrls
 from gateway.http.percent import canonical_percent
 from gateway.http.protected_resource import metadata_document, metadata_location
+from gateway.http.public_document import PublicDocument, identity_keys, resource_metadata
 from gateway.http.response_head import ResponseHeaderRules
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
 from gateway.routing import Table
+from gateway.signed_identity import IdentityTokenRules
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,10 +65,12 @@ class CompiledConfig:
     trusted_issuers: Mapping[str, TrustedIssuer]
     trusted_proxies: TrustedProxies
     head_limits: HeadLimits
-    resources: Mapping[tuple[str, str], bytes]  # metadata that is published, by host and path (RFC 9728)
+    resources: Mapping[tuple[str, str], PublicDocument]  # metadata that is published, by host and path (RFC 9728)
     fates: FieldFates  # what is done with a client's fields before the route is known
     sample: float | None = None  # the part of requests that is traced; None: the gateway takes no part in traces
     events_prefix: str | None = None  # where events arrive; None: nowhere
+    keys: PublicDocument | None = None  # those that verify identity tokens
+    keys_path: str | None = None  # where these are published, on every host
 
 
 def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
@@ -73,10 +78,12 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
 
     `token_types` are the rules of the providers, which may have learned; a provider without one gets a new rule.
     """
-    identity_names = frozenset(name for route in config.routes for name in route.identity.headers)
+    identity_names = frozenset(name for route in config.routes for name in route.identity.names)
+    keys = () if config.signing is None else config.signing.keys
+    key = keys[0] if keys else None
     # Routes with equal rules share one memory of response fields.
     to_client: dict[ResponseRules, ResponseHeaderRules] = {}
-    routes = tuple(_gated(route, config, identity_names, to_client) for route in config.routes)
+    routes = tuple(_gated(route, config, identity_names, to_client, key) for route in config.routes)
     return CompiledConfig(
         table=Table((route.config.match, route) for route in routes),
         routes=routes,
@@ -95,11 +102,17 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         fates=fates_under((route.request_rules for route in routes), reads_trace=config.telemetry is not None),
         sample=None if config.telemetry is None else config.telemetry.sample,
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
+        keys=identity_keys(key_set(keys)) if keys else None,
+        keys_path=None if config.signing is None else canonical_percent(str(config.signing.path)),
     )
 
 
 def _gated(
-    route: Route, config: Config, identity_names: frozenset[str], to_client: dict[ResponseRules, ResponseHeaderRules]
+    route: Route,
+    config: Config,
+    identity_names: frozenset[str],
+    to_client: dict[ResponseRules, ResponseHeaderRules],
+    key: IdentityKey | None,
 ) -> CompiledRoute:
     response_rules = ResponseRules(
         remove=frozenset(route.response_headers.remove),
@@ -112,7 +125,7 @@ def _gated(
         max_age_s=route.auth.max_age,
         tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
-        identity=compile_identity(tuple(route.identity.headers.items())),
+        identity=_identity(route, config, key),
         providers=route.auth.provider or tuple(config.providers),
         request_rules=RequestRules(
             identity_names=identity_names,
@@ -133,7 +146,20 @@ def _gated(
     )
 
 
-def compile_resources(config: Config) -> dict[tuple[str, str], bytes]:
+def _identity(route: Route, config: Config, key: IdentityKey | None) -> IdentityRules:
+    settings, signing, token = route.identity, config.signing, None
+    rules = compile_identity(tuple(settings.headers.items()))
+    if settings.token is not None and signing is not None and key is not None:
+        asked = settings.token
+        audience = asked.audience[0] if len(asked.audience) == 1 else asked.audience
+        claims = tuple(asked.claims.items())
+        token = IdentityTokenRules(asked.header, key, signing.issuer, audience, asked.ttl, claims)
+    if token is None and settings.answer is None:
+        return rules
+    return IdentityRules(rules.headers, token, settings.answer)
+
+
+def compile_resources(config: Config) -> dict[tuple[str, str], PublicDocument]:
     """What is published of the routes' resources, by host and path. Routes with one identifier join what they say."""
     groups: dict[str, list[Route]] = {}
     for route in config.routes:
@@ -147,7 +173,8 @@ def compile_resources(config: Config) -> dict[tuple[str, str], bytes]:
         scopes = [scope for resource in resources for scope in resource.scopes]
         name = next((resource.name for resource in resources if resource.name is not None), None)
         location = metadata_location(identifier)
-        published[location.host, location.path] = metadata_document(identifier, issuers, scopes, name)
+        document = metadata_document(identifier, issuers, scopes, name)
+        published[location.host, location.path] = resource_metadata(document)
     return published
 
 

@@ -13,6 +13,7 @@ from gateway.condition import Condition, Met
 from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
+from gateway.http.public_document import PublicDocument
 from gateway.http.refusal import Refusal, with_parameter
 from gateway.http.request_fields import Fields
 from gateway.http.target import Target
@@ -250,11 +251,11 @@ class Receive:
 
 
 class Publish:
-    """Answers with the metadata of a protected resource (RFC 9728), which is public."""
+    """Answers with a document of the gateway's own, which everybody may read."""
 
     __slots__ = ("context", "document")
 
-    def __init__(self, context: DecisionContext, document: bytes) -> None:
+    def __init__(self, context: DecisionContext, document: PublicDocument) -> None:
         self.context = context
         self.document = document
 

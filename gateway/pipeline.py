@@ -34,7 +34,6 @@ from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import values_of
 from gateway.http.method import is_look_alike
-from gateway.http.protected_resource import METHODS
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
@@ -121,7 +120,7 @@ def admit(
     """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
     captures = NO_CAPTURES if matched is None or not route.policy.needs_captures else matched.captures
     return judge(route.policy, facts, compiled.trusted_issuers[provider], captures, now) or render(
-        route.identity, facts
+        route.identity, facts, now
     )
 
 
@@ -140,12 +139,15 @@ def _own(
         if target.has_parameters:
             return Refuse(context, unrouted(target, None))
         return _received(context, target.path.removeprefix(compiled.events_prefix))
-    if compiled.resources and (document := compiled.resources.get((target.host, target.path))) is not None:
+    document = compiled.resources.get((target.host, target.path)) if compiled.resources else None
+    if compiled.keys_path is not None and target.path == compiled.keys_path:
+        document = compiled.keys
+    if document is not None:
         context = DecisionContext(request, caller, target, body_bytes)
-        if request.method in METHODS:
+        if request.method in document.methods:
             return Publish(context, document)
-        refusal = Refusal("method_not_allowed", "the metadata is only read", (("Allow", ", ".join(METHODS)),))
-        return Refuse(context, refusal)
+        allow = (("Allow", ", ".join(document.methods)),)
+        return Refuse(context, Refusal("method_not_allowed", "the document is only read", allow))
     if request.method == "OPTIONS" and (preflighted := _preflighted(compiled, request, target)):
         return Preflight(DecisionContext(request, caller, target, body_bytes, preflighted), preflighted.value)
     return None

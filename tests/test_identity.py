@@ -78,15 +78,15 @@ USER, ROLES = (("X-User-Id", (("sub",),)),), (("X-Roles", (("roles",),)),)
 
 def test_headers_are_made_once_for_the_same_facts_and_rules() -> None:
     facts = Facts({"sub": "alice", "roles": ["a", "b"]}, 0)
-    made = render(compile_identity(USER), facts)
+    made = render(compile_identity(USER), facts, 0)
     assert isinstance(made, Identity)
     assert made.pairs == (("X-User-Id", "alice"),)
-    assert render(compile_identity(USER), facts) is made
+    assert render(compile_identity(USER), facts, 0) is made
 
 
 def test_what_was_made_is_not_taken_for_other_rules_or_other_facts() -> None:
     alice, bob = Facts({"sub": "alice", "roles": ["a"]}, 0), Facts({"sub": "bob", "roles": ["b"]}, 0)
-    made = [render(compile_identity(rules), facts) for facts in (alice, bob) for rules in (USER, ROLES, USER)]
+    made = [render(compile_identity(rules), facts, 0) for facts in (alice, bob) for rules in (USER, ROLES, USER)]
     assert [identity.pairs for identity in made if isinstance(identity, Identity)] == [
         (("X-User-Id", "alice"),), (("X-Roles", "a"),), (("X-User-Id", "alice"),),
         (("X-User-Id", "bob"),), (("X-Roles", "b"),), (("X-User-Id", "bob"),),
@@ -95,9 +95,9 @@ def test_what_was_made_is_not_taken_for_other_rules_or_other_facts() -> None:
 
 def test_a_refusal_is_made_anew_and_leaves_nothing_behind() -> None:
     facts = Facts({"sub": "a\nb", "roles": ["a"]}, 0)
-    assert isinstance(render(compile_identity(ROLES), facts), Identity)
+    assert isinstance(render(compile_identity(ROLES), facts, 0), Identity)
     for _ in range(2):
-        assert isinstance(render(compile_identity(USER), facts), Refusal)
+        assert isinstance(render(compile_identity(USER), facts, 0), Refusal)
 
 
 def test_the_first_claim_that_makes_a_header_is_sent() -> None:

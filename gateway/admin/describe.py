@@ -38,7 +38,7 @@ def _backend(one: BackendSettings) -> Any:
 
 def _demands(settings: Model) -> dict[str, Any]:
     """Every key that says something else than its default, but for secrets. Durations are seconds, and say so."""
-    keys = [key for key in keys_of_model(type(settings)) if not key.is_secret]
+    keys = [key for key in keys_of_model(type(settings)) if not (key.is_secret or key.is_content)]
     values = {
         _unit(key): (getattr(settings, key.name), key.field.get_default(call_default_factory=True)) for key in keys
     }

@@ -34,6 +34,7 @@ class Memo:
 
     rules: Any = None
     made: Any = None
+    signed: dict[Any, Any] | None = None  # identity tokens, by their rules
     is_plain: bool = False  # True: a Bearer token by its token_type, not bound to a key, as most are
 
 

@@ -12,6 +12,7 @@ from gateway.config.check_events import problems_of_events
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
+from gateway.config.check_signing import problems_of_signing
 from gateway.config.problems import Problem
 from gateway.config.route_model import Route
 from gateway.config.sections import Section, Sections
@@ -33,6 +34,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from _ties(sections.routes)
     yield from _without_provider(sections)
     yield from problems_of_events(sections)
+    yield from problems_of_signing(sections)
     yield from _trusted_headers(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
@@ -82,7 +84,7 @@ def _trusted_headers(sections: Sections) -> Iterator[Problem]:
     if not server.is_valid("trusted_headers"):
         return
     routes = [route for route in sections.routes if route.is_valid("identity")]
-    identity = folded(name for route in routes for name in route.value.identity.headers)
+    identity = folded(name for route in routes for name in route.value.identity.names)
     for index, name in enumerate(server.value.trusted_headers):
         if fold_header_name(name) in identity:
             what = f"{name} is an identity header, which only the gateway writes; leave it out here"

@@ -14,7 +14,7 @@ from pathlib import Path
 from gateway.config.keys import ConfigKey, keys_below, keys_of_model
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin
-from gateway.config.problems import Problem
+from gateway.config.problems import Loc, Problem
 
 TWIN = "_file"
 _SECRET_LIMIT_BYTES = 64 * 2**10
@@ -57,13 +57,15 @@ def shown_path(path: str | Path) -> str:
 
 @cache
 def _names_files(model: type[Model]) -> bool:
-    return any(key.is_secret or key.is_file for key in keys_below(model))
+    return any(key.is_secret or key.is_file or key.is_content for key in keys_below(model))
 
 
 def _with_files_below(
     key: ConfigKey, entry: KeyValue, origin: Origin, directory: Path, problems: list[Problem]
 ) -> KeyValue:
     value = entry.node.value
+    if key.is_content:
+        return KeyValue(entry.name, entry.line, _contents(key, entry.node, origin, directory, problems))
     if key.is_file and isinstance(value, str) and value:
         return KeyValue(entry.name, entry.line, replace(entry.node, value=str(directory / value)))
     if key.inner is None:
@@ -123,6 +125,24 @@ def _read_twin(key: ConfigKey, twin: KeyValue, origin: Origin, directory: Path, 
         lines = [line for each in secret.split("\n") if (line := each.removesuffix("\r"))]
         secret = lines[0] if len(lines) == 1 else tuple(Node(line, node.line) for line in lines)
     return KeyValue(name, twin.line, Node(secret, node.line))
+
+
+def _contents(key: ConfigKey, node: Node, origin: Origin, directory: Path, problems: list[Problem]) -> Node:
+    """The node of a path, or of a list of paths, with what the files hold in place of the paths."""
+    if isinstance(node.value, tuple):
+        named = [((key.name, index), item) for index, item in enumerate(node.value)]
+        return replace(node, value=tuple(_content(loc, item, origin, directory, problems) for loc, item in named))
+    return _content((key.name,), node, origin, directory, problems)
+
+
+def _content(loc: Loc, node: Node, origin: Origin, directory: Path, problems: list[Problem]) -> Node:
+    if node.value is BROKEN:
+        return node
+    try:
+        return replace(node, value=_secret(node.value, directory))
+    except ValueError as error:
+        problems.append(origin.problem(loc, str(error)))
+        return replace(node, value=BROKEN)
 
 
 def _secret(path: object, directory: Path) -> str:

@@ -60,7 +60,13 @@ class ConfigKey:
 
     @property
     def is_secret(self) -> bool:
-        return SecretStr in self._parts()
+        """Whether it holds a secret that may stand in the file itself, or in one of its own by its twin."""
+        return SecretStr in self._parts() and not self.is_content
+
+    @property
+    def is_content(self) -> bool:
+        """Whether the file names a file, and the value is what that holds."""
+        return KeyMark.CONTENT in self._parts()
 
     @property
     def is_file(self) -> bool:

@@ -26,6 +26,9 @@ _EXAMPLES = {
     "allow_origins": "allow_origins: [https://app.example.com]",
     "certificate": "certificate: cert.pem",
     "key": "key: key.pem",
+    "key_file": "key_file: signing.pem, as `gateway keygen` makes it",
+    "issuer": "issuer: https://gateway.example.com",
+    "audience": "audience: orders",
 }
 _LEAVE_OUT = "write a value, or leave the key out"
 _DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")

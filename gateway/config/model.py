@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, model_validator
 
+from gateway.config.identity_model import Signing
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_prefix
 from gateway.config.problems import WrongAt
@@ -175,6 +176,9 @@ class Config(Model):
 
     events: Events | None = None
     """Where providers tell what was revoked. Default none: no path is taken and nobody can."""
+
+    signing: Signing | None = None
+    """What signs identity tokens, and where backends find its key. Default none: no path is taken."""
 
     log: LogSettings = LogSettings()
     """JSON lines on standard output."""

@@ -15,6 +15,7 @@ class KeyMark(Enum):
     NEEDS_NO_TOKEN = auto()  # the exception in a model whose keys demand a token
     EMPTY_IS_NONE = auto()  # a secret whose empty text stands for no secret
     FILE = auto()  # a path, relative to the configuration file
+    CONTENT = auto()  # such a path, in whose place stands what the file holds: a secret without a twin
 
 
 class Model(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,21 +10,19 @@ from gateway.config.addresses import parse_backend
 from gateway.config.auth_model import Auth
 from gateway.config.backend_model import BackendSettings, HealthSettings, OutlierSettings
 from gateway.config.balance_rule import ROUND_ROBIN
+from gateway.config.identity_model import IdentitySettings, refuse_twins
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_path
-from gateway.config.problems import WrongAt
 from gateway.config.value_types import (
     ONE_OR_MANY,
     BalanceRule,
     BytesOrUnlimited,
-    ClaimPath,
     CorsHeaderName,
     Count,
     Flag,
     HeaderName,
     HeaderValue,
     HostMatch,
-    IdentityName,
     Method,
     Name,
     OneOrMany,
@@ -36,20 +33,9 @@ from gateway.config.value_types import (
     Scope,
     Seconds,
 )
-from gateway.http.header_names import fold_header_name
 
 # The keys of a route that `defaults` cannot have.
 ONE_ROUTES_OWN = frozenset(["name", "match"])
-
-
-def _refuse_twins(key: str, names: Iterable[str]) -> None:
-    """Names that some backend takes for the same header cannot both be sent."""
-    first: dict[str, str] = {}
-    twins = [(name, other) for name in names if (other := first.setdefault(fold_header_name(name), name)) != name]
-    if twins:
-        raise WrongAt(
-            ((key, name), f"{name} and {other} are one header to a backend; keep one") for name, other in twins
-        )
 
 
 def _by_url(value: object) -> object:
@@ -68,26 +54,6 @@ class Match(Model):
     """Default any. GET stands for HEAD too."""
 
 
-class IdentitySettings(Model):
-    """Maps a header name to claim paths; the first claim that is present is sent."""
-
-    headers: dict[IdentityName, Annotated[tuple[ClaimPath, ...], OneOrMany, Field(min_length=1), ONE_OR_MANY]] = Field(
-        default_factory=lambda: {
-            "X-User-Id": (("sub",),),
-            "X-User-Name": (("preferred_username",), ("username",)),
-            "X-Client-Id": (("client_id",),),
-            "X-Scopes": (("scope",),),
-            "X-Roles": (("realm_access", "roles"),),
-        }
-    )
-    """Header: claim path, or a list; the first claim that is present is sent."""
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> IdentitySettings:
-        _refuse_twins("headers", self.headers)
-        return self
-
-
 class Headers(Model):
     set: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Replaces what is there."""
@@ -97,7 +63,7 @@ class Headers(Model):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Headers:
-        _refuse_twins("set", self.set)
+        refuse_twins((("set", name), name) for name in self.set)
         return self
 
 

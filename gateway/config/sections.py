@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from gateway.config.files import TWIN, with_files
+from gateway.config.identity_key import new_private_pem
+from gateway.config.identity_model import Signing
 from gateway.config.keys import model_of
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
 from gateway.config.messages import meant_key, problems_of, type_name, unknown_key
@@ -29,6 +31,7 @@ from gateway.config.wire_values import parse_name
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": LogSettings}
 _KEYS = [*(key for key in Config.model_fields if key != "routes"), "defaults", "routes"]
+_STAND_IN_KEY = new_private_pem("EdDSA")
 # Values for keys with problems, so that the rest of their section is not said to lack them.
 _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     Route: {"name": "-", "backend": "http://-"},
@@ -40,6 +43,8 @@ _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
         "client_auth": "none",
     },
     Cache: {"secret": "-" * 16},
+    # A good key that signs nothing: where it stands, the file is refused.
+    Signing: {"key_file": _STAND_IN_KEY, "issuer": "http://-"},
 }
 
 
@@ -71,6 +76,7 @@ class Sections:
     sections: dict[str, Section[Any]] = field(default_factory=dict)
     events: Section[Events] | None = None
     telemetry: Section[Telemetry] | None = None
+    signing: Section[Signing] | None = None
     providers: dict[str, Section[Provider]] = field(default_factory=dict)
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
     defaults: Origin | None = None
@@ -89,8 +95,9 @@ def split(root: Node, directory: Path) -> Sections:
     sections.problems += [sections.root.problem((key,), unknown_key(Config, key, _KEYS)) for key in unknown]
     sections.misspelt = frozenset(_meant(Config, unknown, _KEYS))
     _split_sections(sections, directory)
-    sections.events = _optional(sections, "events", Events)
-    sections.telemetry = _optional(sections, "telemetry", Telemetry)
+    sections.events = _optional(sections, "events", Events, directory)
+    sections.telemetry = _optional(sections, "telemetry", Telemetry, directory)
+    sections.signing = _optional(sections, "signing", Signing, directory)
     _split_providers(sections, directory)
     _split_defaults(sections, directory)
     _split_routes(sections, directory)
@@ -111,10 +118,14 @@ def _split_sections(sections: Sections, directory: Path) -> None:
         )
 
 
-def _optional(sections: Sections, name: str, model: type[_M]) -> Section[_M] | None:
+def _optional(sections: Sections, name: str, model: type[_M], directory: Path) -> Section[_M] | None:
     """Read a section whose absence differs from its defaults."""
     entry = _entry(sections, name)
-    return None if entry is None else _validated(model, Origin((name,), entry.line, entry.node), sections.problems)
+    if entry is None:
+        return None
+    origin = Origin((name,), entry.line, entry.node)
+    origin = Origin(origin.path, entry.line, with_files(model, origin, directory, sections.problems))
+    return _validated(model, origin, sections.problems)
 
 
 def _split_providers(sections: Sections, directory: Path) -> None:

@@ -119,6 +119,7 @@ Name = Annotated[str, BeforeValidator(parse_name), text(pattern="^[A-Za-z0-9_.:-
 LongSecret = Annotated[SecretStr, AfterValidator(check_secret)]
 LongSecretOrNone = Annotated[SecretStr, AfterValidator(check_secret_or_none), KeyMark.EMPTY_IS_NONE]
 FilePath = Annotated[str, KeyMark.FILE]
+FileContent = Annotated[SecretStr, KeyMark.CONTENT, text()]
 RedisUrl = Annotated[SecretStr, AfterValidator(check_redis_url), text(r"^(rediss?(\+sentinel|\+cluster)?|unix)://")]
 ProxyUrl = Annotated[SecretStr, AfterValidator(check_proxy_url), text("^http://", examples=["http://proxy:3128"])]
 Bytes = Annotated[

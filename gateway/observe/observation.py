@@ -90,6 +90,7 @@ class Observation(Metrics):
 def _secrets(config: Config) -> list[str]:
     """The configured secrets, which no log line may show, wherever it comes from."""
     values = [*(config.cache.secret or ()), config.cache.redis, config.admin.token]
+    values += [config.signing.key_file] if config.signing is not None else []
     for provider in config.providers.values():
         values += [provider.client_secret, provider.private_key]
         values += [provider.events.authorization] if provider.events is not None else []

@@ -97,7 +97,7 @@ class OrdinaryExchange(Relay):
             self._refuse(decision.refusal)
             return
         assert isinstance(decision, Allow)  # a preflight is not an ordinary request
-        if decision.identity.is_large:
+        if decision.identity.is_notable:
             context.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
         if added:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from aiohttp import HttpVersion10, web
 
+<<<<<<< HEAD
 from gateway.decision import (
     NEEDS,
     Allow,
@@ -25,6 +26,9 @@ from gateway.decision import (
     Request,
 )
 from gateway.http.protected_resource import CORS, PREFLIGHT
+=======
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse, Request
+>>>>>>> 69b3d54 (A route can send its backend a token that the gateway signs, or the whole answer; the keys are published)
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
@@ -129,14 +133,15 @@ class GeneralLane:
         return responder.say(response.status, response.headers.items())
 
     def _publish(self, responder: _LocalResponder, decision: Publish) -> bool:
+        document = decision.document
         if responder.request.method == "OPTIONS":
-            return responder.say(204, PREFLIGHT)
-        return responder.say(200, (("Content-Type", "application/json"), *CORS), decision.document)
+            return responder.say(204, document.preflight)
+        return responder.say(200, document.fields, document.body)
 
     async def _forward(self, responder: _LocalResponder, allow: Allow) -> bool | Refusal:
         request, context = responder.request, responder.context
         passing: Passing | Refusal | None = None
-        if allow.identity.is_large:
+        if allow.identity.is_notable:
             context.running.large_identities.tell(allow.route.name, allow.identity)
         if allow.route.config.on_success is not None:
             passing = await context.running.receiver.passing(request, allow, context)

@@ -124,7 +124,7 @@ def _steps_after(decision: Decision) -> list[str]:
         case Allow():
             path = decision.path_and_query.partition("?")[0]
             backends = ", ".join(str(backend) for backend in decision.route.config.backend)
-            names = [name for name in decision.route.config.identity.headers if name in dict(decision.identity.pairs)]
+            names = [name for name in decision.route.config.identity.names if name in dict(decision.identity.pairs)]
             return [
                 f"identity headers: {', '.join(names) or 'none'}",
                 f"forwarded: as {path} to {backends}",
@@ -132,7 +132,7 @@ def _steps_after(decision: Decision) -> list[str]:
         case Preflight():
             return ["answered: a CORS preflight, by the gateway itself"]
         case Publish():
-            return ["answered: the metadata of a protected resource, by the gateway itself"]
+            return [f"answered: {decision.document.what}, by the gateway itself"]
         case Receive():
             return ["answered: an event of a provider, by the gateway itself"]
         case NeedsFacts() | NeedsOutcome():

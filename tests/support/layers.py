@@ -28,6 +28,7 @@ LAYERS = (
     Layer(
         ("entitlements", "step_up"), "roles, groups, details, claims; how and when the caller signed in", is_pure=True
     ),
+    Layer(("signed_identity",), "the JWT that tells a backend who is calling", is_pure=True),
     Layer(("policy", "identity"), "decide by the facts; say who the caller is", is_pure=True),
     Layer(("compiled",), "the configuration as deciding needs it", is_pure=True),
     Layer(("route_path",), "what a matched route makes of a path", is_pure=True),
