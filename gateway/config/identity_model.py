@@ -65,8 +65,7 @@ class IdentityTokenSettings(Model):
     """Its aud: who it is meant for. Each backend accepts only its own."""
 
     ttl: Annotated[Seconds, Field(ge=1)] = 60.0
-    """How long one is good, never past the caller's exp. Default 60s; at least 1s. Danger: for this long a backend that
-    goes by it alone serves a caller whose token was revoked."""
+    """How long one is good, never past the caller's exp. Default 60s; at least 1s."""
 
     claims: dict[Text, _ClaimPaths] = Field(default_factory=_only_sub)
     """Claim: claim path of the caller's facts, or a list; the first that is present counts, with its type. Default
@@ -97,7 +96,8 @@ class IdentitySettings(Model):
     """Header: claim path, or a list; the first claim that is present is sent."""
 
     token: Annotated[IdentityTokenSettings, KeyMark.DEMANDS_TOKEN] | None = None
-    """A signed token about the caller, which the backend verifies with the keys at signing.path. Default none."""
+    """A signed token about the caller, which the backend verifies with the keys at signing.path. Default none. Danger:
+    for its ttl a backend that goes by it alone serves a caller whose token was revoked."""
 
     answer: Annotated[IdentityName, KeyMark.DEMANDS_TOKEN] | None = None
     """The header that carries all that the provider says of the token, as base64url of JSON; left out where that is

@@ -12,7 +12,6 @@ from typing import assert_never
 
 from aiohttp import HttpVersion10, web
 
-<<<<<<< HEAD
 from gateway.decision import (
     NEEDS,
     Allow,
@@ -25,10 +24,6 @@ from gateway.decision import (
     Refuse,
     Request,
 )
-from gateway.http.protected_resource import CORS, PREFLIGHT
-=======
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Publish, Receive, Refuse, Request
->>>>>>> 69b3d54 (A route can send its backend a token that the gateway signs, or the whole answer; the keys are published)
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide

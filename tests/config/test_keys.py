@@ -7,7 +7,7 @@ import pytest
 from pydantic import BeforeValidator, SecretStr
 from support.configuration import PROVIDER, lines, loaded, with_route
 from support.everything import Written
-from support.other_values import other_values
+from support.other_values import mapping_of, other_values
 
 from gateway.admin.describe import describe
 from gateway.authn.tolerance import longest_tolerated_s
@@ -71,8 +71,10 @@ def test_a_key_that_is_added_to_auth_demands_a_token_unless_it_says_otherwise():
 
 @pytest.mark.parametrize("key", tuple(token_demands(Route)), ids=lambda key: key.name)
 def test_every_key_that_demands_a_token_is_refused_where_none_is_looked_at(key):
-    [value] = other_values(("routes", *key.path))
-    found = lines(PROVIDER + f"routes: [{{name: a, backend: http://a, auth: {{mode: none, {key.name}: {value!r}}}}}]")
+    [value] = other_values(("routes", *key.path)) or [mapping_of(("routes", *key.path))]
+    route = {"name": "a", "backend": "http://a", "auth": {"mode": "none"}}
+    route.setdefault(key.path[0], {})[key.name] = value
+    found = lines(PROVIDER + f"routes: [{json.dumps(route)}]")
     assert f"2: routes[0].{'.'.join(key.path)}: {USELESS}" in found
 
 

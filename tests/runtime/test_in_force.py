@@ -16,6 +16,7 @@ from support.in_force import differences, values
 from support.other_values import OTHER_VALUES, plain_path
 from support.running_gateway import ADMIN_TOKEN, RunningGateway
 
+from gateway.config.identity_key import new_private_pem
 from gateway.config.keys import keys_below
 from gateway.config.model import Config
 
@@ -46,6 +47,12 @@ def document(folder, key: str = "") -> dict:
         "cache": {"max_entries": 1000, **(REDIS if key.startswith("cache.") else {})},
         "events": {},
         "telemetry": {"otlp": "http://127.0.0.1:1"},
+        "signing": {
+            "key_file": str(folder / "signing.pem"),
+            "previous_key_files": [str(folder / "other-signing.pem")],
+            "issuer": "https://gateway.example",
+            "path": "/.gateway/jwks.json",
+        },
         "log": {"level": "error"},
         "routes": [
             {
@@ -56,7 +63,7 @@ def document(folder, key: str = "") -> dict:
                 "outliers": {},
                 "auth": {"mode": "required", "provider": "p", "max_age": "30s", "stale_if_error": "5m"},
                 "resource": {"identifier": "https://a.example/mcp"},
-                "identity": {"headers": {"X-User": "sub"}},
+                "identity": {"headers": {"X-User": "sub"}, "token": {"audience": "first"}},
                 "request_headers": {"set": {"X-Env": "a"}},
                 "response_headers": {"set": {"X-Env": "a"}},
                 "cors": {"allow_origins": ["https://a.example"]},
@@ -101,10 +108,20 @@ TOGETHER = {
 }
 
 
+NAMING_FILES = {
+    key for key in OTHER_VALUES if (".tls." in key and not key.endswith(".server_name")) or "key_file" in key
+}
+
+
+def _in_folder(value, folder):
+    return [str(folder / one) for one in value] if isinstance(value, list) else str(folder / value)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("in-force")
     for prefix in ("", "other-"):
+        (folder / f"{prefix}signing.pem").write_text(new_private_pem("ES256"))
         authority = trustme.CA()
         certificate = authority.issue_cert("localhost")
         authority.cert_pem.write_to_path(folder / f"{prefix}ca.pem")
@@ -120,7 +137,7 @@ def changed(before: dict, key: str, folder) -> str:
         place = after
         for name in places:
             place = place[int(name)] if name.isdigit() else place.setdefault(name, {})
-        place[last] = str(folder / value) if ".tls." in path and last != "server_name" else value
+        place[last] = _in_folder(value, folder) if path in NAMING_FILES else value
     return json.dumps(after)
 
 

@@ -77,6 +77,10 @@ OTHER_VALUES: dict[str, Any] = {
     "telemetry.otlp": "http://127.0.0.1:1/other",
     "telemetry.sample": 0.2,
     "telemetry.service": "other",
+    "signing.key_file": "other-signing.pem",
+    "signing.previous_key_files": ["signing.pem"],
+    "signing.issuer": "https://other.example",
+    "signing.path": "/.other/jwks.json",
     "log.level": "warning",
     "log.access": False,
     "routes.0.name": "other",
@@ -123,6 +127,11 @@ OTHER_VALUES: dict[str, Any] = {
     "routes.0.resource.scopes": ["other"],
     "routes.0.resource.name": "other",
     "routes.0.identity.headers": {"X-Other": "sub"},
+    "routes.0.identity.token.header": "X-Other-Token",
+    "routes.0.identity.token.audience": ["other"],
+    "routes.0.identity.token.ttl": "61s",
+    "routes.0.identity.token.claims": {"other": "sub"},
+    "routes.0.identity.answer": "X-Other-Answer",
     "routes.0.authorization": "keep",
     "routes.0.request_headers.set": {"X-Env": "other"},
     "routes.0.request_headers.remove": ["X-Other"],
@@ -148,6 +157,11 @@ OTHER_VALUES: dict[str, Any] = {
 def other_values(path: tuple[str, ...]) -> list[Any]:
     """The values for the key at `path`, which has neither indexes nor names of providers."""
     return [value for place, value in OTHER_VALUES.items() if plain_path(place) == path]
+
+
+def mapping_of(path: tuple[str, ...]) -> dict[str, Any]:
+    """The mapping at `path` with all of its keys."""
+    return {inner[-1]: value for place, value in OTHER_VALUES.items() if (inner := plain_path(place))[:-1] == path}
 
 
 def plain_path(place: str) -> tuple[str, ...]:
