@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from support.scripted_provider import ScriptedProvider
 
 from gateway.cli import COMMANDS, main
+from gateway.config.identity_key import read_identity_key
 from gateway.demo.demo_provider import DemoProvider
 
 MINIMAL = """
@@ -330,3 +332,21 @@ def test_a_terminal_is_shown_the_line_with_a_caret_and_nothing_else_is(tmp_path:
         assert shown.read(4096).decode().splitlines()[1:] == ["  3 |     backed: http://a", "    |     ^"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "EdDSA"])
+def test_keygen_makes_a_key_that_signs_and_overwrites_none(tmp_path, algorithm):
+    path = tmp_path / "signing.pem"
+    made = CliRunner().invoke(main, ["keygen", "--algorithm", algorithm, "-o", str(path)])
+    key = read_identity_key(path.read_text(), needs_private=True)
+    assert (made.exit_code, key.algorithm) == (0, algorithm)
+    assert key.kid in made.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = CliRunner().invoke(main, ["keygen", "-o", str(path)])
+    assert again.exit_code == 1
+    assert read_identity_key(path.read_text(), needs_private=True).kid == key.kid
+
+
+def test_keygen_prints_only_the_key():
+    made = CliRunner().invoke(main, ["keygen"])
+    assert read_identity_key(made.stdout, needs_private=True).algorithm == "ES256"

@@ -102,6 +102,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             lambda value: value.key is not None and value.key.of in ("header", "cookie"),
             "a client chooses its backend, and can send all its requests to one; write {hash: sub} or another claim",
         ),
+        (
+            ("identity", "token"),
+            lambda value: value is not None and value.ttl > _TTL_LONG_S,
+            "a backend that goes by it serves a revoked caller for its ttl; write minutes, such as ttl: 60s",
+        ),
         (("auth", "streams"), lambda value: value == "keep", _STREAMS),
         (
             ("auth", "provider"),
@@ -120,6 +125,7 @@ MILD = {
     ("server", "max_connections_per_network"): "the proxies in front are not in the file",
     ("providers", "max_waiting"): "how many networks there are is not in the file",
     ("cache", "refresh_ahead"): "it costs calls, and opens nothing",
+    ("routes", "identity", "answer"): "what the provider says of a caller is not in the file",
     ("routes", "auth", "mode"): "none is what public routes are for",
     ("routes", "auth", "audience"): "its absence is warned of",
 }

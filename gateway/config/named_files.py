@@ -38,9 +38,10 @@ def _below(model: type[Model], node: Node) -> Iterator[str]:
         entry = node.entries.get(f"{key.name}{TWIN}" if key.is_secret else key.name)
         if entry is None:
             continue
-        if key.is_secret or key.is_file:
-            if isinstance(entry.node.value, str):
-                yield entry.node.value
+        if key.is_secret or key.is_file or key.is_content:
+            several = key.is_content and isinstance(entry.node.value, tuple)
+            nodes = entry.node.value if several else (entry.node,)
+            yield from (one.value for one in nodes if isinstance(one.value, str))
         elif key.inner is not None and _names_files(key.inner):
             for inner in _values(key, entry):
                 yield from _below(key.inner, inner)
@@ -48,7 +49,7 @@ def _below(model: type[Model], node: Node) -> Iterator[str]:
 
 @cache
 def _names_files(model: type[Model]) -> bool:
-    return any(key.is_secret or key.is_file for key in keys_below(model))
+    return any(key.is_secret or key.is_file or key.is_content for key in keys_below(model))
 
 
 def _values(key: ConfigKey, entry: KeyValue) -> Iterator[Node]:

@@ -28,6 +28,7 @@ def found(text, **environ):
         ("routes: [{backend: {url: https://b, tls: {ca: ca.pem}}}]", ["/etc/gateway/ca.pem"]),
         ("routes: [{backend: [https://a, {url: https://b, tls: {ca: ca.pem}}]}]", ["/etc/gateway/ca.pem"]),
         ("routes: [{backend: http://b}]", []),
+        ("signing: {key_file: a, previous_key_files: [b, c]}", ["/etc/gateway/a", "/etc/gateway/b", "/etc/gateway/c"]),
         ("defaults: {backend: {url: https://b, tls: {ca: ca.pem}}}", ["/etc/gateway/ca.pem"]),
         ("admin: {token_file: t}\ncache: {secret_file: t}", ["/etc/gateway/t"]),
         ("admin: {token_file: '${DIR}/t'}", ["/run/t"]),

@@ -55,6 +55,7 @@ PURE = (
     "test_policy.py",
     "test_policy_reasons.py",
     "test_routing.py",
+    "test_signed_identity.py",
     "test_threat_model.py",
     "workers/test_instance.py",
 )

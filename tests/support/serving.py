@@ -24,6 +24,8 @@ ALICE = {
 
 Serve = Callable[..., Awaitable[RunningGateway]]
 OVER_BOTH_LANES = {
+    "test_signed_identity_wire",
+    "test_limits_wire",
     "test_backend_failures",
     "test_bodies",
     "test_cors",
@@ -77,7 +79,10 @@ async def backend() -> AsyncIterator[Backend]:
 
 @pytest.fixture
 async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> AsyncIterator[Serve]:
-    """Starts gateways. Without `routes`: `/open/**` for all, `/api/**` with a token; `more` are keys of both."""
+    """Starts gateways. Without `routes`: `/open/**` for all, `/api/**` with a token; `more` are keys of both.
+
+    `top` are keys of the whole file.
+    """
     started: list[RunningGateway] = []
 
     async def start(
@@ -88,6 +93,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
         cache: dict[str, Any] | None = None,
         events: dict[str, Any] | None = None,
         telemetry: dict[str, Any] | None = None,
+        top: dict[str, Any] | None = None,
         **more: Any,
     ) -> RunningGateway:
         text = configuration(
@@ -97,6 +103,7 @@ async def serve(provider: ScriptedProvider, backend: Backend, lane: str) -> Asyn
             cache=cache or {},
             **({} if events is None else {"events": events}),
             **({} if telemetry is None else {"telemetry": telemetry}),
+            **(top or {}),
         )
         gateway = RunningGateway(text)
         started.append(gateway)
