@@ -31,7 +31,8 @@ import aiohttp
 from aiohttp import ClientResponse
 from yarl import URL
 
-from gateway.config.proxy_url import ForwardProxy
+from gateway.config.provider_model import Provider
+from gateway.config.proxy_url import ForwardProxy, parse_proxy_url
 from gateway.provider.errors import ConnectionLostError, DeadlineError, UnreachableError, UnusableResponseError
 from gateway.provider.retry_after import parse_retry_after_s
 from gateway.provider.session import new_session
@@ -182,6 +183,11 @@ class Calls:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise UnreachableError("its client in the gateway is closed")
+
+
+def through_proxy(config: Provider) -> ForwardProxy | None:
+    """The proxy that calls to the provider go through."""
+    return None if config.proxy is None else parse_proxy_url(config.proxy.get_secret_value())
 
 
 def _through(proxy: ForwardProxy) -> dict[str, Any]:

@@ -15,10 +15,9 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate, IntrospectionResult
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.provider_model import Provider
-from gateway.config.proxy_url import parse_proxy_url
 from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
-from gateway.provider.call import Calls
+from gateway.provider.call import Calls, through_proxy
 from gateway.provider.client_auth import client_auth
 from gateway.provider.client_context import fingerprint, own_context
 from gateway.provider.endpoints import Endpoints
@@ -26,10 +25,8 @@ from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, 
 from gateway.provider.grants import ClientCredentials, Grant
 from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.introspection_guard import IntrospectionGuard
-from gateway.provider.introspection_request import introspection_request
-from gateway.provider.own_token import OwnToken
 from gateway.provider.provider_identity import identity, realm
-from gateway.provider.signed_response import SignedResponses
+from gateway.provider.questioning import Questioning
 from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token_endpoint import TokenEndpoint
 from gateway.provider.trouble import Trouble
@@ -50,7 +47,7 @@ def _new_calls(config: Provider, tls: ssl.SSLContext | None, clock: Callable[[],
         introspections_max=config.max_concurrency,
         tls=tls or own_context(config.tls),
         server_name=None if config.tls is None else config.tls.server_name,
-        proxy=None if config.proxy is None else parse_proxy_url(config.proxy.get_secret_value()),
+        proxy=through_proxy(config),
         clock=clock,
     )
 
@@ -91,10 +88,8 @@ class ProviderClient:
         self.keys = SigningKeys(self._calls, self._endpoints.jwks_url)
         transmitter = config.events.jwks_uri if config.events is not None else None
         self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _fixed_url(transmitter))
-        self._request = introspection_request(config.introspection)
-        is_bearer = config.introspection.auth == "bearer"
-        self._own_token = OwnToken(partial(self.token, ClientCredentials())) if is_bearer else None
-        self._signed = _signed_responses(config, self.keys)
+        fetch_own_token = partial(self.token, ClientCredentials())
+        self._questioning = Questioning(config, self._calls, self._auth, self.keys, fetch_own_token, clock)
         self._max_waiting = config.max_waiting
         self._awaiting_discovery = 0  # questions that wait for discovery, or are about to
         self._on_breaker = on_breaker
@@ -148,8 +143,7 @@ class ProviderClient:
         # The probe ends first. Cut off by what is closed below it would fail and open the breaker, under a name that
         # another configuration's provider may have by now.
         await self._guard.close()
-        if self._own_token is not None:
-            await self._own_token.close()
+        await self._questioning.close()
         await self.keys.close()
         await self.transmitter_keys.close()
         await self._endpoints.close()
@@ -221,16 +215,7 @@ class ProviderClient:
 
     async def _introspection_endpoint(self) -> IntrospectionEndpoint:
         url = await self._endpoints.introspection_url()
-        return IntrospectionEndpoint(
-            url,
-            self._calls,
-            self._auth,
-            self._clock,
-            self._request,
-            self._own_token,
-            self._signed,
-            self._endpoints.objection,
-        )
+        return self._questioning.endpoint(url, self._endpoints.objection)
 
     def _breaker_changed(self, state: State, reason: str) -> None:
         # During an outage the breaker is half open for a moment every few seconds.
@@ -243,15 +228,6 @@ class ProviderClient:
 
     def _deadline_error(self) -> DeadlineError:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
-
-
-def _signed_responses(config: Provider, keys: SigningKeys) -> SignedResponses | None:
-    """What reads responses by RFC 9701; `None` where they are not asked for."""
-    if config.introspection.accept != "jwt":
-        return None
-    if config.issuer is None:
-        raise ValueError("introspection.accept: jwt needs the issuer; write issuer: https://…")
-    return SignedResponses.of(config.issuer, config.client_id, keys, config.leeway)
 
 
 def _fixed_url(url: str) -> Callable[[], Awaitable[str]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+from gateway.config.proxy_url import ForwardProxy
 from gateway.http.backend import UNIX, Backend
 from gateway.proxy.upstream.connect_reasons import why_not_connected
 from gateway.runtime.doctor_verdicts import Diagnosis, ahead_by_date_s, certificate_diagnosis
@@ -56,6 +57,13 @@ async def reach_url(url: str, tls: ssl.SSLContext, server_name: str | None = Non
     request = f"GET {target} HTTP/1.1\r\nHost: {parts.netloc.rpartition('@')[2]}\r\nConnection: close\r\n\r\n"
     context = tls if parts.scheme == "https" else None
     return await _reach(_where(host, port), _opening(host, port, context, server_name), request.encode())
+
+
+async def reach_proxy(proxy: ForwardProxy) -> Reached:
+    """Connects and closes again. Raises `NotReachedError`, in words that show no login."""
+    parts = urlsplit(proxy.url)
+    host, port = parts.hostname or "", parts.port or _DEFAULT_PORT["http"]
+    return await _reach(f"its proxy {_where(host, port)}", _opening(host, port, None), None)
 
 
 def backend_diagnosis(backend: Backend, found: Reached | NotReachedError, now_s: float) -> Diagnosis:

@@ -10,19 +10,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import ssl
+import time
+from functools import partial
+from typing import Any
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.config.provider_model import Provider
-from gateway.provider.call import Calls
+from gateway.provider.call import Calls, through_proxy
 from gateway.provider.client_auth import ClientAuth, client_auth
 from gateway.provider.discovery import discover, discovery_urls
 from gateway.provider.errors import DeadlineError, FailingError, ProviderError, RejectedError, TokenRefused
 from gateway.provider.grants import ClientCredentials
-from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.oauth_error import OAuthError
+from gateway.provider.questioning import Questioning
+from gateway.provider.signing_keys import SigningKeys
 from gateway.provider.token_endpoint import TokenEndpoint
-from gateway.runtime.doctor_network import PROBE_MAX_S, NotReachedError, reach_url
+from gateway.runtime.doctor_network import PROBE_MAX_S, NotReachedError, reach_proxy, reach_url
 from gateway.runtime.doctor_verdicts import (
     Diagnosis,
     certificate_diagnosis,
@@ -58,11 +62,17 @@ class _Visit:
         self._tls = tls
         self._timeout_s = min(config.timeout, PROBE_MAX_S)
         self._server_name = None if config.tls is None else config.tls.server_name
+        self._proxy = through_proxy(config)
         self._calls = Calls(
-            timeout_s=self._timeout_s, max_concurrency=_CALLS_AT_A_TIME, tls=tls, server_name=self._server_name
+            timeout_s=self._timeout_s,
+            max_concurrency=_CALLS_AT_A_TIME,
+            tls=tls,
+            server_name=self._server_name,
+            proxy=self._proxy,
         )
         self._introspection_url = config.introspection_endpoint
         self._token_url = config.token_endpoint
+        self._objection = ""
 
     async def close(self) -> None:
         await self._calls.close()
@@ -73,6 +83,10 @@ class _Visit:
         url = config.introspection_endpoint or discovery_urls(config.issuer or "")[0]
         connection, certificate, clock = (f"{self._subject} {part}" for part in ("connection", "certificate", "clock"))
         try:
+            if self._proxy is not None:
+                await reach_proxy(self._proxy)
+                what = "its proxy takes connections; certificate and clock behind it are not looked at"
+                return [Diagnosis("ok", connection, what)]
             reached = await reach_url(url, self._tls, self._server_name)
         except NotReachedError as error:
             return [Diagnosis("FAIL", connection, str(error))]
@@ -99,7 +113,12 @@ class _Visit:
             return [Diagnosis("FAIL", subject, discovery_failure(error, url))]
         self._introspection_url = metadata.introspection_endpoint
         self._token_url = self._token_url or metadata.token_endpoint
-        return [Diagnosis("ok", subject, f"the document is of {issuer}")]
+        self._objection = metadata.supported.objection(self._config)
+        found = [Diagnosis("ok", subject, f"the document is of {issuer}")]
+        if self._objection:
+            what = f"{self._objection}; compare client_auth and introspection"
+            found.append(Diagnosis("warning", f"{self._subject} metadata", what))
+        return found
 
     async def introspect(self) -> list[Diagnosis]:
         """A random token, under our credentials."""
@@ -116,7 +135,9 @@ class _Visit:
             return [Diagnosis("FAIL", subject, introspection_failure(late, None))]
 
     async def _asked(self, subject: str, auth: ClientAuth) -> Diagnosis:
-        endpoint = IntrospectionEndpoint(self._introspection_url or "", self._calls, auth)
+        keys = SigningKeys(self._calls, self._jwks_url)
+        questioning = Questioning(self._config, self._calls, auth, keys, partial(self._own_token, auth), time.time)
+        endpoint = questioning.endpoint(self._introspection_url or "", self._objection)
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await endpoint.introspect(Token(secrets.token_hex(_TOKEN_BYTES)))
@@ -126,10 +147,27 @@ class _Visit:
         except ProviderError as error:
             told = await self._told_of_client(auth) if isinstance(error, FailingError | RejectedError) else None
             return Diagnosis("FAIL", subject, introspection_failure(error, told))
+        finally:
+            await questioning.close()
+            await keys.close()
         if isinstance(answer, Facts):
             what = "it calls a random token active, as if it took any token for good"
             return Diagnosis("FAIL", subject, f"{what}; check introspection_endpoint, and mend the provider")
         return Diagnosis("ok", subject, f"a random token is inactive. {self._what_is_not_seen()}")
+
+    async def _jwks_url(self) -> str:
+        """Where the keys are that sign answers by RFC 9701. Raises `ProviderError`."""
+        config = self._config
+        if config.jwks_uri is not None:
+            return config.jwks_uri
+        return (await discover(self._calls, config.issuer or "", "jwks_uri")).jwks_uri or ""
+
+    async def _own_token(self, auth: ClientAuth) -> dict[str, Any]:
+        """For `introspection.auth: bearer`. Raises `TokenRefused` and `ProviderError`."""
+        if self._token_url is None:
+            found = await discover(self._calls, self._config.issuer or "", "token_endpoint")
+            self._token_url = found.token_endpoint or ""
+        return await TokenEndpoint(self._token_url, self._calls, auth).request_token(ClientCredentials())
 
     def _what_is_not_seen(self) -> str:
         client = self._config.client_id

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from redis import Redis
 from support.configuration import loaded
+from support.forward_proxy import ForwardProxy
 from support.redis_server import RedisServer, running
 from support.scripted_provider import Reply, ScriptedProvider
 
@@ -296,3 +297,43 @@ async def test_the_listeners_own_certificate_is_looked_at(authority: trustme.CA,
     leaf.private_key_pem.write_to_path(tmp_path / "key.pem")
     tls = f"{{certificate: '{tmp_path}/cert.pem', key: '{tmp_path}/key.pem'}}"
     assert (await diagnosed(f"server: {{tls: {tls}}}\n{ROUTE}"))["server.tls certificate"][0] == "warning"
+
+
+async def test_answers_are_asked_for_as_the_file_says(provider: ScriptedProvider) -> None:
+    """An unsigned answer is none where signed ones are asked for, whatever it says."""
+    provider.keys = {"keys": []}
+    section = provider_section(provider).replace("}", ", introspection: {accept: jwt, headers: {X-Api-Key: k3y}}}")
+    grade, words = (await diagnosed(section + ROUTE))["provider sso credentials"]
+    assert grade == "FAIL"
+    assert "RFC 9701" in words
+    [asked] = provider.introspections
+    assert (asked.header("Accept"), asked.header("X-Api-Key")) == ("application/token-introspection+jwt", "k3y")
+
+
+async def test_our_own_token_is_fetched_as_for_callers(provider: ScriptedProvider) -> None:
+    provider.token_answer = {"access_token": "own", "token_type": "Bearer"}
+    section = provider_section(provider).replace("}", ", introspection: {auth: bearer}}")
+    assert (await diagnosed(section + ROUTE))["provider sso credentials"][0] == "ok"
+    assert provider.introspections[0].header("Authorization") == "Bearer own"
+
+
+async def test_metadata_that_does_not_name_our_way_is_a_warning(provider: ScriptedProvider) -> None:
+    provider.discovery = provider.metadata(introspection_endpoint_auth_methods_supported=["private_key_jwt"])
+    found = await diagnosed(provider_section(provider) + ROUTE)
+    assert found["provider sso metadata"][0] == "warning"
+    assert "private_key_jwt, and not client_secret_basic" in found["provider sso metadata"][1]
+    assert found["provider sso credentials"][0] == "ok"
+
+
+async def test_the_proxy_is_gone_through_and_its_login_not_shown(provider: ScriptedProvider) -> None:
+    async with ForwardProxy("user:hun/ter2") as proxy:
+        place = f"127.0.0.1:{proxy.port}"
+        found = await diagnosed(provider_section(provider, proxy=f"http://user:hun%2Fter2@{place}") + ROUTE)
+        assert {grade for grade, _ in found.values()} == {"ok"}
+        assert len(proxy.lines) == len(provider.calls) > 0
+        found = await diagnosed(provider_section(provider, proxy=f"http://user:other-secret@{place}") + ROUTE)
+        assert "proxy wants another user or password" in found["provider sso discovery"][1]
+    found = await diagnosed(provider_section(provider, proxy=f"http://user:other-secret@{place}") + ROUTE)
+    assert found["provider sso connection"][0] == "FAIL"
+    assert "its proxy" in found["provider sso connection"][1]
+    assert "other-secret" not in str(found)
