@@ -138,6 +138,10 @@ class LogSettings(Model):
     access: Flag = True
     """A line for each request. Default true."""
 
+    format: Literal["auto", "json", "console"] = "auto"
+    """json: one object a line; console: lines for people, with colours on a terminal. Default auto: console where
+    standard output is a terminal, else json."""
+
 
 class Telemetry(Model):
     """Traces: where spans go, and of how many requests. Needs the extra gateway[otel]."""
@@ -181,7 +185,7 @@ class Config(Model):
     """What signs identity tokens, and where backends find its key. Default none: no path is taken."""
 
     log: LogSettings = LogSettings()
-    """JSON lines on standard output."""
+    """Lines on standard output: JSON, or for people at a terminal."""
 
     telemetry: Telemetry | None = None
     """Where traces of requests go. Default none: traceparent passes, and no span is made."""

@@ -1,4 +1,4 @@
-"""Writes log lines: one JSON object a line, in batches, from a thread of its own.
+"""Writes log lines: one JSON object a line, or its console form, in batches, from a thread of its own.
 
 Standard output may be a pipe that nobody reads, a full disk or a closed terminal. None of these may block or end a
 worker.
@@ -22,9 +22,12 @@ import select
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, Literal
+
+from gateway.observe.console import console_line
 
 # A pipe does not mix a write of up to this many bytes with another worker's (POSIX; 4096 on Linux).
 PIPE_ATOMIC_BYTES = 4096
@@ -80,6 +83,17 @@ class LineWriter:
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._form: Callable[[bytes], bytes] | None = None
+
+    def write_as(self, form: Literal["auto", "json", "console"]) -> None:
+        """Choose the form of the lines from now on. `auto` is for people where a terminal shows them."""
+        is_console = form == "console" or (form == "auto" and self._is_terminal())
+        # Colours only where a terminal shows them, and by the customs of https://no-color.org and terminfo's "dumb".
+        colours = self._is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._form = partial(console_line, colours=colours) if is_console else None
+
+    def _is_terminal(self) -> bool:
+        return self._fd >= 0 and os.isatty(self._fd)
 
     def write(self, line: bytes) -> None:
         """Take one line, newline included; drop it when the buffer is full."""
@@ -125,7 +139,7 @@ class LineWriter:
         if lost:
             now = rfc3339(time.time())
             lines.append(json_line({"time": now, "level": "warning", "event": "log_lines_dropped", "count": lost}))
-        return lines
+        return lines if self._form is None else list(map(self._form, lines))
 
     def _send(self, chunk: bytes) -> None:
         rest = memoryview(chunk)

@@ -54,6 +54,7 @@ class Observation(Metrics):
     def configure(self, config: Config) -> None:
         """Follow `log`, and show the series of every route and provider from the start."""
         self.access_log.enabled = config.log.access
+        self._writer.write_as(config.log.format)
         self._backends.configured(config.routes)
         configure_logging(config.log.level, self._writer, _secrets(config))
         self._trace(config.telemetry)

@@ -83,6 +83,7 @@ OTHER_VALUES: dict[str, Any] = {
     "signing.path": "/.other/jwks.json",
     "log.level": "warning",
     "log.access": False,
+    "log.format": "console",
     "routes.0.name": "other",
     "routes.0.match.host": "b.example",
     "routes.0.match.path": "/t/{t}/other/**",
