@@ -66,13 +66,13 @@ async def serve(path: str) -> None:
     await asyncio.gather(reloading, impatient, alive, return_exceptions=True)
 
 
-async def work(control_fd: int, listen_fd: int) -> None:
+async def work(control_fd: int, listen_fd: int, decisions_fd: int | None = None) -> None:
     """Run `gateway worker`, one process of several, until the supervisor ends it."""
     _spare_the_collector()
-    control, listener = socket.socket(fileno=control_fd), socket.socket(fileno=listen_fd)
+    control, *listeners = (socket.socket(fileno=fd) for fd in (control_fd, listen_fd, decisions_fd) if fd is not None)
     siblings = Siblings()
     observation = Observation(standard_output())
-    await serve_worker(control, Worker(listener, observation, siblings.broadcast, siblings.leads), siblings)
+    await serve_worker(control, Worker(listeners, observation, siblings.broadcast, siblings.leads), siblings)
     await asyncio.to_thread(observation.close)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -22,6 +22,7 @@ from gateway.http.percent import canonical_percent
 from gateway.http.protected_resource import metadata_document, metadata_location
 from gateway.http.public_document import PublicDocument, identity_keys, resource_metadata
 from gateway.http.response_head import ResponseHeaderRules
+from gateway.http.told_request import SubrequestFates
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
@@ -57,6 +58,17 @@ class CompiledRoute:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """Holds what differs where another proxy asks about its request: `compiled` is the configuration for that.
+
+    `answered` are the names of the fields of each 200: those of all identity headers, and `Authorization`.
+    """
+
+    compiled: CompiledConfig
+    answered: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledConfig:
     """Holds the routing table, the compiled routes and the limits of one configuration."""
 
@@ -71,6 +83,8 @@ class CompiledConfig:
     events_prefix: str | None = None  # where events arrive; None: nowhere
     keys: PublicDocument | None = None  # those that verify identity tokens
     keys_path: str | None = None  # where these are published, on every host
+    answers_preflights: bool = True
+    beside: Beside | None = None  # None: no other proxy asks
 
 
 def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
@@ -84,8 +98,8 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
     # Routes with equal rules share one memory of response fields.
     to_client: dict[ResponseRules, ResponseHeaderRules] = {}
     routes = tuple(_gated(route, config, identity_names, to_client, key) for route in config.routes)
-    return CompiledConfig(
-        table=Table((route.config.match, route) for route in routes),
+    compiled = CompiledConfig(
+        table=Table((route.config.match, route) for route in routes if route.backends),
         routes=routes,
         trusted_issuers={
             name: TrustedIssuer(
@@ -105,6 +119,29 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         keys=identity_keys(key_set(keys)) if keys else None,
         keys_path=None if config.signing is None else canonical_percent(str(config.signing.path)),
     )
+    return compiled if config.decisions is None else replace(compiled, beside=_beside(compiled, identity_names))
+
+
+def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
+    """For the requests of other proxies: all routes, nothing that the gateway answers itself, and every peer is
+    believed about its client.
+    """
+    by_lower = {name.lower(): name for name in sorted(identity_names)}
+    told = replace(
+        compiled,
+        table=Table((route.config.match, route) for route in compiled.routes),
+        trusted_proxies=replace(compiled.trusted_proxies, every_peer=True),
+        resources={},
+        fates=SubrequestFates(
+            identity_names,
+            keeps_authorization=any(route.request_rules.keep_authorization for route in compiled.routes),
+        ),
+        events_prefix=None,
+        keys=None,
+        keys_path=None,
+        answers_preflights=False,
+    )
+    return Beside(told, (*by_lower.values(), "Authorization"))
 
 
 def _gated(

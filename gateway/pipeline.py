@@ -165,6 +165,8 @@ def _received(context: DecisionContext, rest: str) -> Decision:
 
 def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
     """The route with `cors` that a preflight asks about; `None` where the request is not one."""
+    if not compiled.answers_preflights:
+        return None
     pairs = request.fields.pairs
     origins, methods = values_of(pairs, "origin"), values_of(pairs, "access-control-request-method")
     if len(origins) != 1 or len(methods) != 1:

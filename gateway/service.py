@@ -59,12 +59,12 @@ class Worker(WorkerServer):
 
     def __init__(
         self,
-        sock: socket.socket,
+        sockets: Sequence[socket.socket],
         observation: Observation,
         broadcast: Broadcast | None = None,
         leads: Leads | None = None,
     ) -> None:
-        super().__init__(sock, observation, broadcast, leads)
+        super().__init__(sockets, observation, broadcast, leads)
         self._observation = observation
 
     async def configure(self, source: ConfigSource) -> None:
@@ -137,20 +137,26 @@ class Service:
         self._admin: AdminListener | None = None
         self._sockets: list[socket.socket] = []
         self._status = ""
+        self._decisions: list[socket.socket] = []
         self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
         """Bind, start the admin listener, which says "starting", then serve."""
         self._observation.configure(self.config)
         workers = worker_count(self.config.server)
-        check_all_used(self._inherited, (self.config.server.listen, self.config.admin.listen))
+        asked_at = _asked_at(self.config)
+        own = (self.config.server.listen, self.config.admin.listen)
+        check_all_used(self._inherited, own if asked_at is None else (*own, asked_at))
         self._sockets = self._listeners(self.config.server.listen, workers)
         try:
+            if asked_at is not None:
+                self._decisions = self._listeners(asked_at, workers)
             (admin_socket,) = self._listeners(self.config.admin.listen)
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
             listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
-            fields = {"listen": listen, "admin": admin, "workers": workers, "form": BUILD}
+            beside = {"decisions": _bound(self._decisions[0])} if self._decisions else {}
+            fields = {"listen": listen, "admin": admin, **beside, "workers": workers, "form": BUILD}
             await self._admin.start(admin_socket)
             await self._serving.start()
             await self._taken(self.config)
@@ -199,7 +205,7 @@ class Service:
         await self._end_watch()
         if self._serving is not None and timeout_s is None:
             await self._serving.lame_duck(server.drain_delay)
-        unbind(self._sockets)  # otherwise new connections would wait where nobody accepts them
+        unbind((*self._sockets, *self._decisions))  # otherwise new connections would wait where nobody accepts them
         if self._serving is not None:
             await self._serving.drain(server.shutdown_timeout if timeout_s is None else timeout_s)
         await self._close()
@@ -207,7 +213,7 @@ class Service:
 
     async def _close(self) -> None:
         await self._end_watch()
-        unbind(self._sockets)
+        unbind((*self._sockets, *self._decisions))
         if self._admin is not None:
             await self._admin.stop()
         await asyncio.to_thread(self._observation.close)
@@ -236,13 +242,15 @@ class Service:
 
     def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:
-            # The listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
-            worker = Worker(self._sockets[0].dup(), self._observation)
+            # A listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
+            sockets = [one.dup() for one in (*self._sockets, *self._decisions)]
+            worker = Worker(sockets, self._observation)
             return SingleProcess(worker, self._source, lambda: describe(self.config))
         return Supervisor(
             WORKER_COMMAND,
             self._sockets,
             self._source,
+            decisions=self._decisions,
             counting=snapshots,
             own_snapshot=self._own_snapshot,
             on_restart=self._observation.instance.worker_restarted,
@@ -256,10 +264,12 @@ class Service:
             "server.listen": (old.server.listen, new.server.listen),
             "server.workers": (old.server.workers, new.server.workers),
             "admin.listen": (old.admin.listen, new.admin.listen),
+            "decisions.listen": (_asked_at(old), _asked_at(new)),
         }
         for name, (before, after) in fixed.items():
             if before != after:
-                raise ValueError(f"{name} changed from {before} to {after}, which a reload cannot do; restart for it")
+                change = f"changed from {before or 'none'} to {after or 'none'}"
+                raise ValueError(f"{name} {change}, which a reload cannot do; restart for it")
 
     def _refused(self, reason: str) -> bool:
         self._observation.reloaded("failure")
@@ -267,6 +277,10 @@ class Service:
         extra = {"event": "reload_refused", "fields": {"reason": reason}}
         _logger.error("reload refused, the old configuration stays: %s", reason, extra=extra)
         return False
+
+
+def _asked_at(config: Config) -> Address | None:
+    return None if config.decisions is None else config.decisions.listen
 
 
 def worker_count(server: Server) -> int:

@@ -45,6 +45,7 @@ def demo_command(is_check: bool, port_base: int | None) -> None:
 @click.command(hidden=True)
 @click.option("--control-fd", type=int, required=True)
 @click.option("--listen-fd", type=int, required=True)
-def worker(control_fd: int, listen_fd: int) -> None:
+@click.option("--decisions-fd", type=int)
+def worker(control_fd: int, listen_fd: int, decisions_fd: int | None) -> None:
     """Run one worker process; `serve` starts it."""
-    run(app.work(control_fd, listen_fd))
+    run(app.work(control_fd, listen_fd, decisions_fd))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.config.check_client_tls import problems_of_backend_tls, problems_of_provider_tls
+from gateway.config.check_decisions import problems_of_decisions
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners
@@ -35,6 +36,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from _without_provider(sections)
     yield from problems_of_events(sections)
     yield from problems_of_signing(sections)
+    yield from problems_of_decisions(sections)
     yield from _trusted_headers(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)

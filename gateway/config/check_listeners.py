@@ -27,7 +27,7 @@ _LOOPBACK = frozenset(["localhost", "127.0.0.1", "::1"])
 
 def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Iterator[Problem]:
     """Find ports that are taken twice, certificates that cannot be loaded, and a token that cannot be sent."""
-    if server.is_valid("listen") and admin.is_valid("listen") and _overlap(server.value.listen, admin.value.listen):
+    if server.is_valid("listen") and admin.is_valid("listen") and overlap(server.value.listen, admin.value.listen):
         yield _taken_twice(server, admin)
     if server.value.tls is not None and server.is_valid("tls"):
         yield from _tls(server.value.tls, server.origin)
@@ -58,7 +58,8 @@ def _taken_twice(server: Section[Server], admin: Section[Admin]) -> Problem:
     return admin.origin.problem(("listen",), what)
 
 
-def _overlap(one: Address, other: Address) -> bool:
+def overlap(one: Address, other: Address) -> bool:
+    """Whether nobody can listen on both."""
     if one.path is not None or other.path is not None:
         return one.path == other.path
     if one.port != other.port or one.port == 0:  # 0 takes any free port

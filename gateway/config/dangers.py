@@ -40,6 +40,13 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             "routes and metrics are shown to everyone who reaches this address; write 127.0.0.1:9090",
         ),
     ),
+    "decisions": (
+        (
+            ("listen",),
+            _is_public,
+            "whoever reaches this address is believed about the request; write 127.0.0.1:9191 or unix:/path",
+        ),
+    ),
     "cache": (
         (
             ("ttl",),
@@ -135,6 +142,8 @@ def dangers(sections: Sections) -> Iterator[Problem]:
     """Each dangerous choice of a file that has no problems."""
     for name in ("server", "admin", "cache"):
         yield from _of_section(sections.sections[name], _RULES[name])
+    if sections.decisions is not None:
+        yield from _of_section(sections.decisions, _RULES["decisions"])
     for provider in sections.providers.values():
         yield from _of_section(provider, _RULES["provider"])
     for route in sections.routes:

@@ -84,6 +84,7 @@ def _joined(sections: Sections) -> Config:
         admin=sections.section("admin"),
         providers={name: section.value for name, section in sections.providers.items()},
         cache=sections.section("cache"),
+        decisions=sections.decisions.value if sections.decisions is not None else None,
         events=sections.events.value if sections.events is not None else None,
         telemetry=sections.telemetry.value if sections.telemetry is not None else None,
         signing=sections.signing.value if sections.signing is not None else None,

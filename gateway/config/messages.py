@@ -29,6 +29,7 @@ _EXAMPLES = {
     "key_file": "key_file: signing.pem, as `gateway keygen` makes it",
     "issuer": "issuer: https://gateway.example.com",
     "audience": "audience: orders",
+    "listen": "listen: 127.0.0.1:9191, or unix:/path",
 }
 _LEAVE_OUT = "write a value, or leave the key out"
 _DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")

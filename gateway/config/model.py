@@ -18,7 +18,7 @@ from gateway.config.pattern import parse_prefix
 from gateway.config.problems import WrongAt
 from gateway.config.provider_model import Provider
 from gateway.config.route_model import Route
-from gateway.config.server_model import Admin, Server
+from gateway.config.server_model import Admin, Decisions, Server
 from gateway.config.value_types import (
     ONE_OR_MANY,
     Count,
@@ -171,6 +171,9 @@ class Config(Model):
 
     admin: Admin = Admin()
     """The second listener: health, metrics, routes, explain, cache."""
+
+    decisions: Decisions | None = None
+    """The listener that other proxies ask about their requests. Default none: nobody can."""
 
     providers: dict[Name, Provider] = Field(default_factory=dict)
     """The identity providers that are asked about tokens, by a name of your own."""

@@ -122,8 +122,9 @@ class Route(Model):
         tuple[Annotated[BackendSettings, BeforeValidator(_by_url)], ...],
         OneOrMany,
         Field(min_length=1),
-    ]
-    """http(s)://host[:port][/prefix] or unix:/socket[:/prefix], a mapping with that as url, or a list of both."""
+    ] = ()
+    """http(s)://host[:port][/prefix] or unix:/socket[:/prefix], a mapping with that as url, or a list of both. Left out
+    where another proxy forwards the request: such a route is for the decisions listener."""
 
     balance: BalanceRule = ROUND_ROBIN
     """round_robin, least_requests, or {hash: KEY}, by which what has one value goes to one backend: sub, client_id, a

@@ -25,7 +25,7 @@ from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
 from gateway.config.problems import Loc, Problem
 from gateway.config.provider_model import Provider
 from gateway.config.route_model import ONE_ROUTES_OWN, Route
-from gateway.config.server_model import Admin, Server
+from gateway.config.server_model import Admin, Decisions, Server
 from gateway.config.wire_values import parse_name
 
 _M = TypeVar("_M", bound=Model)
@@ -45,6 +45,7 @@ _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     Cache: {"secret": "-" * 16},
     # A good key that signs nothing: where it stands, the file is refused.
     Signing: {"key_file": _STAND_IN_KEY, "issuer": "http://-"},
+    Decisions: {"listen": ":0"},
 }
 
 
@@ -77,6 +78,7 @@ class Sections:
     events: Section[Events] | None = None
     telemetry: Section[Telemetry] | None = None
     signing: Section[Signing] | None = None
+    decisions: Section[Decisions] | None = None
     providers: dict[str, Section[Provider]] = field(default_factory=dict)
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
     defaults: Origin | None = None
@@ -98,6 +100,7 @@ def split(root: Node, directory: Path) -> Sections:
     sections.events = _optional(sections, "events", Events, directory)
     sections.telemetry = _optional(sections, "telemetry", Telemetry, directory)
     sections.signing = _optional(sections, "signing", Signing, directory)
+    sections.decisions = _optional(sections, "decisions", Decisions, directory)
     _split_providers(sections, directory)
     _split_defaults(sections, directory)
     _split_routes(sections, directory)
@@ -216,7 +219,7 @@ def _validated(
     if origin.defaults is not None:
         values = merged(plain(origin.defaults), values)
     try:
-        return Section(model.model_validate(values), origin)
+        return Section(model.model_validate(values), origin, given - values.keys())
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin, given=given))
         locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]

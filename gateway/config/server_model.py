@@ -1,4 +1,4 @@
-"""The two listeners, as the configuration names them; see `gateway.config.model`."""
+"""The listeners, as the configuration names them; see `gateway.config.model`."""
 
 from __future__ import annotations
 
@@ -134,3 +134,11 @@ class Admin(Model):
 
     cors: AdminCors = AdminCors()
     """Origins whose pages may read the admin listener. Default none."""
+
+
+class Decisions(Model):
+    """A third listener, for proxies that ask what the gateway would decide about a request of theirs."""
+
+    listen: Listen
+    """host:port or unix:/path. Not changed by a reload. Danger: whoever reaches it is believed about the request, its
+    client's address and its certificate, so only the proxies beside the gateway may."""

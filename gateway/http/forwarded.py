@@ -42,17 +42,23 @@ _CHAIN_FIELDS = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """Says which peers are trusted: the networks and, with `unix`, every peer on the Unix socket."""
+    """Says which peers are trusted: the networks and, with `unix`, every peer on the Unix socket.
+
+    With `every_peer` each peer is trusted, but in what it tells only the networks are.
+    """
 
     networks: tuple[Network, ...] = ()
     unix: bool = False
+    every_peer: bool = False
 
     @property
     def are_none(self) -> bool:
-        return not (self.networks or self.unix)
+        return not (self.networks or self.unix or self.every_peer)
 
     def has_peer(self, peer: str) -> bool:
         """`peer` is an address, or empty for a Unix socket."""
+        if self.every_peer:
+            return True
         if not peer:
             return self.unix
         # The system gives a peer as a bare address, or as one with a zone.

@@ -42,15 +42,21 @@ def send_refusal(
     *,
     keeps_alive: bool = True,
     is_http10: bool = False,
+    is_sound: bool = False,
+    to_head: bool | None = None,
 ) -> bool:
-    """Send it, with `more_fields` beside its own; whether the connection goes on, which `keeps_alive` allows."""
+    """Send it, with `more_fields` beside its own; whether the connection goes on, which `keeps_alive` allows.
+
+    Another proxy asks about the request of the record where `is_sound` is set: its own framing is right, whatever the
+    refusal says. `to_head` says whether it is a HEAD. By default the record says both.
+    """
     record.status, record.code, record.reason = refusal.status, refusal.code, refusal.told
-    keeps_alive = keeps_alive and not client.is_draining and refusal.code not in UNTRUSTED_FRAMING
+    keeps_alive = keeps_alive and not client.is_draining and (is_sound or refusal.code not in UNTRUSTED_FRAMING)
     wire, record.bytes_sent = refusal_reply(
         refusal,
         record.request_id,
         connection=connection_option(keeps_alive=keeps_alive, is_http10=is_http10),
-        to_head=record.method == "HEAD",
+        to_head=record.method == "HEAD" if to_head is None else to_head,
         more=more_fields,
     )
     client.write(wire)

@@ -14,9 +14,11 @@ from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Prefligh
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.nearest_routes import nearest_routes
-from gateway.pipeline import conclude, decide, resume
+from gateway.pipeline import conclude, resume
 from gateway.proxy.condition_port import ConditionPorts
-from gateway.runtime.offline import decide_by, request_to, result_with, stand_in_token
+from gateway.runtime.offline import decide_by, first_decision, request_to, result_with, stand_in_token
+
+_ASKED = "answered: 200 to the proxy that asks at decisions.listen, for the route has no backend"
 
 
 async def explain(
@@ -33,7 +35,7 @@ async def explain(
     """
     steps: list[str] = []
     admission = Admission(compiled, authenticator, None)  # no limit for the operator
-    decision = decide(compiled, request_to(compiled, method, url, token=token))
+    decision = first_decision(compiled, request_to(compiled, method, url, token=token))
     while isinstance(decision, NeedsFacts):
         question = decision.question
         lookup = authenticator.cached(question)
@@ -125,10 +127,8 @@ def _steps_after(decision: Decision) -> list[str]:
             path = decision.path_and_query.partition("?")[0]
             backends = ", ".join(str(backend) for backend in decision.route.config.backend)
             names = [name for name in decision.route.config.identity.names if name in dict(decision.identity.pairs)]
-            return [
-                f"identity headers: {', '.join(names) or 'none'}",
-                f"forwarded: as {path} to {backends}",
-            ]
+            gone = f"forwarded: as {path} to {backends}" if backends else _ASKED
+            return [f"identity headers: {', '.join(names) or 'none'}", gone]
         case Preflight():
             return ["answered: a CORS preflight, by the gateway itself"]
         case Publish():

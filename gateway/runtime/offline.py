@@ -9,18 +9,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.authn.facts import Inactive, IntrospectionResult, read_introspection_result
 from gateway.compiled import CompiledConfig
 from gateway.condition import MET
-from gateway.decision import Decision, NeedsFacts, NeedsOutcome, Request
+from gateway.decision import Decision, NeedsFacts, NeedsOutcome, Refuse, Request
 from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import conclude, decide, resume
 
 _LOCAL_HOST = "localhost"
 _AUTHORIZATION = "authorization"
+_UNROUTED = frozenset({"no_route", "method_not_allowed"})
 _NO_URL = "the url is neither a path nor a URL; write /orders/7 or http://api.example.com/orders/7"
 
 
@@ -67,12 +69,20 @@ def result_with(claims: Mapping[str, Any], now: float) -> IntrospectionResult:
     return read_introspection_result({"active": True, **claims}, now)
 
 
+def first_decision(compiled: CompiledConfig, request: Request) -> Decision:
+    """What is decided without facts. Where the public listener has no route, the one for decisions may have one."""
+    decision = decide(compiled, request)
+    if compiled.beside is None or not isinstance(decision, Refuse) or decision.refusal.code not in _UNROUTED:
+        return decision
+    return decide(replace(compiled, table=compiled.beside.compiled.table), request)
+
+
 def decide_by(compiled: CompiledConfig, request: Request, result: IntrospectionResult, now: float) -> Decision:
     """Decide with `result` as the result of the first provider that is asked. To any other the token is not active.
 
     Conditions hold, because nobody can be asked.
     """
-    decision = decide(compiled, request)
+    decision = first_decision(compiled, request)
     while isinstance(decision, NeedsFacts):
         decision, result = resume(compiled, decision, result, now), Inactive(now)
     while isinstance(decision, NeedsOutcome):

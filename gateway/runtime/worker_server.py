@@ -23,16 +23,13 @@ from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
 from gateway.config.model import Config
-from gateway.config.server_model import Server
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
 from gateway.introspection.invalidation import TOKEN_CLAIMS, Invalidation
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.access_record import AccessRecord
-from gateway.proxy.downstream.listener import Listener
 from gateway.proxy.downstream.sweep import Sweep
-from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.generation import Generation
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
@@ -46,7 +43,8 @@ from gateway.runtime.event_endpoint import event_endpoint_of
 from gateway.runtime.explain import explain
 from gateway.runtime.health_checks import HealthChecks, Leads, take_over
 from gateway.runtime.invalidation_broadcaster import Broadcast, DelayedInvalidations, InvalidationBroadcaster
-from gateway.runtime.listener_settings import listener_context, listener_limits
+from gateway.runtime.listener_settings import listener_context
+from gateway.runtime.listeners import Listeners
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
@@ -63,16 +61,16 @@ class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
 
 
 class WorkerServer:
-    """Serves requests on `sock`, which is bound already. `start` comes first, `drain` last."""
+    """Serves requests on `sockets`, as `Listeners` takes them. `start` comes first, `drain` last."""
 
     def __init__(
         self,
-        sock: socket.socket,
+        sockets: Sequence[socket.socket],
         observer: Observer,
         tell_siblings: Broadcast | None = None,
         leads: Leads | None = None,
     ) -> None:
-        self._sock = sock
+        self._sockets = sockets
         self._observer = observer
         self._broadcaster = InvalidationBroadcaster(lambda: self.generation, self._on_purge, tell_siblings)
         self._delayed = DelayedInvalidations(self._broadcaster)
@@ -80,12 +78,11 @@ class WorkerServer:
         self._streams = Streams(lambda: self.generation, self._relays)
         self._generation: Generation | None = None
         self._retiring: dict[asyncio.Task[None], Generation] = {}
-        self._listener: Listener | None = None
+        self._listeners: Listeners | None = None
         self._pools: UpstreamPools | None = None
         self._health: HealthChecks | None = None
         self._siblings = (leads, tell_siblings)
         self._sweep: Sweep | None = None
-        self._fast_lane: FastLane | None = None
         self._is_draining = False
         self._was_ready = False
 
@@ -108,15 +105,12 @@ class WorkerServer:
         self._pools = UpstreamPools(lambda: self.generation.config.server.max_connections)
         self._pools.adjust(config.routes, backend_tls)
         contexts = RequestContextFactory(lambda: self.generation, self._observer, RequestIds().new)
-        self._fast_lane = FastLane(contexts, self._pools)
-        self._listener = Listener(
-            contexts, self._pools, self._observer, listener_limits(server), self._fast_lane_for(server)
-        )
-        self._sweep = Sweep([self._listener.sweep, self._pools.sweep], config)
+        self._listeners = Listeners(self._sockets, contexts, self._pools, self._observer, server)
+        self._sweep = Sweep([self._listeners.sweep, self._pools.sweep], config)
         self._streams.start()
         self._health = HealthChecks(self._pools, *self._siblings)
         self._health.follow(self._generation.backends.values())
-        await self._listener.start(self._sock, tls, proxy_protocol=server.proxy_protocol)
+        await self._listeners.start(server, tls)
 
     async def apply(self, config: Config) -> None:
         """Serve the next request under `config`, and judge the open streams by it.
@@ -135,8 +129,8 @@ class WorkerServer:
             tls_contexts(config.routes),
         )  # fail before anything is changed
         new = await self._assembled(config, before)
-        if self._listener is not None:
-            self._listener.adjust(listener_limits(config.server), self._fast_lane_for(config.server), tls)
+        if self._listeners is not None:
+            self._listeners.adjust(config.server, tls)
         if self._sweep is not None:
             self._sweep.adjust(config)
         if self._pools is not None:
@@ -213,8 +207,8 @@ class WorkerServer:
     def lame_duck(self) -> None:
         """Stop being ready and make each response the last on its connection, but serve requests as before."""
         self._is_draining = True
-        if self._listener is not None:
-            self._listener.lame_duck()
+        if self._listeners is not None:
+            self._listeners.lame_duck()
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Stop accepting, let exchanges end within `timeout_s` (by default as configured), release everything."""
@@ -222,8 +216,8 @@ class WorkerServer:
         if self._generation is None:
             return
         generation = self._generation
-        if self._listener is not None:
-            await self._listener.drain(generation.config.server.shutdown_timeout if timeout_s is None else timeout_s)
+        if self._listeners is not None:
+            await self._listeners.drain(generation.config.server.shutdown_timeout if timeout_s is None else timeout_s)
         await self._delayed.close()
         await self._broadcaster.close(_CLOSE_S)
         retiring = list(self._retiring.items())
@@ -246,9 +240,6 @@ class WorkerServer:
         generation.show_breakers(self._observer)
         for backends in generation.backends.values():
             backends.settle()
-
-    def _fast_lane_for(self, server: Server) -> FastLane | None:
-        return self._fast_lane if server.fast_path else None
 
     async def _assembled(self, config: Config, before: Generation | None = None) -> Generation:
         generation = await assemble(
@@ -283,7 +274,7 @@ class WorkerServer:
         self._streams.judge_all()
 
     def _relays(self) -> list[Relay]:
-        return [] if self._listener is None else self._listener.relays()
+        return [] if self._listeners is None else self._listeners.relays()
 
     def _retired(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():

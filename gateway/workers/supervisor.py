@@ -44,7 +44,8 @@ class ReloadRefusedError(Exception):
 class Supervisor:
     """Runs an instance of several processes. `start` comes first, `drain` last.
 
-    It owns `sockets`, one for each worker. `command` starts a worker; `--control-fd N --listen-fd M` is put after it.
+    It owns `sockets`, one for each worker, and as many in `decisions`, if any. `command` starts a worker, and the
+    descriptors that it gets are put after it (`WorkerProcess.spawn`).
     `own_snapshot` gives what this process counts itself; `routes` is for the admin listener. `on_restart` is called
     when a worker takes the place of one that died.
     """
@@ -56,12 +57,14 @@ class Supervisor:
         source: ConfigSource,
         *,
         counting: Counting,
+        decisions: Sequence[socket.socket] = (),
         own_snapshot: Callable[[], Mapping[str, Any]] = dict,
         on_restart: Callable[[], object] = lambda: None,
         routes: Callable[[], Sequence[Mapping[str, Any]]] = list,
     ) -> None:
         self._command = tuple(command)
         self._sockets = tuple(sockets)
+        self._decisions = tuple(decisions)
         self._source = source
         self._counting = counting
         self._own_snapshot = own_snapshot
@@ -77,10 +80,10 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start all workers. Returns when each serves or has failed once. Raises `StartError` when none serves."""
-        for listener in self._sockets:
+        for place, listener in enumerate(self._sockets):
             monitor = WorkerMonitor(
                 self._command,
-                listener,
+                (listener, *self._decisions[place : place + 1]),
                 lambda: self._source,
                 counting=self._counting,
                 leaving=self._leaving,
@@ -120,7 +123,7 @@ class Supervisor:
         """
         self._leaving.set()
         self._draining.set()
-        unbind(self._sockets)
+        unbind((*self._sockets, *self._decisions))
         # A little earlier than our deadline: workers that reach theirs close their connections in order.
         worker_s = max(timeout_s * 0.9, timeout_s - 1)
         tasks = [asyncio.create_task(_drain(worker, worker_s), name="drain") for worker in self._workers()]

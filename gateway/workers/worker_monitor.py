@@ -1,4 +1,4 @@
-"""Keeps one worker alive on one listening socket.
+"""Keeps one worker alive on its listening sockets.
 
 How this works:
 
@@ -51,7 +51,7 @@ class WorkerMonitor:
     def __init__(
         self,
         command: Sequence[str],
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         source: Callable[[], ConfigSource],
         *,
         counting: Counting,
@@ -65,7 +65,7 @@ class WorkerMonitor:
         self.departed: dict[str, Any] = {}
         self.first: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._command = command
-        self._listener = listener
+        self._listeners = listeners
         self._source = source
         self._counting = counting
         self._leaving = leaving
@@ -89,7 +89,7 @@ class WorkerMonitor:
     async def _run_one(self) -> str:
         """Run one worker from its start to its end. Returns why it ended."""
         try:
-            worker = await WorkerProcess.spawn(self._command, self._listener, self._broadcast)
+            worker = await WorkerProcess.spawn(self._command, self._listeners, self._broadcast)
         except OSError as error:
             event(logging.ERROR, "worker_not_started", 0, str(error))
             return f"a process cannot be started: {error.strerror}"

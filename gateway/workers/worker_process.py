@@ -30,6 +30,7 @@ _READY_S = 5.0
 _LAME_DUCK_S = 5.0
 # From the end of the channel, which a worker lets go last, to the end of its process.
 _EXIT_S = 5.0
+_DESCRIPTOR_OPTIONS = ("--control-fd", "--listen-fd", "--decisions-fd")
 # How old `readiness` may be, and after how many rounds the counts are fetched: a killed worker takes newer ones along.
 _ROUND_S = 1.0
 _SNAPSHOT_EVERY_ROUNDS = 3
@@ -59,18 +60,23 @@ class WorkerProcess:
         self._reading = asyncio.create_task(channel.run(), name=f"worker {self.pid}")
 
     @classmethod
-    async def spawn(cls, command: Sequence[str], listener: socket.socket, broadcast: Broadcast) -> WorkerProcess:
+    async def spawn(
+        cls, command: Sequence[str], listeners: Sequence[socket.socket], broadcast: Broadcast
+    ) -> WorkerProcess:
         """Start `command` with `--control-fd N --listen-fd M` after it. Raises `OSError`.
+
+        A second socket of `listeners` is that for decisions: `--decisions-fd L`.
 
         `broadcast` is called with the invalidations that the worker wants all others to apply.
         """
         ours, theirs = socket.socketpair()
         channel = await Channel.over(ours)
-        descriptors = (theirs.fileno(), listener.fileno())
+        descriptors = (theirs.fileno(), *(one.fileno() for one in listeners))
+        options = zip(_DESCRIPTOR_OPTIONS, map(str, descriptors), strict=False)
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                *("--control-fd", str(descriptors[0]), "--listen-fd", str(descriptors[1])),
+                *itertools.chain.from_iterable(options),
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 # Out of the reach of a terminal's Ctrl-C: the supervisor handles that.

@@ -70,6 +70,7 @@ def test_there_is_nothing_to_warn_of_in_a_plain_file() -> None:
         ),
         (file(top="server: {workers: 4}\n"), "4: warning: server.workers", "cache.redis"),
         (file(top="admin: {listen: 0.0.0.0:9090}\n"), "4: warning: admin.listen", "127.0.0.1:9090"),
+        (file(top="decisions: {listen: 0.0.0.0:9191}\n"), "4: warning: decisions.listen", "127.0.0.1:9191"),
         (file(top="cache: {ttl: 24h}\n"), "4: warning: cache.ttl", "revoked"),
         (file(top="cache: {clock_skew: 5m}\n"), "4: warning: cache.clock_skew", "revoked"),
         (file(provider=", breaker: null"), "1: warning: providers.sso.breaker", "leave the key out"),

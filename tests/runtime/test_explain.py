@@ -48,3 +48,16 @@ async def test_it_asks_the_provider_once_and_then_says_where_it_knew_from(explai
         _, told = await explain(method="GET", url="/t/acme/x", token="good")
         assert any(f"from {tier}" in step for step in told["steps"])
     assert len(provider.introspections) == 1
+
+
+async def test_a_route_without_a_backend_is_explained_as_the_decisions_listener_decides(serve):
+    route = {"name": "beside", "match": {"path": "/beside/**"}}
+    gateway = await serve([route], top={"decisions": {"listen": "127.0.0.1:0"}})
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as session:
+        question = {"method": "GET", "url": "/beside/x", "token": "good"}
+        async with session.post(gateway.admin_url + "/explain", json=question) as response:
+            told = await response.json()
+        async with session.get(gateway.admin_url + "/routes") as response:
+            assert (await response.json())[0]["backend"] == []
+    assert (told["route"], told["decision"]) == ("beside", "allow")
+    assert "decisions.listen" in told["steps"][-1]

@@ -20,7 +20,7 @@ from gateway.config.identity_key import new_private_pem
 from gateway.config.keys import keys_below
 from gateway.config.model import Config
 
-FIXED = {"server.listen", "server.workers", "server.proxy_protocol", "admin.listen"}
+FIXED = {"server.listen", "server.workers", "server.proxy_protocol", "admin.listen", "decisions.listen"}
 
 
 def document(folder, key: str = "") -> dict:
@@ -43,6 +43,7 @@ def document(folder, key: str = "") -> dict:
             "unknown_tokens": {},
         },
         "admin": {"listen": "127.0.0.1:0", "token": ADMIN_TOKEN, "cors": {"allow_origins": ["https://a.example"]}},
+        "decisions": {"listen": "127.0.0.1:0"},
         "providers": {"p": p, "q": k},
         "cache": {"max_entries": 1000, **(REDIS if key.startswith("cache.") else {})},
         "events": {},

@@ -31,6 +31,7 @@ OTHER_VALUES: dict[str, Any] = {
     "admin.listen": "127.0.0.2:0",
     "admin.token": "another-token-of-the-admin-listener",
     "admin.cors.allow_origins": ["https://b.example"],
+    "decisions.listen": "127.0.0.2:0",
     "providers.p.issuer": "http://127.0.0.1:1/other",
     "providers.p.introspection_endpoint": "http://127.0.0.1:1/other",
     "providers.p.token_endpoint": "http://127.0.0.1:1/other",

@@ -109,6 +109,11 @@ class RunningGateway:
         return _name(self._serving["listen"])
 
     @property
+    def decisions_address(self) -> Any:
+        """Where other proxies ask: as `address`."""
+        return _name(self._serving["decisions"])
+
+    @property
     def admin_url(self) -> str:
         return f"http://{self._serving['admin']}"
 

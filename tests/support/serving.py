@@ -29,6 +29,7 @@ OVER_BOTH_LANES = {
     "test_backend_failures",
     "test_bodies",
     "test_cors",
+    "test_decisions",
     "test_draining",
     "test_large_identity",
     "test_logged",

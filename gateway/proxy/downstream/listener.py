@@ -1,4 +1,4 @@
-"""The public listener: aiohttp's application with one catch-all handler, on sockets that were bound before."""
+"""A listener for requests: aiohttp's application with one catch-all handler, on a socket that was bound before."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from gateway.proxy.downstream.head_budget import HeadBudget
 from gateway.proxy.downstream.listener_limits import Limits
 from gateway.proxy.downstream.listener_state import FastLanePort, ListenerState
 from gateway.proxy.downstream.shares import Shares
-from gateway.proxy.forwarding import Forwarder
-from gateway.proxy.general_lane import GeneralLane
+from gateway.proxy.guarded_lane import GuardedLane
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
-from gateway.proxy.upstream.pools import UpstreamPools
 
 _BACKLOG = 2048
 # For an exchange that is cut to end; aiohttp takes 0 for no limit at all.
@@ -34,17 +32,16 @@ class Listener:
 
     def __init__(
         self,
+        general: Callable[[web.Application], GuardedLane],
         contexts: RequestContextFactory,
-        backends: UpstreamPools,
         recorder: Recorder,
         limits: Limits,
         fast: FastLanePort | None,
     ) -> None:
         app = web.Application()
-        self._lane = GeneralLane(app, contexts, Forwarder(backends))
         self._contexts = contexts
         # The argument for it is deprecated without another way to have one.
-        app._router = _OneRoute(self._lane.handle)  # noqa: SLF001
+        app._router = _OneRoute(general(app).handle)  # noqa: SLF001
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
         heads: HeadBudget[AiohttpConnection | ClientConnection] = HeadBudget(_network_of)
