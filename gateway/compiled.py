@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,7 +11,7 @@ from gateway.authn.token_type import TokenTypeRule
 from gateway.authn.tolerance import tolerances_s
 from gateway.config.identity_key import IdentityKey, key_set
 from gateway.config.model import Config
-from gateway.config.route_model import Route
+from gateway.config.route_model import Cors, Route
 from gateway.config.server_model import Server
 from gateway.http.backend import Backend
 from gateway.http.fates import FieldFates
@@ -51,10 +51,22 @@ class CompiledRoute:
     resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
     has_conditions: bool  # something beside the facts may have to hold (`gateway.conditions`)
     is_plain: bool  # its responses wait for nothing but the backend
+    # Settings that each request reads: an attribute of a pydantic model takes several times as long as one of this.
+    name: str = field(init=False)
+    cors: Cors | None = field(init=False)
+    preserves_host: bool = field(init=False)
+    retries: int = field(init=False)
+    timeout: float = field(init=False)
+    read_timeout: float = field(init=False)
 
-    @property
-    def name(self) -> str:
-        return self.config.name
+    def __post_init__(self) -> None:
+        config = self.config
+        object.__setattr__(self, "name", config.name)
+        object.__setattr__(self, "cors", config.cors)
+        object.__setattr__(self, "preserves_host", config.preserve_host)
+        object.__setattr__(self, "retries", config.retries)
+        object.__setattr__(self, "timeout", config.timeout)
+        object.__setattr__(self, "read_timeout", config.read_timeout)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +97,11 @@ class CompiledConfig:
     keys_path: str | None = None  # where these are published, on every host
     answers_preflights: bool = True
     beside: Beside | None = None  # None: no other proxy asks
+    has_own_paths: bool = field(init=False)  # the gateway itself answers at some paths
+
+    def __post_init__(self) -> None:
+        has_own_paths = bool(self.resources) or self.events_prefix is not None or self.keys_path is not None
+        object.__setattr__(self, "has_own_paths", has_own_paths)
 
 
 def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:

@@ -16,7 +16,7 @@ from gateway.http.location import Outside
 from gateway.http.public_document import PublicDocument
 from gateway.http.refusal import Refusal, with_parameter
 from gateway.http.request_fields import Fields
-from gateway.http.target import Target
+from gateway.http.target import Target, with_query
 from gateway.http.trace_context import TraceContext
 from gateway.identity import Identity
 from gateway.route_path import stripped
@@ -148,8 +148,8 @@ class Allow:
 
     @property
     def path_and_query(self) -> str:
-        query = self.target.query
-        return self.path if query is None else f"{self.path}?{query}"
+        target = self.target
+        return with_query(self.path, target.query) if self.route.moves_path else target.path_and_query
 
     @property
     def stripped(self) -> str:
@@ -160,7 +160,7 @@ class Allow:
     def outside(self) -> Outside:
         """The URL under which the client sees what the backend serves."""
         caller, authority = self.context.caller, self.target.authority
-        host = authority if self.route.config.preserve_host else ""
+        host = authority if self.route.preserves_host else ""
         return Outside(caller.proto, caller.authority or authority, caller.prefix + self.stripped, host)
 
     @property

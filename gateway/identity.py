@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims, Facts
@@ -66,7 +66,7 @@ class Identity:
     is_notable: bool = False
 
 
-NOBODY = Identity((), b"")
+NOBODY: Final = Identity((), b"")
 
 
 @lru_cache(maxsize=256)

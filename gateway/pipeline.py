@@ -8,6 +8,8 @@ result never becomes a yes: *denied*, *cannot tell* and *not found* leave here a
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
 from gateway.authn.bearer_reasons import why_malformed, why_no_token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
@@ -33,7 +35,7 @@ from gateway.decision import (
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
 from gateway.http.headers import values_of
-from gateway.http.method import is_look_alike
+from gateway.http.method import REGISTERED, is_look_alike
 from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
@@ -41,8 +43,8 @@ from gateway.policy import judge
 from gateway.route_path import moved, takes, unrouted
 from gateway.routing import Matched
 
-_HTTP10 = (1, 0)
-_VERSIONS = frozenset({_HTTP10, (1, 1)})
+_HTTP10: Final = (1, 0)
+_VERSIONS: Final = frozenset({_HTTP10, (1, 1)})
 _RECEIVED: dict[str, ReceivedKind] = {
     "/backchannel-logout": "logout",
     "/security-events": "security_event",
@@ -68,13 +70,17 @@ def decide(compiled: CompiledConfig, request: Request) -> Decision:
     target = read_target(request.method, request.target, fields.hosts, needs_host=needs_host)
     if isinstance(target, Refusal):
         return Refuse(DecisionContext(request, caller), target)
-    if (own := _own(compiled, request, caller, target, body_bytes)) is not None:
+    if (compiled.has_own_paths or request.method == "OPTIONS") and (
+        own := _own(compiled, request, caller, target, body_bytes)
+    ) is not None:
         return own
-    if is_look_alike(request.method):
+    if request.method not in REGISTERED and is_look_alike(request.method):
         refusal = Refusal("invalid_request", "methods are case-sensitive, and this one is not in capitals")
         return Refuse(DecisionContext(request, caller, target, body_bytes), refusal)
     found = compiled.table.find(target.host, target.segments, request.method)
-    if not isinstance(found, Matched) or not takes(target, found):
+    if not isinstance(found, Matched) or (
+        (target.has_encoded_slash or target.has_parameters) and not takes(target, found)
+    ):
         return Refuse(DecisionContext(request, caller, target, body_bytes), unrouted(target, found))
     return _authenticate(compiled, DecisionContext(request, caller, target, body_bytes, found), found.value)
 
@@ -172,7 +178,7 @@ def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> 
     if len(origins) != 1 or len(methods) != 1:
         return None
     found = compiled.table.find(target.host, target.segments, methods[0])
-    return found if isinstance(found, Matched) and found.value.config.cors is not None else None
+    return found if isinstance(found, Matched) and found.value.cors is not None else None
 
 
 def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: CompiledRoute) -> Decision:

@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
+from gateway.http.bounded_memo import BoundedMemo
 from gateway.http.syntax import B64TOKEN, B64TOKEN_CHARS, TOKEN, chars_of
 
-_SCHEME = re.compile(rf"({TOKEN})(?: +(.*))?")
-_B64TOKEN = re.compile(B64TOKEN)
+_SCHEME: Final = re.compile(rf"({TOKEN})(?: +(.*))?")
+_B64TOKEN: Final = re.compile(B64TOKEN)
 # The same characters without the padding. `translate` deletes them, several times as fast as the expression.
-_B64CHARS = chars_of(B64TOKEN_CHARS)
-_USUAL_START = "Bearer "
+_B64CHARS: Final = chars_of(B64TOKEN_CHARS)
+_USUAL_START: Final = "Bearer "
 # Longer than any real token: Keycloak's with hundreds of roles stay below 16 KiB.
-TOKEN_MAX_CHARS = 32 * 2**10
+TOKEN_MAX_CHARS: Final = 32 * 2**10
+# Recent good tokens: some 5 MiB where each is of the usual length. A longer one is read anew each time.
+_REMEMBERED_MAX: Final = 2048
+_REMEMBERED_CHARS: Final = 2048
 
 
 class Token:
-    """Holds a secret: `value` goes to the provider and into the cache key, and is shown nowhere."""
+    """Holds a secret: `value` goes to the provider and into the cache key, and is shown nowhere.
 
-    __slots__ = ("value",)
+    `key` is the cache key that `key_maker` made of it last, for the provider with the identity `key_identity`.
+    """
+
+    __slots__ = ("is_remembered", "key", "key_identity", "key_maker", "value")
 
     def __init__(self, value: str) -> None:
         self.value = value
+        self.key = self.key_identity = b""
+        self.key_maker: object = None
+        self.is_remembered = False
 
     def __repr__(self) -> str:
         return "Token()"
@@ -45,8 +56,22 @@ class Malformed:
     """Says that this is not one bearer token: two fields, a list, illegal characters, empty, too long."""
 
 
-NO_TOKEN = NoToken()
-MALFORMED = Malformed()
+NO_TOKEN: Final = NoToken()
+MALFORMED: Final = Malformed()
+# By the value of the field. A text is found by its hash, which is keyed at random, and then compared: how long that
+# takes tells nothing of other texts, and nobody can choose texts that collide.
+_REMEMBERED: Final = BoundedMemo[str, Token](_REMEMBERED_MAX)
+_remembered: Final = _REMEMBERED.known
+
+
+def remember(token: Token) -> None:
+    """Find the token, with its cache key, by its field next time. Only for one that is active: junk must not fill this.
+
+    It says nothing of what the token is good for, and a purge changes nothing in it: the facts are looked up each time.
+    """
+    if not token.is_remembered and len(token.value) <= _REMEMBERED_CHARS:
+        token.is_remembered = True
+        _REMEMBERED.keep(_USUAL_START + token.value, token)
 
 
 def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
@@ -56,6 +81,9 @@ def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
     if len(values) > 1:
         return MALFORMED
     value = values[0]
+    known = _remembered.get(value)
+    if known is not None:
+        return known
     if value.startswith(_USUAL_START) and value.isascii():
         usual = value[len(_USUAL_START) :]
         if usual and len(usual) <= TOKEN_MAX_CHARS and not usual.encode().translate(None, _B64CHARS):

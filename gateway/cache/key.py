@@ -58,6 +58,14 @@ class HmacKeys:
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:
+        """The cache key, which the token keeps: one request asks for it up to four times."""
+        if token.key_maker is self and token.key_identity == identity:
+            return token.key
+        key = self.made_key(identity, token)
+        token.key, token.key_identity, token.key_maker = key, identity, self
+        return key
+
+    def made_key(self, identity: bytes, token: Token) -> bytes:
         mac = self._token_macs.get(identity)
         if mac is None:
             mac = self._token_macs[identity] = _Mac(self._token_key, identity)

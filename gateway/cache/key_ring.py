@@ -21,7 +21,10 @@ class KeyRing:
         self.members = tuple(members)
 
     def key(self, identity: bytes, token: Token) -> bytes:
-        return b"".join(each.key(identity, token) for each in self.members)
+        if token.key_maker is not self or token.key_identity != identity:
+            token.key = b"".join([each.made_key(identity, token) for each in self.members])
+            token.key_identity, token.key_maker = identity, self
+        return token.key
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:
         return tuple(key[start : start + KEY_BYTES] for start in range(0, len(key), KEY_BYTES))

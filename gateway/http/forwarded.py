@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 
+from gateway.http.bounded_memo import BoundedMemo
 from gateway.http.forwarded_field import read_forwarded
 from gateway.http.target import path_problem, read_authority
 
@@ -37,6 +39,7 @@ _NODE = re.compile(
 _NODE_MAX_CHARS = 96
 # A longer chain is an attack and not a deployment; the rest of it is not read.
 _HOPS_MAX = 32
+_STRANGERS_MAX: Final = 1024
 _CHAIN_FIELDS = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"})
 
 
@@ -73,7 +76,20 @@ class TrustedProxies:
         return False
 
 
-NOBODY_TRUSTED = TrustedProxies()
+NOBODY_TRUSTED: Final = TrustedProxies()
+
+
+class ToldLines:
+    """Holds `lines`, each with its end, and what they were made by."""
+
+    __slots__ = ("authority", "lines", "rules", "stripped", "version")
+
+    def __init__(self, rules: object, authority: str, stripped: str, version: tuple[int, int], lines: bytes) -> None:
+        self.rules = rules
+        self.authority = authority
+        self.stripped = stripped
+        self.version = version
+        self.lines = lines
 
 
 class Caller:
@@ -81,10 +97,22 @@ class Caller:
 
     `host` is the one that a trusted peer was asked for. `forwarded_for` holds the client and our proxies behind it,
     without the peer itself. `port` and `prefix` are X-Forwarded-Port and X-Forwarded-Prefix of a trusted peer; the
-    prefix has no slash at its end.
+    prefix has no slash at its end. `told` are the lines that tell a backend of this caller, as they were last made:
+    `gateway.http.headers` makes and reuses them.
     """
 
-    __slots__ = ("address", "forwarded_for", "host", "peer", "port", "prefix", "proto", "request_id", "trusted")
+    __slots__ = (
+        "address",
+        "forwarded_for",
+        "host",
+        "peer",
+        "port",
+        "prefix",
+        "proto",
+        "request_id",
+        "told",
+        "trusted",
+    )
 
     def __init__(
         self,
@@ -108,6 +136,7 @@ class Caller:
         self.request_id = request_id
         self.port = port
         self.prefix = prefix
+        self.told: ToldLines | None = None
 
     @property
     def authority(self) -> str:
@@ -129,7 +158,8 @@ class _Said:
 def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies) -> Caller:
     """Find the caller behind the connection from `peer` (an IP address, or empty). The connection has `scheme`."""
     if trusted is NOBODY_TRUSTED or not trusted.has_peer(peer):
-        return _stranger(peer, scheme)
+        caller = _known_strangers.get((peer, scheme))
+        return _stranger(peer, scheme) if caller is None else caller
     fields = _by_name(headers)
     # `isdisjoint`: compiled, `frozenset & keys()` must come out as a frozenset, and it is a set.
     has_chain = not _CHAIN_FIELDS.isdisjoint(fields)
@@ -150,9 +180,14 @@ def read_caller(peer: str, scheme: str, headers: Pairs, trusted: TrustedProxies)
     )
 
 
-@lru_cache(maxsize=1024)
+_STRANGERS: Final = BoundedMemo[tuple[str, str], Caller](_STRANGERS_MAX)
+_known_strangers: Final = _STRANGERS.known
+
+
 def _stranger(peer: str, scheme: str) -> Caller:
-    return Caller(peer, peer, trusted=False, proto=scheme, host=None)
+    caller = Caller(peer, peer, trusted=False, proto=scheme, host=None)
+    _STRANGERS.keep((peer, scheme), caller)
+    return caller
 
 
 def _by_name(headers: Pairs) -> Mapping[str, list[str]]:

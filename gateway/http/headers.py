@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.http.fates import ALWAYS, FROM_TRUSTED, FieldFates, senders_by_name
-from gateway.http.forwarded import Caller
+from gateway.http.forwarded import Caller, ToldLines
 from gateway.http.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_be_nominated
 from gateway.http.header_names import fold_header_name as fold
 from gateway.http.request_fields import Fields, Pairs
@@ -24,9 +24,9 @@ _CORS_PREFIX = "accesscontrol"
 class RequestRules:
     """Holds a route's rules for the fields of a request. Names are compared as `gateway.http.header_names` says.
 
-    `trusted` are the names that only a trusted proxy may send. Two attributes follow from the rules: `own_gone` are the
-    gateway's own fields that do not go out, and `has_rivals` says that identity headers may have to replace other
-    fields.
+    `trusted` are the names that only a trusted proxy may send. Three attributes follow from the rules: `own_gone` are
+    the gateway's own fields that do not go out, `has_rivals` says that identity headers may have to replace other
+    fields, and `are_usual` that neither is the case.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class RequestRules:
         self.senders = senders_by_name(self.gone, self.trusted, keep_authorization=keep_authorization)
         self.own_gone = TOLD_TO_BACKENDS & (removed | replaced_names)
         self.has_rivals = not identity.isdisjoint(replaced_names | TOLD_TO_BACKENDS)
+        self.are_usual = not (self.own_gone or self.has_rivals)
         self.set_lines = [f"{name}: {value}" for name, value in set]
 
 
@@ -96,23 +97,22 @@ def _nominated(values: Sequence[str]) -> frozenset[str]:
 
 
 class Lines:
-    """Holds outgoing fields without their line ends: `kept` one by one, `more` joined; `count` is of both."""
+    """Holds outgoing fields: `kept` one by one without their line ends, `more` joined, each with its end."""
 
-    __slots__ = ("count", "kept", "more")
+    __slots__ = ("kept", "more")
 
-    def __init__(self, kept: list[bytes], more: bytes, count: int) -> None:
+    def __init__(self, kept: list[bytes], more: bytes) -> None:
         self.kept = kept
         self.more = more
-        self.count = count
 
     def and_field(self, name: str, value: str) -> Lines:
         """The same fields and one more of the gateway's own."""
-        return Lines(self.kept, self.more + f"\r\n{name}: {value}".encode("utf-8", "surrogateescape"), self.count + 1)
+        return Lines(self.kept, self.more + _with_ends([f"{name}: {value}"]))
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Names and values as text."""
-        lines = [line.decode("utf-8", "surrogateescape") for line in (*self.kept, *self.more.split(b"\r\n"))]
+        lines = [line.decode("utf-8", "surrogateescape") for line in (*self.kept, *self.more.split(b"\r\n")[:-1])]
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
 
@@ -133,27 +133,62 @@ def lines_to_backend(
     `stripped` is the prefix that the route removes from the path.
     """
     kept = _passing(fields, rules, caller) if fields.depends or fields.options else fields.kept
-    hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
-    host, prefix = caller.host or authority, caller.prefix + stripped
-    own = [f"X-Request-Id: {request_id}"]
-    if hops:
-        own.append(f"X-Forwarded-For: {', '.join(hops)}")
-    own.append(f"X-Forwarded-Proto: {caller.proto}")
-    if host:
-        own.append(f"X-Forwarded-Host: {host}")
-    if caller.port:
-        own.append(f"X-Forwarded-Port: {caller.port}")
-    if prefix:
-        own.append(f"X-Forwarded-Prefix: {prefix}")
-    via = f"{', '.join(fields.vias)}, " if fields.vias else ""
-    own.append(f"Via: {via}{version[0]}.{version[1]} gateway")
+    if rules.are_usual and not fields.vias:
+        told = _told(rules, caller, authority, stripped, version)
+        return Lines(kept, b"".join((b"X-Request-Id: ", sound(request_id).encode(), b"\r\n", told)))
+    own = [f"X-Request-Id: {request_id}", *_of_caller(caller, authority, stripped), _via(fields.vias, version)]
     if rules.own_gone:
         own = [line for line in own if _folded_name(line) not in rules.own_gone]
     own += rules.set_lines
     if rules.has_rivals and identity:
         names = folded([name for name, _ in identity])
         own = [line for line in own if _folded_name(line) not in names]
-    return Lines(kept, "\r\n".join(own).encode("utf-8", "surrogateescape"), len(kept) + len(own))
+    return Lines(kept, _with_ends(own))
+
+
+def _told(rules: RequestRules, caller: Caller, authority: str, stripped: str, version: tuple[int, int]) -> bytes:
+    """The lines that are the same for each of a caller's requests to one authority on routes with these rules."""
+    told = caller.told
+    if (
+        told is None
+        or told.rules is not rules
+        or told.authority != authority
+        or told.stripped != stripped
+        or told.version != version
+    ):
+        own = [*_of_caller(caller, authority, stripped), _via((), version), *rules.set_lines]
+        told = caller.told = ToldLines(rules, authority, stripped, version, _with_ends(own))
+    return told.lines
+
+
+def _of_caller(caller: Caller, authority: str, stripped: str) -> list[str]:
+    hops = [*caller.forwarded_for, caller.peer] if caller.peer else caller.forwarded_for
+    host, prefix = caller.host or authority, caller.prefix + stripped
+    lines = [f"X-Forwarded-For: {', '.join(hops)}"] if hops else []
+    lines.append(f"X-Forwarded-Proto: {caller.proto}")
+    if host:
+        lines.append(f"X-Forwarded-Host: {host}")
+    if caller.port:
+        lines.append(f"X-Forwarded-Port: {caller.port}")
+    if prefix:
+        lines.append(f"X-Forwarded-Prefix: {prefix}")
+    return lines
+
+
+def _via(before: Sequence[str], version: tuple[int, int]) -> str:
+    so_far = f"{', '.join(before)}, " if before else ""
+    return f"Via: {so_far}{version[0]}.{version[1]} gateway"
+
+
+def _with_ends(lines: Sequence[str]) -> bytes:
+    return "".join([f"{sound(line)}\r\n" for line in lines]).encode("utf-8", "surrogateescape")
+
+
+def sound(text: str) -> str:
+    """Nothing that comes this far has a line end in it; should it all the same, it must not become a line."""
+    if "\n" in text or "\r" in text:
+        raise ValueError("a field of a request to a backend has a line end")
+    return text
 
 
 def field_lines(pairs: Pairs) -> str:

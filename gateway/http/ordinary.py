@@ -6,19 +6,30 @@ one means the same to every parser: one line ending, one blank, one framing (RFC
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.http.fates import FieldFates
 from gateway.http.request_fields import Fields, read_fields
 from gateway.http.syntax import CONTENT_LENGTH, FIELD_TEXT_CHARS, chars_of
 from gateway.http.unfinished import HeadLimits, has_far_too_much
 
-BODY_MAX_BYTES = 64 * 2**10
-_METHODS = frozenset({b"GET", b"POST", b"PUT", b"DELETE", b"PATCH", b"HEAD"})
-_VERSION = b"HTTP/1.1"
-_LINE_END = b"\r\n"
-_EMPTY_LINE = b"\r\n\r\n"
+BODY_MAX_BYTES: Final = 64 * 2**10
+_METHODS: Final = {
+    b"GET": "GET",
+    b"POST": "POST",
+    b"PUT": "PUT",
+    b"DELETE": "DELETE",
+    b"PATCH": "PATCH",
+    b"HEAD": "HEAD",
+}
+_VERSION: Final = b"HTTP/1.1"
+_LINE_END: Final = b"\r\n"
+_EMPTY_LINE: Final = b"\r\n\r\n"
 # Every byte that a line may have; without them nothing is left of a head but its line ends (RFC 9110 §5.5).
-_TEXT = chars_of(FIELD_TEXT_CHARS)
-_START_LINE_PARTS = 3
+_TEXT: Final = chars_of(FIELD_TEXT_CHARS)
+_START_LINE_PARTS: Final = 3
+_SLASH: Final = 0x2F
+_TAB: Final = 0x09
 
 
 class Ordinary:
@@ -38,19 +49,21 @@ class Ordinary:
 
 def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinary | None:
     """The request that `data` is, if it is an ordinary one. What is far beyond `limits` is not."""
-    end = data.find(_EMPTY_LINE)
-    if end < 0:
-        return None
-    head = data[:end]
+    if data[:4] == b"GET " and data[-4:] == _EMPTY_LINE:
+        end, head = len(data) - 4, data[:-4]  # an empty line before that is not a field
+    else:
+        end = data.find(_EMPTY_LINE)
+        if end < 0:
+            return None
+        head = data[:end]
     lines = head.split(_LINE_END)
     if has_far_too_much(limits, end, len(lines) - 1) or head.translate(None, _TEXT) != _LINE_END * (len(lines) - 1):
         return None
-    start = lines.pop(0)
-    parts = start.split(b" ")
-    if len(parts) != _START_LINE_PARTS or parts[2] != _VERSION or parts[0] not in _METHODS:
+    parts = lines.pop(0).split(b" ")
+    if len(parts) != _START_LINE_PARTS or parts[2] != _VERSION:
         return None
-    target = parts[1]
-    if target[:1] != b"/" or not target.isascii() or b"\t" in target:
+    method, target = _METHODS.get(parts[0]), parts[1]
+    if method is None or not target or target[0] != _SLASH or _TAB in target or not target.isascii():
         return None
     fields = read_fields(fates, lines)
     if fields.is_odd or len(fields.hosts) != 1:
@@ -64,4 +77,4 @@ def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinar
         body_bytes = int(length)
     if len(body) != body_bytes or body_bytes > BODY_MAX_BYTES:
         return None
-    return Ordinary(parts[0].decode(), target.decode(), fields, body if fields.lengths else None)
+    return Ordinary(method, target.decode(), fields, body if fields.lengths else None)

@@ -6,7 +6,7 @@ Both lanes use this. Each line has one form: the name, a colon, a blank, and the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.http.fates import (
     AUTHORIZATION,
@@ -31,10 +31,11 @@ T = TypeVar("T")
 Pairs = Sequence[tuple[str, str]]
 
 # All bytes that a line may have: a sound line is empty without them.
-_TEXT = chars_of(FIELD_TEXT_CHARS)
+_TEXT: Final = chars_of(FIELD_TEXT_CHARS)
 
 # Most clients send this in Connection. A Keep-Alive field never goes on anyway.
-_USUAL_OPTION = b"keep-alive"
+_USUAL_OPTION: Final = b"keep-alive"
+_BLANK: Final = 0x20  # and what is below it: of field text only the tab
 
 
 class Fields:
@@ -82,11 +83,14 @@ def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
     fields = Fields(lines, kept, 0)
     size = seen = place = 0
     for line in lines:
-        name, colon, value = line.partition(b": ")
+        colon = line.find(b": ")
+        name, begin = line[:colon], colon + 2
         fate = known.get(name, -1)
-        if fate < 0 or not colon or len(value.strip()) != len(value):
-            line, name, value = _as_one_form(line)  # noqa: PLW2901 - from here on it is the one that counts
+        # Not in the one form: no colon, no value, or a blank at an end of it.
+        if fate < 0 or colon < 0 or begin >= len(line) or line[begin] <= _BLANK or line[-1] <= _BLANK:
+            name, line = _as_one_form(line)  # noqa: PLW2901 - from here on it is the one that counts
             lines[place] = line
+            begin = len(name) + 2
             fate = known.get(name, -1)
             if fate < 0:
                 fate = fates.find(name)
@@ -103,7 +107,7 @@ def read_fields(fates: FieldFates, lines: list[bytes]) -> Fields:
             fields.is_odd = True
         seen |= fate
         if fate & READ:
-            _read(fields, fate & READ, name, value)
+            _read(fields, fate & READ, name, line[begin:])
     fields.size = size
     return fields
 
@@ -121,11 +125,10 @@ def fields_of_text(fates: FieldFates, pairs: Pairs) -> Fields:
     return fields_of(fates, [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in pairs])
 
 
-def _as_one_form(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """A line in that one form, with its name and its value."""
+def _as_one_form(line: bytes) -> tuple[bytes, bytes]:
+    """The name, and the line in that one form; no name where it is not a field."""
     name, colon, value = line.partition(b":")
-    value = value.strip(b" \t")
-    return (name + b": " + value, name, value) if colon else (line, b"", b"")
+    return (name, name + b": " + value.strip(b" \t")) if colon else (b"", line)
 
 
 def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:

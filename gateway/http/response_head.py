@@ -23,8 +23,8 @@ from gateway.http.syntax import CONTENT_LENGTH, FIELD_TEXT_CHARS, TOKEN
 HEAD_LIMIT_BYTES = 64 * 2**10
 FIELDS_MAX = 128
 SWITCHING_PROTOCOLS: Final = 101
-_BODYLESS_STATUSES = frozenset({204, 304})
-_LENGTHLESS_STATUSES = frozenset({204})
+_BODYLESS_STATUSES: Final = frozenset({204, 304})
+_LENGTHLESS_STATUSES: Final = frozenset({204})
 _REMEMBERED_LINES_MAX = 256
 _REMEMBERED_LINE_BYTES = 256
 _REMEMBERED_HEADS_MAX = 256
@@ -33,7 +33,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([%b]*))?" % FIEL
 _FIELD = re.compile(rb"(%b):([%b]*)" % (TOKEN.encode(), FIELD_TEXT_CHARS.encode()))
 # A field that goes on in the next line (RFC 9112 §5.2); the status line has none.
 _FOLD = re.compile(rb"(?<=\n)([^\r\n: ]+:[^\r\n]*)\r\n[ \t]+")
-_BLANKS = b" \t"
+_BLANKS: Final = b" \t"
 _EVENT_STREAM = re.compile(rb"content-type:[ \t]*text/event-stream[ \t]*(?:;|$)", re.IGNORECASE)
 # What a server says of its own connection; they name no field.
 _USUAL_OPTIONS = folded(["close", "keep-alive", "upgrade"])
@@ -250,9 +250,11 @@ _Start = tuple[int, int, bytes]  # the minor version, the status, the status lin
 _STARTS: BoundedMemo[bytes, _Start] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _FIELDS: BoundedMemo[bytes, _Special | None] = BoundedMemo(_REMEMBERED_LINES_MAX)
 _HEADS: BoundedMemo[bytes, ResponseHead] = BoundedMemo(_REMEMBERED_HEADS_MAX)
-_known_starts, _known_fields, _known_heads = _STARTS.known, _FIELDS.known, _HEADS.known
+_known_starts: Final = _STARTS.known
+_known_fields: Final = _FIELDS.known
+_known_heads: Final = _HEADS.known
 # Finds the head of an earlier response by its bytes; `None` where none is known.
-known_response_head = _known_heads.get
+known_response_head: Final = _known_heads.get
 _UNKNOWN = _Special(_Role.UPGRADE, "")
 _LEADS = _Special(_Role.UPGRADE, "")
 _KEEPS_ALIVE = _Special(_Role.CONNECTION, "keep-alive")

@@ -11,23 +11,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from gateway.http.bounded_memo import BoundedMemo
 from gateway.http.host import canonical_host
 from gateway.http.percent import canonical_percent, has_bad_triplet
 from gateway.http.refusal import Refusal
 from gateway.http.syntax import VISIBLE
 
-_PRINTABLE = re.compile(VISIBLE)
+_PRINTABLE: Final = re.compile(VISIBLE)
 # An origin-form target that is sound and canonical as it stands, as nearly all are: a path without triplets in which
 # no segment is empty, begins with a dot or has parameters. What does not match may be sound all the same.
 _SEGMENT = r"/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*+"
 _QUERY = r"""[!"$&-~]*+(?:%[0-9A-Fa-f]{2}[!"$&-~]*+)*+"""
-_PLAIN = re.compile(rf"((?:{_SEGMENT})++/?+|/)(?:\?({_QUERY}))?+")
-_ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
+_PLAIN: Final = re.compile(rf"((?:{_SEGMENT})++/?+|/)(?:\?({_QUERY}))?+")
+_ABSOLUTE: Final = re.compile(r"(?i:https?)://([^/?#]*)(.*)")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{0,5}))?")
-_HOST_MAX_CHARS = 255
+_HOST_MAX_CHARS: Final = 255
+_AUTHORITIES_MAX: Final = 1024
 _PORT_MAX = 65535
 # A dot segment, also with a path parameter behind it, which servlet containers cut off before resolving, and also
 # beside an encoded slash: a route that lets those through has a backend that decodes them (CVE-2021-29492).
@@ -36,7 +37,11 @@ _DOT_SEGMENT = re.compile(r"(?:/|%2F)\.{1,2}(?:(?:;|%3B)[^/]*)?(?=/|%2F|$)")
 _PARAMETERS = re.compile(r"(?:;|%3B)[^/]*")
 # Overlong UTF-8 of . / and \, which lenient decoders take for the characters themselves (RFC 3629 §3).
 _OVERLONG = re.compile(r"%C0(?:\.|%AE)|%C0%[2A]F|%C1%[19]C|%E0%80%A[EF]|%E0%81%9C|%F0%80%80%A[EF]|%F0%80%81%9C")
-_REFUSED_METHODS = frozenset({"CONNECT", "TRACE", "PRI"})
+_REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE", "PRI"})
+
+
+def with_query(path: str, query: str | None) -> str:
+    return path if query is None else f"{path}?{query}"
 
 
 class Target:
@@ -44,13 +49,29 @@ class Target:
 
     Routes are matched by `host`, in lower case and without port. Backends are told `authority`, with the port. Both are
     empty where HTTP/1.0 named none. Routes are also matched by `bare_path`, the path without its parameters; it is
-    `path` itself where there are none. The query may hold secrets.
+    `path` itself where there are none. `path_and_query` is both as one text. The query may hold secrets.
     """
 
-    __slots__ = ("authority", "bare_path", "has_encoded_slash", "host", "path", "query")
+    __slots__ = (
+        "authority",
+        "bare_path",
+        "has_encoded_slash",
+        "has_parameters",
+        "host",
+        "path",
+        "path_and_query",
+        "query",
+    )
 
     def __init__(
-        self, host: str, authority: str, path: str, query: str | None, has_encoded_slash: bool, bare_path: str
+        self,
+        host: str,
+        authority: str,
+        path: str,
+        query: str | None,
+        has_encoded_slash: bool,
+        bare_path: str,
+        path_and_query: str | None = None,
     ) -> None:
         self.host = host
         self.authority = authority
@@ -58,15 +79,13 @@ class Target:
         self.query = query
         self.has_encoded_slash = has_encoded_slash
         self.bare_path = bare_path
+        self.has_parameters = bare_path != path
+        self.path_and_query = with_query(path, query) if path_and_query is None else path_and_query
 
     @property
     def segments(self) -> list[str]:
         """The segments that routes are matched by."""
         return self.bare_path[1:].split("/")
-
-    @property
-    def has_parameters(self) -> bool:
-        return self.bare_path != self.path
 
     def has_parameters_at(self, index: int) -> bool:
         """Whether the segment at this place has any."""
@@ -80,7 +99,9 @@ class Authority(NamedTuple):
     text: str
 
 
-_NO_AUTHORITY = Authority("", "")
+_NO_AUTHORITY: Final = Authority("", "")
+_AUTHORITIES: Final = BoundedMemo[str, Authority](_AUTHORITIES_MAX)
+_known_authorities: Final = _AUTHORITIES.known
 
 
 def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool = True) -> Target | Refusal:
@@ -101,7 +122,7 @@ def read_target(method: str, raw: str, hosts: Sequence[str], *, needs_host: bool
         return Refusal("invalid_request", "the Host header is not a host")
     if plain is not None:
         path = plain[1]
-        return Target(authority.host, authority.text, path, plain[2], False, path)
+        return Target(authority.host, authority.text, path, plain[2], False, path, raw)
     if absolute := _ABSOLUTE.fullmatch(raw):
         # RFC 9112 §3.2.2: the authority of an absolute-form target replaces Host.
         authority, raw = read_authority(absolute[1]), absolute[2]
@@ -119,10 +140,12 @@ def read_host(authority: str) -> str | None:
 
 def read_authority(text: str) -> Authority | None:
     """Read `host[:port]`; `None` when it is not valid (RFC 3986 §3.2)."""
-    return _read_authority(text) if len(text) <= _HOST_MAX_CHARS else None
+    known = _known_authorities.get(text)
+    if known is None and len(text) <= _HOST_MAX_CHARS and (known := _read_authority(text)) is not None:
+        _AUTHORITIES.keep(text, known)
+    return known
 
 
-@lru_cache(maxsize=1024)
 def _read_authority(text: str) -> Authority | None:
     match = _AUTHORITY.fullmatch(text)
     if match is None or int(match[2] or 0) > _PORT_MAX:

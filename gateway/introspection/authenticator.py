@@ -20,7 +20,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from gateway.authn.bearer import Token
+from gateway.authn.bearer import Token, remember
 from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
 from gateway.introspection.fallback import Fallback
@@ -122,7 +122,9 @@ class Authenticator:
         entry = self._fresh_entry(key, question)
         if entry is None:
             return None  # counted by `look_up`
-        self._meter.looked_up("local", "hit")
+        self._meter.found_at_once()
+        if isinstance(entry.result, Facts):
+            remember(question.token)
         return FactsLookup(entry.result, "local")
 
     async def look_up(self, question: Question) -> FactsLookup:

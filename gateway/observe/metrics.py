@@ -40,7 +40,7 @@ from gateway.observe.families import (
 from gateway.observe.snapshots import Snapshot
 from gateway.proxy.access_record import NO_ROUTE, AccessRecord
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 # nginx's number for a client that left before it had a response; operators know it.
 CLIENT_LEFT: Final = 499
 
@@ -49,6 +49,7 @@ _Key = TypeVar("_Key")
 _TIERS = ("local", "redis")
 _BREAKER_STATES = ("closed", "half_open", "open")  # the gauge shows the place in this order
 _RESULTS = ("hit", "miss", "error")
+_LOCAL_HIT: Final = ("local", "hit")
 _OUTCOMES = ("active", "inactive", "unclear")
 _LEASE_OUTCOMES = ("held", "waited", "lost", "unavailable")
 _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
@@ -98,6 +99,7 @@ class Metrics:
         "_introspection_durations",
         "_introspections",
         "_leases",
+        "_local_hits",
         "_lookups",
         "_refreshes",
         "_refusals",
@@ -116,6 +118,7 @@ class Metrics:
         self._refusals: dict[tuple[str, str], int] = {}
         self._introspections: dict[tuple[str, str], int] = {}
         self._lookups: dict[tuple[str, str], int] = {}
+        self._local_hits = 0  # since the last snapshot
         self._leases: dict[str, int] = {}
         self._refreshes: dict[str, int] = {}
         self._breakers: dict[str, int] = {}
@@ -204,6 +207,10 @@ class Metrics:
         if now != before:
             _count(self._breaker_changes, (provider, state))
 
+    def found_at_once(self) -> None:
+        """Count one lookup that the local tier answered."""
+        self._local_hits += 1
+
     def looked_up(self, tier: Literal["local", "redis"], result: Literal["hit", "miss", "error"]) -> None:
         """Count one lookup of a token's facts in one tier."""
         lookups, key = self._lookups, (tier, result)
@@ -227,6 +234,9 @@ class Metrics:
 
     def snapshot(self) -> Snapshot:
         """All counts as JSON-able values, in the form that `merge` and `exposition` take."""
+        if self._local_hits:
+            hits, self._local_hits = self._local_hits, 0
+            self._lookups[_LOCAL_HIT] = self._lookups.get(_LOCAL_HIT, 0) + hits
         return {
             "counters": {
                 REQUESTS.name: [[[r, m, str(s)], row.requests] for (r, m, s), row in self._requests.items()],

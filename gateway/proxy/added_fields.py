@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.config.route_model import Cors
 from gateway.decision import Decision, Preflight
 from gateway.proxy.access_record import AccessRecord
 
-_ANY = "*"
+_ANY: Final = "*"
 
 
 def added_fields(decision: Decision, record: AccessRecord) -> list[tuple[str, str]]:
@@ -16,7 +17,7 @@ def added_fields(decision: Decision, record: AccessRecord) -> list[tuple[str, st
     route, fields = decision.context.route, list[tuple[str, str]]()
     if route is None:
         return fields
-    cors = route.config.cors
+    cors = route.cors
     if cors is not None:
         fields = cors_fields(cors, () if isinstance(decision, Preflight) else decision.context.request.fields.origins)
     for met in decision.context.met:

@@ -43,7 +43,7 @@ class RouteCors(AbstractRouterAdapter):
             # Its text quotes what the client sent; ours does not.
             return challenge("forbidden", "the origin, the method or a header is not allowed here")
         response.set_status(204)
-        _name_all_that_is_allowed(response, route.config.cors)
+        _name_all_that_is_allowed(response, route.cors)
         if _ANY in _cors_of(request).allow_origins:
             # aiohttp-cors echoes the origin, `null` among them; a public resource says so and stays cacheable.
             response.headers["Access-Control-Allow-Origin"] = _ANY
@@ -63,7 +63,7 @@ class RouteCors(AbstractRouterAdapter):
 
     def is_cors_enabled_on_request(self, request: web.Request) -> bool:
         route = request.get(_ROUTE)
-        return route is not None and route.config.cors is not None
+        return route is not None and route.cors is not None
 
     async def get_preflight_request_config(
         self, preflight_request: web.Request, origin: str, requested_method: str
@@ -90,7 +90,7 @@ def _options(cors: Cors) -> Options:
 
 
 def _cors_of(request: web.Request) -> Cors:
-    cors = request[_ROUTE].config.cors
+    cors = request[_ROUTE].cors
     assert cors is not None  # is_cors_enabled_on_request was asked first
     return cors
 

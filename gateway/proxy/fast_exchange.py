@@ -103,7 +103,7 @@ class OrdinaryExchange(Relay):
         if added:
             self._more_fields = b"".join([field_line(name, value) for name, value in added])
         if context.method in IDEMPOTENT:
-            self._retries = decision.route.config.retries
+            self._retries = decision.route.retries
         self._forward(decision.route)
 
     def _outside(self) -> Outside:
@@ -164,7 +164,7 @@ class OrdinaryExchange(Relay):
         if attempts is None:
             assert self._allow is not None  # as above
             order = self._context.running.backends[route.name].order(self._state, self._allow)
-            ends_s = self._started_s + route.config.timeout
+            ends_s = self._started_s + route.timeout
             attempts = self._attempts = Attempts(order, self._retries, ends_s)
         if attempts.go_on(error, monotonic(), is_repeatable=not self._body):
             self._forward(route)

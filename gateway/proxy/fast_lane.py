@@ -6,6 +6,8 @@ the request object, the reader and the writer.
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.decision import Publish, Receive, Request
 from gateway.http.ordinary import read_ordinary
 from gateway.pipeline import decide
@@ -14,7 +16,7 @@ from gateway.proxy.fast_exchange import OrdinaryExchange
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
 
-_VERSION = (1, 1)
+_VERSION: Final = (1, 1)
 
 
 class FastLane:

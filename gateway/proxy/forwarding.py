@@ -179,7 +179,7 @@ class _Attempt:
             await asyncio.wait((sending,))
 
     async def _send_body(self, connection: BackendConnection) -> None:
-        timeout_s = self._allow.route.config.timeout
+        timeout_s = self._allow.route.timeout
         body = self._body
         # While the client's next bytes are awaited the backend owes nothing; otherwise its time is running.
         body.on_waiting = lambda: connection.await_response(None)

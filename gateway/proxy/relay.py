@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.compiled import CompiledRoute
 from gateway.http.frames import Frames
@@ -25,7 +25,7 @@ from gateway.spans import Span
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
 
-_CONTINUE = 100
+_CONTINUE: Final = 100
 
 
 class Relay:
@@ -98,7 +98,7 @@ class Relay:
         self._is_told = False
         self._started_s = monotonic()
         self._client.relay = self
-        backend.send(self, request, fields, body, route.config)
+        backend.send(self, request, fields, body, route)
 
     def abandon(self) -> None:
         """The client is gone, or will not be answered: the backend sees its connection end."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive
 from gateway.cache.key import HmacKeys, stretched
+from gateway.cache.key_ring import KeyRing
 from gateway.introspection.invalidation import TOKEN_CLAIMS, ClaimSelector, whole_realm
 
 KEYS = HmacKeys(b"secret")
@@ -58,6 +59,15 @@ def test_each_secret_that_is_tried_against_a_name_costs_a_slow_derivation(monkey
     root = b"stretched one that is tried"
     derived = [HKDF(SHA256(), 32, None, b"gateway cache: " + what).derive(root) for what in PURPOSES]
     assert [keys._token_key, keys._tag_key, keys.sealing, keys.fleet] == [*derived[:3], derived[3][:8].hex()]
+
+
+def test_the_key_that_a_token_keeps_is_for_one_secret_and_one_provider() -> None:
+    token, other = Token("token"), HmacKeys(b"other")
+    ring, ring_the_other_way = KeyRing([KEYS, other]), KeyRing([other, KEYS])
+    for keys in (KEYS, other, ring, ring_the_other_way) * 2:
+        for identity in (b"provider", b"provider", b"another"):
+            assert keys.key(identity, token) == keys.key(identity, Token("token"))
+    assert len({keys.key(b"provider", token) for keys in (KEYS, other, ring, ring_the_other_way)}) == 4
 
 
 def test_without_a_secret_only_this_process_can_make_the_keys() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from support.introspecting import UNCLEAR, Clock, CountingMeter, ScriptedIntrospector
 
-from gateway.authn.bearer import Token
+from gateway.authn.bearer import Token, bearer_token
 from gateway.authn.facts import Facts, Inactive, Indeterminate
 from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
@@ -142,6 +142,17 @@ async def test_an_answer_is_asked_for_once_and_then_remembered(setup: Setup) -> 
     assert setup.keycloak.asked == ["alice.1"]
     assert setup.meter.lookups == {("local", "miss"): 1, ("local", "hit"): 1}
     assert setup.meter.introspections == {("keycloak", "active"): 1}
+
+
+@pytest.mark.parametrize(("value", "is_remembered"), [("alice.remembered", True), ("junk.remembered", False)])
+async def test_only_a_token_that_is_active_is_remembered(setup: Setup, value: str, is_remembered: bool) -> None:
+    """Whoever makes up tokens would else push out those that are good."""
+    for _ in range(2):
+        token = bearer_token([f"Bearer {value}"])
+        assert isinstance(token, Token)
+        if setup.authenticator.cached(Question("keycloak", token)) is None:
+            await setup.authenticator.look_up(Question("keycloak", token))
+    assert (bearer_token([f"Bearer {value}"]) is token) is is_remembered
 
 
 async def test_an_answer_is_asked_for_again_after_its_ttl(setup: Setup) -> None:

@@ -33,6 +33,9 @@ class CountingMeter:
         assert duration_s >= 0
         self.introspections[provider, outcome] += 1
 
+    def found_at_once(self) -> None:
+        self.looked_up("local", "hit")
+
     def looked_up(self, tier: str, result: str) -> None:
         self.lookups[tier, result] += 1
 

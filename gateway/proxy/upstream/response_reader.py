@@ -43,7 +43,7 @@ UNTIL_END: Final = 4  # a body that the connection's end ends
 TUNNEL: Final = 5  # another protocol
 OVER: Final = 6  # the connection is of no more use
 
-_INTERIM_MAX = 16
+_INTERIM_MAX: Final = 16
 _NOTHING: Final = BackendRequest("", "", "", NO_BODY)  # before the first one
 _FIRST_BYTES = 80  # of a response, which show whether it is one
 # Of a head that is not whole yet: it will never be one.
