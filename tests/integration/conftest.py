@@ -1,11 +1,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from support import keycloak as keycloaks
-from support.keycloak import Keycloak
+from support.keycloak import ADMIN, Keycloak
 
 from gateway.config.provider_model import Provider
 from gateway.provider.provider import ProviderClient
@@ -80,3 +81,31 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         yield session
+
+
+@pytest.fixture
+async def administer(http: aiohttp.ClientSession, keycloak: Keycloak) -> Callable[..., Awaitable[Any]]:
+    """Asks Keycloak's admin interface, as an administrator would; gives the answer's JSON."""
+    form = {"client_id": "admin-cli", "grant_type": "password", "username": ADMIN, "password": ADMIN}
+    master = f"{keycloak.server}/realms/master/protocol/openid-connect/token"
+    async with http.post(master, data=form) as response:
+        token = (await response.json())["access_token"]
+
+    async def ask(method: str, path: str, document: object = None) -> Any:
+        url, headers = f"{keycloak.server}/admin/realms{path}", {"Authorization": f"Bearer {token}"}
+        async with http.request(method, url, json=document, headers=headers) as response:
+            assert response.status < 300, await response.text()
+            return await response.json() if response.content_type == "application/json" else None
+
+    return ask
+
+
+@pytest.fixture
+def register(administer: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[None]]:
+    """Adds a client to the realm."""
+
+    async def register_client(client_id: str, **keys: object) -> None:
+        client = {"clientId": client_id, "serviceAccountsEnabled": True, "publicClient": False, **keys}
+        await administer("POST", "/demo/clients", client)
+
+    return register_client

@@ -5,7 +5,6 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from support.keycloak import ADMIN
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate
@@ -119,34 +118,6 @@ async def test_discovery_by_another_name_is_not_believed(app, provider, keycloak
     tokens = await app.token(ALICE)
     assert isinstance(await misled.introspect(Token(tokens["access_token"])), Indeterminate)
     assert not misled.ready
-
-
-@pytest.fixture
-async def administer(http, keycloak):
-    """Asks Keycloak's admin interface, as an administrator would; gives the answer's JSON."""
-    form = {"client_id": "admin-cli", "grant_type": "password", "username": ADMIN, "password": ADMIN}
-    master = f"{keycloak.server}/realms/master/protocol/openid-connect/token"
-    async with http.post(master, data=form) as response:
-        token = (await response.json())["access_token"]
-
-    async def ask(method, path, document=None):
-        url, headers = f"{keycloak.server}/admin/realms{path}", {"Authorization": f"Bearer {token}"}
-        async with http.request(method, url, json=document, headers=headers) as response:
-            assert response.status < 300, await response.text()
-            return await response.json() if response.content_type == "application/json" else None
-
-    return ask
-
-
-@pytest.fixture
-def register(administer):
-    """Adds a client to the realm."""
-
-    async def register_client(client_id, **keys):
-        client = {"clientId": client_id, "serviceAccountsEnabled": True, "publicClient": False, **keys}
-        await administer("POST", "/demo/clients", client)
-
-    return register_client
 
 
 async def authenticates(client):

@@ -158,18 +158,24 @@ class WithLoginPage(ForeignProvider):
             return urljoin(place, response.headers["Location"])
 
 
+@dataclass
 class OidcProvider(WithLoginPage):
+    """`modules` is the folder that has it, by default the one that `NODE_MODULES` names; `node` runs it."""
+
+    modules: Path | None = None
+    node: str | None = None
+
     authorization: ClassVar = "/auth"
     paths: ClassVar = {"token": "/token", "introspection": "/token/introspection", "revocation": "/token/revocation"}
 
     def command(self) -> Command:
-        node, modules = shutil.which("node"), os.environ.get("NODE_MODULES", "")
+        node, modules = self.node or shutil.which("node"), self.modules or Path(os.environ.get("NODE_MODULES", ""))
         if node is None:
             pytest.skip("there is no node on this machine")
-        if not (Path(modules) / "oidc-provider" / "package.json").is_file():
+        if not (modules / "oidc-provider" / "package.json").is_file():
             pytest.skip("no oidc-provider in the folder that NODE_MODULES names")
         program = str(PROGRAMS / "oidc_provider.mjs")
-        return [node, program, str(self.port), self.logout_url], {"NODE_MODULES": str(Path(modules).resolve())}
+        return [node, program, str(self.port), self.logout_url], {"NODE_MODULES": str(modules.resolve())}
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "events": {"audience": ["app", "app-without-sid"]}}

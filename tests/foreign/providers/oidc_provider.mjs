@@ -2,6 +2,7 @@
 // program that embeds it, such as ending a grant or removing a client, is done by `POST /act/<name>`.
 //
 // node oidc_provider.mjs PORT LOGOUT_URL, with NODE_MODULES naming the folder that has oidc-provider.
+import { generateKeyPairSync } from "node:crypto";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
@@ -20,16 +21,32 @@ const app = (id, more = {}) => ({
   backchannel_logout_session_required: true,
   ...more,
 });
+const introspecting = (id, more = {}) => ({
+  client_id: id,
+  client_secret: `secret-of-${id}`.padEnd(id === "by-mac" ? 32 : 0, "-"), // RFC 7518 §3.2
+  redirect_uris: [],
+  response_types: [],
+  grant_types: [],
+  ...more,
+});
+const newKey = (alg, type, options) => {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: "jwk" }), alg, kid: `key-of-${alg}`, use: "sig" };
+};
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [app("app"), app("app-without-sid", { backchannel_logout_session_required: false }),
-    { client_id: "gateway", client_secret: "secret-of-gateway", redirect_uris: [], response_types: [], grant_types: [] }],
+    introspecting("gateway", { introspection_signed_response_alg: "RS256" }),
+    introspecting("another", { introspection_signed_response_alg: "ES256" }),
+    introspecting("by-mac", { introspection_signed_response_alg: "HS256" })],
   cookies: { keys: ["k"] },
+  jwks: { keys: [newKey("RS256", "rsa", { modulusLength: 2048 }), newKey("ES256", "ec", { namedCurve: "P-256" })] },
   features: {
     devInteractions: { enabled: false },
     backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     dPoP: { enabled: true },
     introspection: { enabled: true },
+    jwtIntrospection: { enabled: true }, // RFC 9701
     revocation: { enabled: true },
     rpInitiatedLogout: {
       logoutSource: (ctx, form) => { ctx.body = form; },
@@ -38,12 +55,17 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     resourceIndicators: {
       enabled: true,
       useGrantedResource: () => true,
-      getResourceServerInfo: () => ({ scope: "orders:read", audience: "orders-api", accessTokenFormat: "jwt" }),
+      getResourceServerInfo: (_, resource) => ({
+        scope: "orders:read",
+        audience: resource.endsWith("/billing") ? "billing-api" : "orders-api",
+        accessTokenFormat: resource.includes("opaque") ? "opaque" : "jwt",
+      }),
     },
   },
   scopes: ["openid", "offline_access", "orders:read"],
   // As it comes, it sends nothing to private networks and loopback.
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+  enabledJWA: { introspectionSigningAlgValues: ["RS256", "ES256", "HS256"] },
   pkce: { required: () => false },
   issueRefreshToken: () => true,
   findAccount: (_, id) => (gone.has(id) ? undefined : { accountId: id, claims: () => ({ sub: id }) }),
