@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from gateway.authn.dpop_nonce import Nonces
+from gateway.authn.token_places import TokenPlaces, compile_places
 from gateway.authn.token_type import TokenTypeRule
 from gateway.authn.tolerance import tolerances_s
 from gateway.config.identity_key import IdentityKey, key_set
 from gateway.config.model import Config
 from gateway.config.route_model import Cors, Route
-from gateway.config.server_model import Server
+from gateway.config.server_model import CertificateHeader, Server
 from gateway.http.backend import Backend
 from gateway.http.fates import FieldFates
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
@@ -28,6 +30,8 @@ from gateway.identity import IdentityRules, compile_identity
 from gateway.policy import Policy, TrustedIssuer, compile_policy
 from gateway.routing import Table
 from gateway.signed_identity import IdentityTokenRules
+
+_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,9 @@ class CompiledRoute:
     resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
     has_conditions: bool  # something beside the facts may have to hold (`gateway.conditions`)
     is_plain: bool  # its responses wait for nothing but the backend
+    token_places: TokenPlaces | None  # None: only Authorization
+    dpop_algorithms: tuple[str, ...]  # of the proofs that it takes
+    for_query_token: CompiledRoute | None  # what stands in for it where the token came in the query
     # Settings that each request reads: an attribute of a pydantic model takes several times as long as one of this.
     name: str = field(init=False)
     cors: Cors | None = field(init=False)
@@ -97,6 +104,8 @@ class CompiledConfig:
     keys_path: str | None = None  # where these are published, on every host
     answers_preflights: bool = True
     beside: Beside | None = None  # None: no other proxy asks
+    nonces: Nonces | None = None  # that proofs must have; None: none
+    client_certificate: CertificateHeader | None = None  # that trusted proxies send
     has_own_paths: bool = field(init=False)  # the gateway itself answers at some paths
 
     def __post_init__(self) -> None:
@@ -104,10 +113,15 @@ class CompiledConfig:
         object.__setattr__(self, "has_own_paths", has_own_paths)
 
 
-def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = MappingProxyType({})) -> CompiledConfig:
+def compile_config(
+    config: Config,
+    token_types: Mapping[str, TokenTypeRule] = MappingProxyType({}),
+    nonce_keys: Sequence[bytes] = (),
+) -> CompiledConfig:
     """Compile a configuration in which `gateway check` found no problem.
 
     `token_types` are the rules of the providers, which may have learned; a provider without one gets a new rule.
+    `nonce_keys` are what nonces of proofs are made with; without any, none are asked for.
     """
     identity_names = frozenset(name for route in config.routes for name in route.identity.names)
     keys = () if config.signing is None else config.signing.keys
@@ -135,6 +149,8 @@ def compile_config(config: Config, token_types: Mapping[str, TokenTypeRule] = Ma
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
         keys=identity_keys(key_set(keys)) if keys else None,
         keys_path=None if config.signing is None else canonical_percent(str(config.signing.path)),
+        nonces=Nonces(nonce_keys) if config.server.dpop_nonce and nonce_keys else None,
+        client_certificate=config.server.client_certificate_header,
     )
     return compiled if config.decisions is None else replace(compiled, beside=_beside(compiled, identity_names))
 
@@ -173,7 +189,8 @@ def _gated(
         set=tuple(route.response_headers.set.items()),
         own_cors=route.cors is not None,
     )
-    return CompiledRoute(
+    places = None if route.auth.mode == "none" else compile_places(route.auth.token_from)
+    compiled = CompiledRoute(
         config=route,
         mode=route.auth.mode,
         max_age_s=route.auth.max_age,
@@ -181,13 +198,7 @@ def _gated(
         policy=compile_policy(route.auth),
         identity=_identity(route, config, key),
         providers=route.auth.provider or tuple(config.providers),
-        request_rules=RequestRules(
-            identity_names=identity_names,
-            keep_authorization=route.authorization == "keep",
-            remove=frozenset(route.request_headers.remove),
-            set=tuple(route.request_headers.set.items()),
-            trusted=frozenset(config.server.trusted_headers),
-        ),
+        request_rules=_request_rules(route, config.server, identity_names, places),
         fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls([one.url for one in route.backend]),
         backends=tuple(one.backend for one in route.backend),
@@ -197,6 +208,27 @@ def _gated(
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
         resource_metadata=None if route.resource is None else metadata_location(route.resource.identifier).url,
+        token_places=places,
+        dpop_algorithms=_ALGORITHMS,
+        for_query_token=None,
+    )
+    if places is None or not places.parameters:
+        return compiled
+    private_rules = replace(response_rules, is_private=True)
+    private = to_client.setdefault(private_rules, ResponseHeaderRules(private_rules))
+    return replace(compiled, for_query_token=replace(compiled, fields_to_client=private))
+
+
+def _request_rules(
+    route: Route, server: Server, identity_names: frozenset[str], places: TokenPlaces | None
+) -> RequestRules:
+    return RequestRules(
+        identity_names=identity_names,
+        keep_authorization=route.authorization == "keep" and (places is None or places.has_authorization),
+        remove=frozenset([*route.request_headers.remove, *(() if places is None else places.header_names)]),
+        set=tuple(route.request_headers.set.items()),
+        trusted=_trusted_names(server),
+        cookies=frozenset() if places is None else places.cookies,
     )
 
 
@@ -230,6 +262,11 @@ def compile_resources(config: Config) -> dict[tuple[str, str], PublicDocument]:
         document = metadata_document(identifier, issuers, scopes, name)
         published[location.host, location.path] = resource_metadata(document)
     return published
+
+
+def _trusted_names(server: Server) -> frozenset[str]:
+    certificate = server.client_certificate_header
+    return frozenset([*server.trusted_headers, *([] if certificate is None else [certificate.name])])
 
 
 def _trusted(server: Server) -> TrustedProxies:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from gateway.authn.facts import Facts, Indeterminate
+from gateway.authn.presented import AS_BEARER, Presented
 from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
 from gateway.condition import Condition, Met
@@ -14,11 +15,12 @@ from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
 from gateway.http.public_document import PublicDocument
-from gateway.http.refusal import Refusal, with_parameter
+from gateway.http.refusal import Refusal, with_dpop_challenge, with_parameter
 from gateway.http.request_fields import Fields
 from gateway.http.target import Target, with_query
 from gateway.http.trace_context import TraceContext
 from gateway.identity import Identity
+from gateway.possession import offers_dpop
 from gateway.route_path import stripped
 from gateway.routing import Matched
 
@@ -31,9 +33,10 @@ class Request:
 
     `peer` is the address of the connection's other end, empty for a Unix socket; `scheme` is the connection's.
     `new_request_id` is used unless a trusted proxy sent one. `trace` is there where the gateway takes part in traces.
+    `certificate` is the thumbprint of the one that the client showed on its connection (RFC 8705 §3.1).
     """
 
-    __slots__ = ("fields", "method", "new_request_id", "peer", "scheme", "target", "trace", "version")
+    __slots__ = ("certificate", "fields", "method", "new_request_id", "peer", "scheme", "target", "trace", "version")
 
     def __init__(
         self,
@@ -45,8 +48,11 @@ class Request:
         version: tuple[int, int],
         new_request_id: str,
         trace: TraceContext | None = None,
+        *,
+        certificate: str | None = None,
     ) -> None:
         self.trace = trace
+        self.certificate = certificate
         self.method = method
         self.target = target
         self.fields = fields
@@ -60,10 +66,10 @@ class DecisionContext:
     """Holds what is known about a request so far. Every decision carries it, for the access record.
 
     `body_bytes` is the length that Content-Length declares. `met` are the conditions that hold, as far as they were
-    asked about.
+    asked about. `presented` says how its token came.
     """
 
-    __slots__ = ("body_bytes", "caller", "facts", "matched", "met", "provider", "request", "target")
+    __slots__ = ("body_bytes", "caller", "facts", "matched", "met", "presented", "provider", "request", "target")
 
     def __init__(
         self,
@@ -75,8 +81,11 @@ class DecisionContext:
         provider: str | None = None,
         facts: Facts | None = None,
         met: tuple[Met, ...] = (),
+        *,
+        presented: Presented = AS_BEARER,
     ) -> None:
         self.met = met
+        self.presented = presented
         self.request = request
         self.caller = caller
         self.target = target
@@ -87,10 +96,29 @@ class DecisionContext:
 
     def known_by(self, provider: str, facts: Facts | None = None) -> DecisionContext:
         """The same context with the result of `provider`."""
-        return DecisionContext(self.request, self.caller, self.target, self.body_bytes, self.matched, provider, facts)
+        context = self._copy()
+        context.provider, context.facts = provider, facts
+        return context
 
     def and_met(self, met: Met) -> DecisionContext:
         """The same context with one more condition that holds."""
+        context = self._copy()
+        context.met = (*self.met, met)
+        return context
+
+    def asking_for(self, target: Target) -> DecisionContext:
+        """The same context with another target."""
+        context = self._copy()
+        context.target = target
+        return context
+
+    def as_presented(self, presented: Presented) -> DecisionContext:
+        """The same context with a token that came in another way."""
+        context = self._copy()
+        context.presented = presented
+        return context
+
+    def _copy(self) -> DecisionContext:
         return DecisionContext(
             self.request,
             self.caller,
@@ -99,7 +127,8 @@ class DecisionContext:
             self.matched,
             self.provider,
             self.facts,
-            (*self.met, met),
+            self.met,
+            presented=self.presented,
         )
 
     @property
@@ -116,13 +145,18 @@ class DecisionContext:
 
 
 class Refuse:
-    """Refuses the request, with the response to send. A challenge names the route's resource, if it is one."""
+    """Refuses the request, with the response to send. A challenge names the route's resource, if it is one.
+
+    Where a proof was wanted or came, there is a challenge in the scheme DPoP, too.
+    """
 
     __slots__ = ("context", "refusal")
 
     def __init__(self, context: DecisionContext, refusal: Refusal) -> None:
         self.context = context
         route = context.route
+        if route is not None and offers_dpop(context.presented, context.facts, is_demanded=route.policy.demands_proof):
+            refusal = with_dpop_challenge(refusal, " ".join(route.dpop_algorithms))
         if route is not None and route.resource_metadata is not None:
             refusal = with_parameter(refusal, "resource_metadata", route.resource_metadata)
         self.refusal = refusal

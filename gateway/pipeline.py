@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.authn.bearer import Malformed, NoToken, Token, bearer_token
-from gateway.authn.bearer_reasons import why_malformed, why_no_token
+from gateway.authn.bearer import NO_TOKEN, NoToken, Token, bearer_token
+from gateway.authn.client_certificate import thumbprint_in
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult, TooMany
 from gateway.authn.jwt_hint import unverified_issuer
+from gateway.authn.presented import AS_BEARER
 from gateway.authn.question import Question
 from gateway.compiled import CompiledConfig, CompiledRoute
 from gateway.condition import Met
@@ -40,6 +41,8 @@ from gateway.http.refusal import Refusal, challenge, too_many, unavailable
 from gateway.http.target import Target, path_problem, read_target
 from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
+from gateway.possession import proof_problem
+from gateway.presentation import RequestCredentials, find_credentials
 from gateway.route_path import moved, takes, unrouted
 from gateway.routing import Matched
 
@@ -91,9 +94,13 @@ def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionRes
         detail = "too many unknown tokens came from this address; try again later"
         return Refuse(needs.context, too_many(detail, result.retry_after_s))
     known, provider = needs.context, needs.question.provider
+    if known.presented is not AS_BEARER and (refusal := unproven(compiled, known, now)) is not None:
+        return Refuse(known, refusal)
     if isinstance(result, Facts):
         context = known.known_by(provider, result)
-        identity = admit(compiled, needs.route, provider, result, context.matched, now)
+        if context.presented is not AS_BEARER or not result.memo.is_plain:
+            context.presented = context.presented.with_certificate(_certificate(compiled, context))
+        identity = admit(compiled, needs.route, provider, result, context, now)
         if isinstance(identity, Refusal):
             return Refuse(context, identity)
         return _admitted(context, needs.route, identity, needs.question)
@@ -120,14 +127,29 @@ def admit(
     route: CompiledRoute,
     provider: str,
     facts: Facts,
-    matched: Matched[CompiledRoute] | None,
+    context: DecisionContext,
     now: float,
 ) -> Identity | Refusal:
     """The identity of a caller with these facts, or the refusal where they are not enough for the route."""
-    captures = NO_CAPTURES if matched is None or not route.policy.needs_captures else matched.captures
-    return judge(route.policy, facts, compiled.trusted_issuers[provider], captures, now) or render(
-        route.identity, facts, now
-    )
+    captures = NO_CAPTURES if not route.policy.needs_captures else context.captures
+    issuer = compiled.trusted_issuers[provider]
+    return judge(route.policy, facts, issuer, captures, now, context.presented) or render(route.identity, facts, now)
+
+
+def unproven(compiled: CompiledConfig, context: DecisionContext, now: float) -> Refusal | None:
+    """The refusal of a proof that does not fit at wall-clock time `now`, as far as that costs nothing."""
+    proof = context.presented.proof
+    return None if proof is None else proof_problem(proof, compiled.nonces, now)
+
+
+def _certificate(compiled: CompiledConfig, context: DecisionContext) -> str | None:
+    """The thumbprint of the client's certificate. That of a trusted proxy's own connection is not its clients'."""
+    if not context.caller.trusted:
+        return context.request.certificate
+    header = compiled.client_certificate
+    if header is None:
+        return None
+    return thumbprint_in(values_of(context.request.fields.pairs, header.name.lower()), header.form)
 
 
 def _too_large(compiled: CompiledConfig, request: Request) -> Refusal:
@@ -184,21 +206,17 @@ def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> 
 def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: CompiledRoute) -> Decision:
     if route.mode == "none":
         return _admitted(context, route, NOBODY, None)
-    token = bearer_token(context.request.fields.authorizations)
-    if isinstance(token, Malformed):
-        return Refuse(
-            context,
-            challenge(
-                "invalid_request",
-                "the Authorization header is not one bearer token",
-                reason=why_malformed(context.request.fields.authorizations),
-            ),
-        )
-    if isinstance(token, NoToken):
-        if route.mode == "optional":
-            return _admitted(context, route, NOBODY, None)
-        reason = why_no_token(context.request.fields.authorizations)
-        return Refuse(context, challenge("token_missing", "this resource needs a bearer token", reason=reason))
+    token = bearer_token(context.request.fields.authorizations) if route.token_places is None else NO_TOKEN
+    if not isinstance(token, Token):
+        found = find_credentials(context, route)
+        if not isinstance(found, RequestCredentials):
+            return Refuse(*found)
+        token, context, route = found.token, found.context, found.route
+        if isinstance(token, NoToken):
+            if route.mode == "optional":
+                return _admitted(context, route, NOBODY, None)
+            missing = challenge("token_missing", "this resource needs a bearer token", reason=found.reason)
+            return Refuse(context, missing)
     providers = route.providers if len(route.providers) == 1 else _providers_for(compiled, route, token)
     if not providers:
         return Refuse(context, challenge("invalid_token", "the token is from another issuer"))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.authn.confirmation import confirmation_of
 from gateway.authn.facts import Claims, Facts
 from gateway.authn.leeway import leeway_s
-from gateway.authn.token_type import TokenTypeRule, is_untyped, missing_proof, unknown_condition
+from gateway.authn.presented import AS_BEARER, Presented
+from gateway.authn.token_type import TokenTypeRule, is_untyped, unknown_condition
 from gateway.config.auth_model import Auth
 from gateway.entitlements import Entitlements, compile_entitlements, entitlement_problem
 from gateway.http.refusal import Refusal, challenge
@@ -22,6 +24,7 @@ from gateway.policy_reasons import (
     wrong_audience,
     wrong_issuer,
 )
+from gateway.possession import possession_problem
 from gateway.step_up import Authentication, authentication_problem, compile_authentication
 
 _UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
@@ -70,7 +73,12 @@ def compile_policy(auth: Auth) -> Policy:
 
 
 def judge(
-    policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, captures: Mapping[str, str], now: float
+    policy: Policy,
+    facts: Facts,
+    trusted_issuer: TrustedIssuer,
+    captures: Mapping[str, str],
+    now: float,
+    presented: Presented = AS_BEARER,
 ) -> Refusal | None:
     """The refusal of a request with these facts at wall-clock time `now`, or `None` when it may pass."""
     # `exp` gets no leeway, because the provider has just judged the token. It is exclusive (RFC 7519 §4.1.4).
@@ -79,8 +87,10 @@ def judge(
     if facts.nbf is not None and now < facts.nbf and (refusal := _too_early(facts, facts.nbf, trusted_issuer, now)):
         return refusal
     claims = facts.claims
-    if (not facts.memo.is_plain or policy.demands_proof) and (refusal := _type_problem(policy, facts, trusted_issuer)):
-        return refusal
+    if not facts.memo.is_plain or policy.demands_proof or presented is not AS_BEARER:
+        refusal = _type_problem(policy, facts, trusted_issuer, presented)
+        if refusal is not None:
+            return refusal
     if not _is_from(policy.issuer, trusted_issuer.issuer, claims):
         reason = wrong_issuer(claims, policy.issuer or trusted_issuer.issuer)
         return challenge("invalid_token", "the token is from another issuer", reason=reason)
@@ -109,21 +119,19 @@ def _too_early(facts: Facts, nbf: float, trusted_issuer: TrustedIssuer, now: flo
     return challenge("invalid_token", "the token is not valid yet", reason=is_ahead(nbf, now, allowed_s))
 
 
-def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer) -> Refusal | None:
+def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, presented: Presented) -> Refusal | None:
     """The refusal of a token that is not an access token, or that is valid only with a proof or under a condition."""
-    claims, wanted = facts.claims, None
-    if policy.demands_proof:
-        wanted = "the route wants a proof of possession (proof: required), and none can be verified here"
-    elif not policy.ignores_proof:
-        wanted = missing_proof(claims)
-    if wanted is not None:
-        return challenge("invalid_token", "the token is good only with a proof of possession", reason=wanted)
+    claims = facts.claims
+    if not policy.ignores_proof:
+        refusal = possession_problem(claims, presented, is_demanded=policy.demands_proof)
+        if refusal is not None:
+            return refusal
     if (reason := unknown_condition(claims)) is not None:
         return challenge("invalid_token", "the token has a condition that is not understood here", reason=reason)
     if is_untyped(claims):
         if trusted_issuer.token_types.required:
             return challenge("invalid_token", "the token is not an access token", reason=_UNTYPED)
-    elif missing_proof(claims) is None:
+    elif not confirmation_of(claims).is_bound:
         facts.memo.is_plain = True
     return None
 

@@ -226,7 +226,7 @@ BOUND = ({"cnf": {"jkt": "x"}}, {"cnf": {"x5t#S256": "x"}, "token_type": "Bearer
 
 
 @pytest.mark.parametrize("claims", [*BOUND, {"token_type": "mac"}])
-def test_a_bound_token_is_no_good_unless_the_route_says_so(claims) -> None:
+def test_a_bound_token_is_no_good_without_its_proof_unless_the_route_says_so(claims) -> None:
     policy = compile_policy(Auth.model_validate({}))
     refusal = judge(policy, facts(**claims), SPEAKER, {}, NOW)
     assert refusal is not None
@@ -237,7 +237,7 @@ def test_a_bound_token_is_no_good_unless_the_route_says_so(claims) -> None:
 
 
 @pytest.mark.parametrize("claims", [{}, {"token_type": "bearer"}, *BOUND])
-def test_where_a_proof_is_demanded_and_none_can_be_verified_nothing_passes(claims) -> None:
+def test_where_a_proof_is_demanded_nothing_passes_without(claims) -> None:
     assert code({"proof": "required"}, **claims) == "invalid_token"
 
 

@@ -1,6 +1,7 @@
-"""Reads the bearer token of a request (RFC 6750 §2.1), only from the `Authorization` header.
+"""Reads the token of a request from its `Authorization` header: RFC 6750 §2.1, and RFC 9449 §7.1 for the scheme DPoP.
 
-A token in the query or the body does not count: those end up in logs and histories (RFC 9700 §4.3.2).
+A token in the query or the body does not count: those end up in logs and histories (RFC 9700 §4.3.2). Where a route
+names other places, `gateway.authn.token_places` looks at them.
 """
 
 from __future__ import annotations
@@ -88,11 +89,20 @@ def bearer_token(values: Sequence[str]) -> Token | NoToken | Malformed:
         usual = value[len(_USUAL_START) :]
         if usual and len(usual) <= TOKEN_MAX_CHARS and not usual.encode().translate(None, _B64CHARS):
             return Token(usual)
+    return _of_scheme(value, "bearer")
+
+
+def dpop_token(values: Sequence[str]) -> Token | NoToken | Malformed:
+    """The token that came in the scheme DPoP, for values in which `bearer_token` found none."""
+    return _of_scheme(values[0], "dpop") if len(values) == 1 else NO_TOKEN
+
+
+def _of_scheme(value: str, wanted: str) -> Token | NoToken | Malformed:
     match = _SCHEME.fullmatch(value.strip(" \t"))
     if match is None:
         return MALFORMED
     scheme, credentials = match[1], match[2]
-    if scheme.lower() != "bearer":
+    if scheme.lower() != wanted:
         return NO_TOKEN
     if not credentials or len(credentials) > TOKEN_MAX_CHARS or not _B64TOKEN.fullmatch(credentials):
         return MALFORMED

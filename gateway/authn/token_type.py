@@ -5,7 +5,7 @@ A provider may introspect refresh tokens, ID tokens and tokens that are bound to
 
     signs of another type         `not_access_token`: never an access token, whatever a route says
     no `token_type`               `TokenTypeRule`: some providers give a `token_type` to each access token
-    `cnf`, another `token_type`   `missing_proof`: valid only with a proof (RFC 9449 §7, RFC 8705 §3)
+    `cnf`, another `token_type`   `gateway.authn.confirmation`: valid only with a proof (RFC 9449 §7, RFC 8705 §3)
     `crit`                        `unknown_condition`: the provider says that it must not be ignored
 """
 
@@ -61,18 +61,6 @@ def is_untyped(claims: Claims) -> bool:
     return claims.get("token_type") is None
 
 
-def missing_proof(claims: Claims) -> str | None:
-    """The proof that the caller would need, in words; `None` for a token that needs none."""
-    cnf, token_type = claims.get("cnf"), claims.get("token_type")
-    if cnf is not None:
-        members = ", ".join(sorted(cnf)) if isinstance(cnf, dict) else ""
-        return f"the token is bound by cnf ({_printable(members)}), and its proof is not verified here"
-    if token_type is not None and not (isinstance(token_type, str) and token_type.lower() == "bearer"):
-        shown = _printable(token_type) if isinstance(token_type, str) else "not a text"
-        return f"the token's token_type is {shown}, and only Bearer is good without a proof"
-    return None
-
-
 def unknown_condition(claims: Claims) -> str | None:
     """Says that the result has `crit`: members that must be understood (as RFC 7515 §4.1.11). `None` if it has not."""
     if claims.get("crit") is None:
@@ -116,7 +104,3 @@ class TokenTypeRule:
     def can_learn(self) -> bool:
         """Whether another result may change the rule."""
         return self._learns and not self.required
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text[:100] if character.isprintable())

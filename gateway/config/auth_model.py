@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gateway.config.model_base import KeyMark, Model
+from gateway.config.problems import WrongAt
+from gateway.config.token_place import IN_AUTHORIZATION
 from gateway.config.value_types import (
     ONE_OR_MANY,
     Acr,
@@ -17,6 +19,7 @@ from gateway.config.value_types import (
     Scope,
     Seconds,
     Text,
+    TokenPlace,
 )
 
 
@@ -32,6 +35,11 @@ class Auth(Model):
     provider: Annotated[tuple[str, ...], OneOrMany, ONE_OR_MANY] = ()
     """Who is asked; a list picks by the token's iss. Default: the only provider. Danger: with a list, an opaque token
     of one provider is shown to those before it, which can then use it."""
+
+    token_from: Annotated[tuple[TokenPlace, ...], Field(min_length=1)] = (IN_AUTHORIZATION,)
+    """Where the token may stand: authorization, {header: NAME}, {cookie: NAME}, {query: NAME}; all places are looked
+    at, two tokens that differ are 400, and the backend gets none of them. Default [authorization]. Danger: a browser
+    sends a cookie with requests that pages of other sites make."""
 
     scopes: Annotated[tuple[Scope, ...], OneOrMany, ONE_OR_MANY] = ()
     """All of these must be in scope. Default none."""
@@ -69,9 +77,9 @@ class Auth(Model):
     name in an object; {name} is the path's own."""
 
     proof: Literal["if_bound", "required", "ignore"] = "if_bound"
-    """Tokens that are bound to a key (cnf), or whose token_type is not Bearer, are good only with a proof, which is not
-    verified yet: if_bound refuses these; required refuses every token; ignore passes them as if they were not bound.
-    Default if_bound. Danger: with ignore, who has got hold of a bound token can use it."""
+    """A token that is bound (cnf) is good only with its proof: a DPoP proof by its key, its client certificate.
+    if_bound; required: a token that is not bound is refused, too; ignore: nobody looks. Default if_bound. Danger: with
+    ignore, somebody who has got hold of a bound token can use it."""
 
     max_age: Seconds | None = None
     """The oldest answer this route accepts. Default: cache.ttl; 0s asks for every request."""
@@ -86,3 +94,13 @@ class Auth(Model):
     streams: Annotated[Literal["end", "keep"], KeyMark.NEEDS_NO_TOKEN] = "end"  # streams end with their route too
     """What a WebSocket, an event stream or another open exchange does when its token or its route ends. Default end.
     Danger: with keep, a client that holds one open is served after logout, revocation and exp."""
+
+    @model_validator(mode="after")
+    def _places_differ(self) -> Auth:
+        places = self.token_from
+        twice = [index for index, place in enumerate(places) if place in places[:index]]
+        if twice:
+            raise WrongAt(
+                (("token_from", index), f"{places[index]} stands there twice; name it once") for index in twice
+            )
+        return self

@@ -11,7 +11,7 @@ from gateway.config.check_client_tls import problems_of_backend_tls, problems_of
 from gateway.config.check_decisions import problems_of_decisions
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_introspection import problems_of_introspection
-from gateway.config.check_listeners import problems_of_key, problems_of_listeners
+from gateway.config.check_listeners import problems_of_key, problems_of_listeners, problems_of_nonces
 from gateway.config.check_routes import problems_of_defaults, problems_of_route
 from gateway.config.check_signing import problems_of_signing
 from gateway.config.problems import Problem
@@ -25,6 +25,7 @@ _UNMATCHED = "none"  # the label of requests that no route matched
 def problems_across(sections: Sections) -> Iterator[Problem]:
     """Every problem between the sections of a file."""
     yield from problems_of_listeners(sections.sections["server"], sections.sections["admin"])
+    yield from problems_of_nonces(sections.sections["server"], sections.sections["cache"])
     for provider in sections.providers.values():
         yield from problems_of_key(provider)
         yield from problems_of_provider_tls(provider)
@@ -91,6 +92,10 @@ def _trusted_headers(sections: Sections) -> Iterator[Problem]:
         if fold_header_name(name) in identity:
             what = f"{name} is an identity header, which only the gateway writes; leave it out here"
             yield server.origin.problem(("trusted_headers", index), what)
+    header = server.value.client_certificate_header
+    if header is not None and fold_header_name(header.name) in identity:
+        what = f"{header.name} is an identity header, which only the gateway writes; write another"
+        yield server.origin.problem(("client_certificate_header", "name"), what)
 
 
 def _without_provider(sections: Sections) -> Iterator[Problem]:

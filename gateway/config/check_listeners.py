@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from gateway.config.files import read_limited, shown_path
+from gateway.config.model import Cache
 from gateway.config.node import Origin
 from gateway.config.problems import Problem
 from gateway.config.provider_model import Provider
@@ -36,10 +37,26 @@ def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Ite
             "only server.trusted_proxies may connect then, and there are none; name the balancers there, or write false"
         )
         yield server.origin.problem(("proxy_protocol",), what)
+    yield from _certificate_header(server)
     token = admin.value.token
     if token is not None and admin.is_valid("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
         what = "this cannot be sent in a header; write letters, digits and signs, without blanks"
         yield admin.origin.problem(("token",), what)
+
+
+def problems_of_nonces(server: Section[Server], cache: Section[Cache]) -> Iterator[Problem]:
+    """Find workers that could not take each other's nonces."""
+    has_secret = cache.value.secret is not None or not cache.is_valid("secret")
+    if server.value.dpop_nonce and server.value.workers != 1 and not has_secret:
+        what = "without cache.secret no worker takes the nonces of another; write cache.secret, or workers: 1"
+        yield server.origin.problem(("dpop_nonce",), what)
+
+
+def _certificate_header(server: Section[Server]) -> Iterator[Problem]:
+    header = server.value.client_certificate_header
+    if header is not None and not server.value.trusted_proxies and server.is_valid("trusted_proxies"):
+        what = "only server.trusted_proxies may send it, and there are none; name the proxies there, or leave this out"
+        yield server.origin.problem(("client_certificate_header",), what)
 
 
 def problems_of_key(provider: Section[Provider]) -> Iterator[Problem]:

@@ -16,6 +16,11 @@ from gateway.config.values import Address, is_loopback_address
 
 _TTL_LONG_S = 900.0
 _SKEW_LONG_S = 60.0
+_COOKIE = (
+    "a browser sends the cookie with requests that pages of other sites make; add cors, or match.methods: [GET] for a "
+    "route that changes nothing"
+)
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
 _STREAMS = "an open stream goes on after logout, revocation and exp; write end"
 
 
@@ -148,13 +153,15 @@ def dangers(sections: Sections) -> Iterator[Problem]:
         yield from _of_section(provider, _RULES["provider"])
     for route in sections.routes:
         yield from _of_section(route, _RULES["route"])
+        yield from _cookie_as_token(route)
     yield from _without_audience(sections)
 
 
 def keys_warned_of() -> set[tuple[str, ...]]:
     """The keys that have a rule, each with the section of the file that it stands in."""
     places = {"provider": "providers", "route": "routes"}
-    return {(places.get(name, name), *path) for name, rules in _RULES.items() for path, _, _ in rules}
+    by_rule = {(places.get(name, name), *path) for name, rules in _RULES.items() for path, _, _ in rules}
+    return by_rule | {("routes", "auth", "token_from")}
 
 
 def _of_section(section: Section[Any], rules: tuple[_Rule, ...]) -> Iterator[Problem]:
@@ -167,6 +174,16 @@ def _of_section(section: Section[Any], rules: tuple[_Rule, ...]) -> Iterator[Pro
             value = getattr(value, step)
         if is_dangerous(value):
             yield section.origin.problem(path, what)
+
+
+def _cookie_as_token(route: Section[Route]) -> Iterator[Problem]:
+    """Warn of a token that other sites can have sent, where a request may change something (CSRF)."""
+    methods = route.value.match.methods
+    if route.value.cors is not None or (methods is not None and _SAFE_METHODS.issuperset(methods)):
+        return
+    for index, place in enumerate(route.value.auth.token_from):
+        if place.of == "cookie":
+            yield route.origin.problem(("auth", "token_from", index), _COOKIE)
 
 
 def _without_audience(sections: Sections) -> Iterator[Problem]:

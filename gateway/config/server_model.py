@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,22 @@ class Tls(Model):
     client_ca: FilePath | None = None
     """PEM file of authorities: clients must show a certificate of one of them. Default: not asked."""
 
+    client_certificate: Literal["demand", "ask"] = "demand"
+    """With client_ca. demand: without a certificate there is no connection. ask: a client may show none, and one that
+    signed its own is taken, for tokens that are bound to it; so anybody may connect. Default demand."""
+
+
+class CertificateHeader(Model):
+    """The header in which trusted proxies pass a client's certificate on, for tokens that are bound to one."""
+
+    name: TrustedName
+    """Of the header, such as Client-Cert, X-Client-Cert or X-Forwarded-Client-Cert. A proxy must overwrite it in every
+    request, or its clients write it; it is removed from what others send."""
+
+    form: Literal["rfc9440", "pem_escaped", "xfcc"]
+    """rfc9440: Client-Cert of RFC 9440; pem_escaped: PEM in percent-encoding (nginx's $ssl_client_escaped_cert, AWS);
+    xfcc: Envoy's X-Forwarded-Client-Cert with Hash or Cert, whose last element counts."""
+
 
 class UnknownTokens(Model):
     """A bucket for each client address: `burst` at once, refilled with `rate` a second."""
@@ -64,6 +80,14 @@ class Server(Model):
     trusted_headers: tuple[TrustedName, ...] = ()
     """Further headers that trusted proxies may send and nobody else, such as X-Real-IP. Default none. Danger: a proxy
     must overwrite each of them in every request, or its clients write them."""
+
+    client_certificate_header: CertificateHeader | None = None
+    """Where trusted_proxies end TLS: {name, form} of the header in which they pass a client's certificate on, for
+    tokens that are bound to one (RFC 8705). Default none."""
+
+    dpop_nonce: Flag = False
+    """Whether a DPoP proof needs a nonce of the gateway's (RFC 9449 §9), sealed with cache.secret; without one 401
+    use_dpop_nonce with DPoP-Nonce. Default false."""
 
     proxy_protocol: Flag = False
     """Whether each connection begins with a header of the PROXY protocol (version 1 or 2), which tells the client's

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, WithJsonSchema
 
-from gateway.config import balance_rule
+from gateway.config import balance_rule, token_place
 from gateway.config.addresses import (
     parse_backend,
     parse_endpoint,
@@ -22,6 +22,7 @@ from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_p
 from gateway.config.proxy_url import check_proxy_url
 from gateway.config.redis_url import check_redis_url
 from gateway.config.secret import check_secret, check_secret_or_none
+from gateway.config.token_place import parse_token_place
 from gateway.config.values import (
     Address,
     parse_address,
@@ -189,6 +190,30 @@ BalanceRule = Annotated[
                     "required": ["hash"],
                     "properties": {"hash": {"type": "string", "examples": ["sub", "header:X-Tenant"]}},
                 },
+            ]
+        }
+    ),
+]
+TokenPlace = Annotated[
+    token_place.TokenPlace,
+    BeforeValidator(parse_token_place),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "authorization"},
+                *(
+                    {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": [kind],
+                        "properties": {kind: {"type": "string", "examples": [name]}},
+                    }
+                    for kind, name in (
+                        ("header", "X-Access-Token"),
+                        ("cookie", "access_token"),
+                        ("query", "access_token"),
+                    )
+                ),
             ]
         }
     ),

@@ -15,6 +15,7 @@ from gateway.http.header_names import (
     FRAMING,
     HOP_BY_HOP,
     HTTPOXY,
+    PROOFS,
     TOLD_TO_BACKENDS,
     fold_header_name,
     is_from_proxies,
@@ -27,7 +28,7 @@ T = TypeVar("T")
 _REMEMBERED_NAMES_MAX = 128
 _REMEMBERED_NAME_CHARS = 64
 _KNOWN_MAX = 512
-_NEVER_PASS = HOP_BY_HOP | FRAMING | HTTPOXY | TOLD_TO_BACKENDS
+_NEVER_PASS = HOP_BY_HOP | FRAMING | HTTPOXY | PROOFS | TOLD_TO_BACKENDS
 _NAME = re.compile(TOKEN.encode())
 
 # How a field is read: not at all, or its value in one of these meanings.

@@ -42,6 +42,8 @@ HOP_BY_HOP = folded(
 FRAMING = folded(["Content-Length", "Expect", "Host"])
 # CGI backends turn it into HTTP_PROXY, which their HTTP clients obey (httpoxy, CVE-2016-5385).
 HTTPOXY = folded(["Proxy"])
+# A proof of possession is for the resource server that it was made for, which the gateway is (RFC 9449 §7.1).
+PROOFS = folded(["DPoP"])
 # The gateway itself sends these to backends. Some go out only where they have a value.
 TOLD_TO_BACKENDS = folded(
     [

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from gateway.http.cookie_pairs import without_cookies
 from gateway.http.fates import ALWAYS, FROM_TRUSTED, FieldFates, senders_by_name
 from gateway.http.forwarded import Caller, ToldLines
 from gateway.http.header_names import HOP_BY_HOP, TOLD_TO_BACKENDS, folded, may_be_nominated
@@ -19,14 +21,16 @@ from gateway.http.request_fields import Fields, Pairs
 # A backend may not send these: only the gateway tells the client about them.
 _SAID_BY_US = folded(["Content-Length", "X-Identity-Stale", "X-Request-Id"])
 _CORS_PREFIX = "accesscontrol"
+_COOKIE: Final = frozenset(["cookie"])
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class RequestRules:
     """Holds a route's rules for the fields of a request. Names are compared as `gateway.http.header_names` says.
 
-    `trusted` are the names that only a trusted proxy may send. Three attributes follow from the rules: `own_gone` are
-    the gateway's own fields that do not go out, `has_rivals` says that identity headers may have to replace other
-    fields, and `are_usual` that neither is the case.
+    `trusted` are the names that only a trusted proxy may send, `cookies` those that the backend does not get. Three
+    attributes follow from the rules: `own_gone` are the gateway's own fields that do not go out, `has_rivals` says that
+    identity headers may have to replace other fields, and `are_usual` that neither is the case.
     """
 
     def __init__(
@@ -36,12 +40,14 @@ class RequestRules:
         remove: frozenset[str],
         set: Pairs,  # noqa: A002 - the key of the file
         trusted: frozenset[str] = frozenset(),
+        cookies: frozenset[bytes] = frozenset(),
     ) -> None:
         identity, removed, replaced_names = folded(identity_names), folded(remove), folded(dict(set))
         self.keep_authorization = keep_authorization
         self.identity = identity
         self.gone = identity | removed | replaced_names
         self.trusted = frozenset(name.lower() for name in trusted)
+        self.cookies = cookies
         self.senders = senders_by_name(self.gone, self.trusted, keep_authorization=keep_authorization)
         self.own_gone = TOLD_TO_BACKENDS & (removed | replaced_names)
         self.has_rivals = not identity.isdisjoint(replaced_names | TOLD_TO_BACKENDS)
@@ -55,7 +61,7 @@ def fates_under(rules: Iterable[RequestRules], *, reads_trace: bool = False) -> 
     identity = frozenset[str]().union(*(one.identity for one in all_rules))
     return FieldFates(
         identity,
-        frozenset[str]().union(*(one.gone for one in all_rules)),
+        frozenset[str]().union(*(one.gone | (_COOKIE if one.cookies else _NONE) for one in all_rules)),
         frozenset[str]().union(*(one.trusted for one in all_rules)),
         keeps_authorization=any(one.keep_authorization for one in all_rules),
         reads_trace=reads_trace,
@@ -67,6 +73,7 @@ class ResponseRules:
     remove: frozenset[str]
     set: tuple[tuple[str, str], ...]
     own_cors: bool  # the gateway answers for CORS, so the backend does not
+    is_private: bool = False  # the URL has a token in it: no shared cache may keep the response
     gone: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -205,7 +212,11 @@ def _passing(fields: Fields, rules: RequestRules, caller: Caller) -> list[bytes]
         sender = senders[name]
         if (sender == ALWAYS or (sender == FROM_TRUSTED and caller.trusted)) and not (gone and fold(name) in gone):
             kept.append(line)
-    return kept
+    return _without_cookies(kept, rules.cookies) if rules.cookies else kept
+
+
+def _without_cookies(lines: list[bytes], unwanted: frozenset[bytes]) -> list[bytes]:
+    return [left for line in lines if (left := without_cookies(line, unwanted)) is not None]
 
 
 def _folded_name(line: str) -> str:

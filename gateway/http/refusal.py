@@ -17,6 +17,8 @@ from math import ceil
 STATUS_OF_CODE = {
     "token_missing": 401,
     "invalid_token": 401,
+    "invalid_dpop_proof": 401,
+    "use_dpop_nonce": 401,
     "invalid_request": 400,
     "invalid_target": 400,
     "insufficient_user_authentication": 401,
@@ -39,12 +41,15 @@ STATUS_OF_CODE = {
     "bad_gateway": 502,
     "gateway_timeout": 504,
 }
+# RFC 9449 §7.1 and §9: errors of a challenge in the scheme DPoP, and of no other.
+_DPOP_ERRORS = frozenset({"invalid_dpop_proof", "use_dpop_nonce"})
 # RFC 6750 §3.1 and RFC 9470 §3. Without a token, and for codes that they do not cover, the error attribute is left out.
 _CHALLENGE_ERRORS = frozenset(
     {"invalid_request", "invalid_token", "insufficient_scope", "insufficient_user_authentication"}
 )
 _RETRY_AFTER_S = 1
 _CHALLENGED = frozenset({401, 403})
+_BEARER = "Bearer "
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -61,6 +66,10 @@ class Refusal:
     @property
     def status(self) -> int:
         return STATUS_OF_CODE[self.code]
+
+    def and_fields(self, *fields: tuple[str, str]) -> Refusal:
+        """The same with more fields in its response."""
+        return replace(self, headers=(*self.headers, *fields))
 
     @property
     def told(self) -> str:
@@ -89,11 +98,28 @@ def challenge(
     """
     attributes = ['realm="gateway"']
     if code in _CHALLENGE_ERRORS:
-        attributes += [f'error="{code}"', f'error_description="{detail}"']
+        attributes += _error(code, detail)
     if needed := " ".join(sorted(scope)):
         attributes.append(f'scope="{needed}"')
     attributes += [f'{name}="{value}"' for name, value in parameters]
-    return Refusal(code, detail, (("WWW-Authenticate", "Bearer " + ", ".join(attributes)),), reason)
+    return Refusal(code, detail, (("WWW-Authenticate", _BEARER + ", ".join(attributes)),), reason)
+
+
+def with_dpop_challenge(refusal: Refusal, algorithms: str) -> Refusal:
+    """The same refusal with a second challenge, in the scheme DPoP (RFC 9449 §7.1), if it is a 401 or 403 that has one.
+
+    It says what the first one says, and the algorithms of proofs: their names, with a blank between two.
+    """
+    if refusal.status not in _CHALLENGED:
+        return refusal
+    fields: list[tuple[str, str]] = []
+    for name, text in refusal.headers:
+        fields.append((name, text))
+        if name == "WWW-Authenticate" and text.startswith(_BEARER):
+            realm, *others = text.removeprefix(_BEARER).split(", ", 1)
+            own = _error(refusal.code, refusal.detail) if refusal.code in _DPOP_ERRORS else []
+            fields.append((name, "DPoP " + ", ".join([realm, *own, *others, f'algs="{algorithms}"'])))
+    return replace(refusal, headers=tuple(fields))
 
 
 def with_parameter(refusal: Refusal, name: str, value: str) -> Refusal:
@@ -105,6 +131,10 @@ def with_parameter(refusal: Refusal, name: str, value: str) -> Refusal:
         for field, text in refusal.headers
     )
     return replace(refusal, headers=fields)
+
+
+def _error(code: str, detail: str) -> list[str]:
+    return [f'error="{code}"', f'error_description="{detail}"']
 
 
 def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:

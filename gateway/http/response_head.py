@@ -18,6 +18,7 @@ from gateway.http.header_names import fold_header_name as fold
 from gateway.http.header_names import folded
 from gateway.http.headers import ResponseRules, nominated, response_field_passes
 from gateway.http.location import leads_somewhere
+from gateway.http.private_caching import made_private
 from gateway.http.syntax import CONTENT_LENGTH, FIELD_TEXT_CHARS, TOKEN
 
 HEAD_LIMIT_BYTES = 64 * 2**10
@@ -180,7 +181,7 @@ class ResponseHeaderRules:
 
     def begin(self, head: ResponseHead) -> tuple[ResponseHeaderRules, bytes, bool]:
         """Return these rules; the status line, the fields, and the length if any; and whether `Date` is among them."""
-        fields = self.of(head)
+        fields = made_private(self.of(head)) if self._rules.is_private else self.of(head)
         length = b""
         if head.length is not None and may_have_length(head.status):
             length = b"Content-Length: %d\r\n" % head.length

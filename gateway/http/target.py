@@ -82,6 +82,10 @@ class Target:
         self.has_parameters = bare_path != path
         self.path_and_query = with_query(path, query) if path_and_query is None else path_and_query
 
+    def with_query(self, query: str | None) -> Target:
+        """The same with another query."""
+        return Target(self.host, self.authority, self.path, query, self.has_encoded_slash, self.bare_path)
+
     @property
     def segments(self) -> list[str]:
         """The segments that routes are matched by."""

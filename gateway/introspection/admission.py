@@ -1,7 +1,9 @@
 """Decides whether a token that this process does not remember may be looked up; refuses what needs no provider.
 
+    a proof that does not fit -> no look-up; the pipeline refuses it
     known token -> look up
-    unknown     -> spend one of the address's bucket -> cannot be valid? refuse, refund most of it -> look up -> charge
+    unknown     -> spend one of the address's bucket -> cannot be valid? refuse, refund most of it
+                -> is its proof forged? refuse -> look up -> charge
 
 Made-up tokens must not turn into calls. Each client address may send only so many unknown tokens; beyond that nothing
 of a token is even read. A token that by its own claims cannot be valid costs a part of one. The cost is refunded unless
@@ -25,6 +27,7 @@ from gateway.compiled import CompiledConfig
 from gateway.decision import NeedsFacts
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.token_buckets import RetryAfter, TokenBucket, TokenBuckets
+from gateway.pipeline import unproven
 
 # The part that is charged for an unknown token that is only read. Reading costs little, so it is not free.
 _COST_OF_A_LOOK = 0.1
@@ -60,8 +63,10 @@ class Admission:
 
         Raises nothing but `CancelledError`.
         """
+        if (refused := unproven(self._compiled, needs.context, self._clock())) is not None:
+            return FactsLookup(Inactive(self._clock(), refused.reason), None)
         if self._is_known(needs):
-            return await self._authenticator.look_up(needs.question)
+            return self._forged(needs) or await self._authenticator.look_up(needs.question)
         bucket = None
         if self._buckets is not None:
             bucket = self._buckets.spend(needs.context.caller.address, self._monotonic())
@@ -70,10 +75,19 @@ class Admission:
         if (why := self.cannot_be_valid(needs)) is not None:
             self._refund(bucket, 1 - _COST_OF_A_LOOK)
             return FactsLookup(Inactive(self._clock(), why), None)
+        if (forged := self._forged(needs)) is not None:
+            return forged
         # A caller that leaves before the result is charged, because the provider is asked all the same.
         found = await self._authenticator.look_up(needs.question)
         self._charge(bucket, _cost(found))
         return found
+
+    def _forged(self, needs: NeedsFacts) -> FactsLookup | None:
+        """What stands in for the result where the proof is forged, which the pipeline refuses then."""
+        proof = needs.context.presented.proof
+        if proof is None or proof.has_signature:
+            return None
+        return FactsLookup(Inactive(self._clock(), "its proof is not signed by the key in it"), None)
 
     def charge_revocation(self, token: Token, address: str) -> RetryAfter | Callable[[], None]:
         """Charge an unknown token's cost: each one that is revoked is an order to the whole fleet.

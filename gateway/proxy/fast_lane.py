@@ -38,7 +38,17 @@ class FastLane:
         method, target = ordinary.method, ordinary.target
         request_id = self.contexts.new_request_id()
         trace = self.contexts.trace(compiled, ordinary.fields, client.peer)
-        request = Request(method, target, ordinary.fields, client.peer, client.scheme, _VERSION, request_id, trace)
+        request = Request(
+            method,
+            target,
+            ordinary.fields,
+            client.peer,
+            client.scheme,
+            _VERSION,
+            request_id,
+            trace,
+            certificate=client.certificate,
+        )
         decision = decide(compiled, request)
         route = decision.context.route
         if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):

@@ -56,6 +56,7 @@ class GeneralLane(GuardedLane):
             version=(request.version.major, request.version.minor),
             new_request_id=self._contexts.new_request_id(),
             trace=self._contexts.trace(running.compiled, fields, peer),
+            certificate=request.protocol.client.certificate,
         )
 
     async def answer(self, responder: LocalResponder, head: Request) -> bool:

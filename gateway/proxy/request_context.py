@@ -7,6 +7,7 @@ from time import monotonic, time
 from typing import Protocol
 
 from gateway.authn.facts import Facts
+from gateway.authn.presented import AS_BEARER, Presented
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig, CompiledRoute
 from gateway.decision import Decision, DecisionContext, Needs, NeedsFacts, NeedsOutcome
@@ -67,6 +68,7 @@ class RequestContext(AccessRecord):
     matched: Matched[CompiledRoute] | None = None
     facts: Facts | None = None
     question: Question | None = None
+    presented: Presented = AS_BEARER
 
     def __init__(
         self,
@@ -133,6 +135,7 @@ class RequestContext(AccessRecord):
             self.matched = context.matched
             self.route = context.matched.value.name
         if context.facts is not None:
+            self.presented = context.presented
             self.facts = context.facts
             self.name(context.facts)
 

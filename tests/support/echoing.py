@@ -77,7 +77,7 @@ async def is_refused(
     if status == 503:
         assert int(answer.value("Retry-After") or "0") >= 1
     if status == 401:
-        assert (answer.value("WWW-Authenticate") or "").startswith("Bearer ")
+        assert answer.values("WWW-Authenticate")[0].startswith("Bearer ")
     return answer
 
 

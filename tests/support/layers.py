@@ -26,7 +26,9 @@ LAYERS = (
     Layer(("authn",), "bearer tokens, facts, claims, the question that is asked", is_pure=True),
     Layer(("policy_reasons",), "what a route wanted and what was there, for the log", is_pure=True),
     Layer(
-        ("entitlements", "step_up"), "roles, groups, details, claims; how and when the caller signed in", is_pure=True
+        ("entitlements", "step_up", "possession"),
+        "roles, groups, details, claims; how and when the caller signed in; what it has shown to have",
+        is_pure=True,
     ),
     Layer(("signed_identity",), "the JWT that tells a backend who is calling", is_pure=True),
     Layer(("policy", "identity"), "decide by the facts; say who the caller is", is_pure=True),
@@ -35,6 +37,7 @@ LAYERS = (
     Layer(("condition",), "what facts alone do not settle about a request", is_pure=True),
     Layer(("decision",), "the values that deciding makes", is_pure=True),
     Layer(("conditions",), "the conditions of one request, in their order", is_pure=True),
+    Layer(("presentation",), "the token of a request in other schemes and places, and its proof", is_pure=True),
     Layer(("pipeline",), "decide about a request, from its head to allow or refuse", is_pure=True),
     Layer(("nearest_routes",), "the routes that a request missed by little, for `explain`", is_pure=True),
     Layer(("spans",), "what a recorded request waited for"),

@@ -20,6 +20,7 @@ from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.downstream.connection_state import ACCEPTED, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
 from gateway.proxy.downstream.draining import LINGER_S
 from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
+from gateway.proxy.downstream.tls import told_by_tls
 from gateway.proxy.relay import Relay
 
 # In these it has no request to wait for.
@@ -30,7 +31,7 @@ _HOLDING: Final = (FAST, LEAVING)
 class ClientConnection:
     """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
 
-    `fast_exchange` is what the fast lane is doing on it; `relay` the response under way, in either lane.
+    `fast_exchange` is of the fast lane; `relay` the response under way; `certificate` the thumbprint of the client's.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class ClientConnection:
         "_has_asked",
         "_listener",
         "_unread_bytes",
+        "certificate",
         "fast_exchange",
         "is_congested",
         "is_counted",
@@ -66,6 +68,7 @@ class ClientConnection:
         self.networks: tuple[str, ...] = ()
         self.peer = ""  # empty for a Unix socket
         self.scheme = "http"
+        self.certificate: str | None = None
         self.relay: Relay | None = None
         self.fast_exchange: FastExchange | None = None
         self.is_congested = False
@@ -91,7 +94,6 @@ class ClientConnection:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether the client has not taken all that was written."""
         return self.transport.get_write_buffer_size() > 0
 
     def abort(self, *, by_reset: bool) -> None:
@@ -147,7 +149,6 @@ class ClientConnection:
             self.transport.close()  # TLS says goodbye on its own
 
     def cut(self) -> None:
-        """End it, whatever is under way."""
         if self._handshake is not None:
             with contextlib.suppress(OSError):  # the client was faster
                 self._handshake.shutdown(socket.SHUT_RDWR)
@@ -220,8 +221,7 @@ class ClientConnection:
         self.state = FRESH
         if self._handshake is not None:
             self._handshake = None
-            if transport.get_extra_info("sslcontext") is not None:
-                self.scheme = "https"
+            self.scheme, self.certificate = told_by_tls(transport)
             if not self.is_counted:
                 self.transport.abort()  # it had to give way meanwhile
             return

@@ -75,7 +75,8 @@ def refused_by(route: CompiledRoute, stream: OpenExchange, compiled: CompiledCon
     matched = stream.context.matched
     captures = {} if matched is None or not route.policy.needs_captures else matched.captures
     try:
-        refusal = judge(route.policy, facts, compiled.trusted_issuers[question.provider], captures, now)
+        issuer = compiled.trusted_issuers[question.provider]
+        refusal = judge(route.policy, facts, issuer, captures, now, stream.context.presented)
     except KeyError:  # the route has another path now, and its claims name a part that the old path did not have
         return REFUSED
     stream.question = question.within(route.max_age_s, route.tolerances_s.get(stream.context.method))

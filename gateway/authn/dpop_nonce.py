@@ -1,0 +1,43 @@
+"""Nonces for DPoP proofs (RFC 9449 §8, §9). Stateless: each instance with the same keys takes those of the others.
+
+A nonce is the number of a minute and a MAC of it, so that nobody can make one for a minute that is still to come. That
+is what it is for: a proof that was made beforehand, by somebody who had the key for a moment, does not have it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Sequence
+
+_MINUTE_S = 60.0
+_MINUTE_BYTES = 5
+_MAC_BYTES = 16
+# Good for at least four minutes; one that another instance made a minute ahead of this clock is good, too.
+_OLD_MAX = 4
+_AHEAD_MAX = 1
+
+
+class Nonces:
+    """Issues and recognises nonces. Of several keys the first one issues."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._keys = tuple(keys)
+        self._newest = (-1, "")
+
+    def issue(self, now: float) -> str:
+        """The nonce of this minute, by the wall clock."""
+        minute = int(now // _MINUTE_S)
+        if self._newest[0] != minute:
+            self._newest = minute, _nonce(self._keys[0], minute)
+        return self._newest[1]
+
+    def is_fresh(self, nonce: str, now: float) -> bool:
+        newest = int(now // _MINUTE_S) + _AHEAD_MAX
+        wanted = (_nonce(key, newest - age) for key in self._keys for age in range(_AHEAD_MAX + _OLD_MAX + 1))
+        return nonce.isascii() and any(hmac.compare_digest(nonce, one) for one in wanted)
+
+
+def _nonce(key: bytes, minute: int) -> str:
+    data = minute.to_bytes(_MINUTE_BYTES, "big")
+    return base64.urlsafe_b64encode(data + hmac.digest(key, data, "sha256")[:_MAC_BYTES]).decode().rstrip("=")
