@@ -27,6 +27,7 @@ from gateway.http.response_head import ResponseHeaderRules
 from gateway.http.told_request import SubrequestFates
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
+from gateway.limits.limit import CompiledLimit
 from gateway.policy import Policy, TrustedIssuer, compile_policy
 from gateway.routing import Table
 from gateway.signed_identity import IdentityTokenRules
@@ -53,6 +54,7 @@ class CompiledRoute:
     moves_path: bool  # the backend gets another path than the client sent
     stripped: str | None  # the part taken off each path, where it is always the same
     resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
+    limits: tuple[CompiledLimit, ...]
     has_conditions: bool  # something beside the facts may have to hold (`gateway.conditions`)
     is_plain: bool  # its responses wait for nothing but the backend
     token_places: TokenPlaces | None  # None: only Authorization
@@ -128,7 +130,8 @@ def compile_config(
     key = keys[0] if keys else None
     # Routes with equal rules share one memory of response fields.
     to_client: dict[ResponseRules, ResponseHeaderRules] = {}
-    routes = tuple(_gated(route, config, identity_names, to_client, key) for route in config.routes)
+    limits = compile_limits(config)
+    routes = tuple(_gated(route, config, identity_names, to_client, key, limits) for route in config.routes)
     compiled = CompiledConfig(
         table=Table((route.config.match, route) for route in routes if route.backends),
         routes=routes,
@@ -183,6 +186,7 @@ def _gated(
     identity_names: frozenset[str],
     to_client: dict[ResponseRules, ResponseHeaderRules],
     key: IdentityKey | None,
+    limits: Mapping[str, CompiledLimit],
 ) -> CompiledRoute:
     response_rules = ResponseRules(
         remove=frozenset(route.response_headers.remove),
@@ -203,7 +207,8 @@ def _gated(
         own_urls=OwnUrls([one.url for one in route.backend]),
         backends=tuple(one.backend for one in route.backend),
         max_body_bytes=route.max_body,
-        has_conditions=False,
+        limits=tuple(limits[name] for name in route.limits),
+        has_conditions=bool(route.limits),
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
@@ -230,6 +235,14 @@ def _request_rules(
         trusted=_trusted_names(server),
         cookies=frozenset() if places is None else places.cookies,
     )
+
+
+def compile_limits(config: Config) -> dict[str, CompiledLimit]:
+    """Every limit by its name."""
+    return {
+        name: CompiledLimit(name, one.rate.quota, one.rate.window_s, one.burst or one.rate.quota, one.by)
+        for name, one in config.limits.items()
+    }
 
 
 def _identity(route: Route, config: Config, key: IdentityKey | None) -> IdentityRules:

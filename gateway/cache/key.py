@@ -53,6 +53,7 @@ class HmacKeys:
         self._client_tags: BoundedMemo[tuple[str, str, str], bytes] = BoundedMemo(
             _CLIENT_TAGS_MAX
         )  # those of realms too
+        self._limit_macs: dict[str, _Mac] = {}  # by the limit's name
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -108,6 +109,13 @@ class HmacKeys:
         if mac is None:
             mac = self._tag_macs[claim, realm] = _Mac(self._tag_key, claim.encode(), _bytes(realm))
         return mac.of(_bytes(value))[:_TAG_BYTES]
+
+    def limit_key(self, limit: str, identity: str) -> bytes:
+        """The key of an identity's bucket under a limit."""
+        mac = self._limit_macs.get(limit)
+        if mac is None:
+            mac = self._limit_macs[limit] = _Mac(self._tag_key, b"limit", _bytes(limit))
+        return mac.of(_bytes(identity))[:_TAG_BYTES]
 
     def event_key(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""

@@ -15,7 +15,6 @@ and never release them. Waiting is bounded elsewhere (`gateway.introspection.fle
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -26,22 +25,15 @@ from redis.exceptions import NoScriptError
 
 from gateway.cache.connect import Client
 from gateway.cache.notifier import Notifier
+from gateway.cache.redis_script import RedisScript
 from gateway.introspection.ports import Absent, LeaseSignal, LeaseState, Recalled
 
 Tried = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 
-class _Script:
-    """`sha1` is the name that Redis gives it: not for security."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.sha1 = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
-
-
 # KEYS: entry, lease. ARGV: fence, the lease's life in ms, the most bytes of an entry.
 # Returns the holder's fence, its ms left, the entry's ms left, the entry.
-_ACQUIRE = _Script("""
+_ACQUIRE = RedisScript("""
 local holder, left = ARGV[1], tonumber(ARGV[2])
 if not redis.call('SET', KEYS[2], holder .. '-', 'PX', left, 'NX') then
   local there = redis.pcall('GETRANGE', KEYS[2], 0, #holder - 1)
@@ -64,7 +56,7 @@ return {holder, left, redis.call('PTTL', KEYS[1]), entry}
 # then the lease has ended, too. The lease shows how long this command was on its way, for instance in the socket of a
 # Redis that stood still: the entry has grown older by that time. Where the lease should be there and is not, nobody can
 # tell, and nothing is written.
-_SETTLE = _Script("""
+_SETTLE = RedisScript("""
 local mine = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[1] - 1) == ARGV[1]
 local done, life, left = mine, tonumber(ARGV[3]), tonumber(ARGV[6])
 if ARGV[2] ~= '' and (mine or left <= 0 and redis.call('EXISTS', KEYS[1], KEYS[2]) == 0) then
@@ -179,11 +171,11 @@ class RedisLeases:
                 else:
                     self._unreleased[fence] = (key, tries - 1)
 
-    async def _run(self, script: _Script, key: bytes, *arguments: bytes | str | int) -> Any:
+    async def _run(self, script: RedisScript, key: bytes, *arguments: bytes | str | int) -> Any:
         name = self._name(key)
         return await self._tried(partial(self._eval, script, name, lease_name(name), *arguments))
 
-    async def _eval(self, script: _Script, *keys_and_arguments: bytes | str | int) -> Any:
+    async def _eval(self, script: RedisScript, *keys_and_arguments: bytes | str | int) -> Any:
         try:
             known: Any = self._client.evalsha(script.sha1, 2, *keys_and_arguments)
             return await known

@@ -25,6 +25,7 @@ from functools import partial
 
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
+from gateway.cache.fleet_buckets import FleetLimits
 from gateway.cache.follow import Follower
 from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
@@ -99,6 +100,13 @@ class RedisTier:
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
+        self.limits = FleetLimits(
+            self._link.client,
+            self.pipelines,
+            self._guard,
+            name=lambda limit, identity: self._name_of_limit(own.limit_key(limit, identity)),
+            is_healthy=lambda: self.healthy,
+        )
 
     def _new_guard(self) -> OperationGuard:
         return OperationGuard(
@@ -152,6 +160,7 @@ class RedisTier:
         await self._notifier.close()
         await self._follower.close()
         await self._lookups.close()
+        await self.limits.close()
         await self.pipelines.close()
         for link in (self._link, self._log_link):
             with suppress(*FAILURES):
@@ -226,6 +235,9 @@ class RedisTier:
 
     def _seen(self, tag: bytes) -> str:
         return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(tag)).rstrip(b'=').decode()}"
+
+    def _name_of_limit(self, key: bytes) -> str:
+        return f"{self._prefix}limit:{urlsafe_b64encode(key).rstrip(b'=').decode()}"
 
     async def _agree(self) -> None:
         await self._not_before_store.agree(self._realms)

@@ -23,6 +23,7 @@ class TierPerSecret:
         self._tiers = tuple(tiers)
         self._first = tiers[0]
         self.leases = self._first.leases
+        self.limits = self._first.limits
         self.timeout_s = self._first.timeout_s
         self._hearing = b""
         for tier in tiers:

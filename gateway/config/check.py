@@ -12,7 +12,7 @@ from gateway.config.check_decisions import problems_of_decisions
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners, problems_of_nonces
-from gateway.config.check_routes import problems_of_defaults, problems_of_route
+from gateway.config.check_routes import problems_of_defaults, problems_of_limits, problems_of_route
 from gateway.config.check_signing import problems_of_signing
 from gateway.config.problems import Problem
 from gateway.config.route_model import Route
@@ -41,6 +41,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from _trusted_headers(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
+        yield from problems_of_limits(route, sections.limit_names)
         yield from problems_of_backend_tls(route)
 
 

@@ -16,6 +16,19 @@ from gateway.config.sections import Section
 _ENCODED_SLASH = "%2F"
 
 
+def problems_of_limits(route: Section[Route], names: frozenset[str] | None) -> Iterator[Problem]:
+    """Find limits that nobody configured, or that are named twice. `names` is `None` where they cannot be told."""
+    if names is None or not route.is_valid("limits"):
+        return
+    limits = route.value.limits
+    for index, name in enumerate(limits):
+        if name not in names:
+            meant = closest(name, sorted(names)) or " or ".join(sorted(names)[:5]) or "limits: at the top of the file"
+            yield route.origin.problem(("limits", index), f"there is no limit {name}; write {meant}")
+        elif name in limits[:index]:
+            yield route.origin.problem(("limits", index), f"{name} is named twice; name it once")
+
+
 def problems_of_route(route: Section[Route], provider_names: frozenset[str] | None) -> Iterator[Problem]:
     """Every problem between the keys of one route. `provider_names` is `None` where they cannot be told."""
     yield from _boolean_words(route.origin)

@@ -88,6 +88,7 @@ def _joined(sections: Sections) -> Config:
         events=sections.events.value if sections.events is not None else None,
         telemetry=sections.telemetry.value if sections.telemetry is not None else None,
         signing=sections.signing.value if sections.signing is not None else None,
+        limits={name: section.value for name, section in sections.limits.items()},
         log=sections.section("log"),
         routes=tuple(
             _with_body_limit(section.value, sections.section("server").max_body) for section in sections.routes

@@ -30,6 +30,7 @@ _EXAMPLES = {
     "issuer": "issuer: https://gateway.example.com",
     "audience": "audience: orders",
     "listen": "listen: 127.0.0.1:9191, or unix:/path",
+    "rate": "rate: 100/1m",
 }
 _LEAVE_OUT = "write a value, or leave the key out"
 _DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")

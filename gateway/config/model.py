@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, create_model, model_validator
 
 from gateway.config.identity_model import Signing
+from gateway.config.limit_model import LimitSettings
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_prefix
 from gateway.config.problems import WrongAt
@@ -186,6 +187,9 @@ class Config(Model):
 
     signing: Signing | None = None
     """What signs identity tokens, and where backends find its key. Default none: no path is taken."""
+
+    limits: dict[Name, LimitSettings] = Field(default_factory=dict)
+    """How much one caller may ask for, by names that routes use under limits."""
 
     log: LogSettings = LogSettings()
     """Lines on standard output: JSON, or for people at a terminal."""

@@ -177,6 +177,9 @@ class Route(Model):
     cors: Cors | None = None
     """Cross-origin requests, answered by the gateway. Default none: they are ordinary requests."""
 
+    limits: Annotated[tuple[Name, ...], OneOrMany, ONE_OR_MANY] = ()
+    """Names of limits that each request must be within, else 429. Default none."""
+
     timeout: Annotated[Seconds, Field(gt=0)] = 30.0
     """Request sent to the headers of the answer. Default 30s; more than 0."""
 

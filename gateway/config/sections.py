@@ -17,6 +17,7 @@ from gateway.config.files import TWIN, with_files
 from gateway.config.identity_key import new_private_pem
 from gateway.config.identity_model import Signing
 from gateway.config.keys import model_of
+from gateway.config.limit_model import LimitSettings
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
 from gateway.config.messages import meant_key, problems_of, type_name, unknown_key
 from gateway.config.model import Cache, Config, Events, LogSettings, Telemetry
@@ -43,6 +44,7 @@ _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
         "client_auth": "none",
     },
     Cache: {"secret": "-" * 16},
+    LimitSettings: {"rate": "1/1s"},
     # A good key that signs nothing: where it stands, the file is refused.
     Signing: {"key_file": _STAND_IN_KEY, "issuer": "http://-"},
     Decisions: {"listen": ":0"},
@@ -81,6 +83,8 @@ class Sections:
     decisions: Section[Decisions] | None = None
     providers: dict[str, Section[Provider]] = field(default_factory=dict)
     provider_names: frozenset[str] | None = frozenset()  # as written, the broken ones too; None: cannot be told
+    limits: dict[str, Section[LimitSettings]] = field(default_factory=dict)
+    limit_names: frozenset[str] | None = frozenset()  # as those of the providers
     defaults: Origin | None = None
     routes: list[Section[Route]] = field(default_factory=list)
     misspelt: frozenset[str] = frozenset()  # the keys of the top that others, unknown ones, probably mean
@@ -101,7 +105,8 @@ def split(root: Node, directory: Path) -> Sections:
     sections.telemetry = _optional(sections, "telemetry", Telemetry, directory)
     sections.signing = _optional(sections, "signing", Signing, directory)
     sections.decisions = _optional(sections, "decisions", Decisions, directory)
-    _split_providers(sections, directory)
+    sections.providers, sections.provider_names = _by_name(sections, "providers", Provider, directory)
+    sections.limits, sections.limit_names = _by_name(sections, "limits", LimitSettings, directory)
     _split_defaults(sections, directory)
     _split_routes(sections, directory)
     return sections
@@ -131,24 +136,30 @@ def _optional(sections: Sections, name: str, model: type[_M], directory: Path) -
     return _validated(model, origin, sections.problems)
 
 
-def _split_providers(sections: Sections, directory: Path) -> None:
-    entry = _entry(sections, "providers")
+def _by_name(
+    sections: Sections, key: str, model: type[_M], directory: Path
+) -> tuple[dict[str, Section[_M]], frozenset[str] | None]:
+    """Read a mapping whose keys are names. The names are those that are written, of broken entries too.
+
+    They are `None` where they cannot be told.
+    """
+    entry = _entry(sections, key)
     if entry is None:
-        sections.provider_names = None if _is_written(sections, "providers") else frozenset()
-        return
-    sections.provider_names = frozenset(entry.node.entries)
+        return {}, None if _is_written(sections, key) else frozenset()
+    found: dict[str, Section[_M]] = {}
     for name, own in entry.node.entries.items():
-        origin = Origin(("providers", name), own.line, own.node)
+        origin = Origin((key, name), own.line, own.node)
         try:
             parse_name(name)
         except ValueError as error:
             sections.problems.append(origin.problem((), str(error)))
         if not _is_mapping(origin, sections.problems):
             continue
-        origin = Origin(origin.path, own.line, with_files(Provider, origin, directory, sections.problems))
-        section = _validated(Provider, origin, sections.problems)
+        origin = Origin(origin.path, own.line, with_files(model, origin, directory, sections.problems))
+        section = _validated(model, origin, sections.problems)
         if section is not None:
-            sections.providers[name] = section
+            found[name] = section
+    return found, frozenset(entry.node.entries)
 
 
 def _split_defaults(sections: Sections, directory: Path) -> None:

@@ -92,7 +92,7 @@ class OrdinaryExchange(Relay):
     def _act(self, decision: Decision) -> None:
         context = self._context
         context.tell(decision.context)
-        added = self._added = added_fields(decision, context)
+        added = self._added = added_fields(decision, context, context.running.limiter)
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return

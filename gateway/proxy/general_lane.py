@@ -66,7 +66,7 @@ class GeneralLane(GuardedLane):
             return responder.refuse(Refusal("invalid_request", "the body is broken"))
         decision = await self._decide(context, head)
         context.tell(decision.context)
-        responder.more_fields = added_fields(decision, context)
+        responder.more_fields = added_fields(decision, context, context.running.limiter)
         match decision:
             case Refuse():
                 return responder.refuse(decision.refusal)

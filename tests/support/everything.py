@@ -45,7 +45,7 @@ class Written:
 def _below(name: str, node: Node) -> list[Node]:
     if isinstance(node.value, tuple):
         return list(node.value)
-    return [entry.node for entry in node.entries.values()] if name == "providers" else [node]
+    return [entry.node for entry in node.entries.values()] if name in ("providers", "limits") else [node]
 
 
 def _names(name: str, comment: str) -> bool:

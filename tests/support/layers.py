@@ -30,6 +30,7 @@ LAYERS = (
         "roles, groups, details, claims; how and when the caller signed in; what it has shown to have",
         is_pure=True,
     ),
+    Layer(("limits",), "limits by identity: whom they count, what is left", is_pure=True),
     Layer(("signed_identity",), "the JWT that tells a backend who is calling", is_pure=True),
     Layer(("policy", "identity"), "decide by the facts; say who the caller is", is_pure=True),
     Layer(("compiled",), "the configuration as deciding needs it", is_pure=True),

@@ -1,0 +1,183 @@
+"""What one identity may still spend of one limit in this process. Pure: `now_s` is the monotonic clock, passed in.
+
+Alone (no Redis, or Redis is away) it is a token bucket with this worker's share of the limit. With Redis the bucket of
+the whole fleet lies there, and an allowance holds what it has borrowed from it:
+
+    borrowed >= 1        -> spend one; no round trip
+    the fleet is short   -> refuse until one more can be there; no round trip
+    far below the limit  -> spend one on credit and report it in the background; no round trip
+    else                 -> ask the fleet: one round trip, which brings as much as the demand of the next moment
+
+What is borrowed is taken from the fleet's bucket before it is spent, so the fleet never spends more than the limit. What
+is not spent goes back. Credit is one hundredth of the burst at most, and a debt in the fleet's bucket afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.limits.limit import CompiledLimit
+from gateway.limits.rate_fields import Remaining
+
+# How much of the demand of one second a borrower takes along.
+_AHEAD_S: Final = 0.1
+# Beyond this age nobody knows any more what the demand is.
+_DEMAND_AGE_S: Final = 1.0
+_DEMAND_LEAST_S: Final = 0.02
+# A worker that found nothing asks again no sooner, so that requests over the limit do not become round trips.
+_SHORT_LEAST_S: Final = 0.005
+_KEPT_S: Final = 0.5
+_CREDIT_PART: Final = 100
+ASK: Final = -1.0
+
+
+class Borrow:
+    """Asks the fleet's bucket for `needs` and as much of `extra` as it can spare. `change` comes back, or is a debt."""
+
+    __slots__ = ("change", "extra", "needs")
+
+    def __init__(self, needs: int, extra: int, change: int) -> None:
+        self.needs = needs
+        self.extra = extra
+        self.change = change
+
+
+class Allowance:
+    """Holds the state of one `identity` under `limit`; `workers` share the limit while they are alone."""
+
+    __slots__ = (
+        "_alone_at_s",
+        "_alone_level",
+        "_at_s",
+        "_level",
+        "_owed",
+        "_short_until_s",
+        "_since_s",
+        "_spent",
+        "borrowed",
+        "identity",
+        "is_asking",
+        "limit",
+        "workers",
+    )
+
+    def __init__(self, limit: CompiledLimit, identity: str, workers: int, now_s: float) -> None:
+        self.limit = limit
+        self.identity = identity
+        self.workers = workers
+        self.borrowed = 0
+        self.is_asking = False  # in the background
+        self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
+        self._at_s = now_s
+        self._owed = 0
+        self._short_until_s = 0.0
+        self._spent = 0  # since `_since_s`, when it was last asked for more
+        self._since_s = now_s
+        self._alone_level = -1.0  # of this worker's own bucket; below 0 there is none
+        self._alone_at_s = now_s
+
+    def wait_s(self, now_s: float, *, is_shared: bool) -> float:
+        """0 where a request may be spent now, `ASK` where the fleet has to be asked, else how long to wait."""
+        if not is_shared:
+            missing = 1 - self._alone(now_s)
+            return 0.0 if missing <= 0 else missing * self.workers / self.limit.rate_per_s
+        if self.borrowed >= 1:
+            return 0.0
+        if now_s < self._short_until_s:
+            return self._short_until_s - now_s
+        return 0.0 if self._has_credit(now_s) else ASK
+
+    def spend(self, now_s: float, *, is_shared: bool) -> None:
+        """Spend one, after `wait_s` was 0."""
+        if not is_shared:
+            self._alone(now_s)
+            self._alone_level -= 1
+            return
+        self._spent += 1
+        if self.borrowed >= 1:
+            self.borrowed -= 1
+        else:
+            self._owed += 1
+
+    def refund(self) -> None:
+        """Take back what was borrowed for a request that another limit refuses."""
+        self.borrowed += 1
+
+    def wants_more(self, now_s: float) -> bool:
+        """Whether to ask in the background: because the credit is used up, or a demand goes on."""
+        if self.is_asking:
+            return False
+        if self._owed and self._owed >= self.limit.burst // _CREDIT_PART:
+            return True
+        return self.borrowed < 1 and self._spent > 1 and now_s >= self._short_until_s
+
+    def borrow(self, now_s: float, needs: int) -> Borrow:
+        """What to ask the fleet for now, `needs` for requests that wait. What is owed is reported with it."""
+        length_s = now_s - self._since_s
+        demand = 0.0 if length_s > _DEMAND_AGE_S else self._spent / max(length_s, _DEMAND_LEAST_S)
+        extra = min(int(demand * _AHEAD_S), max(1, self.limit.burst // 10))
+        owed, self._owed = self._owed, 0
+        self._spent, self._since_s = 0, now_s
+        return Borrow(needs, extra, -owed)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether nothing is borrowed or owed."""
+        return not (self.borrowed or self._owed)
+
+    def settle(self, now_s: float, *, at_once: bool = False) -> Borrow | None:
+        """Report what is owed, and give back what was borrowed and not spent for half a second, or `at_once`."""
+        is_kept = self.borrowed and not at_once and now_s - self._since_s < _KEPT_S
+        unspent = 0 if is_kept else self.borrowed
+        change = unspent - self._owed
+        self.borrowed -= unspent
+        self._owed = 0
+        return Borrow(0, 0, change) if change else None
+
+    def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> bool:
+        """The fleet has given so much, and has `level` left. Whether what was needed is among it."""
+        self._level, self._at_s = level, now_s
+        self._alone_level = -1.0
+        is_enough = given >= asked.needs
+        self.borrowed += given - (asked.needs if is_enough else 0)
+        if level < 1 and self.borrowed < 1:
+            self._short_until_s = now_s + max(_SHORT_LEAST_S, (1 - level) / self.limit.rate_per_s)
+        return is_enough
+
+    def remaining(self, now_s: float, *, is_shared: bool) -> Remaining:
+        """How much is left, as far as this process knows."""
+        if not is_shared:
+            return Remaining(self.limit, self._alone(now_s), self._share, self.limit.rate_per_s / self.workers)
+        burst = float(self.limit.burst)
+        level = min(burst, self._fleet(now_s) + self.borrowed - self._owed)
+        return Remaining(self.limit, level, burst, self.limit.rate_per_s)
+
+    def may_be_forgotten(self, now_s: float, *, is_shared: bool) -> bool:
+        """Whether a new allowance would say the same: the bucket is full, and nothing is borrowed, owed or asked."""
+        if not is_shared:
+            return self._alone(now_s) >= self._share
+        return self._fleet(now_s) >= self.limit.burst and not (self.borrowed or self._owed or self.is_asking)
+
+    @property
+    def _share(self) -> float:
+        """The most that this worker allows at once while it is alone."""
+        return max(1.0, self.limit.burst / self.workers)
+
+    def _alone(self, now_s: float) -> float:
+        if self._alone_level < 0:
+            # It begins with the worker's share of what the fleet had left, so that an outage is no second burst.
+            self._alone_level = max(0.0, self._fleet(now_s)) * self._share / self.limit.burst
+            self.borrowed = self._owed = 0
+        else:
+            grown = max(0.0, now_s - self._alone_at_s) * self.limit.rate_per_s / self.workers
+            self._alone_level = min(self._share, self._alone_level + grown)
+        self._alone_at_s = now_s
+        return self._alone_level
+
+    def _fleet(self, now_s: float) -> float:
+        """What the fleet's bucket has by now, if nobody took from it."""
+        return min(float(self.limit.burst), self._level + max(0.0, now_s - self._at_s) * self.limit.rate_per_s)
+
+    def _has_credit(self, now_s: float) -> bool:
+        burst = self.limit.burst
+        return self._owed < burst // _CREDIT_PART and self._fleet(now_s) - self._owed >= burst / 2

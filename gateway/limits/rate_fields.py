@@ -1,0 +1,50 @@
+"""The fields that tell a client of its limits: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+
+from gateway.limits.limit import CompiledLimit
+
+Fields = tuple[tuple[str, str], ...]
+
+
+class Remaining:
+    """Says how much of a limit is left for one identity: `level` requests, which may have a fraction.
+
+    It grows by `rate_per_s` up to `most`: those of the limit, or the share of one worker.
+    """
+
+    __slots__ = ("level", "limit", "most", "rate_per_s")
+
+    def __init__(self, limit: CompiledLimit, level: float, most: float, rate_per_s: float) -> None:
+        self.limit = limit
+        self.level = level
+        self.most = most
+        self.rate_per_s = rate_per_s
+
+    @property
+    def requests(self) -> int:
+        """Whole requests."""
+        return max(0, int(self.level))
+
+    @property
+    def wait_s(self) -> float:
+        """How long until one request more fits; nothing where the bucket is full."""
+        return 0.0 if self.level >= self.most else max(0.0, (self.requests + 1 - self.level) / self.rate_per_s)
+
+    @property
+    def item(self) -> str:
+        return f"{self.limit.item};r={self.requests};t={ceil(self.wait_s)}"
+
+
+def rate_fields(remaining: Iterable[Remaining]) -> Fields:
+    """Both fields, each with one item for each limit; none without limits."""
+    known = tuple(remaining)
+    if not known:
+        return ()
+    return (
+        ("RateLimit-Policy", ", ".join([each.limit.policy for each in known])),
+        ("RateLimit", ", ".join([each.item for each in known])),
+    )
