@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import sys
 import time
@@ -22,7 +21,6 @@ from gateway.config.certificates import certificate_ends
 from gateway.config.load import describe_problems
 from gateway.config.model import Config
 from gateway.config.problems import ConfigError
-from gateway.config.server_model import Server
 from gateway.config.values import Address
 from gateway.introspection.invalidation import invalidation_from_json
 from gateway.observe import snapshots
@@ -44,6 +42,7 @@ from gateway.workers.single import SingleProcess
 from gateway.workers.sockets import InheritedSocket, bind, unbind
 from gateway.workers.supervisor import ReloadRefusedError, Supervisor
 from gateway.workers.worker import ConfigSource
+from gateway.workers.worker_count import worker_count
 
 _logger = logging.getLogger(__name__)
 
@@ -96,6 +95,7 @@ class Worker(WorkerServer):
             {name: one.ready and one.breaker == "closed" for name, one in running.providers.items()},
             None if shared is None else shared.healthy,
             len(running.cache.local),
+            limits_alone=running.limiter.is_alone,
         )
 
 
@@ -281,12 +281,6 @@ class Service:
 
 def _asked_at(config: Config) -> Address | None:
     return None if config.decisions is None else config.decisions.listen
-
-
-def worker_count(server: Server) -> int:
-    if server.workers != "auto":
-        return server.workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bound(sock: socket.socket) -> str:

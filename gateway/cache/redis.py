@@ -100,13 +100,7 @@ class RedisTier:
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
-        self.limits = FleetLimits(
-            self._link.client,
-            self.pipelines,
-            self._guard,
-            name=lambda limit, identity: self._name_of_limit(own.limit_key(limit, identity)),
-            is_healthy=lambda: self.healthy,
-        )
+        self.limits = self._limits(own)
 
     def _new_guard(self) -> OperationGuard:
         return OperationGuard(
@@ -130,6 +124,15 @@ class RedisTier:
             seal_entry=self._codec.seal,
             entry_limit_bytes=ENTRY_LIMIT_BYTES,
             monotonic=self._monotonic,
+        )
+
+    def _limits(self, own: HmacKeys) -> FleetLimits:
+        return FleetLimits(
+            self._link.client,
+            self.pipelines,
+            self._guard,
+            name=lambda limit, identity: self._name_of_limit(own.limit_key(limit, identity)),
+            is_healthy=lambda: self.healthy,
         )
 
     @property

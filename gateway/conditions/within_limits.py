@@ -27,9 +27,7 @@ def limits_of(allowed: Allow, question: Question | None) -> tuple[WithinLimits, 
     return (WithinLimits(spends),) if spends else ()
 
 
-def limits_known(
-    context: DecisionContext, limits: tuple[CompiledLimit, ...]
-) -> tuple[tuple[CompiledLimit, str], ...]:
+def limits_known(context: DecisionContext, limits: tuple[CompiledLimit, ...]) -> tuple[tuple[CompiledLimit, str], ...]:
     """Each limit with the identity that it counts: of the caller with its facts, or else of the client's address."""
     claims = None if context.facts is None else context.facts.claims
     address = context.caller.address

@@ -8,8 +8,8 @@ the whole fleet lies there, and an allowance holds what it has borrowed from it:
     far below the limit  -> spend one on credit and report it in the background; no round trip
     else                 -> ask the fleet: one round trip, which brings as much as the demand of the next moment
 
-What is borrowed is taken from the fleet's bucket before it is spent, so the fleet never spends more than the limit. What
-is not spent goes back. Credit is one hundredth of the burst at most, and a debt in the fleet's bucket afterwards.
+What is borrowed is taken from the fleet's bucket before it is spent, so the fleet never spends more than the limit.
+What is not spent goes back. Credit is one hundredth of the burst at most, and a debt in the fleet's bucket afterwards.
 """
 
 from __future__ import annotations

@@ -79,6 +79,16 @@ PROVIDER_UP = Family(
     across="lowest",
 )
 REDIS_UP = Family("gateway_redis_up", "gauge", (), "1 where every worker shares facts in Redis.", across="lowest")
+LIMIT_REQUESTS = Family(
+    "gateway_limit_requests_total", "counter", ("limit", "outcome"), "Requests within a limit, and those over it."
+)
+LIMITS_ALONE = Family(
+    "gateway_limits_alone",
+    "gauge",
+    (),
+    "1 where there are limits and a worker counts for itself: no Redis, or it is away.",
+    across="highest",
+)
 CACHE_ENTRIES = Family("gateway_cache_entries", "gauge", (), "Tokens that the workers remember, in sum.")
 CERTIFICATE_EXPIRY = Family(
     "gateway_certificate_expiry_seconds",
@@ -127,6 +137,8 @@ FAMILIES = (
     PROVIDER_UP,
     REDIS_UP,
     CACHE_ENTRIES,
+    LIMIT_REQUESTS,
+    LIMITS_ALONE,
     CERTIFICATE_EXPIRY,
     LAST_RELOAD,
     WORKER_RESTARTS,

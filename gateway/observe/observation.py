@@ -11,11 +11,13 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.backend_meter import BackendMeter
 from gateway.observe.exemplars import Exemplars
 from gateway.observe.instance_meter import InstanceMeter
+from gateway.observe.limit_meter import LimitMeter
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
 from gateway.observe.snapshots import Snapshot, joined
 from gateway.proxy.access_record import AccessRecord
+from gateway.proxy.limiter import LimitTally
 from gateway.proxy.upstream.backend_state import BackendTally
 
 if TYPE_CHECKING:
@@ -32,17 +34,21 @@ class Observation(Metrics):
         self.access_log = AccessLog(writer)
         self.instance = InstanceMeter()
         self._backends = BackendMeter()
+        self._limits = LimitMeter()
         self._writer = writer
         self._exemplars = Exemplars()
         self._telemetry: Telemetry | None = None
         self._spans: SpanSender | None = None
 
     def snapshot(self) -> Snapshot:
-        own = (self.instance.snapshot(), self._backends.snapshot(), self._exemplars.snapshot())
+        own = (self.instance.snapshot(), self._backends.snapshot(), self._limits.snapshot(), self._exemplars.snapshot())
         return joined(Metrics.snapshot(self), *own)
 
     def backend_tally(self, route: str, backend: str) -> BackendTally:
         return self._backends.tally(route, backend)
+
+    def limit_tally(self, limit: str) -> LimitTally:
+        return self._limits.tally(limit)
 
     def finished(self, record: AccessRecord) -> None:
         Metrics.finished(self, record)
@@ -56,6 +62,7 @@ class Observation(Metrics):
         self.access_log.enabled = config.log.access
         self._writer.write_as(config.log.format)
         self._backends.configured(config.routes)
+        self._limits.configured(config.limits)
         configure_logging(config.log.level, self._writer, _secrets(config))
         self._trace(config.telemetry)
         receives = config.events is not None

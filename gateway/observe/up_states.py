@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.observe.families import CACHE_ENTRIES, PROVIDER_UP, READY, REDIS_UP
+from gateway.observe.families import CACHE_ENTRIES, LIMITS_ALONE, PROVIDER_UP, READY, REDIS_UP
 from gateway.observe.snapshots import Snapshot
 
 
@@ -17,6 +17,7 @@ class UpStates:
     providers_up: Mapping[str, bool] = field(default_factory=dict)
     redis_up: bool | None = None
     cache_entries: int = 0
+    limits_alone: bool = False
 
     def snapshot(self) -> Snapshot:
         least: dict[str, list[list[object]]] = {
@@ -25,4 +26,8 @@ class UpStates:
         }
         if self.redis_up is not None:
             least[REDIS_UP.name] = [[[], int(self.redis_up)]]
-        return {"least": least, "gauges": {CACHE_ENTRIES.name: self.cache_entries}}
+        return {
+            "least": least,
+            "gauges": {CACHE_ENTRIES.name: self.cache_entries},
+            "states": {LIMITS_ALONE.name: [[[], int(self.limits_alone)]]},
+        }

@@ -25,6 +25,7 @@ from gateway.provider.provider import ProviderClient
 from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.event_port import EventPort
 from gateway.proxy.large_identity import LargeIdentities
+from gateway.proxy.limiter import Limiter
 from gateway.proxy.upstream.route_backends import RouteBackends
 
 
@@ -48,6 +49,7 @@ class Generation:
     token_buckets: TokenBuckets | None
     admission: Admission
     backends: Mapping[str, RouteBackends]  # of each route by its name
+    limiter: Limiter
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     conditions: ConditionPorts = field(default_factory=ConditionPorts)
     exchanges: int = 0

@@ -2,8 +2,8 @@
 
 How it works:
 
-- `known` looks at the allowance of each identity (`gateway.limits.allowance`). Where all have room, it spends; where one
-  has none, it refuses; both without waiting. Only where the fleet has to be asked, it leaves the request to `find`.
+- `known` looks at the allowance of each identity (`gateway.limits.allowance`). Where all have room, it spends; where
+  one has none, it refuses; both without waiting. Only where the fleet has to be asked, it leaves the request to `find`.
 - `find` asks for all limits of the request at the same time, so a request waits for one round trip at most.
 - A timer runs while anything is borrowed or owed. It gives back what is not spent, within a second.
 - Without Redis, and while it is away, each worker counts its own share.
@@ -81,14 +81,17 @@ class Limiter:
         self.fleet = fleet
         self._monotonic = monotonic
         self._tallies: Mapping[str, LimitTally] = {limit.name: tally_of(limit.name) for limit in self.limits}
-        self._identities = {limit: Identities(limit, workers, identities_max) for limit in self.limits}
+        known: Mapping[CompiledLimit, Identities] = {}
         if before is not None and before.workers == workers:
-            self._identities |= {one: known for one, known in before._identities.items() if one in self.limits}
+            known = before.identities
+        self.identities: Mapping[CompiledLimit, Identities] = {
+            one: known[one] if one in known else Identities(one, workers, identities_max) for one in self.limits
+        }
         self._uneven: dict[Allowance, None] = {}  # something is borrowed or owed, in the order in which it was
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return sum(len(known) for known in self._identities.values())
+        return sum(len(known) for known in self.identities.values())
 
     @property
     def is_alone(self) -> bool:
@@ -141,7 +144,7 @@ class Limiter:
     async def foresee(self, condition: WithinLimits) -> tuple[Refusal | Met, str]:
         is_shared = self._is_shared
         now_s = self._monotonic()
-        held = [self._identities[limit].seen(identity, now_s) for limit, identity in condition.spends]
+        held = [self.identities[limit].seen(identity, now_s) for limit, identity in condition.spends]
         if is_shared:
             await asyncio.wait([self._asked(each, Borrow(0, 0, 0)) for each in held])
         remaining = [each.remaining(now_s, is_shared=is_shared) for each in held]
@@ -157,7 +160,7 @@ class Limiter:
         now_s, is_shared = self._monotonic(), self._is_shared
         is_caller_known = context.facts is not None
         spends = limits_known(context, tuple(one for one in limits if is_caller_known or one.is_by_address))
-        held = (self._identities[limit].seen(identity, now_s) for limit, identity in spends)
+        held = (self.identities[limit].seen(identity, now_s) for limit, identity in spends)
         return rate_fields([each.remaining(now_s, is_shared=is_shared) for each in held])
 
     def close(self) -> None:
@@ -170,7 +173,7 @@ class Limiter:
         self._uneven.clear()
 
     def _held(self, condition: WithinLimits, now_s: float, *, is_shared: bool) -> list[Allowance]:
-        identities = self._identities
+        identities = self.identities
         return [identities[limit].of(identity, now_s, is_shared=is_shared) for limit, identity in condition.spends]
 
     def _alone(self, held: list[Allowance]) -> Refusal | Met:

@@ -24,7 +24,8 @@ from gateway.cache.key_ring import KeyRing, keys_of
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
-from gateway.compiled import compile_config
+from gateway.compiled import compile_config, compile_limits
+from gateway.conditions.within_limits import WithinLimits
 from gateway.config.model import Cache, Config
 from gateway.config.provider_model import Provider
 from gateway.config.redis_url import parse_redis_url
@@ -39,10 +40,13 @@ from gateway.introspection.token_buckets import TokenBuckets
 from gateway.provider.breaker import State
 from gateway.provider.client_context import client_context, fingerprint
 from gateway.provider.provider import ProviderClient
+from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.generation import CacheParts, Generation
+from gateway.proxy.limiter import Limiter, LimitTally
 from gateway.proxy.upstream.backend_state import BackendTally
 from gateway.proxy.upstream.route_backends import TallyOf, route_backends
 from gateway.runtime.token_type_sharing import recall_token_types
+from gateway.workers.worker_count import worker_count
 
 _RETIRE_POLL_S = 0.1
 # Streams and WebSockets may hold a generation for days. Its parts are small, so it may keep them this long. The
@@ -84,12 +88,13 @@ async def assemble(
     in_force: Callable[[], Generation | None] = lambda: None,
     *,
     tally_of: TallyOf = _new_tally,
+    limit_tally_of: Callable[[str], LimitTally] = lambda _: LimitTally(),
 ) -> Generation:
     """Build a `Generation` for `config`, with all of `before` that did not change. Raises `ValueError` with a reason.
 
     `on_purge` gets the purges of the fleet. `Authenticator` calls `on_revoked` and `on_inactive`,
     `ProviderClient` calls `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
-    `tally_of` gives what counts for a route and a backend.
+    `tally_of` gives what counts for a route and a backend, `limit_tally_of` what counts for a limit.
     """
     breakers = _Breakers(meter, in_force)
     providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
@@ -110,7 +115,9 @@ async def assemble(
     token_buckets = _token_buckets(config, before)
     admission = Admission(compiled, authenticator, token_buckets)
     backends = route_backends(compiled.routes, tally_of, {} if before is None else before.backends)
-    return Generation(config, compiled, providers, cache, authenticator, token_buckets, admission, backends)
+    limiter = _limiter(config, cache, limit_tally_of, before)
+    parts = (cache, authenticator, token_buckets, admission, backends, limiter)
+    return Generation(config, compiled, providers, *parts, conditions=ConditionPorts({WithinLimits: limiter}))
 
 
 async def retire(old: Generation, new: Generation) -> None:
@@ -128,6 +135,8 @@ async def release(old: Generation, new: Generation | None) -> None:
     for name, provider in old.providers.items():
         if new is None or new.providers.get(name) is not provider:
             await provider.close()
+    if new is None or new.limiter is not old.limiter:
+        old.limiter.close()
     if old.cache.shared is not None and (new is None or new.cache is not old.cache):
         await old.cache.shared.close()
 
@@ -171,6 +180,18 @@ def _token_buckets(config: Config, before: Generation | None) -> TokenBuckets | 
     if before is not None and before.config.server.unknown_tokens == settings:
         return before.token_buckets
     return None if settings is None else TokenBuckets(settings.rate, settings.burst)
+
+
+def _limiter(
+    config: Config, cache: CacheParts, tally_of: Callable[[str], LimitTally], before: Generation | None
+) -> Limiter:
+    """That of before, where the limits, the workers and the fleet's buckets are the same."""
+    limits, workers = frozenset(compile_limits(config).values()), worker_count(config.server)
+    fleet = None if cache.shared is None else cache.shared.limits
+    old = None if before is None else before.limiter
+    if old is not None and (old.limits, old.workers, old.fleet) == (limits, workers, fleet):
+        return old
+    return Limiter(limits, workers, fleet, tally_of, time.monotonic, before=old)
 
 
 def _provider(

@@ -31,6 +31,7 @@ from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.sweep import Sweep
 from gateway.proxy.generation import Generation
+from gateway.proxy.limiter import LimitTally
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import Recorder, RequestContextFactory
 from gateway.proxy.request_id import RequestIds
@@ -58,6 +59,8 @@ class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
     def finished(self, record: AccessRecord) -> None: ...
 
     def backend_tally(self, route: str, backend: str) -> BackendTally: ...
+
+    def limit_tally(self, limit: str) -> LimitTally: ...
 
 
 class WorkerServer:
@@ -252,6 +255,7 @@ class WorkerServer:
             on_inactive=self._streams.revoked_elsewhere,
             in_force=lambda: self._generation,
             tally_of=self._observer.backend_tally,
+            limit_tally_of=self._observer.limit_tally,
         )
         generation.receiver = event_endpoint_of(
             generation, self._broadcaster, self._delayed, self._replays, self._observer

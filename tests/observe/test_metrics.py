@@ -15,6 +15,7 @@ from gateway.observe.backend_meter import BackendMeter
 from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
 from gateway.observe.instance_meter import InstanceMeter
+from gateway.observe.limit_meter import LimitMeter
 from gateway.observe.metrics import Metrics
 from gateway.observe.process_usage import process_usage
 from gateway.observe.snapshots import joined, merge, without_gauges
@@ -64,6 +65,8 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_provider_up": ("provider",),
         "gateway_redis_up": (),
         "gateway_cache_entries": (),
+        "gateway_limit_requests_total": ("limit", "outcome"),
+        "gateway_limits_alone": (),
         "gateway_certificate_expiry_seconds": ("where",),
         "gateway_config_last_reload_seconds": (),
         "gateway_worker_restarts_total": (),
@@ -83,7 +86,7 @@ def test_every_family_is_listed():
 
 def test_every_family_is_counted(metrics):
     states = UpStates(is_ready=True, redis_up=True)
-    others = (InstanceMeter(), BackendMeter(), states)
+    others = (InstanceMeter(), BackendMeter(), LimitMeter(), states)
     whole = joined(metrics.snapshot(), *(one.snapshot() for one in others), process_usage())
     counted = {name for part in whole.values() for name in part}
     assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance

@@ -48,6 +48,7 @@ def document(folder, key: str = "") -> dict:
         "cache": {"max_entries": 1000, **(REDIS if key.startswith("cache.") else {})},
         "events": {},
         "telemetry": {"otlp": "http://127.0.0.1:1"},
+        "limits": {"per-user": {"rate": "100/1m", "burst": 20}},
         "signing": {
             "key_file": str(folder / "signing.pem"),
             "previous_key_files": [str(folder / "other-signing.pem")],

@@ -25,6 +25,7 @@ PURE = (
     "events/test_verdict.py",
     "fuzz",
     "http",
+    "limits",
     "introspection/test_invalidation.py",
     "introspection/test_lifetime.py",
     "introspection/test_not_before.py",

@@ -86,6 +86,10 @@ OTHER_VALUES: dict[str, Any] = {
     "signing.previous_key_files": ["signing.pem"],
     "signing.issuer": "https://other.example",
     "signing.path": "/.other/jwks.json",
+    "limits.per-user.rate": "7/1s",
+    "limits.per-user.burst": 8,
+    "limits.per-user.by": "client_id",
+    "limits.per-user.on_redis_error": "local",
     "log.level": "warning",
     "log.access": False,
     "log.format": "console",
@@ -150,6 +154,7 @@ OTHER_VALUES: dict[str, Any] = {
     "routes.0.cors.expose_headers": ["X-Other"],
     "routes.0.cors.allow_credentials": True,
     "routes.0.cors.max_age": "11m",
+    "routes.0.limits": ["per-user"],
     "routes.0.timeout": "31s",
     "routes.0.connect_timeout": "3s",
     "routes.0.read_timeout": "61s",
@@ -172,4 +177,4 @@ def mapping_of(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def plain_path(place: str) -> tuple[str, ...]:
-    return tuple(part for part in place.split(".") if not part.isdigit() and part != "p")
+    return tuple(part for part in place.split(".") if not part.isdigit() and part not in ("p", "per-user"))

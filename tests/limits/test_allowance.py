@@ -1,0 +1,127 @@
+"""What one identity may spend: alone, and of what it borrows from the fleet."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.limits.allowance import ASK, Allowance, Borrow
+from gateway.limits.limit import CompiledLimit
+
+NOW = 1000.0
+
+
+def limit(quota: int = 100, window_s: float = 1.0, burst: int | None = None) -> CompiledLimit:
+    return CompiledLimit("l", quota, window_s, burst or quota, ("sub",))
+
+
+def made(of: CompiledLimit | None = None, workers: int = 1) -> Allowance:
+    return Allowance(of or limit(), "a", workers, NOW)
+
+
+def spend_all(each: Allowance, now_s: float, *, is_shared: bool) -> int:
+    spent = 0
+    while each.wait_s(now_s, is_shared=is_shared) == 0:
+        each.spend(now_s, is_shared=is_shared)
+        spent += 1
+    return spent
+
+
+def test_alone_it_is_a_token_bucket():
+    each = made(limit(10, 1.0, burst=20))
+    assert spend_all(each, NOW, is_shared=False) == 20
+    assert 0 < each.wait_s(NOW, is_shared=False) <= 0.1
+    assert spend_all(each, NOW + 0.55, is_shared=False) == 5
+    assert spend_all(each, NOW + 100, is_shared=False) == 20
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(1, 8), st.lists(st.floats(0, 3), max_size=60))
+def test_alone_it_never_spends_more_than_its_share(quota, burst, workers, pauses):
+    each = made(limit(quota, 1.0, burst=burst), workers)
+    now_s, spent = NOW, 0
+    for pause_s in pauses:
+        now_s += pause_s
+        spent += spend_all(each, now_s, is_shared=False)
+    assert spent <= max(1.0, burst / workers) + (now_s - NOW) * quota / workers + 0.001
+
+
+def test_a_share_of_less_than_one_still_lets_one_pass():
+    each = made(limit(2, 60.0), workers=8)
+    assert spend_all(each, NOW, is_shared=False) == 1
+    assert spend_all(each, NOW + 239, is_shared=False) == 0
+    assert spend_all(each, NOW + 241, is_shared=False) == 1
+
+
+def test_with_a_fleet_a_small_limit_is_asked_for_and_never_spent_on_credit():
+    each = made(limit(10))
+    assert each.wait_s(NOW, is_shared=True) == ASK
+    asked = each.borrow(NOW, 1)
+    assert (asked.needs, asked.change) == (1, 0)
+    assert each.lent(asked, 3, 7.0, NOW)
+    assert spend_all(each, NOW, is_shared=True) == 2
+
+
+def test_far_below_a_large_limit_nobody_waits():
+    each = made(limit(1000))
+    assert spend_all(each, NOW, is_shared=True) == 10  # one hundredth, which the fleet learns of
+    asked = each.borrow(NOW, 0)
+    assert asked.change == -10
+    each.lent(asked, asked.extra, 900.0, NOW)
+    assert each.wait_s(NOW, is_shared=True) == 0
+
+
+def test_there_is_no_credit_where_the_fleet_is_half_empty():
+    each = made(limit(1000))
+    each.lent(Borrow(0, 0, 0), 0, 499.0, NOW)
+    assert each.wait_s(NOW, is_shared=True) == ASK
+
+
+def test_where_the_fleet_is_short_nobody_asks_until_there_can_be_one():
+    each = made(limit(10))
+    assert not each.lent(each.borrow(NOW, 1), 0, -0.5, NOW)
+    assert each.wait_s(NOW, is_shared=True) == pytest.approx(0.15)
+    assert each.wait_s(NOW + 0.16, is_shared=True) == ASK
+
+
+def test_what_goes_back_is_all_after_half_a_second():
+    each = made(limit(10))
+    each.lent(each.borrow(NOW, 1), 4, 6.0, NOW)
+    assert each.settle(NOW + 0.4) is None
+    settled = each.settle(NOW + 0.5)
+    assert settled is not None
+    assert (settled.change, settled.needs, each.borrowed) == (3, 0, 0)
+    assert each.is_even
+
+
+def test_what_is_owed_is_told_at_once():
+    each = made(limit(1000))
+    each.spend(NOW, is_shared=True)
+    settled = each.settle(NOW)
+    assert settled is not None
+    assert settled.change == -1
+
+
+def test_a_demand_is_borrowed_for_ahead():
+    each = made(limit(1000))
+    each.lent(each.borrow(NOW, 1), 51, 900.0, NOW)
+    for step in range(50):
+        each.spend(NOW + step / 500, is_shared=True)
+    assert each.wants_more(NOW + 0.1)
+    assert 48 < each.borrow(NOW + 0.1, 0).extra <= 50
+
+
+def test_an_outage_is_no_second_burst():
+    each = made(limit(10))
+    each.lent(each.borrow(NOW, 1), 1, 0.0, NOW)
+    assert spend_all(each, NOW, is_shared=False) == 0
+    assert spend_all(each, NOW + 0.35, is_shared=False) == 3
+
+
+def test_it_is_forgotten_when_a_new_one_would_say_the_same():
+    each = made(limit(10))
+    assert each.may_be_forgotten(NOW, is_shared=False)
+    each.spend(NOW, is_shared=False)
+    assert not each.may_be_forgotten(NOW + 0.05, is_shared=False)
+    assert each.may_be_forgotten(NOW + 0.11, is_shared=False)
+    lent = made(limit(10))
+    lent.lent(lent.borrow(NOW, 1), 2, 10.0, NOW)
+    assert not lent.may_be_forgotten(NOW + 60, is_shared=True)
