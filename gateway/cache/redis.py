@@ -88,19 +88,23 @@ class RedisTier:
         self._trouble = RedisTrouble(passwords_of(address), is_silent=which > 0)
         self._guard = self._new_guard()
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
-        pipelines = Pipelines(self._link.client, timeout_s=timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
-        self.pipelines: Pipelines = pipelines if beside is None else beside.pipelines
+        self.pipelines: Pipelines = self._new_pipelines() if beside is None else beside.pipelines
         self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._guard)
         # Apart from the other: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
-        seal = Seal(own.sealing, _MESSAGE_LIMIT_BYTES)
-        self._log = PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
+        self._log = self._new_log(Seal(own.sealing, _MESSAGE_LIMIT_BYTES), clock)
         self._not_before_store = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
         self.leases = self._leases()
         self.limits = self._limits(own)
+
+    def _new_pipelines(self) -> Pipelines:
+        return Pipelines(self._link.client, timeout_s=self.timeout_s, bulk_bytes_max=ENTRY_LIMIT_BYTES + 1)
+
+    def _new_log(self, seal: Seal, clock: Callable[[], float]) -> PurgeLog:
+        return PurgeLog(self._log_link.client, f"{self._prefix}purges", seal, self._purge_index, clock)
 
     def _new_guard(self) -> OperationGuard:
         return OperationGuard(

@@ -103,9 +103,7 @@ async def assemble(
     if cache.shared is not None:
         cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
         cache.shared.extend_life(config.cache.ttl + max(tolerated.values(), default=0.0))
-    for name, provider in providers.items():
-        if before is None or before.providers.get(name) is not provider:
-            await provider.start()
+    await _start(providers, before)
     if before is not None and _may_share_authenticator(before, providers, cache, tolerated):
         authenticator = before.authenticator
     else:
@@ -118,6 +116,12 @@ async def assemble(
     limiter = _limiter(config, cache, limit_tally_of, before)
     parts = (cache, authenticator, token_buckets, admission, backends, limiter)
     return Generation(config, compiled, providers, *parts, conditions=ConditionPorts({WithinLimits: limiter}))
+
+
+async def _start(providers: Mapping[str, ProviderClient], before: Generation | None) -> None:
+    for name, provider in providers.items():
+        if before is None or before.providers.get(name) is not provider:
+            await provider.start()
 
 
 async def retire(old: Generation, new: Generation) -> None:
