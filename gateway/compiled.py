@@ -125,13 +125,9 @@ def compile_config(
     `token_types` are the rules of the providers, which may have learned; a provider without one gets a new rule.
     `nonce_keys` are what nonces of proofs are made with; without any, none are asked for.
     """
-    identity_names = frozenset(name for route in config.routes for name in route.identity.names)
     keys = () if config.signing is None else config.signing.keys
-    key = keys[0] if keys else None
-    # Routes with equal rules share one memory of response fields.
-    to_client: dict[ResponseRules, ResponseHeaderRules] = {}
-    limits = compile_limits(config)
-    routes = tuple(_gated(route, config, identity_names, to_client, key, limits) for route in config.routes)
+    common = _common_to_routes(config, keys)
+    routes = tuple(_gated(route, config, common) for route in config.routes)
     compiled = CompiledConfig(
         table=Table((route.config.match, route) for route in routes if route.backends),
         routes=routes,
@@ -155,7 +151,22 @@ def compile_config(
         nonces=Nonces(nonce_keys) if config.server.dpop_nonce and nonce_keys else None,
         client_certificate=config.server.client_certificate_header,
     )
-    return compiled if config.decisions is None else replace(compiled, beside=_beside(compiled, identity_names))
+    return compiled if config.decisions is None else replace(compiled, beside=_beside(compiled, common.identity_names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _CommonToRoutes:
+    """Holds what all routes are compiled with. Those with equal rules share one memory of response fields."""
+
+    identity_names: frozenset[str]
+    to_client: dict[ResponseRules, ResponseHeaderRules]
+    key: IdentityKey | None  # which signs
+    limits: Mapping[str, CompiledLimit]
+
+
+def _common_to_routes(config: Config, keys: Sequence[IdentityKey]) -> _CommonToRoutes:
+    names = frozenset(name for route in config.routes for name in route.identity.names)
+    return _CommonToRoutes(names, {}, keys[0] if keys else None, compile_limits(config))
 
 
 def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
@@ -180,19 +191,8 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
     return Beside(told, (*by_lower.values(), "Authorization"))
 
 
-def _gated(
-    route: Route,
-    config: Config,
-    identity_names: frozenset[str],
-    to_client: dict[ResponseRules, ResponseHeaderRules],
-    key: IdentityKey | None,
-    limits: Mapping[str, CompiledLimit],
-) -> CompiledRoute:
-    response_rules = ResponseRules(
-        remove=frozenset(route.response_headers.remove),
-        set=tuple(route.response_headers.set.items()),
-        own_cors=route.cors is not None,
-    )
+def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRoute:
+    response_rules = _response_rules(route)
     places = None if route.auth.mode == "none" else compile_places(route.auth.token_from)
     compiled = CompiledRoute(
         config=route,
@@ -200,14 +200,14 @@ def _gated(
         max_age_s=route.auth.max_age,
         tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
-        identity=_identity(route, config, key),
+        identity=_identity(route, config, common.key),
         providers=route.auth.provider or tuple(config.providers),
-        request_rules=_request_rules(route, config.server, identity_names, places),
-        fields_to_client=to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
+        request_rules=_request_rules(route, config.server, common.identity_names, places),
+        fields_to_client=common.to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls([one.url for one in route.backend]),
         backends=tuple(one.backend for one in route.backend),
         max_body_bytes=route.max_body,
-        limits=tuple(limits[name] for name in route.limits),
+        limits=tuple(common.limits[name] for name in route.limits),
         has_conditions=bool(route.limits),
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
@@ -220,8 +220,16 @@ def _gated(
     if places is None or not places.parameters:
         return compiled
     private_rules = replace(response_rules, is_private=True)
-    private = to_client.setdefault(private_rules, ResponseHeaderRules(private_rules))
+    private = common.to_client.setdefault(private_rules, ResponseHeaderRules(private_rules))
     return replace(compiled, for_query_token=replace(compiled, fields_to_client=private))
+
+
+def _response_rules(route: Route) -> ResponseRules:
+    return ResponseRules(
+        remove=frozenset(route.response_headers.remove),
+        set=tuple(route.response_headers.set.items()),
+        own_cors=route.cors is not None,
+    )
 
 
 def _request_rules(
