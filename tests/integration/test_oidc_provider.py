@@ -1,14 +1,15 @@
 """A second provider that is nobody's Java: npm's oidc-provider, for opaque tokens, signed answers and resources."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support import npm
+from support import mcp_guide, npm
 from support.backend import Backend, ok, script
-from support.foreign_provider import OidcProvider, running
+from support.foreign_provider import OidcProvider, browser, running
 from support.running_gateway import RunningGateway, configuration
 
 from gateway.authn.bearer import Token
@@ -157,3 +158,29 @@ async def test_what_its_metadata_says_is_not_held_against_it(oidc: OidcProvider)
         assert provider._endpoints.objection == ""
     finally:
         await provider.close()
+
+
+async def test_an_mcp_client_finds_its_way_from_the_401_alone(oidc: OidcProvider, backend: Backend) -> None:
+    """The walk of `docs/mcp.md`, by a client that knows the URL of the server and nothing else."""
+    called, read, called_again, _ = mcp_guide.steps()
+    keys = {"issuer": oidc.url, "client_secret": "secret-of-gateway", "timeout": "30s"}
+    gateway = RunningGateway(json.dumps(mcp_guide.configuration(backend.url, **keys)))
+    await gateway.start()
+    try:
+        refused = await gateway.ask(called.wire, called.method)
+        assert refused.status == 401
+        place = str(refused.value("WWW-Authenticate")).partition('resource_metadata="')[2].rstrip('"')
+        assert place == f"https://mcp.example.com{read.wire.decode().split(' ')[1]}"
+        resource = json.loads((await gateway.ask(read.wire, read.method)).body)
+        [issuer] = resource["authorization_servers"]
+        async with browser() as http, http.get(f"{issuer}/.well-known/openid-configuration") as response:
+            metadata = await response.json()
+        assert metadata["authorization_endpoint"] == f"{oidc.url}{oidc.authorization}"
+        scope = " ".join(resource["scopes_supported"])
+        tokens = await oidc.user("alice", resource=resource["resource"], scope=scope)
+        for token, status in ((tokens["access_token"], 200), ((await oidc.user("alice"))["access_token"], 401)):
+            wire = called_again.wire.replace(b"the-token-of-the-client", token.encode())
+            assert (await gateway.ask(wire, called_again.method)).status == status
+        assert [one.value("X-User-Id") for one in backend.requests] == ["alice"]
+    finally:
+        await gateway.stop()

@@ -29,6 +29,11 @@ const introspecting = (id, more = {}) => ({
   grant_types: [],
   ...more,
 });
+const resourceServer = (resource) => {
+  if (resource.startsWith("https://mcp.")) return { scope: "mcp:tools", audience: resource, accessTokenFormat: "opaque" };
+  const audience = resource.endsWith("/billing") ? "billing-api" : "orders-api";
+  return { scope: "orders:read", audience, accessTokenFormat: resource.includes("opaque") ? "opaque" : "jwt" };
+};
 const newKey = (alg, type, options) => {
   const { privateKey } = generateKeyPairSync(type, options);
   return { ...privateKey.export({ format: "jwk" }), alg, kid: `key-of-${alg}`, use: "sig" };
@@ -55,11 +60,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     resourceIndicators: {
       enabled: true,
       useGrantedResource: () => true,
-      getResourceServerInfo: (_, resource) => ({
-        scope: "orders:read",
-        audience: resource.endsWith("/billing") ? "billing-api" : "orders-api",
-        accessTokenFormat: resource.includes("opaque") ? "opaque" : "jwt",
-      }),
+      getResourceServerInfo: (_, resource) => resourceServer(resource),
     },
   },
   scopes: ["openid", "offline_access", "orders:read"],
@@ -81,7 +82,7 @@ async function interact(ctx) {
     ? await provider.Grant.find(grantId)
     : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope);
-  if (params.resource) grant.addResourceScope(params.resource, "orders:read");
+  if (params.resource) grant.addResourceScope(params.resource, resourceServer(params.resource).scope);
   const consent = { grantId: await grant.save() };
   return provider.interactionFinished(ctx.req, ctx.res, { consent }, { mergeWithLastSubmission: true });
 }
