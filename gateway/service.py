@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
-from gateway.admin.describe import describe
+from gateway.admin.describe import Description
+from gateway.admin.status import About
 from gateway.config.certificates import certificate_ends
 from gateway.config.load import describe_problems
 from gateway.config.model import Config
@@ -32,6 +33,7 @@ from gateway.runtime.build import BUILD
 from gateway.runtime.config_source import held_by, load_or_refuse, load_source
 from gateway.runtime.file_states import Digest, digests_of
 from gateway.runtime.file_watch import FileWatch
+from gateway.runtime.fixed_settings import asked_at, check_fixed
 from gateway.runtime.health_checks import HEALTH, Leads
 from gateway.runtime.invalidation_broadcaster import Broadcast
 from gateway.runtime.service_manager import ServiceManager
@@ -85,6 +87,9 @@ class Worker(WorkerServer):
     def snapshot(self) -> dict[str, Any]:
         return snapshots.joined(self._observation.snapshot(), self._up_states().snapshot(), process_usage())
 
+    def refusals(self) -> list[dict[str, Any]]:
+        return self._observation.refusals.as_json()
+
     def _up_states(self) -> UpStates:
         if not self.has_started:
             return UpStates(is_ready=False)
@@ -125,6 +130,7 @@ class Service:
         inherited: Sequence[InheritedSocket] = (),
     ) -> None:
         self._read = read
+        self._description = Description()
         self._manager = manager or ServiceManager()
         self._inherited = inherited
         self._observation = Observation(writer)
@@ -138,22 +144,23 @@ class Service:
         self._sockets: list[socket.socket] = []
         self._status = ""
         self._decisions: list[socket.socket] = []
+        self._reload_failure: dict[str, Any] | None = None  # of the last reload, where it was refused
         self._reloading = asyncio.Lock()
 
     async def start(self) -> None:
         """Bind, start the admin listener, which says "starting", then serve."""
         self._observation.configure(self.config)
         workers = worker_count(self.config.server)
-        asked_at = _asked_at(self.config)
+        beside_at = asked_at(self.config)
         own = (self.config.server.listen, self.config.admin.listen)
-        check_all_used(self._inherited, own if asked_at is None else (*own, asked_at))
+        check_all_used(self._inherited, own if beside_at is None else (*own, beside_at))
         self._sockets = self._listeners(self.config.server.listen, workers)
         try:
-            if asked_at is not None:
-                self._decisions = self._listeners(asked_at, workers)
+            if beside_at is not None:
+                self._decisions = self._listeners(beside_at, workers)
             (admin_socket,) = self._listeners(self.config.admin.listen)
             self._serving = self._serving_by(workers)
-            self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin))
+            self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin, self._about))
             listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
             beside = {"decisions": _bound(self._decisions[0])} if self._decisions else {}
             fields = {"listen": listen, "admin": admin, **beside, "workers": workers, "form": BUILD}
@@ -178,7 +185,7 @@ class Service:
                 # Where the file cannot be understood, those that it named before are still watched.
                 self._follow({**await asyncio.to_thread(digests_of, self._held), **held})
                 config = await asyncio.to_thread(load_source, source)
-                self._check_fixed(config)
+                check_fixed(self.config, config)
                 assert self._serving is not None  # start has set it
                 await self._serving.reload(source)
             except ConfigError as error:
@@ -188,6 +195,7 @@ class Service:
             self._source, self._held, self.config = source, held, config
             self._observation.configure(config)
             self._observation.reloaded("success")
+            self._reload_failure = None
             await self._taken(config)
             _logger.info("configuration reloaded", extra={"event": "reloaded"})
             self._manager.ready(self._status)
@@ -235,6 +243,17 @@ class Service:
         self._follow(self._held)
         self._observation.instance.configured(time.time(), await asyncio.to_thread(certificate_ends, config))
 
+    def _about(self) -> About:
+        """What the page shows of the configuration."""
+        return About(
+            file=str(Path(self._source.directory) / Path(self._source.name).name),
+            form=BUILD,
+            workers=worker_count(self.config.server),
+            cache_entries_max=self.config.cache.max_entries,
+            has_admin_token=bool(self.config.admin.token and self.config.admin.token.get_secret_value()),
+            reload_failure=self._reload_failure,
+        )
+
     def _own_snapshot(self) -> dict[str, Any]:
         """What the first of several processes adds to the counts of its workers."""
         is_ready = self._serving is not None and self._serving.readiness().ready
@@ -245,7 +264,7 @@ class Service:
             # A listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
             sockets = [one.dup() for one in (*self._sockets, *self._decisions)]
             worker = Worker(sockets, self._observation)
-            return SingleProcess(worker, self._source, lambda: describe(self.config))
+            return SingleProcess(worker, self._source, lambda: self._description.of(self.config))
         return Supervisor(
             WORKER_COMMAND,
             self._sockets,
@@ -254,33 +273,16 @@ class Service:
             counting=snapshots,
             own_snapshot=self._own_snapshot,
             on_restart=self._observation.instance.worker_restarted,
-            routes=lambda: describe(self.config),
+            routes=lambda: self._description.of(self.config),
         )
-
-    def _check_fixed(self, new: Config) -> None:
-        """Raises `ValueError` for what only a restart can change."""
-        old = self.config
-        fixed = {
-            "server.listen": (old.server.listen, new.server.listen),
-            "server.workers": (old.server.workers, new.server.workers),
-            "admin.listen": (old.admin.listen, new.admin.listen),
-            "decisions.listen": (_asked_at(old), _asked_at(new)),
-        }
-        for name, (before, after) in fixed.items():
-            if before != after:
-                change = f"changed from {before or 'none'} to {after or 'none'}"
-                raise ValueError(f"{name} {change}, which a reload cannot do; restart for it")
 
     def _refused(self, reason: str) -> bool:
         self._observation.reloaded("failure")
+        self._reload_failure = {"at": time.time(), "reason": reason}
         self._manager.ready(f"{self._status}; reload refused: {reason}")
         extra = {"event": "reload_refused", "fields": {"reason": reason}}
         _logger.error("reload refused, the old configuration stays: %s", reason, extra=extra)
         return False
-
-
-def _asked_at(config: Config) -> Address | None:
-    return None if config.decisions is None else config.decisions.listen
 
 
 def _bound(sock: socket.socket) -> str:

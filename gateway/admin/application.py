@@ -1,4 +1,6 @@
-"""The second listener: health, metrics and routes for everybody who reaches it; explain and purge with the admin token.
+"""The second listener: the page, health, metrics and routes for everybody who reaches it.
+
+Explain, purge and the last refusals need the admin token.
 
 It is not part of the data path. Its questions to the workers have deadlines, and a slow response here holds up nobody.
 Refusals have the form of the public listener's (RFC 9457), with RFC 6750's challenge.
@@ -7,8 +9,10 @@ Refusals have the form of the public listener's (RFC 9457), with RFC 6750's chal
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -17,7 +21,9 @@ from aiohttp.typedefs import Handler
 
 from gateway.admin.access import is_rebound, token_refusal
 from gateway.admin.origins import allow_origins
+from gateway.admin.page import page
 from gateway.admin.questions import BadQuestionError, parse_explain, parse_selector
+from gateway.admin.status import About, status
 from gateway.config.server_model import Admin
 from gateway.http.refusal import STATUS_OF_CODE, Refusal, render
 from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, exposition, wants_openmetrics
@@ -36,10 +42,17 @@ class _RefusedError(Exception):
         self.refusal = refusal
 
 
-def admin_app(instance: Instance, settings: Callable[[], Admin]) -> web.Application:
-    """Build the application. `settings` gives the present `admin` part of the configuration; a reload may change it."""
-    routes = _Routes(instance, settings)
+def admin_app(instance: Instance, settings: Callable[[], Admin], about: Callable[[], About] = About) -> web.Application:
+    """Build the application.
+
+    `settings` gives the present `admin` part of the configuration, and `about` the rest that is shown of it; a reload
+    may change both.
+    """
+    routes = _Routes(instance, settings, about)
     app = web.Application(middlewares=[routes.refusing], client_max_size=_BODY_MAX_BYTES)
+    app.router.add_get("/", routes.page)
+    app.router.add_get("/status", routes.status)
+    app.router.add_get("/refusals", routes.refusals)
     app.router.add_get("/health/live", routes.live)
     app.router.add_get("/health/ready", routes.ready)
     app.router.add_get("/metrics", routes.metrics)
@@ -52,9 +65,25 @@ def admin_app(instance: Instance, settings: Callable[[], Admin]) -> web.Applicat
 
 
 class _Routes:
-    def __init__(self, instance: Instance, settings: Callable[[], Admin]) -> None:
+    def __init__(self, instance: Instance, settings: Callable[[], Admin], about: Callable[[], About]) -> None:
         self._instance = instance
         self._settings = settings
+        self._about = about
+
+    async def page(self, _request: web.Request) -> web.Response:
+        shown = page()
+        return web.Response(text=shown.text, content_type="text/html", headers=shown.headers)
+
+    async def status(self, _request: web.Request) -> web.Response:
+        snapshot = await self._instance.snapshot()
+        told = (self._instance.readiness(), self._instance.routes(), self._instance.workers())
+        # In a thread: with many routes it takes longer than a request may wait.
+        text = await asyncio.to_thread(lambda: json.dumps(status(self._about(), snapshot, *told, time.time())))
+        return web.json_response(text=text)
+
+    async def refusals(self, request: web.Request) -> web.Response:
+        self._admit(request)
+        return web.json_response({"refusals": await self._instance.refusals()})
 
     async def live(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})

@@ -15,6 +15,7 @@ from gateway.observe.limit_meter import LimitMeter
 from gateway.observe.lines import LineWriter
 from gateway.observe.log import configure_logging
 from gateway.observe.metrics import Metrics
+from gateway.observe.recent_refusals import RecentRefusals
 from gateway.observe.snapshots import Snapshot, joined
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.limiter import LimitTally
@@ -33,6 +34,7 @@ class Observation(Metrics):
         super().__init__()
         self.access_log = AccessLog(writer)
         self.instance = InstanceMeter()
+        self.refusals = RecentRefusals()
         self._backends = BackendMeter()
         self._limits = LimitMeter()
         self._writer = writer
@@ -54,6 +56,8 @@ class Observation(Metrics):
         Metrics.finished(self, record)
         if self.access_log.enabled:
             self.access_log.finished(record)
+        if record.code is not None:
+            self.refusals.add(record)
         if record.spans is not None:
             self._traced(record)
 

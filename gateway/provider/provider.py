@@ -120,6 +120,11 @@ class ProviderClient:
         return self._endpoints.why_not_ready
 
     @property
+    def trouble(self) -> str:
+        """Why it cannot be asked, or why the last question failed, for the operator. Empty: all is well."""
+        return self.why_not_ready or self._trouble.reason
+
+    @property
     def breaker(self) -> State:
         """The breaker's state; `closed` where there is no breaker."""
         return "closed" if self._breaker is None else self._breaker.state

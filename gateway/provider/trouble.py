@@ -22,8 +22,10 @@ class Trouble:
         self._name = name
         self._logged: type[ProviderError] | None = None  # the class of the failure that was logged
         self._quiet_until_s = float("-inf")
+        self.reason = ""  # of the last failure, until a call succeeds
 
     def failed(self, error: ProviderError, now_s: float) -> None:
+        self.reason = error.reason
         if type(error) is self._logged or now_s < self._quiet_until_s:
             return
         self._logged = type(error)
@@ -33,6 +35,7 @@ class Trouble:
         _log.warning("provider %s: introspection fails: %s", self._name, error.reason, extra=extra)
 
     def succeeded(self) -> None:
+        self.reason = ""
         if self._logged is None:
             return
         self._logged = None

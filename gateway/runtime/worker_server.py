@@ -200,6 +200,8 @@ class WorkerServer:
             "breakers": {name: provider.breaker for name, provider in self._generation.providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
+        if troubles := {name: one.trouble for name, one in self._generation.providers.items() if one.trouble}:
+            checks["provider_reasons"] = troubles
         if shared is not None and (why := shared.trouble):
             checks["redis_reason"] = why
         reasons = ["draining"] if self._is_draining else []

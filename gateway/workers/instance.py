@@ -55,5 +55,11 @@ class Instance(Protocol):
 
     def readiness(self) -> Readiness: ...
 
+    async def refusals(self) -> list[dict[str, Any]]:
+        """The last refusals of all workers that serve, the newest first."""
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        """Each worker's `pid`, whether it is `serving`, and the last `snapshot` of what it counted."""
+
     def routes(self) -> Sequence[Mapping[str, Any]]:
         """The routes as the operator wrote them, without secrets."""

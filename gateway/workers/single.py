@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ class SingleProcess:
         self._worker = worker
         self._source = source
         self._routes = routes
+        self._snapshot: dict[str, Any] = {}  # the last one
 
     async def start(self) -> None:
         try:
@@ -44,13 +46,20 @@ class SingleProcess:
         await self._worker.drain(timeout_s)
 
     async def snapshot(self) -> dict[str, Any]:
-        return self._worker.snapshot()
+        self._snapshot = self._worker.snapshot()
+        return self._snapshot
 
     async def purge(self, selector: Mapping[str, str]) -> int:
         return await _within_deadline(self._worker.purge(selector))
 
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         return await _within_deadline(self._worker.explain(question))
+
+    async def refusals(self) -> list[dict[str, Any]]:
+        return self._worker.refusals()
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        return [{"pid": os.getpid(), "serving": True, "snapshot": self._snapshot}]
 
     def readiness(self) -> Readiness:
         return self._worker.ready()

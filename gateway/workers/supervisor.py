@@ -31,6 +31,7 @@ from gateway.workers.worker_process import WorkerProcess
 # A killed process ends at once, unless the kernel itself is stuck.
 _KILLED_S = 5.0
 _PURGE_ID_BYTES = 16
+_REFUSALS_MAX = 100
 
 
 class StartError(Exception):
@@ -187,6 +188,15 @@ class Supervisor:
             raise ValueError(str(error)) from None
         except ControlError as error:
             raise InstanceError(f"worker {serving[0].pid}: {error}") from None
+
+    async def refusals(self) -> list[dict[str, Any]]:
+        asked = (worker.refusals() for worker in self._serving())
+        told = await asyncio.gather(*asked, return_exceptions=True)
+        found = [one for each in told if not isinstance(each, BaseException) for one in each]
+        return sorted(found, key=lambda one: -float(one["time"]))[:_REFUSALS_MAX]
+
+    def workers(self) -> Sequence[Mapping[str, Any]]:
+        return [{"pid": one.pid, "serving": one.serving, "snapshot": one.snapshot} for one in self._workers()]
 
     def readiness(self) -> Readiness:
         """Ready when one worker is and each has been: replacing one worker does not make the rest unready."""

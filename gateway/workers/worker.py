@@ -65,6 +65,9 @@ class WorkerHandler(Protocol):
 
     def ready(self) -> Readiness: ...
 
+    def refusals(self) -> list[dict[str, Any]]:
+        """The last ones, the newest first."""
+
 
 class Siblings:
     """Reaches the other workers of the instance, through the supervisor."""
@@ -133,10 +136,8 @@ class _WorkerSide:
                 self._handler.forget(body)
             case "explain":
                 return await self._handler.explain(body)
-            case "snapshot":
-                return self._handler.snapshot()
-            case "ready":
-                return self._handler.ready().as_json()
+            case "snapshot" | "refusals" | "ready":
+                return self._told(name)
             case "lame_duck":
                 self._handler.lame_duck()
             case "drain":
@@ -145,6 +146,15 @@ class _WorkerSide:
             case _:
                 raise FailedError(f"a worker does not know {name!r}")
         return None
+
+    def _told(self, name: str) -> Any:
+        match name:
+            case "snapshot":
+                return self._handler.snapshot()
+            case "refusals":
+                return self._handler.refusals()
+            case _:
+                return self._handler.ready().as_json()
 
     async def drain(self, timeout_s: float | None) -> None:
         try:

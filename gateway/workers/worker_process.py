@@ -109,6 +109,9 @@ class WorkerProcess:
     async def explain(self, question: Mapping[str, str]) -> dict[str, Any]:
         return dict(await self._channel.ask("explain", dict(question), timeout_s=_EXPLAIN_S))
 
+    async def refusals(self) -> list[dict[str, Any]]:
+        return list(await self._channel.ask("refusals", None, timeout_s=_SNAPSHOT_S))
+
     async def refresh_snapshot(self) -> None:
         self.snapshot = await self._channel.ask("snapshot", None, timeout_s=_SNAPSHOT_S)
 

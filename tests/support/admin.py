@@ -43,6 +43,12 @@ class FakeInstance:
     def readiness(self) -> Readiness:
         return self.told
 
+    async def refusals(self) -> list[dict[str, Any]]:
+        return await self._asked({}, [{"code": "invalid_token", "reason": "aud is [account]"}])
+
+    def workers(self) -> list[dict[str, Any]]:
+        return [{"pid": 7, "serving": True, "snapshot": {}}]
+
     def routes(self) -> list[dict[str, Any]]:
         return [{"name": "orders"}]
 

@@ -73,6 +73,9 @@ class FakeWorker:
         if self.busy:
             await asyncio.wait(self.busy, timeout=timeout_s)
 
+    def refusals(self) -> list[dict[str, object]]:
+        return [{"time": self.served, "pid": os.getpid()}] * self.served
+
     def snapshot(self) -> dict[str, object]:
         return {
             "counters": {SERVED: [[["fake", "GET", "200"], self.served]]},

@@ -9,6 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 PURE = (
     "admin/test_describe.py",
+    "admin/test_status.py",
     "authn",
     "cache/test_entry.py",
     "cache/test_key.py",
@@ -61,6 +62,7 @@ PURE = (
     "workers/test_instance.py",
 )
 SLOW = (
+    "admin/test_page_in_browser.py",
     "benchmarks/test_comparison_smoke.py",
     "cache/test_processes.py",
     "deploy/test_compiled_build.py",

@@ -252,6 +252,16 @@ async def test_one_worker_explains_and_says_what_is_wrong_with_the_question():
             await supervisor.explain({"method": "GET", "url": "bug"})
 
 
+async def test_the_refusals_of_all_workers_are_one_list_with_the_newest_first():
+    async with supervised(2) as (supervisor, address):
+        pids = await call_all(address, 2)
+        found = await supervisor.refusals()
+        assert {one["pid"] for one in found} == set(pids)
+        assert [one["time"] for one in found] == sorted((one["time"] for one in found), reverse=True)
+        assert {one["pid"] for one in supervisor.workers()} == set(pids)
+        assert all(one["serving"] for one in supervisor.workers())
+
+
 async def test_readiness_is_that_of_the_workers_and_says_why_not():
     async with supervised(2, "unready") as (supervisor, _):
         await until(lambda: "the provider is not found" in supervisor.readiness().reasons)
