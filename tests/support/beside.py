@@ -1,0 +1,91 @@
+"""Proxies as `deploy/beside` configures them, started on free ports before a backend and beside a gateway.
+
+`started` runs one. Its files are copied, and their ports replaced: 8080 of the proxy, 8000 of the backend, 9191 of the
+gateway's decisions listener.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from support.needed import missing
+from support.redis_server import free_port
+
+BESIDE = Path(__file__).parents[2] / "deploy" / "beside"
+APACHE_MODULES = Path("/usr/lib/apache2/modules")
+STARTED_WITHIN_S = 30.0
+PROXIES = ("nginx", "haproxy", "apache", "envoy", "caddy", "traefik")
+# These cannot be had from Debian or PyPI, and are tried where somebody names the program.
+NAMED = {"caddy": "CADDY", "traefik": "TRAEFIK"}
+
+
+def program_of(proxy: str) -> str:
+    """Its path; the test is skipped where there is none."""
+    name = {"apache": "apache2"}.get(proxy, proxy)
+    found = os.environ.get(proxy.upper()) or shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if found is None and proxy == "envoy":
+        spec = importlib.util.find_spec("envoy")
+        carried = None if spec is None or spec.origin is None else Path(spec.origin).parent / "_bin" / "envoy"
+        found = str(carried) if carried is not None and carried.exists() else None
+    if found is not None:
+        return found
+    if proxy in NAMED:
+        pytest.skip(f"there is no {proxy} on this machine; name one in {NAMED[proxy]}")
+    return missing(f"there is no {proxy} on this machine")
+
+
+def command_of(proxy: str, folder: Path) -> list[list[str]]:
+    """The commands that make it up."""
+    program = program_of(proxy)
+    match proxy:
+        case "nginx":
+            own = f"daemon off; pid {folder}/nginx.pid;"
+            return [[program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", own]]
+        case "haproxy":
+            return [[program, "-db", "-f", str(folder / "haproxy.cfg")]]
+        case "apache":
+            return [[program, "-DFOREGROUND", "-d", str(folder), "-f", str(folder / "apache.conf")]]
+        case "caddy":
+            return [[program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]]
+        case "traefik":
+            return [[program, f"--configFile={folder / 'traefik.yaml'}"]]
+        case _:
+            config = str(folder / "envoy.yaml")
+            return [[program, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error", "-c", config]]
+
+
+@asynccontextmanager
+async def started(proxy: str, folder: Path, decisions: int, backend: int) -> AsyncIterator[int]:
+    """The port of the proxy."""
+    program_of(proxy)
+    port = free_port()
+    numbers = {"8080": port, "8000": backend, "9191": decisions}
+    for file in (BESIDE / proxy).iterdir():
+        text = re.sub(r"\b(8080|8000|9191)\b", lambda found: str(numbers[found[1]]), file.read_text())
+        (folder / file.name).write_text(text)
+    processes = [await asyncio.create_subprocess_exec(*command, cwd=folder) for command in command_of(proxy, folder)]
+    try:
+        async with asyncio.timeout(STARTED_WITHIN_S):
+            while not _listens(port):
+                assert all(process.returncode is None for process in processes)
+                await asyncio.sleep(0.05)
+        yield port
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
