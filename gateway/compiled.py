@@ -82,7 +82,8 @@ class CompiledRoute:
 class Beside:
     """Holds what differs where another proxy asks about its request: `compiled` is the configuration for that.
 
-    `answered` are the names of the fields of each 200: those of all identity headers, and `Authorization`.
+    `answered` are the names of the fields of each 200: those of all identity headers, those of headers that may have a
+    token, which the backend does not get, and `Authorization`.
     """
 
     compiled: CompiledConfig
@@ -173,7 +174,9 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
     """For the requests of other proxies: all routes, nothing that the gateway answers itself, and every peer is
     believed about its client.
     """
-    by_lower = {name.lower(): name for name in sorted(identity_names)}
+    places = [route.token_places for route in compiled.routes if route.token_places is not None]
+    names = [*sorted(identity_names), *(name for place in places for name in place.header_names)]
+    by_lower = {name.lower(): name for name in reversed(names)}
     told = replace(
         compiled,
         table=Table((route.config.match, route) for route in compiled.routes),
@@ -182,6 +185,7 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
         fates=SubrequestFates(
             identity_names,
             keeps_authorization=any(route.request_rules.keep_authorization for route in compiled.routes),
+            reads_trace=compiled.sample is not None,
         ),
         events_prefix=None,
         keys=None,

@@ -37,7 +37,6 @@ def problems_of_listeners(server: Section[Server], admin: Section[Admin]) -> Ite
             "only server.trusted_proxies may connect then, and there are none; name the balancers there, or write false"
         )
         yield server.origin.problem(("proxy_protocol",), what)
-    yield from _certificate_header(server)
     token = admin.value.token
     if token is not None and admin.is_valid("token") and not _PRINTABLE.fullmatch(token.get_secret_value()):
         what = "this cannot be sent in a header; write letters, digits and signs, without blanks"
@@ -52,11 +51,13 @@ def problems_of_nonces(server: Section[Server], cache: Section[Cache]) -> Iterat
         yield server.origin.problem(("dpop_nonce",), what)
 
 
-def _certificate_header(server: Section[Server]) -> Iterator[Problem]:
+def problems_of_certificate_header(server: Section[Server], *, is_asked: bool) -> Iterator[Problem]:
+    """Find a header that nobody may send. `is_asked`: proxies ask at the decisions listener, and are believed."""
     header = server.value.client_certificate_header
-    if header is not None and not server.value.trusted_proxies and server.is_valid("trusted_proxies"):
-        what = "only server.trusted_proxies may send it, and there are none; name the proxies there, or leave this out"
-        yield server.origin.problem(("client_certificate_header",), what)
+    if is_asked or header is None or server.value.trusted_proxies or not server.is_valid("trusted_proxies"):
+        return
+    what = "only server.trusted_proxies may send it, and there are none; name the proxies there, or leave this out"
+    yield server.origin.problem(("client_certificate_header",), what)
 
 
 def problems_of_key(provider: Section[Provider]) -> Iterator[Problem]:

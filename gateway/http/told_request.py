@@ -52,9 +52,11 @@ class SubrequestFates(FieldFates):
     Fields that tell of the request, and other spellings of those and of `identity_names`, are read as `of_proxies`.
     """
 
-    def __init__(self, identity_names: Iterable[str], *, keeps_authorization: bool = False) -> None:
+    def __init__(
+        self, identity_names: Iterable[str], *, keeps_authorization: bool = False, reads_trace: bool = False
+    ) -> None:
         names = frozenset(name.lower() for name in identity_names)
-        super().__init__(folded(names), keeps_authorization=keeps_authorization)
+        super().__init__(folded(names), keeps_authorization=keeps_authorization, reads_trace=reads_trace)
         self._exact = names | {_AUTHORIZATION}
         self._protected = folded((*self._exact, *_TELLING))
 

@@ -45,11 +45,20 @@ def test_a_route_without_a_backend_is_for_this_listener():
             "4: routes[0].cors: without a backend another proxy gives the response; write this there, or write a ",
         ),
         (routes("name: a, on_success: evict_token"), "4: routes[0].on_success: without a backend"),
+        (
+            routes("name: a, auth: {token_from: [authorization, {cookie: t}]}"),
+            "4: routes[0].auth.token_from[1]: without a backend another proxy sends the cookie on with its",
+        ),
+        (routes("name: a, auth: {token_from: [{query: t}]}"), "4: routes[0].auth.token_from[0]: without a backend"),
         (routes("name: a, backend: []"), "4: routes[0].backend: the list is empty"),
     ],
 )
 def test_what_cannot_be_is_a_problem(text, expected):
     assert [line[: len(expected)] for line in lines(text)] == [expected]
+
+
+def test_a_token_in_a_header_can_be_taken_out_by_the_proxy():
+    assert loaded(routes("name: a, auth: {token_from: [authorization, {header: X-Token}]}")).routes
 
 
 def test_a_backend_of_the_defaults_is_one():

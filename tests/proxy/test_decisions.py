@@ -1,8 +1,12 @@
 """The decisions listener: what other proxies ask, and what they are answered. Each test is run over both lanes."""
 
+import base64
 import json
+from hashlib import sha256
 
 import pytest
+import trustme
+from support.dpop import Prover
 from support.running_gateway import eventually
 from support.wire import Client, request
 
@@ -306,3 +310,43 @@ async def test_http_10_is_answered_and_closed(gateway):
     async with await Client.of(gateway.decisions_address) as proxy:
         assert (await asked(proxy, by_forwarded("GET", "/api/x", token="good", version="1.0"))).status == 200
         assert await proxy.rest() == b""
+
+
+async def test_a_header_that_had_the_token_is_emptied(serve):
+    places = {"token_from": ["authorization", {"header": "X-Access-Token"}]}
+    gateway = await serve([{"name": "api", "match": {"path": "/api/**"}, "auth": places}], top=DECISIONS)
+    async with await Client.of(gateway.decisions_address) as proxy:
+        answer = await asked(proxy, by_forwarded("GET", "/api/x", "X-Access-Token: good"))
+        assert (answer.status, answer.values("X-User-Id"), answer.values("X-Access-Token")) == (200, ["alice"], [""])
+
+
+async def test_a_proof_is_held_against_the_request_that_was_told(gateway, proxy, provider, tell):
+    prover = Prover()
+    provider.answers["bound"] = {"active": True, "sub": "alice", "token_type": "DPoP", "cnf": {"jkt": prover.jkt}}
+    scheme = "http" if tell is by_itself else "https"
+    for method, url, status in [
+        ("GET", f"{scheme}://api.example.com/api/x", 200),
+        ("PUT", f"{scheme}://api.example.com/api/x", 401),
+        ("GET", f"{scheme}://api.example.com/api/y", 401),
+        ("GET", f"{scheme}://other.example/api/x", 401),
+    ]:
+        proof = ("Authorization: DPoP bound", f"DPoP: {prover.proof(method, url, 'bound')}")
+        told = () if tell is not by_forwarded else ("X-Forwarded-Proto: https",)
+        answer = await asked(proxy, tell("GET", "/api/x", *proof, *told))
+        assert answer.status == status
+        if status == 401:
+            assert answer.code == "invalid_dpop_proof"
+            assert [value.partition(" ")[0] for value in answer.values("WWW-Authenticate")] == ["Bearer", "DPoP"]
+
+
+async def test_a_certificate_is_the_one_that_the_proxy_names(serve, backend, provider):
+    pem = trustme.CA().issue_cert("c.example").cert_chain_pems[0].bytes()
+    der = base64.b64decode(b"".join(pem.split(b"\n")[1:-2]))
+    thumbprint = base64.urlsafe_b64encode(sha256(der).digest()).rstrip(b"=").decode()
+    provider.answers["bound"] = {"active": True, "sub": "alice", "cnf": {"x5t#S256": thumbprint}}
+    header = {"client_certificate_header": {"name": "Client-Cert", "form": "rfc9440"}}
+    gateway = await serve(routes(backend), server=header, top=DECISIONS)
+    async with await Client.of(gateway.decisions_address) as proxy:
+        named = f"Client-Cert: :{base64.b64encode(der).decode()}:"
+        assert (await asked(proxy, by_forwarded("GET", "/api/x", named, token="bound"))).status == 200
+        assert (await asked(proxy, by_forwarded("GET", "/api/x", token="bound"))).code == "invalid_token"

@@ -61,7 +61,7 @@ core.register_action("decide", {"http-req"}, function(txn)
         return refuse(txn, answer)
     end
     for name in pairs(headers) do
-        if replaced[folded(name)] then
+        if replaced[folded(name)] or folded(name) == "dpop" then
             txn.http:req_del_header(name)
         end
     end
