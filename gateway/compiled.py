@@ -13,6 +13,7 @@ from gateway.authn.token_type import TokenTypeRule
 from gateway.authn.tolerance import tolerances_s
 from gateway.config.identity_key import IdentityKey, key_set
 from gateway.config.model import Config
+from gateway.config.published_resources import compile_resources
 from gateway.config.route_model import Cors, Route
 from gateway.config.server_model import CertificateHeader, Server
 from gateway.http.backend import Backend
@@ -21,8 +22,8 @@ from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
 from gateway.http.headers import RequestRules, ResponseRules, fates_under
 from gateway.http.location import OwnUrls
 from gateway.http.percent import canonical_percent
-from gateway.http.protected_resource import metadata_document, metadata_location
-from gateway.http.public_document import PublicDocument, identity_keys, resource_metadata
+from gateway.http.protected_resource import metadata_location
+from gateway.http.public_document import PublicDocument, identity_keys
 from gateway.http.response_head import ResponseHeaderRules
 from gateway.http.told_request import SubrequestFates
 from gateway.http.unfinished import HeadLimits
@@ -268,25 +269,6 @@ def _identity(route: Route, config: Config, key: IdentityKey | None) -> Identity
     if token is None and settings.answer is None:
         return rules
     return IdentityRules(rules.headers, token, settings.answer)
-
-
-def compile_resources(config: Config) -> dict[tuple[str, str], PublicDocument]:
-    """What is published of the routes' resources, by host and path. Routes with one identifier join what they say."""
-    groups: dict[str, list[Route]] = {}
-    for route in config.routes:
-        if route.resource is not None:
-            groups.setdefault(route.resource.identifier, []).append(route)
-    published = {}
-    for identifier, routes in groups.items():
-        resources = [route.resource for route in routes if route.resource is not None]
-        providers = [name for route in routes for name in route.auth.provider or tuple(config.providers)]
-        issuers = [issuer for name in providers if (issuer := config.providers[name].issuer) is not None]
-        scopes = [scope for resource in resources for scope in resource.scopes]
-        name = next((resource.name for resource in resources if resource.name is not None), None)
-        location = metadata_location(identifier)
-        document = metadata_document(identifier, issuers, scopes, name)
-        published[location.host, location.path] = resource_metadata(document)
-    return published
 
 
 def _trusted_names(server: Server) -> frozenset[str]:

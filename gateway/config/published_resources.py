@@ -1,0 +1,27 @@
+"""The documents about protected resources that a configuration has the gateway publish (RFC 9728)."""
+
+from __future__ import annotations
+
+from gateway.config.model import Config
+from gateway.config.route_model import Route
+from gateway.http.protected_resource import metadata_document, metadata_location
+from gateway.http.public_document import PublicDocument, resource_metadata
+
+
+def compile_resources(config: Config) -> dict[tuple[str, str], PublicDocument]:
+    """What is published of the routes' resources, by host and path. Routes with one identifier join what they say."""
+    groups: dict[str, list[Route]] = {}
+    for route in config.routes:
+        if route.resource is not None:
+            groups.setdefault(route.resource.identifier, []).append(route)
+    published = {}
+    for identifier, routes in groups.items():
+        resources = [route.resource for route in routes if route.resource is not None]
+        providers = [name for route in routes for name in route.auth.provider or tuple(config.providers)]
+        issuers = [issuer for name in providers if (issuer := config.providers[name].issuer) is not None]
+        scopes = [scope for resource in resources for scope in resource.scopes]
+        name = next((resource.name for resource in resources if resource.name is not None), None)
+        location = metadata_location(identifier)
+        document = metadata_document(identifier, issuers, scopes, name)
+        published[location.host, location.path] = resource_metadata(document)
+    return published
