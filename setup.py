@@ -20,6 +20,7 @@ COMPILED = (
     "compiled",
     "decision",
     "entitlements",
+    "errands/errand",
     "http/fates",
     "http/forwarded",
     "http/framing",

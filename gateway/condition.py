@@ -7,6 +7,7 @@ has room: somebody else has to be asked. `gateway.conditions` makes the conditio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 Fields = tuple[tuple[str, str], ...]
@@ -24,14 +25,21 @@ class Condition(Protocol):
 class Met:
     """Says that a condition holds. `authorization` is the field's value that the backend gets instead of the client's.
 
-    `fields` go with the response, whoever gives it.
+    `fields` go with the response, whoever gives it. `on_rejected` is called when the backend's response says that the
+    token in `authorization` is not valid.
     """
 
-    __slots__ = ("authorization", "fields")
+    __slots__ = ("authorization", "fields", "on_rejected")
 
-    def __init__(self, authorization: str | None = None, fields: Fields = ()) -> None:
+    def __init__(
+        self,
+        authorization: str | None = None,
+        fields: Fields = (),
+        on_rejected: Callable[[], object] | None = None,
+    ) -> None:
         self.authorization = authorization
         self.fields = fields
+        self.on_rejected = on_rejected
 
 
 MET = Met()

@@ -41,6 +41,12 @@ def unverified_issuer(token: Token) -> str | None:
     return issuer if isinstance(issuer, str) else None
 
 
+def unverified_end(token: Token) -> float | None:
+    """The `exp` of a JWT's payload; `None` for an opaque token and for a JWT without a sound one."""
+    exp = _read_members(token, 1, "exp").get("exp")
+    return exp if _is_time(exp) else None
+
+
 def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
     """Why no result could make `token` valid at `now` (wall clock), in words; `None`: it has to be introspected.
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gateway.authn.bearer import Token
+from gateway.authn.borrowed_tags import BORROWED_TAGS, borrowed_tags
 from gateway.authn.facts import Facts, Inactive
 from gateway.http.bounded_memo import BoundedMemo
 from gateway.introspection.invalidation import ClaimName, ClaimSelector, selectable, whole_realm
@@ -89,6 +90,8 @@ class HmacKeys:
             return ()
         tags = [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
         tags.append(self.tag(whole_realm(realm)))
+        if BORROWED_TAGS in result.claims:
+            tags += borrowed_tags(result.claims)
         return tuple(tags)
 
     def _tag(self, realm: str, claim: ClaimName, value: str) -> bytes:

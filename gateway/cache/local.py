@@ -55,6 +55,11 @@ class LocalCache:
         other.drop(key)
         into.put(key, entry, now_s)
 
+    def drop(self, key: bytes) -> None:
+        """Forgets what is under `key`."""
+        self._active.drop(key)
+        self._inactive.drop(key)
+
     def drop_tagged(self, purge: TagPurge, now_s: float) -> int:
         dropped = self._active.drop_tagged(purge, now_s)
         return dropped if purge.is_revocation else dropped + self._inactive.drop_tagged(purge, now_s)

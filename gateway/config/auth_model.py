@@ -16,11 +16,26 @@ from gateway.config.value_types import (
     Claims,
     Method,
     OneOrMany,
+    PermissionScope,
+    PermissionText,
     Scope,
     Seconds,
     Text,
     TokenPlace,
 )
+
+
+class PermissionSettings(Model):
+    """A permission at the provider: `resource` may have parts of the path, as in order/{id}."""
+
+    resource: PermissionText
+    """Its name or id there; {name} is the path's own, decoded."""
+
+    scopes: Annotated[tuple[PermissionScope, ...], OneOrMany, ONE_OR_MANY] = ()
+    """All of these. Default none: any scope of the resource will do for the provider."""
+
+    audience: Annotated[str, Field(min_length=1)] | None = None
+    """The client of the resource server. Default: the gateway's own."""
 
 
 class Auth(Model):
@@ -60,6 +75,11 @@ class Auth(Model):
     groups: tuple[Text, ...] = ()
     """All of these must be in the claim groups, as they stand there (Keycloak writes /staff where its mapper gives the
     full path). Default none."""
+
+    permissions: tuple[PermissionSettings, ...] = ()
+    """All of these. Facts that carry permissions decide by themselves; else the provider is asked (UMA 2.0). Default
+    none. Danger: where a resource is nothing but a part of the path, the caller chooses among all resources of the
+    provider."""
 
     details: tuple[AuthorizationDetail, ...] = ()
     """Each of these objects must be within one element of authorization_details (RFC 9396): lists are subsets, scalars

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.config.claim_paths import Template
+from gateway.config.credential_model import BackendCredential, ClientCredentialsSettings, ExchangeSettings
 from gateway.config.keys import token_demands
 from gateway.config.messages import closest
 from gateway.config.node import Origin, leaves
@@ -40,6 +42,10 @@ def problems_of_route(route: Section[Route], provider_names: frozenset[str] | No
         yield from _encoded_slash(route)
     if route.is_valid("match") and route.is_valid_within("auth", "mode", "claims"):
         yield from _claims(route)
+    if route.is_valid("match") and route.is_valid_within("auth", "mode", "permissions"):
+        yield from _permissions(route)
+    if provider_names and route.is_valid("authorization"):
+        yield from _credential(route, provider_names)
     if route.is_valid("match", "rewrite", "strip_prefix"):
         yield from _rewriting(route)
 
@@ -103,6 +109,34 @@ def _claims(route: Section[Route]) -> Iterator[Problem]:
     for rule in route.value.auth.claims:
         for name in sorted(rule.captures - route.value.match.path.captures):
             yield route.origin.problem(("auth", "claims", ".".join(rule.path)), _no_capture(name, route))
+
+
+def _permissions(route: Section[Route]) -> Iterator[Problem]:
+    if route.value.auth.mode == "none":
+        return
+    for index, permission in enumerate(route.value.auth.permissions):
+        resource = permission.resource
+        captures = resource.captures if isinstance(resource, Template) else frozenset()
+        for name in sorted(captures - route.value.match.path.captures):
+            yield route.origin.problem(("auth", "permissions", index, "resource"), _no_capture(name, route))
+
+
+def _credential(route: Section[Route], names: frozenset[str]) -> Iterator[Problem]:
+    credential = route.value.authorization
+    if not isinstance(credential, BackendCredential):
+        return
+    for form in ("exchange", "client_credentials"):
+        settings: ExchangeSettings | ClientCredentialsSettings | None = getattr(credential, form)
+        if settings is None:
+            continue
+        if settings.provider is not None and settings.provider not in names:
+            meant = closest(settings.provider, sorted(names)) or " or ".join(sorted(names)[:5])
+            what = f"there is no provider {settings.provider}; write {meant}"
+            yield route.origin.problem(("authorization", form, "provider"), what)
+        elif settings.provider is None and form == "client_credentials" and len(names) > 1:
+            known = ", ".join(sorted(names))
+            what = f"it is not said which provider issues the token; write provider: with one of {known}"
+            yield route.origin.problem(("authorization", form), what)
 
 
 def _rewriting(route: Section[Route]) -> Iterator[Problem]:

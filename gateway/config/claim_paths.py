@@ -30,6 +30,10 @@ class Template:
     def captures(self) -> frozenset[str]:
         return frozenset(self.parts[1::2])
 
+    def __str__(self) -> str:
+        """As the file has it."""
+        return "".join(f"{{{part}}}" if place % 2 else part for place, part in enumerate(self.parts))
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimRule:
@@ -100,10 +104,15 @@ def _accepted(wanted: object) -> tuple[Scalar | Template, ...]:
     return tuple(accepted)
 
 
+def parse_template_text(value: str) -> Template | str:
+    """`value` as it stands, or a template where it has captures of the path in it."""
+    parts = tuple(_CAPTURE.split(value))
+    return Template(parts) if len(parts) > 1 else value
+
+
 def _scalar(value: object) -> Scalar | Template:
     if isinstance(value, str):
-        parts = tuple(_CAPTURE.split(value))
-        return Template(parts) if len(parts) > 1 else value
+        return parse_template_text(value)
     if isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise ValueError(f"{quoted(value)} cannot be compared; write a text, a number, true or false, or a list of them")

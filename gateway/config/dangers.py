@@ -36,7 +36,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
         (("trusted_headers",), bool, "clients write these headers unless the proxy overwrites each; list the fewest"),
         (("max_body",), lambda value: value is None, "bodies have no limit; write a size such as 100MiB"),
         (("min_body_rate",), lambda value: value == 0, "a body that drips holds its connection for ever; write 1KiB"),
-        (("unknown_tokens",), lambda value: value is None, "made-up tokens become calls to the provider; leave it out"),
+        (
+            ("unknown_tokens",),
+            lambda value: value is None,
+            "made-up tokens become calls to the provider; leave it out",
+        ),
     ),
     "admin": (
         (
@@ -90,6 +94,11 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
             "the backend gets the caller's token and can act as the caller elsewhere; write strip",
         ),
         (
+            ("authorization", "exchange"),
+            lambda value: not value.audience and not value.resource,
+            "the token in exchange may be good for as much as the caller's; write audience: with the backend's",
+        ),
+        (
             ("auth", "proof"),
             lambda value: value == "ignore",
             "a stolen token that is bound to a key works without the key; write if_bound",
@@ -138,6 +147,8 @@ MILD = {
     ("providers", "max_waiting"): "how many networks there are is not in the file",
     ("cache", "refresh_ahead"): "it costs calls, and opens nothing",
     ("routes", "identity", "answer"): "what the provider says of a caller is not in the file",
+    ("routes", "authorization", "exchange", "provider"): "whose tokens it takes is not in the file",
+    ("routes", "auth", "permissions"): "how the provider names its resources is not in the file",
     ("routes", "auth", "mode"): "none is what public routes are for",
     ("routes", "auth", "audience"): "its absence is warned of",
 }

@@ -24,6 +24,8 @@ def without_rivals(defaults: Node, route: Node) -> Node:
     """The defaults without what the route's own keys exclude."""
     own = {key for key, entry in route.entries.items() if key in _RIVALS and entry.node.value is not None}
     gone = {_RIVALS[key] for key in own} & defaults.entries.keys() - route.entries.keys()
+    # The forms of a credential exclude each other. So a route's own takes the place of the whole.
+    gone |= {"authorization"} & defaults.entries.keys() & route.entries.keys()
     if not gone:
         return defaults
     return replace(defaults, value={key: entry for key, entry in defaults.entries.items() if key not in gone})

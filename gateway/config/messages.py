@@ -32,6 +32,7 @@ _EXAMPLES = {
     "listen": "listen: 127.0.0.1:9191, or unix:/path",
     "rate": "rate: 100/1m",
 }
+_TAGS = frozenset({"[key]", "[word]", "[form]"})
 _LEAVE_OUT = "write a value, or leave the key out"
 _DURATION = re.compile(r"[0-9](?:ms|s|m|h)\s*\Z")
 _OPTION = re.compile(r"'([^']*)'")
@@ -86,7 +87,7 @@ def problems_of(
         # pydantic counts the good items only: a list of nothing but bad ones is not empty.
         if found["type"] == "too_short" and any(_is_inside(other["loc"], found["loc"]) for other in errors):
             continue
-        yield from _problems(found["type"], _without_tags(found["loc"]), found.get("ctx", {}), model, origin)
+        yield from _problems(found["type"], without_tags(found["loc"]), found.get("ctx", {}), model, origin)
 
 
 def type_name(value: Any) -> str:
@@ -220,8 +221,9 @@ def _is_inside(loc: Loc, outer: Loc) -> bool:
     return len(loc) > len(outer) and loc[: len(outer)] == outer
 
 
-def _without_tags(loc: tuple[int | str, ...]) -> Loc:
-    return loc[:-1] if loc and loc[-1] == "[key]" else loc
+def without_tags(loc: tuple[int | str, ...]) -> Loc:
+    """`loc` as the file has it: pydantic adds steps of its own, all of them in brackets."""
+    return tuple(step for step in loc if step not in _TAGS)
 
 
 def _without_values(what: str, found: Located) -> str:

@@ -28,3 +28,6 @@ class Model(BaseModel):
 
     # Whether each key without a mark demands a token. Where one can be forgotten, the check must be the strict one.
     keys_demand_token: ClassVar[bool] = False
+
+    # Whether a mapping without one of its keys says something else, so that a broken key breaks the whole.
+    is_whole: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from gateway.config.addresses import parse_backend
 from gateway.config.auth_model import Auth
 from gateway.config.backend_model import BackendSettings, HealthSettings, OutlierSettings
 from gateway.config.balance_rule import ROUND_ROBIN
+from gateway.config.credential_model import Authorization
 from gateway.config.identity_model import IdentitySettings, refuse_twins
 from gateway.config.model_base import Model
 from gateway.config.pattern import parse_path
@@ -164,9 +165,9 @@ class Route(Model):
     identity: IdentitySettings = Field(default_factory=lambda: _IDENTITY)
     """How the backend learns who is calling."""
 
-    authorization: Literal["strip", "keep"] = "strip"
-    """What the backend gets of the caller's token. Default strip. Danger: with keep, a backend can act as the caller
-    elsewhere."""
+    authorization: Authorization = "strip"
+    """What the backend gets of the caller's token: strip, keep, or another credential in its place, by exchange,
+    client_credentials or phantom. Default strip. Danger: with keep, a backend can act as the caller elsewhere."""
 
     request_headers: Headers = Field(default_factory=lambda: _NO_HEADERS)
     """Set and removed on the way to the backend."""

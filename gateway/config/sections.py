@@ -19,7 +19,7 @@ from gateway.config.identity_model import Signing
 from gateway.config.keys import model_of
 from gateway.config.limit_model import LimitSettings
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.messages import meant_key, problems_of, type_name, unknown_key
+from gateway.config.messages import meant_key, problems_of, type_name, unknown_key, without_tags
 from gateway.config.model import Cache, Config, Events, LogSettings, Telemetry
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
@@ -233,7 +233,7 @@ def _validated(
         return Section(model.model_validate(values), origin, given - values.keys())
     except ValidationError as error:
         problems.extend(problems_of(error, model, origin, given=given))
-        locs: list[Loc] = [found["loc"] for found in error.errors(include_url=False, include_input=False)]
+        locs: list[Loc] = [without_tags(found["loc"]) for found in error.errors(include_url=False, include_input=False)]
     broken = frozenset(str(loc[0]) for loc in locs if loc)
     broken |= given | _meant(model, [key for key in broken if key not in model.model_fields])
     without = _broken_parts(model, values, locs)
@@ -259,7 +259,7 @@ def _broken_parts(model: type[Model], values: Mapping[str, Any], locs: list[Loc]
     for key in dict.fromkeys(str(loc[0]) for loc in locs if loc):
         known = model.model_fields.get(key)
         inner = model_of(known.annotation) if known is not None else None
-        if inner is None or not isinstance(values.get(key), dict):
+        if inner is None or inner.is_whole or not isinstance(values.get(key), dict):
             continue
         gone = [loc[1:2] for loc in locs if loc[0] == key]
         if any(isinstance(step, int) for loc in gone for step in loc):

@@ -16,9 +16,16 @@ from gateway.config.addresses import (
     parse_resource,
     parse_server_name,
 )
-from gateway.config.claim_paths import ClaimRule, parse_authorization_detail, parse_claim_path, parse_claim_rules
+from gateway.config.claim_paths import (
+    ClaimRule,
+    Template,
+    parse_authorization_detail,
+    parse_claim_path,
+    parse_claim_rules,
+)
 from gateway.config.model_base import KeyMark
 from gateway.config.pattern import HostPattern, PathPattern, parse_host, parse_path, parse_prefix, parse_template
+from gateway.config.permission_values import parse_absolute_uri, parse_permission_resource, parse_permission_scope
 from gateway.config.proxy_url import check_proxy_url
 from gateway.config.redis_url import check_redis_url
 from gateway.config.secret import check_secret, check_secret_or_none
@@ -162,6 +169,9 @@ HeaderValue = Annotated[str, BeforeValidator(parse_header_value), WithJsonSchema
 Method = Annotated[str, BeforeValidator(parse_method), text(examples=["GET"])]
 Origin = Annotated[str, BeforeValidator(parse_origin), text(examples=["https://app.example.com"])]
 Text = Annotated[str, BeforeValidator(parse_text), text(examples=["staff"])]
+AbsoluteUri = Annotated[str, BeforeValidator(parse_absolute_uri), text(examples=["https://orders.example.com"])]
+PermissionText = Annotated[Template | str, BeforeValidator(parse_permission_resource), text(examples=["order/{id}"])]
+PermissionScope = Annotated[str, BeforeValidator(parse_permission_scope), text(examples=["view"])]
 Acr = Annotated[str, BeforeValidator(parse_acr), text(examples=["gold"])]
 AuthorizationDetail = Annotated[
     dict[str, Any],

@@ -26,6 +26,8 @@ STATUS_OF_CODE = {
     "forbidden": 403,
     "unsafe_claim": 403,
     "introspection_unavailable": 503,
+    "exchange_refused": 403,
+    "exchange_unavailable": 503,
     "no_route": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
@@ -146,6 +148,13 @@ def unavailable(reason: str, retry_after_s: float | None = None) -> Refusal:
         (("Retry-After", str(wait_s)),),
         reason,
     )
+
+
+def no_credential(reason: str, retry_after_s: float | None = None) -> Refusal:
+    """The 503 where nobody could say which token the backend gets."""
+    wait_s = max(_RETRY_AFTER_S, round(retry_after_s or 0))
+    detail = "the identity provider could not give a token for the backend; try again"
+    return Refusal("exchange_unavailable", detail, (("Retry-After", str(wait_s)),), reason)
 
 
 def too_many(detail: str, wait_s: float) -> Refusal:

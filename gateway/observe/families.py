@@ -46,6 +46,24 @@ INTROSPECTIONS = Family(
 INTROSPECTION_DURATION = Family(
     "gateway_introspection_duration_seconds", "histogram", ("provider",), "Duration of introspection calls."
 )
+EXCHANGES = Family(
+    "gateway_exchanges_total",
+    "counter",
+    ("provider", "outcome"),
+    "Exchanges of callers' tokens (RFC 8693).",
+)
+PERMISSION_QUESTIONS = Family(
+    "gateway_permission_questions_total",
+    "counter",
+    ("provider", "outcome"),
+    "Permissions that were asked about.",
+)
+CLIENT_TOKENS = Family(
+    "gateway_client_tokens_total",
+    "counter",
+    ("provider", "outcome"),
+    "Tokens of the gateway's own client.",
+)
 BREAKER_STATE = Family(
     "gateway_provider_breaker_state",
     "gauge",
@@ -123,6 +141,9 @@ FAMILIES = (
     REFUSALS,
     INTROSPECTIONS,
     INTROSPECTION_DURATION,
+    EXCHANGES,
+    PERMISSION_QUESTIONS,
+    CLIENT_TOKENS,
     BREAKER_STATE,
     BREAKER_TRANSITIONS,
     STALE_ANSWERS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
-_TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -71,7 +71,7 @@ class TokenExchange:
         # RFC 8693 §2.1: the actor's type goes with the actor's token and must not be sent without it.
         actor = (("actor_token", self.actor_token), ("actor_token_type", self.actor_token and self.actor_token_type))
         return (
-            ("grant_type", _TOKEN_EXCHANGE),
+            ("grant_type", TOKEN_EXCHANGE),
             ("subject_token", self.subject_token),
             ("subject_token_type", self.subject_token_type),
             *_present(("requested_token_type", self.requested_token_type), *actor),

@@ -22,6 +22,7 @@ from gateway.provider.client_auth import client_auth
 from gateway.provider.client_context import fingerprint, own_context
 from gateway.provider.endpoints import Endpoints
 from gateway.provider.errors import CrowdedError, DeadlineError, NotAskedError, ProviderError
+from gateway.provider.grant_client import GrantClient
 from gateway.provider.grants import ClientCredentials, Grant
 from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.introspection_guard import IntrospectionGuard
@@ -44,7 +45,7 @@ def _new_calls(config: Provider, tls: ssl.SSLContext | None, clock: Callable[[],
     return Calls(
         timeout_s=config.timeout,
         max_concurrency=_OTHER_CALLS_MAX,
-        introspections_max=config.max_concurrency,
+        introspections_max=2 * config.max_concurrency,  # and as many errands
         tls=tls or own_context(config.tls),
         server_name=None if config.tls is None else config.tls.server_name,
         proxy=through_proxy(config),
@@ -96,6 +97,7 @@ class ProviderClient:
         thresholds = _thresholds(config)
         self._breaker = None if thresholds is None else Breaker(thresholds, self._breaker_changed)
         self._guard = self._new_guard(config, 0.0 if thresholds is None else thresholds.interval_s)
+        self.grants = GrantClient(name, config, self._endpoints, self._calls, self._auth, thresholds, clock)
         self._has_said_active = False
         self._trouble = Trouble(name)
 
@@ -149,6 +151,7 @@ class ProviderClient:
         # another configuration's provider may have by now.
         await self._guard.close()
         await self._questioning.close()
+        await self.grants.close()
         await self.keys.close()
         await self.transmitter_keys.close()
         await self._endpoints.close()

@@ -1,4 +1,4 @@
-"""Logs that introspections fail, and why, and that they succeed again: one line per change.
+"""Logs that introspections or token requests fail, and why, and that they succeed again: one line per change.
 
 The access log has each failed call with its request. This line is for operators who have switched that log off, or who
 look for the moment when the failures began. There is at most one line about failures in `_QUIET_S`, even for calls
@@ -16,10 +16,11 @@ _log = logging.getLogger(__name__)
 
 
 class Trouble:
-    """Logs when introspections at one provider begin to fail and when they succeed again. `now_s` is monotonic time."""
+    """Logs when calls at one provider begin to fail and when they succeed again. `now_s` is monotonic time."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, what: str = "introspection") -> None:
         self._name = name
+        self._what = what
         self._logged: type[ProviderError] | None = None  # the class of the failure that was logged
         self._quiet_until_s = float("-inf")
         self.reason = ""  # of the last failure, until a call succeeds
@@ -32,7 +33,7 @@ class Trouble:
         self._quiet_until_s = now_s + _QUIET_S
         fields = {"provider": self._name, "reason": error.reason}
         extra = {"event": "provider_failing", "fields": fields}
-        _log.warning("provider %s: introspection fails: %s", self._name, error.reason, extra=extra)
+        _log.warning("provider %s: %s fails: %s", self._name, self._what, error.reason, extra=extra)
 
     def succeeded(self) -> None:
         self.reason = ""
@@ -40,4 +41,4 @@ class Trouble:
             return
         self._logged = None
         extra = {"event": "provider_answers", "fields": {"provider": self._name}}
-        _log.info("provider %s: introspection succeeds again", self._name, extra=extra)
+        _log.info("provider %s: %s succeeds again", self._name, self._what, extra=extra)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from gateway.http.rejected_token import rejects_token
 from gateway.http.trace_context import TraceContext
 from gateway.spans import Span
 
@@ -39,6 +41,8 @@ class AccessRecord:
     spans: list[Span] | None = None  # what a request that is recorded has waited for
     bytes_received: int = 0  # of the body
     bytes_sent: int = 0
+    # Called where the backend's response says that the gateway's own token is not valid.
+    on_rejected: Callable[[], object] | None = None
 
     def __init__(self, request_id: str, method: str, path: str, client: str, started_at: float) -> None:
         self.request_id = request_id
@@ -46,6 +50,11 @@ class AccessRecord:
         self.path = path
         self.client = client
         self.started_at = started_at
+
+    def note_challenges(self, lines: Iterable[bytes]) -> None:
+        """The backend's response is a 401 with these fields."""
+        if self.on_rejected is not None and rejects_token(lines):
+            self.on_rejected()
 
     def so_far_s(self, now_s: float) -> float:
         """How long it has taken until `now_s` on the monotonic clock. Nothing, where it never was under way."""

@@ -33,5 +33,9 @@ class ConditionPorts:
     def __init__(self, ports: Mapping[type, ConditionPort] | None = None) -> None:
         self._ports = dict(ports or {})
 
+    def add(self, condition: type, port: ConditionPort) -> None:
+        """Have `port` settle conditions of this class from now on."""
+        self._ports[condition] = port
+
     def of(self, condition: Condition) -> ConditionPort:
         return self._ports[type(condition)]

@@ -21,6 +21,7 @@ from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.token_buckets import TokenBuckets
+from gateway.obtaining.obtaining import Obtaining
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.event_port import EventPort
@@ -52,6 +53,7 @@ class Generation:
     limiter: Limiter
     large_identities: LargeIdentities = field(default_factory=LargeIdentities)
     conditions: ConditionPorts = field(default_factory=ConditionPorts)
+    obtaining: Obtaining | None = None  # what no route asks for is not there
     exchanges: int = 0
     receiver: EventPort = field(init=False)  # set by `WorkerServer`, whose invalidations reach beyond one generation
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.compiled import CompiledRoute
 from gateway.http.frames import Frames
 from gateway.http.location import Outside
-from gateway.http.response_head import SWITCHING_PROTOCOLS, ResponseHead, may_have_body
+from gateway.http.response_head import CONTINUE, SWITCHING_PROTOCOLS, UNAUTHORIZED, ResponseHead, may_have_body
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.date_field import date_line
 from gateway.proxy.relay_ends import BackendEnd, TunnelEnds
@@ -24,8 +24,6 @@ from gateway.spans import Span
 
 if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
-
-_CONTINUE: Final = 100
 
 
 class Relay:
@@ -163,7 +161,7 @@ class Relay:
 
     def informational(self, head: ResponseHead) -> None:
         """RFC 9110 §15.2: passed on, except to HTTP/1.0 clients; 100 is the gateway's own to send."""
-        if not self._is_http10 and head.status != _CONTINUE:
+        if not self._is_http10 and head.status != CONTINUE:
             self._lead(head)
             self._client.write(b"%b%b\r\n" % (head.status_line, self._route.fields_to_client.of(head)))
 
@@ -257,6 +255,8 @@ class Relay:
             self.over(error)
 
     def _head(self, head: ResponseHead, behind: bytes = b"") -> bytes:
+        if head.status == UNAUTHORIZED:
+            self._record.note_challenges(head.lines)
         rules, begun = self._route.fields_to_client, head.begun
         if begun is None or begun[0] is not rules:
             self._lead(head)

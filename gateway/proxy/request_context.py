@@ -131,6 +131,9 @@ class RequestContext(AccessRecord):
         self.provider = context.provider
         if context.target is not None:
             self.path = context.target.path
+        for met in context.met:
+            if met.on_rejected is not None:
+                self.on_rejected = met.on_rejected
         if context.matched is not None:
             self.matched = context.matched
             self.route = context.matched.value.name

@@ -45,6 +45,7 @@ from gateway.proxy.generation import CacheParts, Generation
 from gateway.proxy.limiter import Limiter, LimitTally
 from gateway.proxy.upstream.backend_state import BackendTally
 from gateway.proxy.upstream.route_backends import TallyOf, route_backends
+from gateway.runtime.obtaining_assembly import AssemblyMeter, add_obtaining
 from gateway.runtime.token_type_sharing import recall_token_types
 from gateway.workers.worker_count import worker_count
 
@@ -79,7 +80,7 @@ class _Breakers:
 
 async def assemble(
     config: Config,
-    meter: IntrospectionMeter,
+    meter: AssemblyMeter,
     on_purge: Callable[[TagPurge], object],
     before: Generation | None = None,
     on_revoked: Callable[[Token], object] | None = None,
@@ -115,7 +116,8 @@ async def assemble(
     backends = route_backends(compiled.routes, tally_of, {} if before is None else before.backends)
     limiter = _limiter(config, cache, limit_tally_of, before)
     parts = (cache, authenticator, token_buckets, admission, backends, limiter)
-    return Generation(config, compiled, providers, *parts, conditions=ConditionPorts({WithinLimits: limiter}))
+    ports = ConditionPorts({WithinLimits: limiter})
+    return add_obtaining(Generation(config, compiled, providers, *parts, conditions=ports), before, meter)
 
 
 async def _start(providers: Mapping[str, ProviderClient], before: Generation | None) -> None:
@@ -134,6 +136,8 @@ async def retire(old: Generation, new: Generation) -> None:
 
 async def release(old: Generation, new: Generation | None) -> None:
     """Close the parts of `old` that `new` did not take over."""
+    if old.obtaining is not None and (new is None or new.obtaining is not old.obtaining):
+        await old.obtaining.close(_CLOSE_S)
     if new is None or new.authenticator is not old.authenticator:
         await old.authenticator.close(_CLOSE_S)
     for name, provider in old.providers.items():

@@ -26,7 +26,6 @@ from gateway.config.model import Config
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
 from gateway.introspection.invalidation import TOKEN_CLAIMS, Invalidation
-from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.tag_purge import TagPurge
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.downstream.sweep import Sweep
@@ -46,6 +45,7 @@ from gateway.runtime.health_checks import HealthChecks, Leads, take_over
 from gateway.runtime.invalidation_broadcaster import Broadcast, DelayedInvalidations, InvalidationBroadcaster
 from gateway.runtime.listener_settings import listener_context
 from gateway.runtime.listeners import Listeners
+from gateway.runtime.obtaining_assembly import AssemblyMeter
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
@@ -53,7 +53,7 @@ _logger = logging.getLogger(__name__)
 _CLOSE_S = 1.0
 
 
-class Observer(IntrospectionMeter, Recorder, EventMeter, Protocol):
+class Observer(AssemblyMeter, Recorder, EventMeter, Protocol):
     """Counts and logs what this process does."""
 
     def finished(self, record: AccessRecord) -> None: ...
@@ -272,6 +272,9 @@ class WorkerServer:
         news = [note_token_types(purge, one.providers.values(), one.cache.keys) for one in generations]
         if any(news):
             self._streams.judge_all()
+        for one in generations:
+            if one.obtaining is not None:
+                one.obtaining.forget(purge)
         # Several generations may share one cache: the next one no longer finds what the first one dropped.
         return sum(one.authenticator.forget(purge) for one in generations)
 

@@ -73,7 +73,10 @@ def test_a_key_that_is_added_to_auth_demands_a_token_unless_it_says_otherwise():
 def test_every_key_that_demands_a_token_is_refused_where_none_is_looked_at(key):
     [value] = other_values(("routes", *key.path)) or [mapping_of(("routes", *key.path))]
     route = {"name": "a", "backend": "http://a", "auth": {"mode": "none"}}
-    route.setdefault(key.path[0], {})[key.name] = value
+    place = route
+    for step in key.path[:-1]:
+        place = place.setdefault(step, {})
+    place[key.name] = value
     found = lines(PROVIDER + f"routes: [{json.dumps(route)}]")
     assert f"2: routes[0].{'.'.join(key.path)}: {USELESS}" in found
 

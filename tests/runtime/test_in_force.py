@@ -77,6 +77,20 @@ def document(folder, key: str = "") -> dict:
                 "rewrite": "/v2/{**}",
                 "auth": "none",
             },
+            {
+                "name": "third",
+                "match": {"path": "/v3/**"},
+                "backend": "http://127.0.0.1:1",
+                "auth": {"provider": "p"},
+                "authorization": {"exchange": {"audience": ["orders"]}},
+            },
+            {
+                "name": "fourth",
+                "match": {"path": "/v4/**"},
+                "backend": "http://127.0.0.1:1",
+                "auth": "none",
+                "authorization": {"client_credentials": {"provider": "p"}},
+            },
         ],
     }
 

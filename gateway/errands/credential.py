@@ -1,0 +1,54 @@
+"""The credential that a route's backend gets in the place of the caller's token.
+
+What is asked for does not vary between callers, so that it is made once per route and provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.config.credential_model import BackendCredential, ExchangeSettings
+from gateway.config.route_model import Route
+from gateway.errands.errand import GrantParameters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CredentialRule:
+    """Holds what is asked for, by the provider that the caller's facts are from, or whoever calls, or the phantom."""
+
+    of_callers: Mapping[str, GrantParameters] | None = None
+    for_all: GrantParameters | None = None
+    is_phantom: bool = False
+
+
+def compile_credential(route: Route, providers: Iterable[str]) -> CredentialRule | None:
+    """The rule of a route; `None` for `strip` and `keep`. `providers` are all of the configuration."""
+    credential = route.authorization
+    if not isinstance(credential, BackendCredential):
+        return None
+    names = tuple(providers)
+    if credential.exchange is not None:
+        pairs = _exchange_pairs(credential.exchange)
+        return CredentialRule(
+            {name: GrantParameters("exchange", credential.exchange.provider or name, pairs) for name in names}
+        )
+    if credential.client_credentials is not None:
+        settings = credential.client_credentials
+        return CredentialRule(for_all=GrantParameters("client", settings.provider or names[0], _scope(settings.scopes)))
+    return CredentialRule(is_phantom=True)
+
+
+def _exchange_pairs(exchange: ExchangeSettings) -> tuple[tuple[str, str], ...]:
+    """Parameters of RFC 8693 §2.1, but for the subject."""
+    wanted = exchange.requested_token_type
+    return (
+        *(("audience", name) for name in exchange.audience),
+        *(("resource", uri) for uri in exchange.resource),
+        *_scope(exchange.scopes),
+        *((("requested_token_type", wanted),) if wanted is not None else ()),
+    )
+
+
+def _scope(scopes: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return (("scope", " ".join(scopes)),) if scopes else ()

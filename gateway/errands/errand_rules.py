@@ -1,0 +1,32 @@
+"""What one route asks of token endpoints, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.config.model import Config
+from gateway.config.route_model import Route
+from gateway.errands.credential import CredentialRule, compile_credential
+from gateway.errands.permission import Permission, compile_permissions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrandRules:
+    """Holds the permissions to ask for and the credential for the backend; `None`: the caller's, or none.
+
+    `client_ids` are the gateway's own clients by provider.
+    """
+
+    permissions: tuple[Permission, ...]
+    credential: CredentialRule | None
+    client_ids: Mapping[str, str]
+
+
+def compile_errands(route: Route, config: Config) -> ErrandRules | None:
+    """The rules of a route; `None` for one that asks for nothing."""
+    permissions, credential = compile_permissions(route.auth.permissions), compile_credential(route, config.providers)
+    if not permissions and credential is None:
+        return None
+    client_ids = {name: provider.client_id for name, provider in config.providers.items()}
+    return ErrandRules(permissions, credential, client_ids)

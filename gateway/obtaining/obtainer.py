@@ -1,0 +1,157 @@
+"""Finds out what comes of errands: in this process, else in the fleet, else at the provider, once for all who wait.
+
+    known -> kept here and not over? -> late in its life: a renewal begins -> the verdict
+    obtain -> Authenticator (flights, fleet, lease) -> ErrandRunner -> the verdict, kept in both tiers
+
+It is an `Authenticator` of its own, with tiers of its own in this process, and shares the fleet's with the facts. So a
+purge reaches what was obtained for a caller by the tags of the caller's facts, under way or kept. Renewals are tasks
+that this object owns; one at a time for an errand, and after one that failed a pause. `close` ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from gateway.authn.facts import Facts, Indeterminate
+from gateway.authn.question import Question, Tier
+from gateway.errands.errand import Errand
+from gateway.errands.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is_due
+from gateway.introspection.authenticator import Authenticator
+from gateway.introspection.lifetime import Lifetimes
+from gateway.introspection.ports import CacheKeys, Introspector, Leases, LocalTier, SharedTier
+from gateway.introspection.tag_purge import TagPurge
+
+# The part of its life after which the gateway's own token is renewed, whatever `cache.refresh_ahead` says.
+CLIENT_FRACTION = 0.75
+_EXCHANGE_FRACTION = 0.8
+_RENEWALS_MAX = 16
+_PAUSE_S = 5.0
+_PAUSES_MAX = 1_000
+# A renewal asks for what is younger than this part of the age of what is kept.
+_YOUNGER = 0.9
+
+
+class Unmetered:
+    """Counts nothing: the introspection metrics are about tokens of callers."""
+
+    def introspected(self, provider: str, outcome: str, duration_s: float) -> None: ...
+
+    def looked_up(self, tier: str, result: str) -> None: ...
+
+    def found_at_once(self) -> None: ...
+
+    def breaker_changed(self, provider: str, state: str) -> None: ...
+
+    def leased(self, outcome: Literal["held", "waited", "lost", "unavailable"]) -> None: ...
+
+    def refreshed(self, outcome: str) -> None: ...
+
+
+class Obtainer:
+    """Finds verdicts. `fraction` is `cache.refresh_ahead`; with `None` permissions are not renewed ahead."""
+
+    def __init__(
+        self,
+        runners: Mapping[str, Introspector],
+        *,
+        keys: CacheKeys,
+        local: LocalTier,
+        shared: SharedTier | None,
+        leases: Leases | None,
+        windows: Windows,
+        fraction: float | None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.windows = windows
+        self.fraction = fraction
+        self._clock = clock
+        self._monotonic = monotonic
+        self._authenticator = Authenticator(
+            runners,
+            keys=keys,
+            local=local,
+            shared=shared,
+            meter=Unmetered(),
+            lifetimes=Lifetimes(LIFE_MAX_S, 0.0),
+            clock=clock,
+            monotonic=monotonic,
+            leases=leases,
+        )
+        self._renewing: set[int] = set()  # hashes of errands
+        self._paused_until_s: dict[int, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def known(self, errand: Errand, address: str = "", max_age_s: float | None = None) -> Verdict | None:
+        """The verdict that this process has; `None`: call `obtain`."""
+        found = self._authenticator.cached(Question(errand.asked.provider, errand, max_age_s, None, address))
+        if found is None or not isinstance(found.result, Facts):
+            return None
+        fraction = self._fraction(errand)
+        if fraction is not None and is_due(found.result, errand, self.windows, fraction, self._clock()):
+            self._renew_soon(errand, found.result)
+        return from_facts(found.result)
+
+    def _fraction(self, errand: Errand) -> float | None:
+        """The part of its life after which a verdict in use is renewed; `None` for one that is not, or not here."""
+        if errand.asked.kind == "client":
+            return None  # `ClientTokens` renews it, whether it is in use or not
+        # To obtain a token takes longer than to introspect one, and each costs one call in its life.
+        return self.fraction or (_EXCHANGE_FRACTION if errand.asked.kind == "exchange" else None)
+
+    async def obtain(
+        self, errand: Errand, address: str = "", max_age_s: float | None = None
+    ) -> tuple[Verdict | Indeterminate, Tier | None]:
+        """The verdict and the tier that it came from. Raises nothing but `CancelledError`."""
+        question = Question(errand.asked.provider, errand, max_age_s, None, address)
+        found = await self._authenticator.look_up(question)
+        if isinstance(found.result, Facts):
+            return from_facts(found.result), found.tier
+        if isinstance(found.result, Indeterminate):
+            return found.result, found.tier
+        return Indeterminate("what was obtained had ended before it came"), found.tier
+
+    def kept(self, errand: Errand) -> Facts | None:
+        """What is kept here, with its times."""
+        found = self._authenticator.cached(Question(errand.asked.provider, errand))
+        return found.result if found is not None and isinstance(found.result, Facts) else None
+
+    async def renew(self, errand: Errand, kept: Facts) -> bool:
+        """Ask for a younger verdict than `kept`; returns whether there is one."""
+        age_s = max(0.0, self._clock() - kept.introspected_at)
+        verdict, _ = await self.obtain(errand, "", _YOUNGER * age_s)
+        return not isinstance(verdict, Indeterminate)
+
+    def forget(self, purge: TagPurge) -> int:
+        return self._authenticator.forget(purge)
+
+    async def close(self, within_s: float) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._authenticator.close(within_s)
+
+    def _renew_soon(self, errand: Errand, kept: Facts) -> None:
+        now_s, name = self._monotonic(), hash(errand)
+        if name in self._renewing or len(self._renewing) >= _RENEWALS_MAX:
+            return
+        if now_s < self._paused_until_s.get(name, 0.0):
+            return
+        self._renewing.add(name)
+        task = asyncio.get_running_loop().create_task(self._renew(errand, kept), name="renew what was obtained")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _renew(self, errand: Errand, kept: Facts) -> None:
+        try:
+            has_come = await self.renew(errand, kept)
+        finally:
+            self._renewing.discard(hash(errand))
+        self._paused_until_s.pop(hash(errand), None)
+        if not has_come:
+            if len(self._paused_until_s) >= _PAUSES_MAX:
+                self._paused_until_s.clear()
+            self._paused_until_s[hash(errand)] = self._monotonic() + _PAUSE_S
