@@ -19,13 +19,15 @@ from typing import Final
 from gateway.limits.limit import CompiledLimit
 from gateway.limits.rate_fields import Remaining
 
-# How much of the demand of one second a borrower takes along.
-_AHEAD_S: Final = 0.1
+# A borrower takes along what it will spend in so long, if its demand goes on.
+_AHEAD_S: Final = 0.25
 # Beyond this age nobody knows any more what the demand is.
 _DEMAND_AGE_S: Final = 1.0
 _DEMAND_LEAST_S: Final = 0.02
-# A worker that found nothing asks again no sooner, so that requests over the limit do not become round trips.
-_SHORT_LEAST_S: Final = 0.005
+# A worker that found nothing asks again no sooner, so that requests over the limit do not become round trips; but in
+# a part of the time in which the bucket fills, so that nothing is lost.
+_SHORT_LEAST_S: Final = 0.025
+_SHORT_PART: Final = 0.25
 _KEPT_S: Final = 0.5
 _CREDIT_PART: Final = 100
 ASK: Final = -1.0
@@ -141,7 +143,9 @@ class Allowance:
         is_enough = given >= asked.needs
         self.borrowed += given - (asked.needs if is_enough else 0)
         if level < 1 and self.borrowed < 1:
-            self._short_until_s = now_s + max(_SHORT_LEAST_S, (1 - level) / self.limit.rate_per_s)
+            rate = self.limit.rate_per_s
+            least_s = min(_SHORT_LEAST_S, self.limit.burst * _SHORT_PART / rate)
+            self._short_until_s = now_s + max(least_s, (1 - level) / rate)
         return is_enough
 
     def remaining(self, now_s: float, *, is_shared: bool) -> Remaining:

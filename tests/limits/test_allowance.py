@@ -104,9 +104,9 @@ def test_a_demand_is_borrowed_for_ahead():
     each = made(limit(1000))
     each.lent(each.borrow(NOW, 1), 51, 900.0, NOW)
     for step in range(50):
-        each.spend(NOW + step / 500, is_shared=True)
-    assert each.wants_more(NOW + 0.1)
-    assert 48 < each.borrow(NOW + 0.1, 0).extra <= 50
+        each.spend(NOW + step / 200, is_shared=True)
+    assert each.wants_more(NOW + 0.25)
+    assert 48 < each.borrow(NOW + 0.25, 0).extra <= 50
 
 
 def test_an_outage_is_no_second_burst():

@@ -113,8 +113,9 @@ async def fleet(
     cache: dict[str, Any] | None = None,
     provider_keys: dict[str, Any] | None = None,
     access_log: bool = False,
+    limits: dict[str, Any] | None = None,
 ) -> AsyncIterator[Fleet]:
-    """Started, all workers serving; and stopped again, each process by its id."""
+    """Started, all workers serving; and stopped again, each process by its id. `limits` are those of the route."""
     async with AsyncExitStack() as stack:
         redis = RedisServer()
         stack.callback(redis.stop)
@@ -135,11 +136,13 @@ async def fleet(
             # Patient: nobody should go by himself because two cores are shared by a dozen processes.
             "cache": {"redis": redis.url, "secret": "secret-of-the-fleet", "timeout": "1s", **(cache or {})},
             "log": {"access": access_log},
+            "limits": limits or {},
             "routes": [
                 {
                     "name": "api",
                     "match": {"path": "/api/**"},
                     "backend": f"http://127.0.0.1:{backend.sockets[0].getsockname()[1]}",
+                    "limits": list(limits or {}),
                 }
             ],
         }
@@ -152,7 +155,8 @@ async def fleet(
             made.append(ServedGateway(f"gateway-{number}", folder, {**document, **listeners}))
             stack.push_async_callback(made[-1].stop)
         await asyncio.gather(*(gateway.start() for gateway in made))
-        await asyncio.gather(*(gateway.until_workers(workers) for gateway in made))
+        if workers > 1:  # with one, the process itself serves
+            await asyncio.gather(*(gateway.until_workers(workers) for gateway in made))
         served = Fleet(redis, provider, made)
         stack.push_async_callback(served.close_clients)
         yield served

@@ -66,6 +66,7 @@ PURE = (
 SLOW = (
     "admin/test_page_in_browser.py",
     "benchmarks/test_comparison_smoke.py",
+    "cache/test_limits_in_processes.py",
     "cache/test_processes.py",
     "deploy/test_compiled_build.py",
     "deploy/test_prometheus.py",
