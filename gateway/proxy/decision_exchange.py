@@ -104,7 +104,7 @@ class DecisionExchange:
     def _act(self, decision: Decision) -> None:
         context, client = self._context, self._client
         context.tell(decision.context)
-        added = self._added = added_fields(decision, context)
+        added = self._added = added_fields(decision, context, context.running.limiter)
         if isinstance(decision, Refuse):
             self.refuse(decision.refusal)
             return

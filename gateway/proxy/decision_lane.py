@@ -56,7 +56,7 @@ class DecisionLane(GuardedLane):
         while isinstance(decision, NEEDS):
             decision = await context.ask(decision)
         context.tell(decision.context)
-        responder.more_fields = added_fields(decision, context)
+        responder.more_fields = added_fields(decision, context, context.running.limiter)
         if isinstance(decision, Refuse):
             return responder.refuse(decision.refusal)
         assert isinstance(decision, Allow)  # the gateway answers nothing itself here
