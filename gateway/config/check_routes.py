@@ -38,6 +38,8 @@ def problems_of_route(route: Section[Route], provider_names: frozenset[str] | No
         yield from _useless_demands(route)
     if provider_names and route.is_valid_within("auth", "provider"):
         yield from _providers(route, provider_names)
+    if route.is_valid("balance") and route.is_valid_within("auth", "mode"):
+        yield from _hash_of_nobody(route)
     if route.is_valid("match", "allow_encoded_slash"):
         yield from _encoded_slash(route)
     if route.is_valid("match") and route.is_valid_within("auth", "mode", "claims"):
@@ -74,6 +76,16 @@ def _useless_demands(route: Section[Route]) -> Iterator[Problem]:
         if route.origin.has_own(key.path) and _value_at(route.value, key.path) not in (None, ()):
             what = "with mode none no token is looked at; take this out, or write mode: required"
             yield route.origin.problem(key.path, what)
+
+
+def _hash_of_nobody(route: Section[Route]) -> Iterator[Problem]:
+    """Find a backend that is to be chosen by a claim where no token is looked at: it would never be."""
+    key = route.value.balance.key
+    if route.value.auth.mode == "none" and route.origin.has_own(("balance",)) and key is not None and key.of == "claim":
+        what = (
+            f"with mode none nobody has the claim {key}; write address, header:NAME or cookie:NAME, or mode: required"
+        )
+        yield route.origin.problem(("balance", "hash"), what)
 
 
 def _value_at(value: object, path: tuple[str, ...]) -> object:

@@ -250,3 +250,24 @@ def test_an_identity_header_is_not_trusted_of_anybody():
     assert found.endswith(
         "server.trusted_headers[1]: X_User_Id is an identity header, which only the gateway writes; leave it out here"
     )
+
+
+HASHED = "name: a, match: {path: /a}, backend: [http://a, http://b], balance: {hash: %s}, auth: %s"
+
+
+def test_a_claim_does_not_choose_the_backend_of_nobody():
+    what = "with mode none nobody has the claim sub; write address, header:NAME or cookie:NAME, or mode: required"
+    assert lines(routes(HASHED % ("sub", "none"))) == [f"3: routes[0].balance.hash: {what}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "auth"), [("sub", "required"), ("sub", "optional"), ("address", "none"), ("'header:X-Key'", "none")]
+)
+def test_what_there_is_may_choose_the_backend(key, auth):
+    assert lines(routes(HASHED % (key, auth))) == []
+
+
+def test_a_claim_of_the_defaults_is_meant_for_other_routes():
+    head = PROVIDER + "defaults: {balance: {hash: sub}}\n"
+    text = routes("name: a, match: {path: /a}, backend: [http://a, http://b], auth: none", head=head)
+    assert lines(text) == []

@@ -158,6 +158,18 @@ def test_a_certificate_that_has_ended_or_ends_soon(tmp_path) -> None:
     assert expiring(20) == []
 
 
+def test_the_certificates_shown_to_providers_and_backends_are_looked_at_too(tmp_path) -> None:
+    end = dt.datetime.fromtimestamp(NOW_S, dt.UTC) + dt.timedelta(days=5)
+    pair = trustme.CA().issue_cert("gateway", not_after=end)
+    pair.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "cert.pem").write_bytes(pair.cert_chain_pems[0].bytes())
+    tls = "tls: {certificate: cert.pem, key: key.pem}"
+    text = file(provider=f", {tls}").replace("backend: 'http://a'", f"backend: {{url: 'https://a', {tls}}}")
+    lines = [line for line in warned(text, tmp_path) if "cert.pem ends on 2023-11-19" in line]
+    places = [line.split(": ")[2] for line in lines]
+    assert places == ["providers.sso.tls.certificate", "routes[0].backend.tls.certificate"]
+
+
 def test_of_a_file_with_problems_nobody_is_warned() -> None:
     with pytest.raises(ConfigError):
         warned(file(", authorization: kept"))

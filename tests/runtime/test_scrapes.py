@@ -135,6 +135,17 @@ async def test_when_the_certificate_ends(serve, tmp_path):
     assert ends > time.time()
 
 
+async def test_when_the_certificates_end_that_are_shown_to_providers_and_backends(serve, tmp_path):
+    issued = trustme.CA().issue_cert("gateway")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pair.pem")
+    tls = {"certificate": str(tmp_path / "pair.pem"), "key": str(tmp_path / "pair.pem")}
+    backends = ["http://127.0.0.1:1", {"url": "https://127.0.0.1:1", "tls": tls}]
+    route = {"name": "r", "match": {"path": "/**"}, "backend": backends}
+    found = await samples(await serve(routes=[route], provider_keys={"tls": tls}))
+    for where in ("providers.p.tls.certificate", "routes.r.backend[1].tls.certificate"):
+        assert found["gateway_certificate_expiry_seconds", where] > time.time()
+
+
 async def test_openmetrics_is_answered_to_those_who_ask_for_it(serve, backend):
     backend.default = script(ok(b"x"))
     gateway = await serve()
