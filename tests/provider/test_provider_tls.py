@@ -8,6 +8,8 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate
 
 TOKEN = Token("t")
+# Of `providers.NAME.tls`, with the files of `TestSettings`.
+ALL = {"ca": "ca.pem", "certificate": "cert.pem", "key": "key.pem", "server_name": "sso.internal"}
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +108,9 @@ class TestSettings:
         yield provider
         await provider.stop()
 
-    ALL = {"ca": "ca.pem", "certificate": "cert.pem", "key": "key.pem", "server_name": "sso.internal"}
-
     def asked(self, client, demanding, files, **more):
         """A client with all four keys but for `more`; None leaves one out."""
-        given = {name: value for name, value in {**self.ALL, **more}.items() if value is not None}
+        given = {name: value for name, value in {**ALL, **more}.items() if value is not None}
         folder = files[0]
         tls = {name: value if name == "server_name" else str(folder / value) for name, value in given.items()}
         return client(introspection_endpoint=demanding.introspection_endpoint, settings_of_tls=tls)
