@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.authn.dpop_proof import DpopProof
 
 
@@ -39,4 +41,4 @@ class Presented:
 
 
 # The usual way, which most tokens come.
-AS_BEARER = Presented()
+AS_BEARER: Final = Presented()

@@ -7,11 +7,15 @@ and also by its /48, which a site gets: a site with 65,536 networks in one block
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from gateway.http.bounded_memo import BoundedMemo
 
 _NETWORK_BITS = 64
 _BLOCK_BITS = 48
 _ADDRESS_BITS = 128
+_REMEMBERED_MAX = 1024
+_REMEMBERED_CHARS = 64  # of an IPv6 address with its zone
 
 
 class ClientNetwork(NamedTuple):
@@ -21,7 +25,21 @@ class ClientNetwork(NamedTuple):
     network: str
 
 
+# A question about a token asks for the network of its client several times.
+_MEMO: Final = BoundedMemo[str, ClientNetwork](_REMEMBERED_MAX)
+_known: Final = _MEMO.known
+
+
 def client_network(address: str) -> ClientNetwork:
+    known = _known.get(address)
+    if known is None:
+        known = _client_network(address)
+        if len(address) <= _REMEMBERED_CHARS:
+            _MEMO.keep(address, known)
+    return known
+
+
+def _client_network(address: str) -> ClientNetwork:
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
         return ClientNetwork(parsed, parsed)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.decision import Publish, Receive, Request
+from gateway.decision import Decision, Publish, Receive, Request
 from gateway.http.ordinary import read_ordinary
 from gateway.pipeline import decide
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_exchange import OrdinaryExchange
+from gateway.proxy.generation import Generation
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
 
@@ -31,17 +32,20 @@ class FastLane:
         if client.is_congested:
             return False
         running = self.contexts.current()
-        compiled = running.compiled
+        compiled, last = running.compiled, client.last_request
+        if last.decision is not None and last.request is not None and last.is_same(compiled, data):
+            last.request.new_request_id = self.contexts.new_request_id()
+            self._begin(client, running, last.request, last.body, last.decision)
+            return True
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
             return False
-        method, target = ordinary.method, ordinary.target
-        request_id = self.contexts.new_request_id()
-        trace = self.contexts.trace(compiled, ordinary.fields, client.peer)
+        fields, request_id = ordinary.fields, self.contexts.new_request_id()
+        trace = self.contexts.trace(compiled, fields, client.peer)
         request = Request(
-            method,
-            target,
-            ordinary.fields,
+            ordinary.method,
+            ordinary.target,
+            fields,
             client.peer,
             client.scheme,
             _VERSION,
@@ -53,7 +57,15 @@ class FastLane:
         route = decision.context.route
         if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
             return False
-        path = target.partition("?")[0]
-        context = RequestContext(self.contexts, running, request_id, method, path, client.peer, trace)
-        OrdinaryExchange(self.backends, client, context, ordinary.body).go(decision)
+        last.note(compiled, data, request, ordinary.body, decision)
+        self._begin(client, running, request, ordinary.body, decision)
         return True
+
+    def _begin(
+        self, client: ClientConnection, running: Generation, request: Request, body: bytes | None, decision: Decision
+    ) -> None:
+        target = decision.context.target
+        path = request.target.partition("?")[0] if target is None else target.path
+        request_id = request.new_request_id
+        context = RequestContext(self.contexts, running, request_id, request.method, path, client.peer, request.trace)
+        OrdinaryExchange(self.backends, client, context, body).go(decision)

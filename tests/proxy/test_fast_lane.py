@@ -11,6 +11,10 @@ from support.running_gateway import eventually
 from support.transcript import echo_marker
 from support.wire import BrokenOffError, request
 
+from gateway.http.fates import FieldFates
+from gateway.http.ordinary import Ordinary
+from gateway.http.unfinished import HeadLimits
+from gateway.proxy import fast_lane
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_lane import FastLane
 
@@ -190,3 +194,73 @@ async def test_names_are_read_by_the_configuration_in_force(serve, backend, take
         assert (await gateway.get("/open/x", "X-Caller: root")).status == 200
         assert backend.requests[-1].value("X-Caller") == seen
     assert taken == [True] * 3
+
+
+class TestTheSameAgain:
+    """What a client repeats on one connection is decided up to the question about its token, and no further."""
+
+    @pytest.fixture(autouse=True)
+    def reads(self, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+        """What was read, and so was not the same again."""
+        read, said = fast_lane.read_ordinary, []
+
+        def noted(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinary | None:
+            said.append(data)
+            return read(fates, limits, data)
+
+        monkeypatch.setattr(fast_lane, "read_ordinary", noted)
+        return said
+
+    async def test_each_request_has_an_id_of_its_own(self, serve, backend, reads):
+        gateway = await serve()
+        client = await gateway.client()
+        ids = []
+        for _ in range(5):
+            await client.send(request("POST", "/api/x", token="good", body=b"hello"))
+            ids.append((await client.answer()).value("X-Request-Id"))
+        assert len(set(ids)) == 5
+        assert [one.value("X-Request-Id") for one in backend.requests] == ids
+        assert [one.body for one in backend.requests] == [b"hello"] * 5
+        assert len(reads) == 2
+
+    async def test_a_token_that_was_revoked_meanwhile_is_refused(self, serve, backend, provider, reads):
+        gateway = await serve(auth={"max_age": "0s"})
+        client = await gateway.client()
+        sent = request("GET", "/api/x", token="good")
+        for _ in range(3):
+            await client.send(sent)
+            assert (await client.answer()).status == 200
+        provider.answers["good"] = {"active": False}
+        for _ in range(2):
+            await client.send(sent)
+            assert (await client.answer()).status == 401
+        assert len(backend.requests) == 3
+        assert len(reads) == 2
+
+    async def test_another_configuration_decides_anew(self, serve, backend, reads):
+        gateway = await serve()
+        client = await gateway.client()
+        sent = request("GET", "/open/x")
+        for _ in range(3):
+            await client.send(sent)
+            assert (await client.answer()).status == 200
+        assert await gateway.reload(gateway.text.replace("/open/", "/elsewhere/"))
+        await client.send(sent)
+        assert (await client.answer()).status == 404
+        assert len(reads) == 3
+
+    async def test_nothing_goes_from_one_connection_to_another(self, serve, backend, reads):
+        gateway = await serve()
+        for client in [await gateway.client() for _ in range(3)]:
+            for _ in range(3):
+                await client.send(request("GET", "/open/x"))
+                assert (await client.answer()).status == 200
+        assert len(reads) == 6
+
+    async def test_a_long_request_is_not_kept(self, serve, backend, reads):
+        gateway = await serve()
+        client = await gateway.client()
+        for _ in range(3):
+            await client.send(request("GET", "/open/x", f"X-Long: {'x' * 2048}"))
+            assert (await client.answer()).status == 200
+        assert len(reads) == 3

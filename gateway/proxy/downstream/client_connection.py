@@ -21,15 +21,15 @@ from gateway.proxy.downstream.connection_state import ACCEPTED, CLOSED, FAST, FR
 from gateway.proxy.downstream.draining import LINGER_S
 from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
 from gateway.proxy.downstream.tls import told_by_tls
+from gateway.proxy.last_request import LastRequest
 from gateway.proxy.relay import Relay
 
-# In these it has no request to wait for.
-_OCCUPIED: Final = (FAST, TUNNEL, LEAVING)
+_OCCUPIED: Final = (FAST, TUNNEL, LEAVING)  # in these it has no request to wait for
 _HOLDING: Final = (FAST, LEAVING)
 
 
 class ClientConnection:
-    """An `asyncio.Protocol`, but for the base, without which it can be compiled (docs/decisions/0007).
+    """An `asyncio.Protocol` without the base, so that it can be compiled (docs/decisions/0007).
 
     `fast_exchange` is of the fast lane; `relay` the response under way; `certificate` the thumbprint of the client's.
     """
@@ -45,6 +45,7 @@ class ClientConnection:
         "fast_exchange",
         "is_congested",
         "is_counted",
+        "last_request",
         "networks",
         "peer",
         "relay",
@@ -63,6 +64,7 @@ class ClientConnection:
         self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
         self._has_asked = False  # it had a response, and now may be idle
         self._unread_bytes = 0
+        self.last_request = LastRequest()
         self.is_counted = False  # among those that the listener has let in
         self.silent_since_s = 0.0
         self.networks: tuple[str, ...] = ()
@@ -97,10 +99,9 @@ class ClientConnection:
         return self.transport.get_write_buffer_size() > 0
 
     def abort(self, *, by_reset: bool) -> None:
-        """End the connection so that a response cut short is not taken for a whole one (RFC 9112 §8)."""
+        """End it so that a response cut short is not taken for a whole one (RFC 9112 §8)."""
         sock = self.transport.get_extra_info("socket")
-        if by_reset and sock is not None:
-            # For HTTP/1.0 the end of the connection is the end of the body: only a reset says that it was none.
+        if by_reset and sock is not None:  # for HTTP/1.0 the connection's end ends a body, and a reset does not
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
@@ -237,10 +238,8 @@ class ClientConnection:
             self._hold(data)
         elif general is not None and not general.is_idle:
             general.data_received(data)
-        else:
-            fast = self._listener.fast
-            if fast is None or not fast.take(self, data):
-                self._to_general(data)
+        elif (fast := self._listener.fast) is None or not fast.take(self, data):
+            self._to_general(data)
 
     def eof_received(self) -> bool:
         """Whether the transport is kept; TLS has no half-open connections here."""
