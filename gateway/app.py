@@ -72,7 +72,8 @@ async def work(control_fd: int, listen_fd: int, decisions_fd: int | None = None)
     control, *listeners = (socket.socket(fileno=fd) for fd in (control_fd, listen_fd, decisions_fd) if fd is not None)
     siblings = Siblings()
     observation = Observation(standard_output())
-    await serve_worker(control, Worker(listeners, observation, siblings.broadcast, siblings.leads), siblings)
+    worker = Worker(listeners, observation, siblings.broadcast, siblings.leads, siblings.claim)
+    await serve_worker(control, worker, siblings)
     await asyncio.to_thread(observation.close)
 
 

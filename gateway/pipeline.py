@@ -237,7 +237,8 @@ def _admitted(
     context: DecisionContext, route: CompiledRoute, identity: Identity, question: Question | None
 ) -> Decision:
     decision = _forward(context, route, identity)
-    if not route.has_conditions or not isinstance(decision, Allow):
+    is_settled = not route.has_conditions and context.presented is AS_BEARER
+    if is_settled or not isinstance(decision, Allow):
         return decision
     conditions = conditions_of(decision, question)
     if isinstance(conditions, Refusal):

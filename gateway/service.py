@@ -36,6 +36,7 @@ from gateway.runtime.file_watch import FileWatch
 from gateway.runtime.fixed_settings import asked_at, check_fixed
 from gateway.runtime.health_checks import HEALTH, Leads
 from gateway.runtime.invalidation_broadcaster import Broadcast
+from gateway.runtime.proof_replays import ClaimAtInstance
 from gateway.runtime.service_manager import ServiceManager
 from gateway.runtime.worker_server import WorkerServer
 from gateway.workers.inherited_sockets import check_all_used, sockets_for
@@ -64,8 +65,9 @@ class Worker(WorkerServer):
         observation: Observation,
         broadcast: Broadcast | None = None,
         leads: Leads | None = None,
+        claim: ClaimAtInstance | None = None,
     ) -> None:
-        super().__init__(sockets, observation, broadcast, leads)
+        super().__init__(sockets, observation, broadcast, leads, claim)
         self._observation = observation
 
     async def configure(self, source: ConfigSource) -> None:

@@ -38,8 +38,9 @@ _OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 class HmacKeys:
     """Derives keys and names from one `cache.secret`. Without a secret they are random: only this process can use them.
 
-    `sealing` encrypts the data that leaves the process. `fleet` is the public name of the processes that share the
-    secret. `members` serves where several secrets are in use (`gateway.cache.key_ring`).
+    `sealing` encrypts the data that leaves the process; `nonces` authenticates those of DPoP proofs. `fleet` is the
+    public name of the processes that share the secret. `members` serves where several secrets are in use
+    (`gateway.cache.key_ring`).
     """
 
     @property
@@ -57,6 +58,7 @@ class HmacKeys:
         self._limit_macs: dict[str, _Mac] = {}  # by the limit's name
         self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
+        self.nonces: Final = _derived(root, b"gateway cache: nonces of proofs")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
 
     def key(self, identity: bytes, token: Token) -> bytes:

@@ -240,6 +240,13 @@ class RedisTier:
     async def remember_seen(self, tag: bytes, life_s: float) -> None:
         await self._guard.tried(partial(self._link.client.set, self._seen(tag), b"", px=int(life_s * 1000)))
 
+    async def claim_seen(self, tag: bytes, life_s: float) -> bool | None:
+        """Remember something that counts once: whether nobody did before; `None` where Redis cannot tell."""
+        return await self._guard.tried(partial(self._set_once, self._seen(tag), int(life_s * 1000)))
+
+    async def _set_once(self, name: str, life_ms: int) -> bool:
+        return bool(await self._link.client.set(name, b"", px=life_ms, nx=True))
+
     def _seen(self, tag: bytes) -> str:
         return f"{self._prefix}seen:{urlsafe_b64encode(self._codec.part(tag)).rstrip(b'=').decode()}"
 

@@ -101,6 +101,13 @@ class TierPerSecret:
     async def remember_seen(self, mark: bytes, life_s: float) -> None:
         await asyncio.gather(*(tier.remember_seen(mark, life_s) for tier in self._tiers))
 
+    async def claim_seen(self, mark: bytes, life_s: float) -> bool | None:
+        """Under every secret: an instance that has not changed over yet knows the first one by another name."""
+        told = await asyncio.gather(*(tier.claim_seen(mark, life_s) for tier in self._tiers))
+        if False in told:
+            return False
+        return None if None in told else True
+
     def _ordered(self, by: RedisTier, purge: TagPurge) -> None:
         for tier in self._tiers:
             if tier is not by:

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from gateway.authn.question import Question
 from gateway.condition import Condition
 from gateway.conditions.errand_conditions import credential_of, permissions_of
+from gateway.conditions.new_proof import new_proof
 from gateway.conditions.within_limits import limits_of
 from gateway.decision import Allow
 from gateway.http.refusal import Refusal
 
 ConditionOf = Callable[[Allow, Question | None], tuple[Condition, ...] | Refusal]
 
-IN_ORDER: tuple[ConditionOf, ...] = (permissions_of, credential_of, limits_of)
+IN_ORDER: tuple[ConditionOf, ...] = (new_proof, permissions_of, credential_of, limits_of)
 
 
 def conditions_of(allowed: Allow, question: Question | None) -> tuple[Condition, ...] | Refusal:

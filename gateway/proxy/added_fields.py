@@ -12,6 +12,8 @@ from gateway.limits.rate_fields import Fields
 from gateway.proxy.access_record import AccessRecord
 
 _ANY: Final = "*"
+_CHALLENGED: Final = (401, 403)
+_HINTS: Final = ("DPoP-Nonce", "WWW-Authenticate")
 
 
 class LimitsTold(Protocol):
@@ -30,7 +32,8 @@ def added_fields(decision: Decision, record: AccessRecord, limits: LimitsTold | 
         return fields
     cors = route.cors
     if cors is not None:
-        fields = cors_fields(cors, () if isinstance(decision, Preflight) else decision.context.request.fields.origins)
+        origins = () if isinstance(decision, Preflight) else decision.context.request.fields.origins
+        fields = cors_fields(cors, origins, says_how=_says_how(decision))
     for met in decision.context.met:
         fields += met.fields
     if limits is not None and route.limits and isinstance(decision, Refuse) and not _tells_of_limits(decision):
@@ -45,16 +48,33 @@ def _tells_of_limits(decision: Refuse) -> bool:
     return any(name == "RateLimit" for name, _ in decision.refusal.headers)
 
 
-def cors_fields(cors: Cors, origins: Sequence[str]) -> list[tuple[str, str]]:
-    """The CORS fields for a request that is not a preflight (Fetch standard §3.2). Only the first `Origin` counts."""
+def _says_how(decision: Decision) -> bool:
+    """Whether the response says how a token or its proof is to come."""
+    if isinstance(decision, Refuse):
+        return decision.refusal.status in _CHALLENGED
+    return decision.context.presented.is_dpop
+
+
+def cors_fields(cors: Cors, origins: Sequence[str], *, says_how: bool = False) -> list[tuple[str, str]]:
+    """The CORS fields for a request that is not a preflight (Fetch standard §3.2). Only the first `Origin` counts.
+
+    `says_how`: a page has to read the challenge, or the nonce for its next proof (RFC 9449 §8.2).
+    """
     allowed = cors.allow_origins
     fields: list[tuple[str, str]] = []
     if origins and (origins[0] in allowed or _ANY in allowed):
         # A public resource says so and stays cacheable; no origin is echoed that is not named.
         fields.append(("Access-Control-Allow-Origin", _ANY if _ANY in allowed else origins[0]))
-        if cors.expose_headers:
-            fields.append(("Access-Control-Expose-Headers", ",".join(cors.expose_headers)))
+        exposed = _with_hints(cors.expose_headers) if says_how else cors.expose_headers
+        if exposed:
+            fields.append(("Access-Control-Expose-Headers", ",".join(exposed)))
         if cors.allow_credentials:
             fields.append(("Access-Control-Allow-Credentials", "true"))
     fields.append(("Vary", "Origin"))
     return fields
+
+
+def _with_hints(names: Sequence[str]) -> list[str]:
+    written = {name.lower() for name in names}
+    # `*` does not stand for any name where a request has credentials.
+    return [*names, *(name for name in _HINTS if name.lower() not in written)]

@@ -24,7 +24,7 @@ from gateway.cache.key_ring import KeyRing, keys_of
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
-from gateway.compiled import compile_config, compile_limits
+from gateway.compiled import CompiledConfig, compile_config, compile_limits
 from gateway.conditions.within_limits import WithinLimits
 from gateway.config.model import Cache, Config
 from gateway.config.provider_model import Provider
@@ -110,7 +110,7 @@ async def assemble(
     else:
         authenticator = _authenticator(config, providers, cache, meter, tolerated, on_revoked, on_inactive)
     await recall_token_types(providers.values(), cache.keys, cache.shared)
-    compiled = compile_config(config, {name: provider.token_types for name, provider in providers.items()})
+    compiled = _compiled(config, providers, cache)
     token_buckets = _token_buckets(config, before)
     admission = Admission(compiled, authenticator, token_buckets)
     backends = route_backends(compiled.routes, tally_of, {} if before is None else before.backends)
@@ -118,6 +118,11 @@ async def assemble(
     parts = (cache, authenticator, token_buckets, admission, backends, limiter)
     ports = ConditionPorts({WithinLimits: limiter})
     return add_obtaining(Generation(config, compiled, providers, *parts, conditions=ports), before, meter)
+
+
+def _compiled(config: Config, providers: Mapping[str, ProviderClient], cache: CacheParts) -> CompiledConfig:
+    token_types = {name: provider.token_types for name, provider in providers.items()}
+    return compile_config(config, token_types, [keys.nonces for keys in cache.keys.members])
 
 
 async def _start(providers: Mapping[str, ProviderClient], before: Generation | None) -> None:

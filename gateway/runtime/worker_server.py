@@ -3,11 +3,10 @@
 How this works:
 
 - `start` assembles the first generation, builds the pools, the lanes and the listener, and begins to accept.
-- `apply` assembles a new generation beside the one in force, adjusts the listener, the sweep and the pools, and makes
-  the new one the one in force. A task retires the old one once its last exchange has ended. Open streams are judged by
-  the new one.
-- `purge` comes from an operator; it forgets in this process and tells the fleet. `apply_locally` comes from another
-  worker of the instance. `_on_purge` comes from the fleet. All three reach every generation that still has requests.
+- `apply` assembles a new generation, adjusts the listener, the sweep and the pools, and puts the new one in force. A
+  task retires the old one once its last exchange has ended. Open streams are judged by the new one.
+- `purge` comes from an operator, `apply_locally` from another worker of the instance, `_on_purge` from the fleet. All
+  three reach every generation that still has requests.
 - `lame_duck`, then `drain`, end it: no more accepting, exchanges end, tasks end, everything is released.
 """
 
@@ -22,6 +21,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from gateway.authn.bearer import Token
+from gateway.authn.seen_proofs import SeenProofs
 from gateway.config.model import Config
 from gateway.events.event_receiver import EventMeter
 from gateway.events.replay import Replays
@@ -46,6 +46,7 @@ from gateway.runtime.invalidation_broadcaster import Broadcast, DelayedInvalidat
 from gateway.runtime.listener_settings import listener_context
 from gateway.runtime.listeners import Listeners
 from gateway.runtime.obtaining_assembly import AssemblyMeter
+from gateway.runtime.proof_replays import ClaimAtInstance, settle_proofs
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
@@ -72,12 +73,14 @@ class WorkerServer:
         observer: Observer,
         tell_siblings: Broadcast | None = None,
         leads: Leads | None = None,
+        claim: ClaimAtInstance | None = None,
     ) -> None:
         self._sockets = sockets
         self._observer = observer
         self._broadcaster = InvalidationBroadcaster(lambda: self.generation, self._on_purge, tell_siblings)
         self._delayed = DelayedInvalidations(self._broadcaster)
         self._replays = Replays(time.monotonic)
+        self._proof_uses = (SeenProofs(), claim)
         self._streams = Streams(lambda: self.generation, self._relays)
         self._generation: Generation | None = None
         self._retiring: dict[asyncio.Task[None], Generation] = {}
@@ -127,10 +130,7 @@ class WorkerServer:
             raise ValueError(
                 "server.proxy_protocol cannot be switched by a reload; restart to serve with or without it"
             )
-        tls, backend_tls = (
-            listener_context(config.server),
-            tls_contexts(config.routes),
-        )  # fail before anything is changed
+        tls, backend_tls = listener_context(config.server), tls_contexts(config.routes)  # fail before any change
         new = await self._assembled(config, before)
         if self._listeners is not None:
             self._listeners.adjust(config.server, tls)
@@ -192,21 +192,22 @@ class WorkerServer:
         """Ready once every provider has been discovered. A reload that adds a provider does not undo that."""
         if self._generation is None:
             return Readiness(ready=False, reasons=("starting",))
-        waiting = [name for name, provider in self._generation.providers.items() if not provider.ready]
+        providers = self._generation.providers
+        waiting = [name for name, provider in providers.items() if not provider.ready]
         self._was_ready = self._was_ready or not waiting
         shared = self._generation.cache.shared
         checks = {
-            "providers": {name: "waiting" if name in waiting else "ready" for name in self._generation.providers},
-            "breakers": {name: provider.breaker for name, provider in self._generation.providers.items()},
+            "providers": {name: "waiting" if name in waiting else "ready" for name in providers},
+            "breakers": {name: provider.breaker for name, provider in providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
-        if troubles := {name: one.trouble for name, one in self._generation.providers.items() if one.trouble}:
+        if troubles := {name: one.trouble for name, one in providers.items() if one.trouble}:
             checks["provider_reasons"] = troubles
         if shared is not None and (why := shared.trouble):
             checks["redis_reason"] = why
         reasons = ["draining"] if self._is_draining else []
         if not self._was_ready:
-            reasons += [_awaited(name, self._generation.providers[name].why_not_ready) for name in waiting]
+            reasons += [_awaited(name, providers[name].why_not_ready) for name in waiting]
         return Readiness(not reasons, tuple(reasons), checks)
 
     def lame_duck(self) -> None:
@@ -262,6 +263,7 @@ class WorkerServer:
         generation.receiver = event_endpoint_of(
             generation, self._broadcaster, self._delayed, self._replays, self._observer
         )
+        settle_proofs(generation, *self._proof_uses)
         return generation
 
     def _on_purge(self, purge: TagPurge) -> int:

@@ -8,6 +8,7 @@ How this works:
   replaced.
 - `purge` goes to all workers under one id. A worker that is out of reach is killed, and what it cached goes with it.
 - A worker that receives an event has the others told of it (`_broadcast`).
+- A worker without Redis asks here whether a proof of possession was used before (`_claim`).
 - `lame_duck`, then `drain`, end it all; a worker that is not done at the deadline is killed.
 """
 
@@ -17,10 +18,12 @@ import asyncio
 import logging
 import secrets
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from gateway.authn.seen_proofs import SeenProofs, Use
 from gateway.workers.control import ChannelClosedError, ControlError, FailedError, RefusedError
 from gateway.workers.instance import InstanceError, Readiness, worst_breakers
 from gateway.workers.sockets import unbind
@@ -78,6 +81,7 @@ class Supervisor:
         self._draining = asyncio.Event()
         self._all_were_ready = False
         self._leader: WorkerProcess | None = None
+        self._seen_proofs = SeenProofs()
 
     async def start(self) -> None:
         """Start all workers. Returns when each serves or has failed once. Raises `StartError` when none serves."""
@@ -92,6 +96,7 @@ class Supervisor:
                 broadcast=self._broadcast,
                 on_restart=self._on_restart,
                 leads=self._leads,
+                claim=self._claim,
             )
             self._monitors.append(monitor)
             self._monitoring.append(asyncio.create_task(monitor.run(), name="worker monitor"))
@@ -223,6 +228,10 @@ class Supervisor:
         for result in await asyncio.gather(*others, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
+
+    def _claim(self, use: Use) -> str:
+        """The first use of a proof in this instance, whichever of its workers it came to."""
+        return self._seen_proofs.claim(use, time.monotonic()).name
 
     def _leads(self, worker: WorkerProcess) -> bool:
         """Whether it is the one that does what an instance does once. It stays that for as long as it serves."""

@@ -15,13 +15,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from gateway.workers.control import Channel, FailedError
+from gateway.authn.seen_proofs import Use
+from gateway.workers.control import Channel, ChannelClosedError, FailedError
 from gateway.workers.instance import Readiness
 
 _logger = logging.getLogger(__name__)
 
 # The sender of an event waits for this. The supervisor notices a worker that is stuck for longer.
 _BROADCAST_S = 5.0
+# How many claims may be under way: less than the channel takes of questions.
+_CLAIMS_MAX = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Siblings:
 
     def __init__(self) -> None:
         self.channel: Channel | None = None
+        self._claims = asyncio.Semaphore(_CLAIMS_MAX)
 
     async def broadcast(self, invalidation: Mapping[str, Any]) -> None:
         """Return when the other workers have applied it. Raises `ControlError`."""
@@ -83,6 +87,13 @@ class Siblings:
     async def leads(self) -> bool:
         """Whether this worker is the one that does what an instance does once. Raises `ControlError`."""
         return self.channel is None or bool(await self.channel.ask("leads", None, timeout_s=_BROADCAST_S))
+
+    async def claim(self, use: Use) -> str:
+        """Use a proof: the name of the `UseOutcome` of the instance. Raises `ControlError`."""
+        if self.channel is None:
+            raise ChannelClosedError("the supervisor is not there")
+        async with self._claims:
+            return str(await self.channel.ask("claim", list(use), timeout_s=_BROADCAST_S))
 
 
 async def serve_worker(control: socket.socket, handler: WorkerHandler, siblings: Siblings | None = None) -> None:

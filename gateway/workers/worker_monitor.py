@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from gateway.authn.seen_proofs import Use, UseOutcome
 from gateway.workers.control import ChannelClosedError, ControlError
 from gateway.workers.worker import ConfigSource
 from gateway.workers.worker_process import Broadcast, WorkerProcess
@@ -60,6 +61,7 @@ class WorkerMonitor:
         broadcast: Broadcast,
         on_restart: Callable[[], object] = lambda: None,
         leads: Callable[[WorkerProcess], bool] = lambda _: False,
+        claim: Callable[[Use], str] = lambda _: UseOutcome.FULL.name,
     ) -> None:
         self.worker: WorkerProcess | None = None
         self.departed: dict[str, Any] = {}
@@ -73,6 +75,7 @@ class WorkerMonitor:
         self._broadcast = broadcast
         self._on_restart = on_restart
         self._leads = leads
+        self._claim = claim
 
     async def run(self) -> None:
         early_deaths = 0
@@ -95,6 +98,7 @@ class WorkerMonitor:
             return f"a process cannot be started: {error.strerror}"
         self.worker = worker
         worker.leads = lambda: self._leads(worker)
+        worker.claim = self._claim
         try:
             reason = await self._configure(worker) or await self._serve(worker)
         finally:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from gateway.authn.seen_proofs import Use, UseOutcome
 from gateway.workers.control import Channel, ChannelClosedError, ControlError, UnansweredError
 from gateway.workers.instance import Readiness
 from gateway.workers.worker import ConfigSource, as_body
@@ -51,6 +52,7 @@ class WorkerProcess:
         self.pid = process.pid
         self.serving = False
         self.leads: Callable[[], bool] = lambda: False  # whether it does what an instance does once
+        self.claim: Callable[[Use], str] = lambda _: UseOutcome.FULL.name
         self.snapshot: dict[str, Any] = {}
         self.readiness = _STARTING
         self._process = process
@@ -182,6 +184,8 @@ class WorkerProcess:
     async def _handle(self, name: str, body: Any) -> Any:
         if name == "leads":
             return self.leads()
+        if name == "claim":
+            return self.claim(Use(*body))
         if name == "goodbye":
             self.snapshot = body
         elif name == "broadcast":

@@ -145,6 +145,27 @@ async def test_there_is_exactly_one_proof(gateway, provider, bound, count) -> No
     assert len(provider.introspections) == calls
 
 
+async def test_a_proof_is_good_once_whatever_came_of_it_in_between(gateway, backend, bound) -> None:
+    proof = OWN.proof("GET", "http://gw.example/api/x", bound)
+    lines = (f"Authorization: DPoP {bound}", f"DPoP: {proof}")
+    assert (await gateway.get("/api/x", *lines)).status == 200
+    count = len(backend.requests)
+    for _ in range(2):
+        answer = await gateway.get("/api/x", *lines)
+        assert (answer.status, answer.code) == (401, "invalid_dpop_proof")
+    assert len(backend.requests) == count
+    assert gateway.lines.requests[-1]["reason"] == "the proof was used before"
+
+
+async def test_of_many_equal_proofs_at_once_one_is_good(gateway, backend, bound) -> None:
+    proof = OWN.proof("GET", "http://gw.example/api/x", bound)
+    lines = (f"Authorization: DPoP {bound}", f"DPoP: {proof}")
+    count = len(backend.requests)
+    answers = await asyncio.gather(*(gateway.get("/api/x", *lines) for _ in range(10)))
+    assert sorted(answer.status for answer in answers) == [200] + [401] * 9
+    assert len(backend.requests) == count + 1
+
+
 async def test_an_unbound_token_in_the_scheme_dpop_is_refused(gateway, provider) -> None:
     provider.answers["plain"] = {"active": True, "sub": "bob", "token_type": "Bearer"}
     answer = await send(gateway, "/api/x", "plain")

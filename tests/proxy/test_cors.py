@@ -156,7 +156,8 @@ class TestAnswers:
 
     async def test_refusals_carry_them_too(self, gateway):
         answer = await gateway.ask(request("GET", "/cors", f"Origin: {APP}"))
-        assert (answer.code, cors_of(answer)) == ("token_missing", {"access-control-allow-origin": APP})
+        told = {"access-control-allow-origin": APP, "access-control-expose-headers": "DPoP-Nonce,WWW-Authenticate"}
+        assert (answer.code, cors_of(answer)) == ("token_missing", told)
         assert answer.value("Vary") == "Origin"
 
     async def test_also_when_the_backend_is_away(self, gateway, backend):
