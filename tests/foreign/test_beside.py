@@ -4,6 +4,7 @@ Whatever a client sends, the backend gets what the gateway has allowed, and no i
 """
 
 import asyncio
+import json
 
 import aiohttp
 import pytest
@@ -114,9 +115,10 @@ async def test_without_a_token_the_client_gets_the_challenge_and_the_backend_not
         async with client.get("/orders/7", headers=headers) as answer:
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"].startswith('Bearer realm="gateway"')
-            if proxy[0] != "nginx":
-                assert answer.content_type == "application/problem+json"
-                assert (await answer.json())["code"] in {"token_missing", "invalid_token"}
+            if proxy[0] != "nginx":  # which does not have the body
+                assert json.loads(await answer.text())["code"] in {"token_missing", "invalid_token"}
+            if proxy[0] != "apache":  # which calls it text/html
+                assert answer.content_type == ("text/html" if proxy[0] == "nginx" else "application/problem+json")
     assert backend.seen == []
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,7 +54,8 @@ def command_of(proxy: str, folder: Path) -> list[list[str]]:
         case "haproxy":
             return [[program, "-db", "-f", str(folder / "haproxy.cfg")]]
         case "apache":
-            return [[program, "-DFOREGROUND", "-d", str(folder), "-f", str(folder / "apache.conf")]]
+            asking = [sys.executable, "authorizer.py", *_authorizer_places(folder)]
+            return [asking, [program, "-DFOREGROUND", "-d", str(folder), "-f", str(folder / "apache.conf")]]
         case "caddy":
             return [[program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]]
         case "traefik":
@@ -68,14 +70,14 @@ async def started(proxy: str, folder: Path, decisions: int, backend: int) -> Asy
     """The port of the proxy."""
     program_of(proxy)
     port = free_port()
-    numbers = {"8080": port, "8000": backend, "9191": decisions}
+    numbers = {"8080": port, "8000": backend, "9191": decisions, "9192": free_port()}
     for file in (BESIDE / proxy).iterdir():
-        text = re.sub(r"\b(8080|8000|9191)\b", lambda found: str(numbers[found[1]]), file.read_text())
+        text = re.sub(r"\b(8080|8000|9191|9192)\b", lambda found: str(numbers[found[1]]), file.read_text())
         (folder / file.name).write_text(text)
     processes = [await asyncio.create_subprocess_exec(*command, cwd=folder) for command in command_of(proxy, folder)]
     try:
         async with asyncio.timeout(STARTED_WITHIN_S):
-            while not _listens(port):
+            while not all(map(_listens, (port, *([numbers["9192"]] if proxy == "apache" else [])))):
                 assert all(process.returncode is None for process in processes)
                 await asyncio.sleep(0.05)
         yield port
@@ -84,6 +86,13 @@ async def started(proxy: str, folder: Path, decisions: int, backend: int) -> Asy
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+
+def _authorizer_places(folder: Path) -> list[str]:
+    """Where it listens and whom it asks, as its own text says."""
+    found = re.search(r"authorizer\.py (\S+) (\S+)", (folder / "authorizer.py").read_text())
+    assert found is not None
+    return [found[1], found[2]]
 
 
 def _listens(port: int) -> bool:
