@@ -18,6 +18,7 @@ from gateway.config.model import Config
 from gateway.config.redis_url import parse_redis_url
 from gateway.http.backend import Backend
 from gateway.provider.client_context import client_context, own_context
+from gateway.runtime.doctor_grants import examine_grants
 from gateway.runtime.doctor_network import NotReachedError, backend_diagnosis, reach_backend
 from gateway.runtime.doctor_provider import examine_provider
 from gateway.runtime.doctor_redis import examine_redis
@@ -32,6 +33,7 @@ async def examine(config: Config, now_s: float, tls: ssl.SSLContext | None = Non
     tls = tls or ssl.create_default_context()
     tries: list[Awaitable[list[Diagnosis]]] = [_certificate(config, now_s)]
     tries += [examine_provider(name, one, own_context(one.tls) or tls, now_s) for name, one in config.providers.items()]
+    tries.append(examine_grants(config, {name: own_context(one.tls) or tls for name, one in config.providers.items()}))
     if config.cache.redis is not None:
         tries.append(examine_redis(parse_redis_url(config.cache.redis.get_secret_value())))
     tries += [_backend(backend, tls, now_s) for backend in _backends(config)]

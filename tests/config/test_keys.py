@@ -50,6 +50,14 @@ class ConfigWithMore(Config):
     routes: tuple[RouteWithMore, ...] = ()
 
 
+def another(path, key):
+    """A value that is not the default; of a mapping, or of a list of such, one with all of its keys."""
+    if values := other_values(path):
+        [value] = values
+        return value
+    return [mapping_of(path)] if key.may_be_list else mapping_of(path)
+
+
 def test_every_key_is_described():
     assert [key.path for key in keys_below(Config) if not key.description] == []
 
@@ -71,7 +79,7 @@ def test_a_key_that_is_added_to_auth_demands_a_token_unless_it_says_otherwise():
 
 @pytest.mark.parametrize("key", tuple(token_demands(Route)), ids=lambda key: key.name)
 def test_every_key_that_demands_a_token_is_refused_where_none_is_looked_at(key):
-    [value] = other_values(("routes", *key.path)) or [mapping_of(("routes", *key.path))]
+    value = another(("routes", *key.path), key)
     route = {"name": "a", "backend": "http://a", "auth": {"mode": "none"}}
     place = route
     for step in key.path[:-1]:
@@ -97,7 +105,7 @@ def test_so_is_one_that_was_only_added_to_the_model(monkeypatch, keys, place):
 
 @pytest.mark.parametrize("key", [key for key in keys_of_model(Auth) if key.name != "mode"], ids=lambda key: key.name)
 def test_every_key_of_auth_is_shown_by_get_routes(key):
-    [value] = other_values(("routes", "auth", key.name))
+    value = another(("routes", "auth", key.name), key)
     route = {"name": "a", "backend": "http://a", "auth": {key.name: value}}
     [shown] = describe(Config.model_validate({"routes": [route]}))
     assert json.loads(json.dumps(shown["auth"])).keys() == {"mode", f"{key.name}_s" if key.is_duration else key.name}
