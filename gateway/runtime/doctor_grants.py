@@ -8,6 +8,7 @@ asked for is tried once, however many routes ask for it. No line shows a token.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import ssl
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from gateway.runtime.doctor_network import PROBE_MAX_S
 from gateway.runtime.doctor_verdicts import Diagnosis
 
 _TOKEN_BYTES = 16
+# Keycloak says `invalid_request` of a client that may not exchange, as it does of a request that is wrong.
+_OF_OUR_CLIENT = re.compile(r"not (enabled|allowed|permitted|supported)|disabled", re.IGNORECASE)
 
 
 async def examine_grants(config: Config, contexts: Mapping[str, ssl.SSLContext]) -> list[Diagnosis]:
@@ -74,5 +77,8 @@ def _diagnosis(subject: str, asked: GrantParameters, verdict: Verdict | Indeterm
             return Diagnosis("FAIL", subject, what)
         case Granted():
             return Diagnosis("ok", subject, "it gives a token")
+        case Denied() if _OF_OUR_CLIENT.search(verdict.reason):
+            what = f"{verdict.reason}; allow the client this grant at the provider, or take it out of the routes"
+            return Diagnosis("FAIL", subject, what)
         case Denied():
-            return Diagnosis("ok", subject, "a random token is refused, and our client is not")
+            return Diagnosis("ok", subject, f"a random token is refused, and our client is not: {verdict.reason}")

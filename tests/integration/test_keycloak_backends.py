@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+
 import pytest
 from support.backend import Backend
+from support.configuration import loaded
 from support.running_gateway import RunningGateway, configuration
 
 from gateway.authn.compact_jws import Unverified, read_unverified
 from gateway.provider.grants import Password
+from gateway.runtime.doctor_grants import examine_grants
 
 ALICE, BOB = Password("alice", "alice"), Password("bob", "bob")
 MAY_EXCHANGE = "standard.token.exchange.enabled"
@@ -95,12 +100,27 @@ async def test_an_audience_that_our_client_cannot_have_is_refused(serve, backend
     assert backend.requests == []
 
 
-async def test_a_client_that_may_not_exchange_is_not_the_callers_fault(serve, backend, app):
+async def test_a_client_that_may_not_exchange_is_told_in_keycloaks_words(serve, backend, app, keycloak):
+    """Keycloak calls that `invalid_request`, as it does what a caller may cause, so that it is a 403."""
     gateway = await serve(route(backend, authorization={"exchange": {"audience": "orders-api"}}))
     answer = await gateway.get("/api/x", token=await value_of(app))
-    line = await gateway.log_line()
-    assert (answer.status, answer.problem["code"]) == (503, "exchange_unavailable"), line
-    assert "client gateway" in line["reason"]
+    assert (answer.status, answer.problem["code"]) == (403, "exchange_refused")
+    assert "not enabled" in (await gateway.log_line())["reason"]
+    assert backend.requests == []
+    assert (await diagnosed(keycloak)).grade == "FAIL"
+
+
+async def test_the_doctor_sees_that_our_client_may_exchange(keycloak, may_exchange):
+    found = await diagnosed(keycloak)
+    assert found.grade == "ok", found.words
+
+
+async def diagnosed(keycloak):
+    provider = {"issuer": keycloak.issuer, "client_id": "gateway", "client_secret": "demo-gateway-secret"}
+    exchange = {"name": "a", "backend": "http://a", "authorization": {"exchange": {"audience": "orders-api"}}}
+    config = loaded(json.dumps({"providers": {"keycloak": {**provider, "timeout": "60s"}}, "routes": [exchange]}))
+    [found] = await examine_grants(config, {"keycloak": ssl.create_default_context()})
+    return found
 
 
 async def test_the_gateways_own_token_and_the_phantom_arrive(serve, backend, app, may_exchange):
@@ -109,12 +129,13 @@ async def test_the_gateways_own_token_and_the_phantom_arrive(serve, backend, app
     assert (await own.get("/api/x", token=token)).status == 200
     claims = claims_of(backend.requests[-1].value("Authorization").removeprefix("Bearer "))
     assert claims["preferred_username"] == "service-account-gateway"
+    assert all(token.encode() not in bytes(each.received) for each in backend.connections)
     introspection = {"accept": "keycloak_jwt"}
     phantom = await serve(route(backend, authorization={"phantom": True}), introspection=introspection)
     assert (await phantom.get("/api/x", token=token)).status == 200
+    # Of a token that is a JWT already, Keycloak's JWT is that token; of a lightweight one it is another.
     claims = claims_of(backend.requests[-1].value("Authorization").removeprefix("Bearer "))
     assert claims["preferred_username"] == "alice"
-    assert all(token.encode() not in bytes(each.received) for each in backend.connections)
 
 
 # Permissions of a client with authorization services.

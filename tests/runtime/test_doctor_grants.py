@@ -37,6 +37,7 @@ async def graded(provider: ScriptedProvider, *authorizations: dict[str, Any]) ->
     ("answer", "grade", "words"),
     [
         (Reply(400, {"error": "invalid_grant"}), "ok", "our client is not"),
+        (Reply(400, {"error": "invalid_request", "error_description": "it is not enabled"}), "FAIL", "not enabled"),
         (Reply(400, {"error": "unauthorized_client"}), "FAIL", "client gw"),
         (Reply(401, {"error": "invalid_client"}), "FAIL", "client gw"),
         (Reply(500, {}), "FAIL", "status 500"),

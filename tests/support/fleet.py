@@ -114,6 +114,7 @@ async def fleet(
     provider_keys: dict[str, Any] | None = None,
     access_log: bool = False,
     limits: dict[str, Any] | None = None,
+    route_keys: dict[str, Any] | None = None,
 ) -> AsyncIterator[Fleet]:
     """Started, all workers serving; and stopped again, each process by its id. `limits` are those of the route."""
     async with AsyncExitStack() as stack:
@@ -130,6 +131,7 @@ async def fleet(
                     "introspection_endpoint": provider.introspection_endpoint,
                     "client_id": "gw",
                     "client_secret": CLIENT_SECRET,
+                    "token_endpoint": provider.token_endpoint,
                     **(provider_keys or {}),
                 }
             },
@@ -143,6 +145,7 @@ async def fleet(
                     "match": {"path": "/api/**"},
                     "backend": f"http://127.0.0.1:{backend.sockets[0].getsockname()[1]}",
                     "limits": list(limits or {}),
+                    **(route_keys or {}),
                 }
             ],
         }

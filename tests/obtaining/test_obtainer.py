@@ -1,0 +1,183 @@
+"""Verdicts are found once for all who wait, kept to their end, and purged with the facts of their caller."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts, Indeterminate
+from gateway.authn.question import Question
+from gateway.cache.key_ring import keys_of
+from gateway.errands.errand import Errand, GrantParameters, Kind
+from gateway.errands.obtained import Denied, Granted, Verdict, Windows
+from gateway.introspection.joiners import Joiners
+from gateway.introspection.tag_purge import purge_everything, purge_of
+from gateway.obtaining.errand_runner import ErrandRunner
+from gateway.obtaining.obtainer import Obtainer
+from gateway.obtaining.verdict_tier import VerdictTier
+
+UNCLEAR = Indeterminate("the token endpoint is away")
+
+
+class Source:
+    """A token endpoint that says what it is told to, once `gate` is open."""
+
+    max_duration_s = 1.0
+    breaker_is_open = False
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | Indeterminate = Granted("new", 300.0)
+        self.calls: list[Errand] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def run(self, errand: Errand, address: str = "", joiners: Joiners | None = None) -> Verdict | Indeterminate:
+        self.calls.append(errand)
+        verdict = self.verdict
+        await self.gate.wait()
+        return verdict
+
+
+class Counts:
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, str, str]] = []
+
+    def errand_ended(self, kind: str, provider: str, outcome: str) -> None:
+        self.ended.append((kind, provider, outcome))
+
+
+class Stage:
+    def __init__(self, *secrets: bytes, max_entries: int = 100, fraction: float | None = None) -> None:
+        self.source, self.counts = Source(), Counts()
+        self.keys = keys_of(secrets)
+        windows = Windows(60.0, 10.0)
+        runner = ErrandRunner("p", b"id", "realm", self.source, windows, self.tags, self.counts, time.time)
+        self.obtainer = Obtainer(
+            {"p": runner},
+            keys=self.keys,
+            local=VerdictTier(max_entries),
+            shared=None,
+            leases=None,
+            windows=windows,
+            fraction=fraction,
+        )
+
+    def tags(self, question: Question, facts: Facts) -> tuple[bytes, ...]:
+        key = self.keys.key(b"id", question.token)
+        return (key, *self.keys.aliases(key), *self.keys.result_tags("realm", facts))
+
+
+def errand(token: str = "alice.1", kind: Kind = "exchange", sub: str = "alice", audience: str = "a") -> Errand:
+    facts = Facts({"sub": sub}, time.time())
+    return Errand(GrantParameters(kind, "p", (("audience", audience),)), Question("p", Token(token)), facts)
+
+
+async def test_all_who_wait_get_what_one_call_brings_and_it_is_kept() -> None:
+    stage = Stage()
+    assert stage.obtainer.known(errand()) is None
+    found = await asyncio.gather(*(stage.obtainer.obtain(errand()) for _ in range(20)))
+    assert {verdict for verdict, _ in found} == {found[0][0]}
+    assert isinstance(found[0][0], Granted)
+    assert stage.obtainer.known(errand()) == found[0][0]
+    assert len(stage.source.calls) == 1
+    assert stage.counts.ended == [("exchange", "p", "granted")]
+
+
+async def test_another_caller_target_or_kind_is_another_errand() -> None:
+    stage = Stage()
+    await stage.obtainer.obtain(errand())
+    for other in (errand("bob.1"), errand(audience="b"), errand(kind="permission")):
+        assert stage.obtainer.known(other) is None
+
+
+async def test_that_nobody_can_tell_is_never_kept() -> None:
+    stage = Stage()
+    stage.source.verdict = UNCLEAR
+    assert (await stage.obtainer.obtain(errand()))[0] == UNCLEAR
+    stage.source.verdict = Denied("no")
+    assert (await stage.obtainer.obtain(errand()))[0] == Denied("no")
+    assert stage.obtainer.known(errand()) == Denied("no")
+    assert [outcome for _, _, outcome in stage.counts.ended] == ["unavailable", "refused"]
+
+
+@pytest.mark.parametrize("secrets", [(), (b"first-secret-of-all", b"second-secret")], ids=["one", "two secrets"])
+async def test_a_purge_of_any_of_the_callers_tags_takes_what_was_obtained(secrets: tuple[bytes, ...]) -> None:
+    for verdict in (Granted("new", 300.0), Denied("no")):
+        stage = Stage(*secrets)
+        stage.source.verdict = verdict
+        one = errand()
+        assert one.question is not None
+        assert one.facts is not None
+        for tag in stage.tags(one.question, one.facts):
+            await stage.obtainer.obtain(one)
+            assert stage.obtainer.known(one) is not None
+            stage.obtainer.forget(purge_of([tag]))
+            assert stage.obtainer.known(one) is None
+        await stage.obtainer.obtain(one)
+        stage.obtainer.forget(purge_of(stage.tags(Question("p", Token("bob.1")), Facts({"sub": "bob"}, 0.0))[:1]))
+        assert stage.obtainer.known(one) is not None
+        stage.obtainer.forget(purge_everything())
+        assert stage.obtainer.known(one) is None
+
+
+async def test_a_purge_voids_what_is_under_way() -> None:
+    stage = Stage()
+    stage.source.gate.clear()
+    one = errand()
+    assert one.question is not None
+    assert one.facts is not None
+    before = asyncio.ensure_future(stage.obtainer.obtain(one))
+    await asyncio.sleep(0.01)
+    stage.obtainer.forget(purge_of([stage.tags(one.question, one.facts)[1]]))
+    stage.source.verdict = Denied("revoked")
+    after = asyncio.ensure_future(stage.obtainer.obtain(one))
+    await asyncio.sleep(0.01)
+    stage.source.gate.set()
+    await before
+    assert (await after)[0] == Denied("revoked")
+    assert stage.obtainer.known(one) == Denied("revoked")
+
+
+async def test_many_refusals_push_out_no_token() -> None:
+    stage = Stage(max_entries=50)
+    await stage.obtainer.obtain(errand())
+    stage.source.verdict = Denied("no")
+    for number in range(200):
+        await stage.obtainer.obtain(errand(kind="permission", audience=f"path-{number}"))
+    assert stage.obtainer.known(errand()) is not None
+
+
+async def test_a_verdict_that_changed_is_not_hidden_by_the_one_before() -> None:
+    stage = Stage()
+    for verdict, expected in ((Granted("new", 300.0), Granted), (Denied("no"), Denied), (Granted("n", 9.0), Granted)):
+        stage.source.verdict = verdict
+        await stage.obtainer.obtain(errand(), max_age_s=0.0)
+        assert isinstance(stage.obtainer.known(errand()), expected)
+
+
+async def test_a_renewal_that_fails_leaves_what_is_there_and_is_not_tried_at_once_again() -> None:
+    stage = Stage(fraction=0.01)
+    stage.source.verdict = Granted("new", 4.0)
+    await stage.obtainer.obtain(errand())
+    await asyncio.sleep(0.1)
+    stage.source.verdict = UNCLEAR
+    for _ in range(5):
+        assert isinstance(stage.obtainer.known(errand()), Granted)
+        await asyncio.sleep(0.02)
+    assert len(stage.source.calls) == 2
+    await stage.obtainer.close(1.0)
+
+
+async def test_closing_ends_the_renewal_under_way() -> None:
+    stage = Stage(fraction=0.01)
+    stage.source.verdict = Granted("new", 4.0)
+    await stage.obtainer.obtain(errand())
+    await asyncio.sleep(0.1)
+    stage.source.gate.clear()
+    stage.obtainer.known(errand())
+    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        await stage.obtainer.close(0.1)
