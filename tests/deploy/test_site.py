@@ -1,0 +1,99 @@
+"""The documents as a site: it builds without a warning, every link leads somewhere, nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from gateway.config.keys import keys_below
+from gateway.config.model import Config
+from gateway.observe.families import NAMES
+
+ROOT = Path(__file__).parents[2]
+
+
+class _Page(HTMLParser):
+    """The links of a page, the ids that links may lead to, and what a browser would load by itself."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.loaded: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = {name: value or "" for name, value in attrs}
+        self.ids |= {named[name] for name in ("id", "name") if name in named}
+        if tag == "a" and "href" in named:
+            self.links.append(named["href"])
+        elif tag in {"script", "img", "iframe", "source"} and "src" in named:
+            self.loaded.append(named["src"])
+        elif tag == "link" and named.get("rel") in {"stylesheet", "icon", "preconnect", "preload"}:
+            self.loaded.append(named["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if find_spec("mkdocs") is None or find_spec("material") is None:
+        pytest.skip("mkdocs is not installed; pip install -e '.[docs]' brings it")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site: Path) -> dict[Path, _Page]:
+    return {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+
+
+def test_every_link_leads_somewhere(site: Path, pages: dict[Path, _Page]) -> None:
+    broken = []
+    for path, page in pages.items():
+        if path.name == "404.html":
+            continue  # its links are those of the site's address, which nobody has chosen here
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            if not target.is_file():
+                broken.append(f"{path.relative_to(site)}: {link}")
+            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].ids:
+                broken.append(f"{path.relative_to(site)}: {link} has no such part")
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, _Page]) -> None:
+    assert {one for page in pages.values() for one in page.loaded if urlsplit(one).netloc} == set()
+
+
+def test_every_key_and_every_metric_has_its_line(site: Path) -> None:
+    keys = (site / "reference" / "keys.html").read_text(encoding="utf-8")
+    assert [key.path for key in keys_below(Config) if f">{'.'.join(key.path[1:]) or key.name}<" not in keys] == []
+    metrics = (site / "reference" / "metrics.html").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"<code>{name}</code>" not in metrics] == []
+
+
+def test_the_search_finds_the_documents(site: Path) -> None:
+    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
+    for word in ("introspection", "runbook", "traceparent", "max_concurrency"):
+        assert word in index.lower()
