@@ -14,6 +14,7 @@ from gateway.authn.tolerance import tolerances_s
 from gateway.config.identity_key import IdentityKey, key_set
 from gateway.config.model import Config
 from gateway.config.published_resources import compile_resources
+from gateway.config.realms import by_realm, names_by_realm
 from gateway.config.route_model import Cors, Route
 from gateway.config.server_model import CertificateHeader, Server
 from gateway.errands.errand_rules import ErrandRules, compile_errands
@@ -30,7 +31,7 @@ from gateway.http.told_request import SubrequestFates
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
 from gateway.limits.limit import CompiledLimit
-from gateway.policy import Policy, TrustedIssuer, compile_policy
+from gateway.policy import Policy, TrustedIssuer, compile_policy, trusted_issuer
 from gateway.routing import Table
 from gateway.signed_identity import IdentityTokenRules
 
@@ -136,13 +137,8 @@ def compile_config(
         table=Table((route.config.match, route) for route in routes if route.backends),
         routes=routes,
         trusted_issuers={
-            name: TrustedIssuer(
-                provider.issuer,
-                provider.client_id,
-                provider.leeway,
-                token_types.get(name) or TokenTypeRule(provider.require_token_type),
-            )
-            for name, provider in config.providers.items()
+            name: trusted_issuer(provider, token_types.get(name))
+            for name, provider in by_realm(config.providers).items()
         },
         trusted_proxies=_trusted(config.server),
         head_limits=HeadLimits(config.server.max_header_bytes, config.server.max_headers),
@@ -208,7 +204,7 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
         tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
         identity=_identity(route, config, common.key),
-        providers=route.auth.provider or tuple(config.providers),
+        providers=names_by_realm(route.auth.provider or config.providers, config.providers),
         request_rules=_request_rules(route, config.server, common.identity_names, places),
         fields_to_client=common.to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls([one.url for one in route.backend]),

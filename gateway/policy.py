@@ -15,6 +15,7 @@ from gateway.authn.leeway import leeway_s
 from gateway.authn.presented import AS_BEARER, Presented
 from gateway.authn.token_type import TokenTypeRule, is_untyped, unknown_condition
 from gateway.config.auth_model import Auth
+from gateway.config.provider_model import Provider
 from gateway.entitlements import Entitlements, compile_entitlements, entitlement_problem
 from gateway.http.refusal import Refusal, challenge
 from gateway.policy_reasons import (
@@ -56,6 +57,14 @@ class TrustedIssuer:
     client_id: str
     leeway_s: float | None = None
     token_types: TokenTypeRule = field(default_factory=TokenTypeRule)
+
+
+def trusted_issuer(provider: Provider, learned: TokenTypeRule | None) -> TrustedIssuer:
+    """What is expected of the facts of `provider`. `learned` is the rule of its client, where there is one."""
+    rule = learned or TokenTypeRule(provider.require_token_type)
+    # A JWT's own claims have no token_type: its header and its marks say what it is.
+    rule = TokenTypeRule(mode=False) if provider.validation == "jwt" else rule
+    return TrustedIssuer(provider.issuer, provider.client_id, provider.leeway, rule)
 
 
 def compile_policy(auth: Auth) -> Policy:

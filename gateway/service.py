@@ -99,7 +99,7 @@ class Worker(WorkerServer):
         shared = running.cache.shared
         return UpStates(
             self.ready().ready,
-            {name: one.ready and one.breaker == "closed" for name, one in running.providers.items()},
+            running.are_up,
             None if shared is None else shared.healthy,
             len(running.cache.local),
             limits_alone=running.limiter.is_alone,

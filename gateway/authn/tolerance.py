@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gateway.config.auth_model import Auth
+from gateway.config.provider_model import Provider
+from gateway.config.realms import names_by_realm
 from gateway.config.route_model import Route
 
 
@@ -19,13 +21,13 @@ def tolerances_s(auth: Auth) -> dict[str, float]:
     return dict.fromkeys(methods, auth.stale_if_error)
 
 
-def longest_tolerated_s(routes: Iterable[Route], providers: Iterable[str]) -> dict[str, float]:
+def longest_tolerated_s(routes: Iterable[Route], providers: Mapping[str, Provider]) -> dict[str, float]:
     """For how long some route can use each provider's facts after they were fresh. Leaves out 0."""
     longest: dict[str, float] = {}
     every = tuple(providers)
     for route in routes:
         if route.auth.mode == "none" or not route.auth.stale_if_error:
             continue
-        for name in route.auth.provider or every:
+        for name in names_by_realm(route.auth.provider or every, providers):
             longest[name] = max(longest.get(name, 0.0), route.auth.stale_if_error)
     return longest

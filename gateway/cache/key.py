@@ -48,6 +48,7 @@ class HmacKeys:
         return (self,)
 
     def __init__(self, secret: bytes | None) -> None:
+        self.is_random = not secret
         root = stretched(secret) if secret else secrets.token_bytes(_KEY_BYTES)
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
         self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider

@@ -17,6 +17,8 @@ from gateway.introspection.invalidation import ClaimSelector
 class KeyRing:
     """Makes keys and tags as `HmacKeys` does, for two or more secrets. Satisfies `introspection.ports.CacheKeys`."""
 
+    is_random = False
+
     def __init__(self, members: Sequence[HmacKeys]) -> None:
         self.members = tuple(members)
 

@@ -23,6 +23,7 @@ from gateway.commands.options import (
     run,
 )
 from gateway.config.model import Config
+from gateway.config.realms import by_realm
 from gateway.introspection.lifetime import as_of
 from gateway.provider.errors import ProviderError, TokenRefused
 from gateway.provider.grants import (
@@ -140,13 +141,14 @@ def _grant(name: str, options: dict[str, Any]) -> Grant:
 
 
 def _client(config: Config, name: str | None) -> ProviderClient:
-    known = ", ".join(config.providers)
-    if name is None and len(config.providers) != 1:
+    providers = by_realm(config.providers)
+    known = ", ".join(providers)
+    if name is None and len(providers) != 1:
         fail(
             UNUSABLE,
             f"gateway: the file does not have exactly one provider; write --provider with one of: {known or 'none'}",
         )
-    chosen = name if name is not None else next(iter(config.providers))
-    if chosen not in config.providers:
+    chosen = name if name is not None else next(iter(providers))
+    if chosen not in providers:
         fail(UNUSABLE, f"gateway: no provider {chosen!r}; write --provider with one of: {known or 'none'}")
-    return ProviderClient(chosen, config.providers[chosen])
+    return ProviderClient(chosen, providers[chosen])

@@ -12,6 +12,7 @@ from gateway.config.check_decisions import problems_of_decisions
 from gateway.config.check_events import problems_of_events
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners, problems_of_nonces
+from gateway.config.check_realms import problems_of_realms
 from gateway.config.check_routes import problems_of_defaults, problems_of_limits, problems_of_route
 from gateway.config.check_signing import problems_of_signing
 from gateway.config.problems import Problem
@@ -30,6 +31,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
         yield from problems_of_key(provider)
         yield from problems_of_provider_tls(provider)
         yield from problems_of_introspection(provider)
+        yield from problems_of_realms(provider)
     if sections.defaults is not None:
         yield from problems_of_defaults(sections.defaults)
     yield from _names(sections.routes)

@@ -144,6 +144,7 @@ MILD = {
     ("server", "drain_delay"): "how long balancers take is not in the file",
     ("server", "watch"): "who can write to the files is not in the file",
     ("server", "max_connections_per_network"): "the proxies in front are not in the file",
+    ("providers", "validation"): "it is warned of where no revocation can arrive at all",
     ("providers", "max_waiting"): "how many networks there are is not in the file",
     ("cache", "refresh_ahead"): "it costs calls, and opens nothing",
     ("routes", "identity", "answer"): "what the provider says of a caller is not in the file",

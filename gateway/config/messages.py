@@ -15,7 +15,7 @@ from gateway.config.foreign_words import foreign_word
 from gateway.config.keys import model_of, secrets_of
 from gateway.config.model_base import Model
 from gateway.config.node import Located, Origin, leaves
-from gateway.config.problems import Loc, Problem, WrongAt, place_text
+from gateway.config.problems import MISSING, Loc, Problem, WrongAt, place_text
 from gateway.config.route_model import Route
 from gateway.config.values import quoted
 
@@ -87,7 +87,11 @@ def problems_of(
         # pydantic counts the good items only: a list of nothing but bad ones is not empty.
         if found["type"] == "too_short" and any(_is_inside(other["loc"], found["loc"]) for other in errors):
             continue
-        yield from _problems(found["type"], without_tags(found["loc"]), found.get("ctx", {}), model, origin)
+        loc, context = without_tags(found["loc"]), found.get("ctx", {})
+        for key in _missing_by_others(context):
+            if also_missing and (*loc, *key) not in meant:
+                yield from _problems("missing", (*loc, *key), {}, model, origin)
+        yield from _problems(found["type"], loc, context, model, origin)
 
 
 def type_name(value: Any) -> str:
@@ -155,6 +159,12 @@ def _unseen(key: str) -> str | None:
     return None
 
 
+def _missing_by_others(context: dict[str, Any]) -> list[Loc]:
+    """The keys that other keys of the same section make necessary."""
+    inner = context.get("error")
+    return [loc for loc, what in inner.wrongs if what == MISSING] if isinstance(inner, WrongAt) else []
+
+
 def _problems(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], origin: Origin) -> Iterator[Problem]:
     if type_ == "missing":
         found = origin.find(loc[:-1])
@@ -168,7 +178,7 @@ def _problems(type_: str, loc: Loc, context: dict[str, Any], model: type[Model],
     wrongs = inner.wrongs if isinstance(inner, WrongAt) else (((), _what(type_, loc, context, model, origin)),)
     for below, what in wrongs:
         found = origin.find((*loc, *below))
-        if not found.broken:
+        if not found.broken and what != MISSING:
             yield Problem(place_text(found.path), _without_values(what, found), found.line)
 
 

@@ -50,6 +50,10 @@ class ConfigError(Exception):
         super().__init__("\n".join(problem.render(file) for problem in self.problems))
 
 
+# Of a key that only other keys make necessary: told as that of a key that is always needed.
+MISSING = "is missing"
+
+
 class WrongAt(ValueError):  # noqa: N818 - reads as what it says where it is raised
     """Says that parts of one value are wrong: the place of each in the value, and text as in `Problem.what`."""
 

@@ -9,18 +9,25 @@ from pydantic import Field, SecretStr, model_validator
 from gateway.config.backend_model import ClientTls
 from gateway.config.introspection_model import IntrospectionSettings
 from gateway.config.model_base import Model
-from gateway.config.problems import Loc, WrongAt
+from gateway.config.problems import MISSING, Loc, WrongAt
 from gateway.config.value_types import (
     ONE_OR_MANY,
+    Algorithm,
     AutoOrFlag,
+    ClaimPath,
     Count,
     Endpoint,
     Issuer,
     OneOrMany,
     Part,
     ProxyUrl,
+    RealmName,
     Seconds,
 )
+
+# Stands for one of `realms`, in these keys.
+REALM = "{realm}"
+URLS_BY_REALM = ("issuer", "introspection_endpoint", "token_endpoint", "jwks_uri")
 
 
 class BreakerSettings(Model):
@@ -60,6 +67,25 @@ class ProviderEvents(Model):
     only the signature counts."""
 
 
+class ClaimNames(Model):
+    """Where a provider puts what policies and identity headers need: dotted paths. Only what is written is moved."""
+
+    scope: ClaimPath | None = None
+    """The scopes: a text, or, once this is written, a list of texts. Default scope, as a text."""
+
+    roles: ClaimPath | None = None
+    """The roles of the realm, a list or a text. Default realm_access.roles."""
+
+    groups: ClaimPath | None = None
+    """Default groups."""
+
+    client_id: ClaimPath | None = None
+    """Default client_id; of a JWT without it azp."""
+
+    audience: ClaimPath | None = None
+    """Default aud."""
+
+
 class Provider(Model):
     """One identity provider. Naming `introspection_endpoint` skips discovery."""
 
@@ -73,10 +99,28 @@ class Provider(Model):
     """RFC 6749, for gateway token. Default: from discovery."""
 
     jwks_uri: Endpoint | None = None
-    """Its public keys (RFC 7517), for events. Default: from discovery."""
+    """Its public keys (RFC 7517), for JWTs and events. Default: from discovery, which it skips with validation: jwt."""
 
-    client_id: Annotated[str, Field(min_length=1)]
-    """The gateway's own client at the provider."""
+    validation: Literal["introspection", "jwt", "jwt_then_introspection"] = "introspection"
+    """How a token is judged. introspection: the provider is asked. jwt: by its signature and its own claims, without a
+    call; opaque tokens are refused. jwt_then_introspection: the same first, so that a forged one costs no call, then
+    the provider is asked. Default introspection. Danger: with jwt, a revocation arrives only by events and by DELETE
+    /cache."""
+
+    algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("RS256", "PS256", "ES256", "EdDSA")
+    """The algorithms that JWTs may be signed with. Default [RS256, PS256, ES256, EdDSA]; RS384, RS512, PS384, PS512,
+    ES384 and ES512, too. HS256 and its like, and none, are refused."""
+
+    claims: ClaimNames = ClaimNames()
+    """Where this provider puts scopes, roles, groups, the client's id and the audience. What is written feeds the
+    policies, and the identity headers of the same names."""
+
+    realms: Annotated[tuple[RealmName, ...], Field(min_length=1)] | None = None
+    """Several realms of one server under one name, told apart by iss: each stands for {realm} in issuer and in the
+    endpoints. Default none: one realm."""
+
+    client_id: Annotated[str, Field(min_length=1)] = ""
+    """The gateway's own client at the provider. Needed unless validation is jwt."""
 
     client_secret: SecretStr | None = None
     """The client's secret. Better by environment or file than here."""
@@ -123,8 +167,8 @@ class Provider(Model):
     """How its events are known, with events: at the top. Default: signed by its keys, for client_id."""
 
     leeway: Annotated[Seconds, Field(le=300)] | None = None
-    """How far its clock may be ahead when nbf is looked at, never exp; at most 5m. Default: 5s where nbf is the moment
-    of issue (within 1s of iat), else 0s."""
+    """How far its clock may be ahead when nbf, and iat of a JWT, are looked at, never exp; at most 5m. Default: 5s
+    where nbf is the moment of issue (within 1s of iat), else 0s."""
 
     require_token_type: AutoOrFlag = "auto"  # noqa: S105 - it is a word, not a secret
     """Whether an active answer without token_type is refused. Some providers call refresh and ID tokens active as well,
@@ -134,13 +178,15 @@ class Provider(Model):
     @model_validator(mode="after")
     def _can_be_reached(self) -> Provider:
         wrongs: list[str] = []
-        if self.issuer is None and self.introspection_endpoint is None:
+        if self.validation != "introspection" and self.issuer is None:
+            wrongs.append(f"validation {self.validation} needs the iss of its tokens; write issuer: https://…")
+        elif self.issuer is None and self.introspection_endpoint is None:
             wrongs.append("neither issuer nor introspection_endpoint is named; write issuer: https://…")
-        if self.client_auth.startswith("client_secret_") and self.client_secret is None:
-            wrongs.append(f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file")
-        if self.client_auth == "private_key_jwt" and self.private_key is None:
-            wrongs.append("client_auth private_key_jwt needs a key; write private_key or private_key_file")
+        if self.validation != "jwt":
+            wrongs += self._lacking_credentials()
         places: list[tuple[Loc, str]] = [((), wrong) for wrong in wrongs]
+        if self.validation != "jwt" and not self.client_id:
+            places.append((("client_id",), MISSING))
         if self.events is not None and self.issuer is None and self.events.issuer is None:
             places.append((("events",), "it is not said whose events they are; write issuer: https://… there"))
         elif self.events is not None and self._has_unknown_keys(self.events):
@@ -149,6 +195,13 @@ class Provider(Model):
         if places:
             raise WrongAt(places)
         return self
+
+    def _lacking_credentials(self) -> list[str]:
+        if self.client_auth.startswith("client_secret_") and self.client_secret is None:
+            return [f"client_auth {self.client_auth} needs a secret; write client_secret or client_secret_file"]
+        if self.client_auth == "private_key_jwt" and self.private_key is None:
+            return ["client_auth private_key_jwt needs a key; write private_key or private_key_file"]
+        return []
 
     def _has_unknown_keys(self, events: ProviderEvents) -> bool:
         if events.jwks_uri is not None or self.jwks_uri is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.config.model import Config
+from gateway.config.realms import by_realm, names_by_realm
 from gateway.config.route_model import Route
 from gateway.http.protected_resource import metadata_document, metadata_location
 from gateway.http.public_document import PublicDocument, resource_metadata
@@ -18,7 +19,9 @@ def compile_resources(config: Config) -> dict[tuple[str, str], PublicDocument]:
     for identifier, routes in groups.items():
         resources = [route.resource for route in routes if route.resource is not None]
         providers = [name for route in routes for name in route.auth.provider or tuple(config.providers)]
-        issuers = [issuer for name in providers if (issuer := config.providers[name].issuer) is not None]
+        settings = by_realm(config.providers)
+        names = names_by_realm(providers, config.providers)
+        issuers = [issuer for name in names if (issuer := settings[name].issuer) is not None]
         scopes = [scope for resource in resources for scope in resource.scopes]
         name = next((resource.name for resource in resources if resource.name is not None), None)
         location = metadata_location(identifier)

@@ -49,6 +49,7 @@ from gateway.config.values import (
 )
 from gateway.config.wire_values import (
     parse_acr,
+    parse_algorithm,
     parse_cors_header_name,
     parse_header_name,
     parse_header_value,
@@ -56,6 +57,7 @@ from gateway.config.wire_values import (
     parse_method,
     parse_name,
     parse_origin,
+    parse_realm,
     parse_scope,
     parse_text,
     parse_trusted_name,
@@ -179,6 +181,8 @@ AuthorizationDetail = Annotated[
     WithJsonSchema({"type": "object", "required": ["type"], "examples": [{"type": "payment", "actions": ["read"]}]}),
 ]
 Scope = Annotated[str, BeforeValidator(parse_scope), text(examples=["orders:read"])]
+Algorithm = Annotated[str, BeforeValidator(parse_algorithm), text(examples=["RS256"])]
+RealmName = Annotated[str, BeforeValidator(parse_realm), text(pattern="^[A-Za-z0-9._~-]{1,100}$")]
 ClaimPath = Annotated[tuple[str, ...], BeforeValidator(parse_claim_path), text(examples=["realm_access.roles"])]
 HostMatch = Annotated[HostPattern, BeforeValidator(parse_host), text(examples=["*.example.com"])]
 PathMatch = Annotated[PathPattern, BeforeValidator(parse_path), text(pattern="^/", examples=["/orders/**"])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from gateway.config.algorithms import SIGNATURE_ALGORITHMS
 from gateway.config.values import quoted
 from gateway.http.header_names import FRAMING, HOP_BY_HOP, HTTPOXY, TOLD_TO_BACKENDS, fold_header_name, folded
 from gateway.http.syntax import SCOPE_CHARS, TCHAR
@@ -54,6 +55,7 @@ _OF_QUESTIONS = frozenset(
 _OF_CLIENTS = HTTPOXY | folded(["Authorization", "Cookie", "Origin"])
 _SEPARATORS = re.compile(r"[^0-9a-z]+")
 _DEFAULT_PORT = {"http": ":80", "https": ":443"}
+_REALM = re.compile(r"[A-Za-z0-9._~-]{1,100}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
@@ -62,6 +64,25 @@ def parse_name(value: object) -> str:
     """The name of a route or a provider, which becomes a label in metrics and logs."""
     if not isinstance(value, str) or not _NAME.fullmatch(value):
         raise ValueError(f"{quoted(value)} is not a name; write up to 100 letters, digits and _ . : -")
+    return value
+
+
+def parse_algorithm(value: object) -> str:
+    """An algorithm of signatures that a public key verifies (RFC 7518 §3.1)."""
+    if isinstance(value, str) and value in SIGNATURE_ALGORITHMS:
+        return value
+    instead = f"write one of {', '.join(sorted(SIGNATURE_ALGORITHMS))}"
+    if isinstance(value, str) and value.lower() == "none":
+        raise ValueError(f"a token without a signature is anybody's; {instead}")
+    if isinstance(value, str) and value.upper().startswith("HS"):
+        raise ValueError(f"with {quoted(value)} whoever verifies a token can make one; {instead}")
+    raise ValueError(f"{quoted(value)} is not an algorithm that is verified here; {instead}")
+
+
+def parse_realm(value: object) -> str:
+    """What stands for `{realm}` in a URL: a part of its path that needs no encoding (RFC 3986 §2.3)."""
+    if not isinstance(value, str) or not _REALM.fullmatch(value) or value in {".", ".."}:
+        raise ValueError(f"{quoted(value)} is not a realm; write up to 100 letters, digits and - . _ ~")
     return value
 
 

@@ -5,10 +5,12 @@ What is asked for does not vary between callers, so that it is made once per rou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config.credential_model import BackendCredential, ExchangeSettings
+from gateway.config.provider_model import Provider
+from gateway.config.realms import by_realm, entry_name, names_by_realm
 from gateway.config.route_model import Route
 from gateway.errands.errand import GrantParameters
 
@@ -22,21 +24,32 @@ class CredentialRule:
     is_phantom: bool = False
 
 
-def compile_credential(route: Route, providers: Iterable[str]) -> CredentialRule | None:
-    """The rule of a route; `None` for `strip` and `keep`. `providers` are all of the configuration."""
+def compile_credential(route: Route, providers: Mapping[str, Provider]) -> CredentialRule | None:
+    """The rule of a route; `None` for `strip` and `keep`. `providers` are all of the configuration.
+
+    Where the provider that is named has realms, it is the caller's realm, or else the first one.
+    """
     credential = route.authorization
     if not isinstance(credential, BackendCredential):
         return None
-    names = tuple(providers)
+    names = tuple(by_realm(providers))
     if credential.exchange is not None:
         pairs = _exchange_pairs(credential.exchange)
+        named = credential.exchange.provider
         return CredentialRule(
-            {name: GrantParameters("exchange", credential.exchange.provider or name, pairs) for name in names}
+            {name: GrantParameters("exchange", _asked(named, name, providers), pairs) for name in names}
         )
     if credential.client_credentials is not None:
         settings = credential.client_credentials
-        return CredentialRule(for_all=GrantParameters("client", settings.provider or names[0], _scope(settings.scopes)))
+        asked = names_by_realm((settings.provider,), providers)[0] if settings.provider is not None else names[0]
+        return CredentialRule(for_all=GrantParameters("client", asked, _scope(settings.scopes)))
     return CredentialRule(is_phantom=True)
+
+
+def _asked(named: str | None, of_caller: str, providers: Mapping[str, Provider]) -> str:
+    if named is None or named == entry_name(of_caller):
+        return of_caller
+    return names_by_realm((named,), providers)[0]
 
 
 def _exchange_pairs(exchange: ExchangeSettings) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.config.model import Config
+from gateway.config.realms import by_realm
 from gateway.config.route_model import Route
 from gateway.errands.credential import CredentialRule, compile_credential
 from gateway.errands.permission import Permission, compile_permissions
@@ -28,5 +29,5 @@ def compile_errands(route: Route, config: Config) -> ErrandRules | None:
     permissions, credential = compile_permissions(route.auth.permissions), compile_credential(route, config.providers)
     if not permissions and credential is None:
         return None
-    client_ids = {name: provider.client_id for name, provider in config.providers.items()}
+    client_ids = {name: provider.client_id for name, provider in by_realm(config.providers).items()}
     return ErrandRules(permissions, credential, client_ids)

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from gateway.config.check_events import issuer_of_events
 from gateway.config.provider_model import Provider
+from gateway.config.realms import entry_name
 from gateway.provider.provider import ProviderClient
 
 
@@ -47,7 +48,8 @@ def logout_transmitter(name: str, config: Provider, client: ProviderClient) -> T
     issuer = config.issuer or issuer_of_events(config)
     if issuer is None:
         return None
-    return Transmitter(name, client.realm, issuer, _audience(config), frozenset({issuer}), client.keys)
+    label = entry_name(name)
+    return Transmitter(label, client.realm, issuer, _audience(config), frozenset({issuer}), client.keys)
 
 
 def event_transmitter(name: str, config: Provider, client: ProviderClient) -> Transmitter | None:
@@ -57,12 +59,13 @@ def event_transmitter(name: str, config: Provider, client: ProviderClient) -> Tr
         return None
     issuers = frozenset({issuer} if config.issuer is None else {issuer, config.issuer})
     secret = config.events.authorization if config.events is not None else None
-    return Transmitter(name, client.realm, issuer, _audience(config), issuers, client.transmitter_keys, secret)
+    label = entry_name(name)
+    return Transmitter(label, client.realm, issuer, _audience(config), issuers, client.transmitter_keys, secret)
 
 
 def _audience(config: Provider) -> frozenset[str]:
     named = config.events.audience if config.events is not None else None
-    return frozenset(named or (config.client_id,))
+    return frozenset(named or filter(None, (config.client_id,)))
 
 
 def _digest(text: str) -> bytes:

@@ -43,6 +43,7 @@ from gateway.introspection.ports import (
 )
 from gateway.introspection.purge_order import purge_of_claims, purge_of_invalidation, purge_of_token
 from gateway.introspection.refresh import Ahead, Refresher
+from gateway.introspection.revocations import Revocations
 from gateway.introspection.settlement import Settlement
 from gateway.introspection.sharing import Sharing
 from gateway.introspection.tag_purge import KnownPurges, TagPurge
@@ -57,7 +58,8 @@ class Authenticator:
     With `leases`, one process of those that use `shared` asks at a time. `ahead` refreshes results before they end.
     `longest_tolerated_s` says for each provider how long its facts are of use after they were fresh. `on_revoked` gets
     tokens that a provider called inactive, that others may still keep, and that the fleet could not be told of.
-    `on_inactive` gets the cache keys of all inactive results. `not_before`, where given, outlives this object.
+    `on_inactive` gets the cache keys of all inactive results. `not_before` and `revocations`, where given, outlive this
+    object.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Authenticator:
         on_revoked: Callable[[Token], object] | None = None,
         on_inactive: Callable[[bytes], object] | None = None,
         not_before: NotBefore | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self.longest_tolerated_s = longest_tolerated_s
         self._local = local
@@ -85,9 +88,9 @@ class Authenticator:
         self._meter = meter
         self._clock = clock
         self._monotonic = monotonic
-        fleet_lease = None if shared is None or leases is None else FleetLease(leases, shared, meter, monotonic)
-        kept = not_before or NotBefore()
-        self._fetcher = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, fleet_lease, kept)
+        lease = None if shared is None or leases is None else FleetLease(leases, shared, meter, monotonic)
+        ended = not_before or NotBefore(), revocations or Revocations()
+        self._fetcher = FactsFetcher(introspectors, keys, shared, meter, lifetimes, clock, monotonic, lease, *ended)
         self._last_known = LastKnown(local, self._fetcher.result_tags, lifetimes, longest_tolerated_s, clock, monotonic)
         self._refresher = None if ahead is None else Refresher(ahead, self._find, meter)
         self._keys = keys
@@ -170,6 +173,7 @@ class Authenticator:
         if not self._known_purges.is_new(purge):
             return 0
         self._fetcher.record_not_before(purge)
+        self._record_revocation(purge)
         self._purges += 1
         self._flights.note_purge(purge, self._purges)
         if self._sharing is not None:
@@ -177,6 +181,15 @@ class Authenticator:
         if self._shared is not None and not purge.is_revocation:
             self._shared.hide(purge)
         return self._local.drop_tagged(purge, self._monotonic())
+
+    def _record_revocation(self, purge: TagPurge) -> None:
+        """An order about everything has the keys fetched again, too, and refuses nobody."""
+        validators = [each.validator for each in self._fetcher.introspectors.values() if each.validator is not None]
+        if purge.tags is None:
+            for validator in validators:
+                validator.forget_keys()
+        elif any(validator.decides_alone for validator in validators):
+            self._fetcher.revocations.record(purge)
 
     async def close(self, within_s: float) -> None:
         """Lets flights end for `within_s`, then cancels them, and with them everybody who still waits for one."""

@@ -12,7 +12,7 @@ from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionRes
 from gateway.authn.question import FactsLookup, Question
 from gateway.introspection.fleet_lease import FleetLease, seen_under_way
 from gateway.introspection.inflight import FlightResult, LeaseGrant
-from gateway.introspection.invalidation import whole_realm
+from gateway.introspection.invalidation import ClaimSelector, whole_realm
 from gateway.introspection.joiners import Joiners
 from gateway.introspection.lifetime import Lifetimes, as_of, left_s
 from gateway.introspection.not_before import NotBefore
@@ -24,7 +24,9 @@ from gateway.introspection.ports import (
     Memorable,
     Recalled,
     SharedTier,
+    TokenValidator,
 )
+from gateway.introspection.revocations import Revocations
 from gateway.introspection.tag_purge import TagPurge
 from gateway.spans import span
 
@@ -42,6 +44,7 @@ class FactsFetcher:
     monotonic: Callable[[], float]
     fleet_lease: FleetLease | None = None
     not_before: NotBefore = field(default_factory=NotBefore)
+    revocations: Revocations = field(default_factory=Revocations)
 
     def key(self, question: Question) -> bytes:
         return self.keys.key(self.introspectors[question.provider].identity, question.token)
@@ -52,8 +55,7 @@ class FactsFetcher:
 
     def token_tags(self, token: Token) -> list[bytes]:
         """The tags of the token's entries at every provider."""
-        keys = [self.keys.key(each.identity, token) for each in self.introspectors.values()]
-        return [tag for key in keys for tag in self.key_tags(key)]
+        return [tag for each in self.introspectors.values() for tag in self._own_tags(each, token)]
 
     def result_tags(self, key: bytes, provider: str, result: Memorable) -> tuple[bytes, ...]:
         """The tags of a result under `key`, beside the key's own."""
@@ -70,10 +72,11 @@ class FactsFetcher:
                 self.not_before.advance(realm, purge.not_before)
 
     def recall(self, key: bytes, question: Question) -> Awaitable[Recalled | Absent] | None:
-        """Asks the fleet; `None` if no result that it remembers would do."""
-        if self.shared is None or question.max_age_s == 0:
+        """Asks the fleet; `None` if no result that it remembers would do, or the token has to be judged first."""
+        introspector = self.introspectors[question.provider]
+        if self.shared is None or question.max_age_s == 0 or introspector.validator is not None:
             return None
-        return self.shared.get(key, self.introspectors[question.provider].realm)
+        return self.shared.get(key, introspector.realm)
 
     def recalled(
         self, key: bytes, question: Question, recalled: Recalled | Absent
@@ -100,6 +103,33 @@ class FactsFetcher:
 
         Asking the fleet before has taken `spent_s` and found `last_known`. Raises nothing but `CancelledError`.
         """
+        if (validator := self.introspectors[question.provider].validator) is not None:
+            judged = await self._judge(key, question, validator)
+            if judged is not None:
+                return judged
+            began_s = self.monotonic()
+            outcome, last_known = await self._recall_judged(key, question)
+            if outcome is not None:
+                return outcome
+            spent_s = self.monotonic() - began_s
+        return await self._ask(key, question, joiners, last_known, spent_s)
+
+    async def _recall_judged(self, key: bytes, question: Question) -> tuple[FlightResult | None, Recalled | None]:
+        """What the fleet has of a token that `recall` did not ask it about, because it had to be judged first."""
+        if self.shared is None or question.max_age_s == 0:
+            return None, None
+        found = await self.shared.get(key, self.introspectors[question.provider].realm)
+        return self.recalled(key, question, found)
+
+    async def _ask(
+        self,
+        key: bytes,
+        question: Question,
+        joiners: Joiners | None,
+        last_known: Recalled | None,
+        spent_s: float,
+    ) -> FlightResult:
+        """Asks the provider, under the fleet's lease where there is one."""
         if self.shared is None:
             return await self._introspect(key, question, joiners, None, 0.0)
         patience_s = self.shared.timeout_s - spent_s
@@ -126,6 +156,48 @@ class FactsFetcher:
                 await self.fleet_lease.leases.release(key, grant.fence)
             raise
         return flight_result if ahead_s else replace(flight_result, last_known=last_known)
+
+    async def _judge(self, key: bytes, question: Question, validator: TokenValidator) -> FlightResult | None:
+        """What can be said of the token without the provider; `None`: the provider has to be asked."""
+        introspector = self.introspectors[question.provider]
+        judged_at_s = self.monotonic()
+        said = await validator.judge(question.token)
+        if said is None:
+            return None
+        over_s = self.monotonic()
+        age_s, result = over_s - judged_at_s, as_of(said, self.clock())
+        tags: tuple[bytes, ...] = ()
+        left = 0.0
+        if isinstance(result, Facts):
+            tags = self.result_tags(key, question.provider, result)
+            result = self._unless_revoked(introspector, question, result, tags)
+        if isinstance(result, Facts):
+            left = left_s(result, age_s, self.clock(), self.lifetimes)
+        found = FactsLookup(result, "provider")
+        return FlightResult(found, tags, age_s, left, under_way_s=over_s, is_judged_here=True)
+
+    def _unless_revoked(
+        self, introspector: Introspector, question: Question, facts: Facts, tags: tuple[bytes, ...]
+    ) -> Memorable:
+        """The facts of a token that nobody is asked about, unless an order has ended it."""
+        result = self.not_before.apply(introspector.realm, facts, is_strict=True)
+        if not isinstance(result, Facts):
+            return result
+        its_own = self._own_tags(introspector, question.token)
+        if isinstance(jti := facts.claims.get("jti"), str):
+            its_own += self.keys.selector_tags(ClaimSelector(introspector.realm, "jti", jti))
+        return self.revocations.apply(result, its_own, tags)
+
+    def _own_tags(self, introspector: Introspector, token: Token) -> tuple[bytes, ...]:
+        """The tags of the token's entry at a provider, and of what it is without its signature where that counts.
+
+        An ECDSA signature has a twin: whoever has one makes another token of it (`-s` modulo the order of the curve).
+        """
+        tags = self.key_tags(self.keys.key(introspector.identity, token))
+        if introspector.validator is None or not introspector.validator.decides_alone:
+            return tags
+        unsigned = Token(token.value.rpartition(".")[0])
+        return tags + self.key_tags(self.keys.key(introspector.identity, unsigned))
 
     def _usable(
         self, key: bytes, question: Question, recalled: Recalled | Absent, seen: Mapping[bytes, float]

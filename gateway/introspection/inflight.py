@@ -35,7 +35,8 @@ class FlightResult:
     result and should have it: the fleet's purges that were known when the provider was asked. `patience_s` is the rest
     of the time that the shared tier may cost a caller. `under_way_s` is when the call that brought it was last known to
     be under way, on the monotonic clock. `grant` is to be settled or released. `last_known` is what the shared tier had
-    that was not fresh enough. `is_announced` is as in `Recalled`.
+    that was not fresh enough. `is_announced` is as in `Recalled`. With `is_judged_here` nobody was asked: every process
+    judges the same, so that an inactive result is worth neither a place in a cache nor an announcement.
     """
 
     found: FactsLookup
@@ -48,6 +49,7 @@ class FlightResult:
     grant: LeaseGrant | None = None
     last_known: Recalled | None = None
     is_announced: bool = False
+    is_judged_here: bool = False
 
 
 @dataclass(slots=True, eq=False)

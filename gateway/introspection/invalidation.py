@@ -47,6 +47,7 @@ class Invalidation:
     `id` and `is_revocation` are as in `TagPurge`. With `seen` nothing is forgotten: an event is to be remembered. With
     `typed` neither: the access tokens of the provider of that identity have a `token_type`. With `not_before` (wall
     clock) tokens that the selected realms issued earlier are inactive, also when they are first seen later.
+    `revoked_at` is as in `TagPurge`.
     """
 
     id: bytes
@@ -56,13 +57,19 @@ class Invalidation:
     seen: SeenEvent | None = None
     typed: bytes | None = None
     not_before: float | None = None
+    revoked_at: float | None = None
 
 
 def new_invalidation(
-    selectors: Iterable[ClaimSelector] = (), token: Token | None = None, not_before: float | None = None
+    selectors: Iterable[ClaimSelector] = (),
+    token: Token | None = None,
+    not_before: float | None = None,
+    revoked_at: float | None = None,
 ) -> Invalidation:
     tokens = () if token is None else (token,)
-    return Invalidation(secrets.token_bytes(_ID_BYTES), tuple(selectors), tokens, not_before=not_before)
+    return Invalidation(
+        secrets.token_bytes(_ID_BYTES), tuple(selectors), tokens, not_before=not_before, revoked_at=revoked_at
+    )
 
 
 def whole_realm(realm: str) -> ClaimSelector:
@@ -101,6 +108,7 @@ def invalidation_to_json(invalidation: Invalidation) -> dict[str, Any]:
         "seen": None if seen is None else [seen.realm, seen.event_id, seen.life_s],
         "typed": None if invalidation.typed is None else invalidation.typed.hex(),
         "not_before": invalidation.not_before,
+        "revoked_at": invalidation.revoked_at,
     }
 
 
@@ -117,7 +125,8 @@ def invalidation_from_json(value: Mapping[str, Any]) -> Invalidation:
             of_what = tuple(map(_named, selectors)), tuple(map(_token, tokens))
             not_before = read_not_before(value.get("not_before"))
             typed = _typed(value.get("typed"))
-            return Invalidation(bytes.fromhex(hex_id), *of_what, is_no, _seen(seen), typed, not_before)
+            revoked_at = read_not_before(value.get("revoked_at"))
+            return Invalidation(bytes.fromhex(hex_id), *of_what, is_no, _seen(seen), typed, not_before, revoked_at)
     raise ValueError("not an invalidation")
 
 

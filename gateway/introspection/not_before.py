@@ -26,16 +26,18 @@ class NotBefore:
         """From now on tokens of `realm` from before `at` are inactive."""
         self._at[realm] = max(at, self.of(realm))
 
-    def apply(self, realm: str, result: Memorable) -> Memorable:
+    def apply(self, realm: str, result: Memorable, *, is_strict: bool = False) -> Memorable:
         """`result`, or an inactive one if the token was issued too early.
 
         Where `iat` is missing the provider's own result stands: it knows its policy. An `iat` that is not a number is
-        not understood, and so it is not a yes.
+        not understood, and so it is not a yes. With `is_strict` nobody has asked the provider, so a missing one is not
+        a yes either.
         """
         if not self._at or not isinstance(result, Facts) or (at := self._at.get(realm)) is None:
             return result
         issued_at = result.claims.get("iat")
-        if issued_at is None:
+        if issued_at is None and not is_strict:
             return result
-        is_number = isinstance(issued_at, int | float) and not isinstance(issued_at, bool)
-        return result if is_number and issued_at >= at else Inactive(result.introspected_at)
+        if isinstance(issued_at, int | float) and not isinstance(issued_at, bool) and issued_at >= at:
+            return result
+        return Inactive(result.introspected_at)

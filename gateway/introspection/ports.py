@@ -22,6 +22,26 @@ from gateway.introspection.tag_purge import TagPurge
 Memorable = Facts | Inactive
 
 
+class TokenValidator(Protocol):
+    """Judges tokens in this process, by the provider's keys and without a call for each token."""
+
+    @property
+    def decides_alone(self) -> bool:
+        """Whether the provider is never asked about a token. Then an eviction is a revocation."""
+        ...
+
+    async def judge(self, token: Token) -> IntrospectionResult | None:
+        """What can be said of the token without asking the provider; `None`: the provider has to be asked.
+
+        Raises nothing but `CancelledError`.
+        """
+        ...
+
+    def forget_keys(self) -> None:
+        """Has the keys fetched again before the next token is judged."""
+        ...
+
+
 class Introspector(Protocol):
     """Introspects tokens at one provider. `identity` covers issuer, endpoint and client: another one gives other
     results.
@@ -37,6 +57,11 @@ class Introspector(Protocol):
 
     @property
     def realm(self) -> str: ...
+
+    @property
+    def validator(self) -> TokenValidator | None:
+        """Judges a token before anybody is asked; `None` where only the provider can."""
+        ...
 
     @property
     def max_duration_s(self) -> float:

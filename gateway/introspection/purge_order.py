@@ -11,7 +11,7 @@ from gateway.introspection.tag_purge import TagPurge, purge_everything, purge_of
 
 
 def purge_of_token(fetcher: FactsFetcher, token: Token) -> TagPurge:
-    return purge_of(fetcher.token_tags(token))
+    return purge_of(fetcher.token_tags(token), fetcher.clock())
 
 
 def purge_of_claims(fetcher: FactsFetcher, claims: Mapping[str, str | None]) -> TagPurge:
@@ -21,7 +21,8 @@ def purge_of_claims(fetcher: FactsFetcher, claims: Mapping[str, str | None]) -> 
         return purge_everything()
     realms = {each.realm for each in fetcher.introspectors.values()}
     every = (ClaimSelector(realm, *one) for realm in realms for one in selectors)
-    return purge_of(tag for selector in every for tag in fetcher.keys.selector_tags(selector))
+    tags = (tag for selector in every for tag in fetcher.keys.selector_tags(selector))
+    return purge_of(tags, fetcher.clock())
 
 
 def purge_of_invalidation(fetcher: FactsFetcher, invalidation: Invalidation) -> TagPurge:
@@ -30,4 +31,11 @@ def purge_of_invalidation(fetcher: FactsFetcher, invalidation: Invalidation) -> 
     for token in invalidation.tokens:
         tags.update(fetcher.token_tags(token))
     is_of_realms = any(selector.claim == "realm" for selector in invalidation.selectors)
-    return TagPurge(invalidation.id, frozenset(tags), invalidation.is_revocation, invalidation.not_before, is_of_realms)
+    return TagPurge(
+        invalidation.id,
+        frozenset(tags),
+        invalidation.is_revocation,
+        invalidation.not_before,
+        is_of_realms,
+        invalidation.revoked_at,
+    )

@@ -57,6 +57,9 @@ class Settlement:
         one operation of the shared tier may take; the writing ends in a task of its own.
         """
         key, provider, result = flight.key, question.provider, outcome.found.result
+        if outcome.is_judged_here and isinstance(result, Inactive):
+            self._settle_judged(flight, outcome)
+            return None
         if not isinstance(result, Facts | Inactive):
             self._last_known.keep(flight, provider, outcome.last_known)
             self.release(key, outcome.grant)
@@ -86,6 +89,16 @@ class Settlement:
             return asyncio.wait([writing], timeout=outcome.patience_s)
         self.release(key, outcome.grant)
         return None
+
+    def _settle_judged(self, flight: Inflight, outcome: FlightResult) -> None:
+        """Keeps nothing of a token that was never good: anybody can make up any number of them."""
+        if self._last_known.facts(flight.key) is None:
+            return
+        now_s = self._fetcher.monotonic()
+        assert isinstance(outcome.found.result, Inactive)  # the caller has looked
+        self._local.put(flight.key, CacheEntry(outcome.found.result, outcome.tags, now_s, now_s), now_s)
+        if self._on_inactive is not None:
+            self._on_inactive(flight.key)
 
     def release(self, key: bytes, grant: LeaseGrant | None) -> None:
         if self._sharing is not None and grant is not None:

@@ -25,7 +25,8 @@ class TagPurge:
     second time would throw away newer results. With `is_revocation` another worker has found the token inactive, and
     inactive results stay. With `is_of_realms` the tags are those of whole realms: open streams are asked about again,
     not ended. With `not_before` (wall clock) tokens that these realms issued earlier are inactive, whenever they are
-    first seen.
+    first seen. With `revoked_at` (wall clock) what has the tags was evicted then: where nobody is asked about a token,
+    it stays inactive (`gateway.introspection.revocations`).
     """
 
     id: bytes
@@ -33,6 +34,7 @@ class TagPurge:
     is_revocation: bool = False
     not_before: float | None = None
     is_of_realms: bool = False
+    revoked_at: float | None = None
 
     def covers(self, tags: Iterable[bytes]) -> bool:
         return self.tags is None or not self.tags.isdisjoint(tags)
@@ -58,8 +60,8 @@ def purge_everything() -> TagPurge:
     return TagPurge(secrets.token_bytes(_ID_BYTES), None)
 
 
-def purge_of(tags: Iterable[bytes]) -> TagPurge:
-    return TagPurge(secrets.token_bytes(_ID_BYTES), frozenset(tags))
+def purge_of(tags: Iterable[bytes], revoked_at: float | None = None) -> TagPurge:
+    return TagPurge(secrets.token_bytes(_ID_BYTES), frozenset(tags), revoked_at=revoked_at)
 
 
 def purge_to_json(purge: TagPurge) -> dict[str, Any]:
@@ -70,6 +72,8 @@ def purge_to_json(purge: TagPurge) -> dict[str, Any]:
         message["not_before"] = purge.not_before
     if purge.is_of_realms:
         message["realms"] = True
+    if purge.revoked_at is not None:
+        message["revoked_at"] = purge.revoked_at
     return message
 
 
@@ -82,7 +86,14 @@ def purge_from_json(value: Mapping[str, Any]) -> TagPurge:
             not_before = read_not_before(value.get("not_before"))
             of_what = frozenset(map(bytes.fromhex, tags))
             is_of_realms = value.get("realms") is True
-            return TagPurge(bytes.fromhex(purge_id), of_what, not_before=not_before, is_of_realms=is_of_realms)
+            revoked_at = read_not_before(value.get("revoked_at"))
+            return TagPurge(
+                bytes.fromhex(purge_id),
+                of_what,
+                not_before=not_before,
+                is_of_realms=is_of_realms,
+                revoked_at=revoked_at,
+            )
     raise ValueError("not a purge")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
+from gateway.config.realms import entry_name
 from gateway.observe.lines import PIPE_ATOMIC_BYTES, LineWriter, cut, rfc3339
 from gateway.proxy.access_record import AccessRecord
 
@@ -47,6 +48,7 @@ def _line(one: AccessRecord, limit: int) -> bytes:
     # Written out, because every request makes one: this costs a quarter of a general encoder.
     stale_s = "null" if one.stale_s is None else f"{one.stale_s:.3f}"
     backend_ms = "null" if one.backend_s is None else f"{one.backend_s * 1000:.3f}"
+    provider = None if one.provider is None else entry_name(one.provider)
     return (
         f'{{"time":"{_time(one.started_at)}","level":"info","event":"request",'
         f'"request_id":{_text(one.request_id, limit)},"route":"{one.route}","method":{_text(one.method, limit)},'
@@ -56,7 +58,7 @@ def _line(one: AccessRecord, limit: int) -> bytes:
         f'"backend_ms":{backend_ms},"client":{_text(one.client, limit)},'
         f'"subject":{_text(one.subject, limit)},"client_id":{_text(one.client_id, limit)},'
         f'"trace_id":{_text(None if one.trace is None else one.trace.trace_id, limit)},'
-        f'"cache":{_text(one.tier, limit)},"stale_s":{stale_s},"provider":{_text(one.provider, limit)},'
+        f'"cache":{_text(one.tier, limit)},"stale_s":{stale_s},"provider":{_text(provider, limit)},'
         f'"bytes_received":{one.bytes_received},"bytes_sent":{one.bytes_sent}}}\n'
     ).encode("ascii")
 

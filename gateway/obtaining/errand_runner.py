@@ -16,6 +16,7 @@ from gateway.authn.question import Question
 from gateway.errands.errand import Errand, Kind
 from gateway.errands.obtained import Granted, Verdict, Windows, as_facts, until
 from gateway.introspection.joiners import Joiners
+from gateway.introspection.ports import TokenValidator
 
 ErrandOutcome = Literal["granted", "refused", "unavailable"]
 Tags = Callable[[Question, Facts], tuple[bytes, ...]]
@@ -59,6 +60,7 @@ class ErrandRunner:
         self.name = name
         self.identity = hashlib.sha256(b"gateway errands\0" + identity).digest()
         self.realm = realm
+        self.validator: TokenValidator | None = None  # what is obtained is judged by the provider alone
         self._source = source
         self._windows = windows
         self._tags = tags

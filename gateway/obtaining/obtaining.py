@@ -61,7 +61,7 @@ def new_obtaining(
     windows = _windows(config)
     runners = {
         name: ErrandRunner(
-            name, each.identity, each.realm, each.grants, windows, authenticator.tags, meter, clock=time.time
+            each.name, each.identity, each.realm, each.grants, windows, authenticator.tags, meter, clock=time.time
         )
         for name, each in providers.items()
     }

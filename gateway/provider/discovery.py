@@ -7,7 +7,7 @@ An `https` issuer cannot move us to clear text beyond this machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -20,7 +20,7 @@ from gateway.provider.errors import UnusableResponseError
 from gateway.provider.supported import Supported, read_supported
 
 EndpointName = Literal["introspection_endpoint", "token_endpoint", "jwks_uri"]
-# Every document is read for these; `jwks_uri` only on demand, because most gateways never need it.
+# Every document is read for these; `jwks_uri` only on demand, because many gateways never need it.
 ENDPOINT_NAMES: tuple[EndpointName, ...] = ("introspection_endpoint", "token_endpoint")
 _OK = 200
 _QUOTED_MAX_CHARS = 200
@@ -41,14 +41,14 @@ class _NotHereError(UnusableResponseError):
     """One URL has no document with the endpoint that is needed. The other URL may have it."""
 
 
-async def discover(calls: Calls, issuer: str, need: EndpointName) -> Metadata:
-    """The metadata of `issuer`, with the endpoint `need` in it. Raises `ProviderError`."""
+async def discover(calls: Calls, issuer: str, *needs: EndpointName) -> Metadata:
+    """The metadata of `issuer`, with the endpoints `needs` in it. Raises `ProviderError`."""
     first, second = discovery_urls(issuer)
     try:
-        return await _fetch_metadata(calls, first, issuer, need)
+        return await _fetch_metadata(calls, first, issuer, needs)
     except _NotHereError as at_first:
         try:
-            return await _fetch_metadata(calls, second, issuer, need)
+            return await _fetch_metadata(calls, second, issuer, needs)
         except _NotHereError:
             # Nearly all providers publish at the first URL, so the operator is to mend that.
             raise UnusableResponseError(at_first.reason, at_first.retry_after_s) from None
@@ -66,7 +66,7 @@ def discovery_urls(issuer: str) -> tuple[str, str]:
     )
 
 
-async def _fetch_metadata(calls: Calls, url: str, issuer: str, need: EndpointName) -> Metadata:
+async def _fetch_metadata(calls: Calls, url: str, issuer: str, needs: Sequence[EndpointName]) -> Metadata:
     response = await calls.get(url)
     if response.status != _OK:
         raise _NotHereError(f"discovery was answered with status {response.status}", response.retry_after_s)
@@ -74,10 +74,10 @@ async def _fetch_metadata(calls: Calls, url: str, issuer: str, need: EndpointNam
         document = strict_json.loads(response.body)
     except strict_json.JSONError as error:
         raise _NotHereError(f"the discovery document is not JSON that can be relied on: {error}") from None
-    return read_metadata(document, issuer, need)
+    return read_metadata(document, issuer, *needs)
 
 
-def read_metadata(document: object, issuer: str, need: EndpointName) -> Metadata:
+def read_metadata(document: object, issuer: str, *needs: EndpointName) -> Metadata:
     """The metadata in a discovery document's JSON value. Raises `UnusableResponseError`."""
     if not isinstance(document, Mapping):
         raise _NotHereError("the discovery document is not an object")
@@ -85,9 +85,10 @@ def read_metadata(document: object, issuer: str, need: EndpointName) -> Metadata
     if named != issuer:
         quoted = repr(named)[:_QUOTED_MAX_CHARS]
         raise UnusableResponseError(f"the discovery document is of the issuer {quoted}; write exactly that, or mend it")
-    if document.get(need) is None:
-        raise _NotHereError(f"the discovery document does not name {need}; write {need} into the configuration")
-    names = {*ENDPOINT_NAMES, need}
+    for need in needs:
+        if document.get(need) is None:
+            raise _NotHereError(f"the discovery document does not name {need}; write {need} into the configuration")
+    names = {*ENDPOINT_NAMES, *needs}
     found = {name: _endpoint(name, document[name], issuer) for name in names if document.get(name) is not None}
     return Metadata(issuer, **found, supported=read_supported(document))
 

@@ -33,6 +33,7 @@ class Endpoints:
         self._calls = calls
         self._metadata: Metadata | None = None
         self._jwks_uri = config.jwks_uri
+        self._needs = needed_endpoints(config)
         self._failure: ProviderError | None = None
         self._tried_at: float | None = None  # monotonic
         self._attempt: asyncio.Task[None] | None = None
@@ -41,8 +42,8 @@ class Endpoints:
 
     @property
     def ready(self) -> bool:
-        """Whether the introspection endpoint is known."""
-        return self._known_introspection_url() is not None
+        """Whether every endpoint that tokens are judged with is known."""
+        return all(getattr(self._metadata, name, None) is not None for name in self._needs)
 
     @property
     def why_not_ready(self) -> str:
@@ -98,6 +99,12 @@ class Endpoints:
 
     async def jwks_url(self) -> str:
         """The URL of the provider's public keys, discovered on first use. Raises `ProviderError`."""
+        if self._jwks_uri is None and "jwks_uri" in self._needs:
+            if self._metadata is None:
+                await self._discover_unless_just_failed()
+            if self._metadata is None:
+                raise self._not_discovered()
+            self._jwks_uri = self._metadata.jwks_uri
         if self._jwks_uri is None:
             if self._config.issuer is None:
                 raise UnreachableError("no URL of its keys is known; write jwks_uri or issuer into the configuration")
@@ -130,9 +137,8 @@ class Endpoints:
         await asyncio.wait({self._attempt})
 
     async def _try_once(self) -> None:
-        need: EndpointName = "introspection_endpoint"
         try:
-            self._metadata = await discover(self._calls, self._config.issuer or "", need)
+            self._metadata = await discover(self._calls, self._config.issuer or "", *self._needs)
             if objection := self.objection:
                 self._say(logging.WARNING, f"discovery succeeded, but {objection}", "done", reason=objection)
             else:
@@ -158,3 +164,13 @@ class Endpoints:
             if not self.ready:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, _PAUSE_MAX_S)
+
+
+def needed_endpoints(config: Provider) -> tuple[EndpointName, ...]:
+    """The endpoints that tokens are judged with and that only discovery can tell."""
+    needs: list[EndpointName] = []
+    if config.validation != "jwt" and config.introspection_endpoint is None:
+        needs.append("introspection_endpoint")
+    if config.validation != "introspection" and config.jwks_uri is None:
+        needs.append("jwks_uri")
+    return tuple(needs)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.authn.bearer import Token
+from gateway.authn.claim_places import ClaimPlaces
 from gateway.authn.facts import (
     CLAIM_NAMES,
     Facts,
@@ -61,6 +62,7 @@ class IntrospectionEndpoint:
     own_token: OwnToken | None = None
     signed: SignedResponses | None = None
     objection: str = ""
+    places: ClaimPlaces | None = None  # where the provider puts claims, if not where they are looked for
 
     async def introspect(self, token: Token) -> Facts | Inactive:
         """What the provider says of the token at the moment of the call.
@@ -69,7 +71,7 @@ class IntrospectionEndpoint:
         """
         asked_at = self.clock()
         if self.signed is not None:
-            return _read(*await self._signed_document(token), asked_at, token)
+            return self._read(*await self._signed_document(token), asked_at, token)
         response = await self._post(token)
         if (
             response.status == _BAD_REQUEST
@@ -79,8 +81,8 @@ class IntrospectionEndpoint:
             return Inactive(asked_at, f"the provider answered with status 400: {error.redacted(self._secrets(token))}")
         document = self._json(response, token)
         if self.request.wants_phantom and isinstance(document, dict):
-            return _read(*without_phantom(document), asked_at, token)
-        return _read(document, None, asked_at, token)
+            return self._read(*without_phantom(document), asked_at, token)
+        return self._read(document, None, asked_at, token)
 
     async def document(self, token: Token) -> Any:
         """The response's JSON value, whatever it says. Raises `ProviderError`."""
@@ -144,6 +146,16 @@ class IntrospectionEndpoint:
             f"check client_id, client_auth and its secret{self.objection and f'; {self.objection}'}"
         )
 
+    def _read(self, document: object, phantom: str | None, asked_at: float, token: Token) -> Facts | Inactive:
+        if self.places is not None and isinstance(document, dict):
+            document = self.places.placed(document)
+        result = read_introspection_result(document, asked_at, header_type(token))
+        if isinstance(result, Indeterminate):
+            raise UnusableResponseError(result.reason)
+        if phantom is None or isinstance(result, Inactive):
+            return result
+        return Facts(result.claims, asked_at, result.exp, result.nbf, result.scopes, usable_phantom(phantom))
+
     def _secrets(self, token: Token) -> tuple[str, ...]:
         """Texts that must not reach a log. The provider may repeat them in its error."""
         return (token.value, self.auth.secret, *self.request.secrets)
@@ -151,15 +163,6 @@ class IntrospectionEndpoint:
 
 def _bearer(own: str) -> Credentials:
     return Credentials(headers=(("Authorization", f"Bearer {own}"),))
-
-
-def _read(document: object, phantom: str | None, asked_at: float, token: Token) -> Facts | Inactive:
-    result = read_introspection_result(document, asked_at, header_type(token))
-    if isinstance(result, Indeterminate):
-        raise UnusableResponseError(result.reason)
-    if phantom is None or isinstance(result, Inactive):
-        return result
-    return Facts(result.claims, asked_at, result.exp, result.nbf, result.scopes, usable_phantom(phantom))
 
 
 def _error_type(status: int) -> type[UnusableResponseError]:

@@ -12,9 +12,11 @@ from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
+from gateway.authn.claim_places import claim_places
 from gateway.authn.facts import Facts, Indeterminate, IntrospectionResult
 from gateway.authn.token_type import TokenTypeRule
 from gateway.config.provider_model import Provider
+from gateway.config.realms import entry_name
 from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls, through_proxy
@@ -26,6 +28,7 @@ from gateway.provider.grant_client import GrantClient
 from gateway.provider.grants import ClientCredentials, Grant
 from gateway.provider.introspection_endpoint import IntrospectionEndpoint
 from gateway.provider.introspection_guard import IntrospectionGuard
+from gateway.provider.jwt_validator import JwtValidator
 from gateway.provider.provider_identity import identity, realm
 from gateway.provider.questioning import Questioning
 from gateway.provider.signing_keys import SigningKeys
@@ -73,7 +76,8 @@ class ProviderClient:
         on_breaker: Callable[[State], object] = lambda _: None,
         on_token_type: Callable[[bytes], object] = lambda _: None,
     ) -> None:
-        self.name = name
+        self.name = entry_name(name)
+        self.key = name  # the entry's name, with a realm of it behind
         self.issuer = config.issuer
         self.client_id = config.client_id
         self.identity = identity(config)
@@ -83,6 +87,7 @@ class ProviderClient:
         self._on_token_type = on_token_type
         self._clock = clock
         self.tls_files = fingerprint(None if config.tls is None else config.tls.files)
+        self.places = claim_places(config.claims)
         self._auth = client_auth(config)
         self._calls = _new_calls(config, tls, clock)
         self._endpoints = Endpoints(name, config, self._calls)
@@ -91,6 +96,7 @@ class ProviderClient:
         self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _fixed_url(transmitter))
         fetch_own_token = partial(self.token, ClientCredentials())
         self._questioning = Questioning(config, self._calls, self._auth, self.keys, fetch_own_token, clock)
+        self.validator = None if config.validation == "introspection" else self._new_validator(config)
         self._max_waiting = config.max_waiting
         self._awaiting_discovery = 0  # questions that wait for discovery, or are about to
         self._on_breaker = on_breaker
@@ -111,9 +117,20 @@ class ProviderClient:
             cleared_s=cleared_s,
         )
 
+    def _new_validator(self, config: Provider) -> JwtValidator:
+        return JwtValidator(
+            issuer=config.issuer or "",
+            algorithms=frozenset(config.algorithms),
+            leeway_s=config.leeway,
+            keys=self.keys,
+            clock=self._clock,
+            decides_alone=config.validation == "jwt",
+            places=self.places,
+        )
+
     @property
     def ready(self) -> bool:
-        """Whether tokens can be introspected. False until discovery succeeded once, where it is needed."""
+        """Whether tokens can be judged. False until discovery succeeded once, where it is needed."""
         return self._endpoints.ready
 
     @property
@@ -180,7 +197,12 @@ class ProviderClient:
         return result
 
     async def introspection_document(self, token: Token) -> Any:
-        """The JSON value of the provider's response, whatever it says. Raises `ProviderError`."""
+        """The JSON value of the provider's response, whatever it says, or what is known without it.
+
+        Raises `ProviderError`.
+        """
+        if self.validator is not None and (judged := await self.validator.judge(token)) is not None:
+            return _as_document(judged)
         try:
             async with asyncio.timeout(self.timeout_s):
                 return await (await self._introspection_endpoint()).document(token)
@@ -236,6 +258,13 @@ class ProviderClient:
 
     def _deadline_error(self) -> DeadlineError:
         return DeadlineError(f"it gave no complete answer within {self.timeout_s:g} s")
+
+
+def _as_document(judged: IntrospectionResult) -> dict[str, Any]:
+    """What an introspection endpoint would say of a token that was judged here (RFC 7662 §2.2)."""
+    if isinstance(judged, Indeterminate):
+        raise ProviderError(judged.reason, judged.retry_after_s)
+    return {"active": True, **judged.claims} if isinstance(judged, Facts) else {"active": False}
 
 
 def _fixed_url(url: str) -> Callable[[], Awaitable[str]]:

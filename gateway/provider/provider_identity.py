@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
+from gateway.authn.claim_places import claim_places
 from gateway.config.introspection_model import IntrospectionSettings
 from gateway.config.provider_model import Provider
 
@@ -27,14 +28,15 @@ def identity(config: Provider) -> bytes:
     It comes only from the configuration, so that all instances of a fleet agree on it at any time. Each part carries
     its type and its length, so that no two configurations give the same bytes.
     """
+    whose = _whose_tokens(config) + _unusual(config)
     how = config.introspection
     if how == IntrospectionSettings():
-        return _whose_tokens(config)
+        return whose
     # Another `Host`, parameter or form of the answer gives other facts. The values may be secrets.
     settings = json.dumps(
         [how.accept, how.token_type_hint, how.auth, sorted(how.headers.items()), sorted(how.parameters.items())]
     )
-    return _whose_tokens(config) + _length_prefixed(sha256(settings.encode()).hexdigest())
+    return whose + _length_prefixed(sha256(settings.encode()).hexdigest())
 
 
 def _whose_tokens(config: Provider) -> bytes:
@@ -45,6 +47,14 @@ def _whose_tokens(config: Provider) -> bytes:
         _length_prefixed(config.client_id),
     )
     return b"".join(parts)
+
+
+def _unusual(config: Provider) -> bytes:
+    """Facts that were judged in another way than by introspection, or whose claims were moved, are other facts."""
+    places = claim_places(config.claims).identity
+    if config.validation == "introspection" and not places:
+        return b""
+    return _length_prefixed(config.validation) + _length_prefixed(places.decode())
 
 
 def _length_prefixed(text: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from gateway.authn.claim_places import claim_places
 from gateway.config.provider_model import Provider
 from gateway.provider.call import Calls
 from gateway.provider.client_auth import ClientAuth
@@ -37,11 +38,20 @@ class Questioning:
         self._request = introspection_request(config.introspection)
         self._own_token = OwnToken(fetch_own_token) if config.introspection.auth == "bearer" else None
         self._signed = _signed_responses(config, keys)
+        self._places = claim_places(config.claims)
 
     def endpoint(self, url: str, objection: str = "") -> IntrospectionEndpoint:
         """The endpoint at `url`. `objection` is what the provider's metadata says against how it is asked."""
         return IntrospectionEndpoint(
-            url, self._calls, self._auth, self._clock, self._request, self._own_token, self._signed, objection
+            url,
+            self._calls,
+            self._auth,
+            self._clock,
+            self._request,
+            self._own_token,
+            self._signed,
+            objection,
+            self._places,
         )
 
     async def close(self) -> None:

@@ -1,65 +1,39 @@
 """The public keys that a provider signs with (RFC 7517): fetched, checked, soon forgotten.
 
-Only keys of asymmetric signature algorithms count (RFC 8725 §3.1-3.3). One key serves only the algorithms of its own
-type (RFC 8725 §3.10). An old set is not used when it cannot be fetched again: the provider may have removed a key
-because it was stolen. An unknown `kid` makes the gateway fetch the set again, but many unknown ones do not make many
-calls. One task at a time fetches; all who need the set wait for it, and `close` cancels it.
+An old set is not used when it cannot be fetched again: the provider may have removed a key because it was stolen. So a
+set in use is fetched again before it is old, in the background. An unknown `kid` makes the gateway fetch the set again,
+but many unknown ones do not make many calls. One task at a time fetches; all who need the set wait for it, and `close`
+cancels it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
+from gateway.config.algorithms import SIGNATURE_ALGORITHMS
 from gateway.http import strict_json
 from gateway.provider.call import Calls
 from gateway.provider.errors import ProviderError, UnreachableError, UnusableResponseError
+from gateway.provider.jwk_set import SigningKey, read_keys
 
-ALGORITHMS: Final = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-)
-_RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
-_ALGORITHMS_BY_TYPE: dict[tuple[str, str | None], frozenset[str]] = {
-    ("RSA", None): _RSA,
-    ("EC", "P-256"): frozenset({"ES256"}),
-    ("EC", "P-384"): frozenset({"ES384"}),
-    ("EC", "P-521"): frozenset({"ES512"}),
-    ("OKP", "Ed25519"): frozenset({"EdDSA"}),
-    ("OKP", "Ed448"): frozenset({"EdDSA"}),
-}
-_PRIVATE = frozenset({"d", "p", "q", "k"})
-_RSA_MIN_BITS = 2048  # RFC 7518 §3.3
-_RSA_MAX_BITS = 16_384  # beyond, one verification takes milliseconds
-_KEYS_MAX = 100
+__all__ = ["ALGORITHMS", "SigningKey", "SigningKeys", "read_keys"]
+
+ALGORITHMS: Final = SIGNATURE_ALGORITHMS
 _TRIED_MAX = 8
 _OK = 200
 # For so many seconds a key that was removed from the set is still accepted.
 _FRESH_S = 300.0
-# The pause between two fetches for keys that the set does not have.
+# A set in use is fetched again at this age, so that no caller waits for it, and a provider that stumbles is not missed.
+_RENEWED_S = 240.0
+# The pause between two fetches for keys that the set does not have: of events, which come again, and of access tokens.
 _QUIET_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    kid: str | None
-    algorithms: frozenset[str]
-    key: Any  # of the cryptography library
-
-    def has_signed(self, token: str, algorithm: str) -> bool:
-        """Whether this key has signed `token`, a compact JWS."""
-        if algorithm not in self.algorithms:
-            return False
-        try:
-            jwt.PyJWS().decode_complete(token, self.key, algorithms=[algorithm])
-        except jwt.PyJWTError:
-            return False
-        return True
+_UNKNOWN_QUIET_S = 10.0
+# The pause after a fetch that failed, while somebody needs the keys.
+_FAILED_QUIET_S = 1.0
 
 
 class SigningKeys:
@@ -97,10 +71,50 @@ class SigningKeys:
             found = self._matching(algorithm, kid)
         return found
 
+    async def of_token(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
+        """The keys that may have signed an access token. None: the provider has no such key, as far as is known.
+
+        Anybody can make up tokens, so an unknown `kid` has the set fetched again only `_UNKNOWN_QUIET_S` after the last
+        fetch. Raises `ProviderError` when the keys cannot be had now.
+        """
+        now_s = self._monotonic()
+        if self._fetched_at_s is None or now_s - self._fetched_at_s > _FRESH_S:
+            await self._fetch(quiet_s=_FAILED_QUIET_S)
+        found = self._matching(algorithm, kid)
+        if not found and not self._is_of_another_algorithm(algorithm, kid) and self._may_look_again():
+            await self._fetch(quiet_s=_FAILED_QUIET_S)
+            found = self._matching(algorithm, kid)
+        elif self._fetched_at_s is not None and now_s - self._fetched_at_s > _RENEWED_S:
+            self._fetch_in_background()
+        return found
+
+    async def of_unnamed(self, algorithm: str) -> tuple[SigningKey, ...]:
+        """The keys for a token without `kid` that none of the known ones has signed; none if nothing can be new."""
+        if not self._may_look_again():
+            return ()
+        await self._fetch(quiet_s=_FAILED_QUIET_S)
+        return self._matching(algorithm, None)
+
+    def forget(self) -> None:
+        """Has the keys fetched again before they are used again."""
+        self._keys, self._fetched_at_s, self._tried_at_s = (), None, None
+        self._tried_for_s.clear()
+
+    def _may_look_again(self) -> bool:
+        """Whether the last fetch, or attempt at one, was long enough ago to look for a key that is not there."""
+        if self._fetching is not None:
+            return True  # wait for it
+        last_s = max(self._fetched_at_s or -math.inf, self._tried_at_s or -math.inf)
+        return self._monotonic() - last_s >= (_UNKNOWN_QUIET_S if self._failure is None else _FAILED_QUIET_S)
+
+    def _fetch_in_background(self) -> None:
+        if self._fetching is None and self._may_look_again():
+            self._tried_at_s = now_s = self._monotonic()
+            self._fetching = asyncio.get_running_loop().create_task(self._fetch_once(now_s))
+
     def _is_of_another_algorithm(self, algorithm: str, kid: str | None) -> bool:
         """Whether the key `kid` can never serve `algorithm`. An RSA key may change from RS256 to PS256."""
-        kind = _RSA if algorithm in _RSA else {algorithm}
-        return kid is not None and any(key.kid == kid and key.algorithms.isdisjoint(kind) for key in self._keys)
+        return kid is not None and any(key.kid == kid and not key.can_ever_serve(algorithm) for key in self._keys)
 
     async def has_signed(self, token: str, algorithm: str, kid: str | None) -> bool | None:
         """Whether one of the keys has signed `token`, a compact JWS. `None`: there is no key for it.
@@ -131,7 +145,7 @@ class SigningKeys:
         # A named key is the only one of its name. Where names are missing few are tried, because each try costs.
         return tuple(key for key in fitting if kid is None or key.kid is None or key.kid == kid)[:_TRIED_MAX]
 
-    async def _fetch(self, new_algorithm: str | None = None) -> None:
+    async def _fetch(self, new_algorithm: str | None = None, quiet_s: float = _QUIET_S) -> None:
         """Fetch the set again. Raises `ProviderError` when that fails, or was tried a moment ago.
 
         Each algorithm without a key has a pause of its own: when a provider begins to use another algorithm, somebody's
@@ -140,10 +154,10 @@ class SigningKeys:
         if self._fetching is None:
             now_s = self._monotonic()
             tried_at_s = self._tried_at_s if new_algorithm is None else self._tried_for_s.get(new_algorithm)
-            quiet_s = 0.0 if tried_at_s is None else tried_at_s + _QUIET_S - now_s
-            if quiet_s > 0:
+            left_s = 0.0 if tried_at_s is None else tried_at_s + quiet_s - now_s
+            if left_s > 0:
                 reason = "its keys were fetched a moment ago" if self._failure is None else self._failure.reason
-                raise ProviderError(reason, quiet_s)
+                raise ProviderError(reason, left_s)
             self._tried_at_s = now_s
             if new_algorithm is not None:
                 self._tried_for_s[new_algorithm] = now_s
@@ -177,42 +191,3 @@ def _document(body: bytes) -> object:
         return strict_json.loads(body)
     except strict_json.JSONError as error:
         raise UnusableResponseError(f"its keys are not JSON that can be relied on: {error}") from None
-
-
-def read_keys(document: object) -> tuple[SigningKey, ...]:
-    """The usable keys of a JWK Set's JSON value. Ignores the others (RFC 7517 §5). Raises `ProviderError`."""
-    match document:
-        case {"keys": [*keys]}:
-            return tuple(_usable_keys(keys[:_KEYS_MAX]))
-    raise UnusableResponseError("its keys are not a JWK Set")
-
-
-def _usable_keys(keys: Iterable[object]) -> Iterable[SigningKey]:
-    for key in keys:
-        if isinstance(key, Mapping) and (usable := _usable_key(key)) is not None:
-            yield usable
-
-
-def _usable_key(jwk: Mapping[str, Any]) -> SigningKey | None:
-    kty, crv, kid, operations = jwk.get("kty"), jwk.get("crv"), jwk.get("kid"), jwk.get("key_ops")
-    is_for_signatures = jwk.get("use", "sig") == "sig" and (operations is None or _allows_verifying(operations))
-    if not is_for_signatures or _PRIVATE & jwk.keys() or not isinstance(kid, str | None):
-        return None
-    if not isinstance(kty, str) or not isinstance(crv, str | None):
-        return None
-    algorithms = _ALGORITHMS_BY_TYPE.get((kty, crv), frozenset())
-    if "alg" in jwk:
-        algorithms = frozenset(one for one in algorithms if one == jwk["alg"])
-    if not algorithms:
-        return None
-    try:
-        key = jwt.PyJWK(dict(jwk), algorithm=min(algorithms)).key
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        return None
-    if isinstance(key, RSAPublicKey) and not _RSA_MIN_BITS <= key.key_size <= _RSA_MAX_BITS:
-        return None
-    return SigningKey(kid, algorithms, key)
-
-
-def _allows_verifying(operations: object) -> bool:
-    return isinstance(operations, list) and "verify" in operations

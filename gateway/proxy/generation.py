@@ -20,6 +20,7 @@ from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import IntrospectionMeter
+from gateway.introspection.revocations import Revocations
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.obtaining.obtaining import Obtaining
 from gateway.provider.provider import ProviderClient
@@ -36,6 +37,7 @@ class CacheParts:
     local: LocalCache
     shared: RedisTier | TierPerSecret | None
     not_before: NotBefore  # outlives a reload, whatever that changes
+    revocations: Revocations  # so does this
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +59,18 @@ class Generation:
     exchanges: int = 0
     receiver: EventPort = field(init=False)  # set by `WorkerServer`, whose invalidations reach beyond one generation
 
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The providers that cannot be asked yet, and why. Of one with realms, one realm is enough."""
+        ready = {provider.name for provider in self.providers.values() if provider.ready}
+        return {each.name: each.why_not_ready for each in self.providers.values() if each.name not in ready}
+
+    @property
+    def are_up(self) -> dict[str, bool]:
+        """Which providers are discovered and asked. Of one with realms, one realm is enough."""
+        up = {each.name for each in self.providers.values() if each.ready and each.breaker == "closed"}
+        return {each.name: each.name in up for each in self.providers.values()}
+
     def learn_token_type(self, identity: bytes) -> None:
         """Learn that the access tokens of the provider with this identity have a `token_type`."""
         for provider in self.providers.values():
@@ -65,5 +79,5 @@ class Generation:
 
     def show_breakers(self, meter: IntrospectionMeter) -> None:
         """Report the state of each breaker in place of earlier clients' states. Call it once this is in force."""
-        for name, provider in self.providers.items():
-            meter.breaker_changed(name, provider.breaker)
+        for provider in self.providers.values():
+            meter.breaker_changed(provider.name, provider.breaker)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from gateway.authn.bearer import Token
 from gateway.authn.tolerance import longest_tolerated_s
@@ -27,7 +26,6 @@ from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.compiled import CompiledConfig, compile_config, compile_limits
 from gateway.conditions.within_limits import WithinLimits
 from gateway.config.model import Cache, Config
-from gateway.config.provider_model import Provider
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
@@ -35,10 +33,9 @@ from gateway.introspection.lifetime import Lifetimes
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.refresh import Ahead
+from gateway.introspection.revocations import Revocations
 from gateway.introspection.tag_purge import TagPurge
 from gateway.introspection.token_buckets import TokenBuckets
-from gateway.provider.breaker import State
-from gateway.provider.client_context import client_context, fingerprint
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.generation import CacheParts, Generation
@@ -46,6 +43,7 @@ from gateway.proxy.limiter import Limiter, LimitTally
 from gateway.proxy.upstream.backend_state import BackendTally
 from gateway.proxy.upstream.route_backends import TallyOf, route_backends
 from gateway.runtime.obtaining_assembly import AssemblyMeter, add_obtaining
+from gateway.runtime.provider_clients import Breakers, provider_clients
 from gateway.runtime.token_type_sharing import recall_token_types
 from gateway.workers.worker_count import worker_count
 
@@ -60,22 +58,6 @@ _REFRESHING_SHARE = 4
 
 def _new_tally(_route: str, _backend: str) -> BackendTally:
     return BackendTally()
-
-
-@dataclass(frozen=True, slots=True)
-class _Breakers:
-    """Tells the metrics of breaker changes, but only of providers in force.
-
-    Metrics know a provider by its name, and a client that retires or never comes into force may have the same name.
-    """
-
-    watch: IntrospectionMeter
-    in_force: Callable[[], Generation | None]
-
-    def changed(self, provider: ProviderClient, state: State) -> None:
-        generation = self.in_force()
-        if generation is not None and generation.providers.get(provider.name) is provider:
-            self.watch.breaker_changed(provider.name, state)
 
 
 async def assemble(
@@ -97,8 +79,7 @@ async def assemble(
     `ProviderClient` calls `on_token_type`. `meter` is told of breaker changes in the generation that is `in_force`.
     `tally_of` gives what counts for a route and a backend, `limit_tally_of` what counts for a limit.
     """
-    breakers = _Breakers(meter, in_force)
-    providers = {name: _provider(name, config, breakers, before, on_token_type) for name in config.providers}
+    providers = provider_clients(config, Breakers(meter, in_force), before, on_token_type)
     cache = await _cache(config, before, providers, on_purge)
     tolerated = longest_tolerated_s(config.routes, config.providers)
     if cache.shared is not None:
@@ -178,6 +159,7 @@ def _authenticator(
         on_revoked=on_revoked,
         on_inactive=on_inactive,
         not_before=cache.not_before,
+        revocations=cache.revocations,
     )
 
 
@@ -207,37 +189,6 @@ def _limiter(
     return Limiter(limits, workers, fleet, tally_of, time.monotonic, before=old)
 
 
-def _provider(
-    name: str, config: Config, breakers: _Breakers, before: Generation | None, on_token_type: Callable[[bytes], object]
-) -> ProviderClient:
-    settings = config.providers[name]
-    if before is not None and before.config.providers.get(name) == settings:
-        known = before.providers[name]
-        if known.tls_files == _files_of(name, settings):
-            return known
-
-    def changed(state: State) -> None:
-        breakers.changed(provider, state)
-
-    _files_of(name, settings)
-    provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)
-    for other in () if before is None else before.providers.values():
-        if other.identity == provider.identity and other.token_types.learned:
-            provider.token_types.learn()  # the same provider; the settings that changed do not concern its tokens
-    return provider
-
-
-def _files_of(name: str, settings: Provider) -> bytes:
-    """What is in the files of `tls` now. Raises `ValueError` where they cannot be used."""
-    files = None if settings.tls is None else settings.tls.files
-    try:
-        if files is not None:
-            client_context(files)
-        return fingerprint(files)
-    except OSError as error:
-        raise ValueError(f"providers.{name}.tls: its files cannot be used ({error}); name others") from error
-
-
 def _refresh_ahead(config: Config) -> Ahead | None:
     fraction = config.cache.refresh_ahead
     if fraction is None or not config.providers:
@@ -256,23 +207,32 @@ async def _cache(
     """Those of before, where the settings are the same."""
     if before is not None and before.config.cache == config.cache:
         return before.cache
-    cache = await _cache_parts(config.cache, NotBefore() if before is None else before.cache.not_before)
+    cache = await _cache_parts(config.cache, None if before is None else before.cache)
+
+    def on_purge_of_fleet(purge: TagPurge) -> None:
+        # Here, because the log is read for the first time before a generation is in force.
+        cache.revocations.record(purge)
+        on_purge(purge)
+
     if cache.shared is not None:
         cache.shared.follow_realms(frozenset(provider.realm for provider in providers.values()))
-        await cache.shared.start(on_purge)
+        await cache.shared.start(on_purge_of_fleet)
     return cache
 
 
-async def _cache_parts(cache: Cache, not_before: NotBefore) -> CacheParts:
+async def _cache_parts(cache: Cache, before: CacheParts | None) -> CacheParts:
+    not_before = NotBefore() if before is None else before.not_before
+    revocations = Revocations() if before is None else before.revocations
     secrets = [secret.get_secret_value().encode() for secret in cache.secret or ()]
     for secret in secrets:
         await asyncio.to_thread(stretched, secret)  # caches it, so that making the keys takes no time
-    keys = keys_of(secrets)
+    # Revocations are remembered by tags, and without a secret only the same keys make the same tags again.
+    keys = before.keys if before is not None and before.keys.is_random and not secrets else keys_of(secrets)
     tiers: list[RedisTier] = []
     for which in range(len(secrets) if cache.redis is not None else 0):
         tiers.append(_redis_tier(cache, keys, which, not_before, beside=tiers[0] if tiers else None))
     shared = TierPerSecret(tiers) if len(tiers) > 1 else tiers[0] if tiers else None
-    return CacheParts(keys, LocalCache(cache.max_entries), shared, not_before)
+    return CacheParts(keys, LocalCache(cache.max_entries), shared, not_before, revocations)
 
 
 def _redis_tier(

@@ -15,6 +15,7 @@ from pathlib import Path
 from cryptography import x509
 
 from gateway.config.model import Config
+from gateway.config.realms import by_realm
 from gateway.config.redis_url import parse_redis_url
 from gateway.http.backend import Backend
 from gateway.provider.client_context import client_context, own_context
@@ -32,8 +33,9 @@ async def examine(config: Config, now_s: float, tls: ssl.SSLContext | None = Non
     """
     tls = tls or ssl.create_default_context()
     tries: list[Awaitable[list[Diagnosis]]] = [_certificate(config, now_s)]
-    tries += [examine_provider(name, one, own_context(one.tls) or tls, now_s) for name, one in config.providers.items()]
-    tries.append(examine_grants(config, {name: own_context(one.tls) or tls for name, one in config.providers.items()}))
+    settings = by_realm(config.providers)
+    tries += [examine_provider(name, one, own_context(one.tls) or tls, now_s) for name, one in settings.items()]
+    tries.append(examine_grants(config, {name: own_context(one.tls) or tls for name, one in settings.items()}))
     if config.cache.redis is not None:
         tries.append(examine_redis(parse_redis_url(config.cache.redis.get_secret_value())))
     tries += [_backend(backend, tls, now_s) for backend in _backends(config)]

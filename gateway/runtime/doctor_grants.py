@@ -17,6 +17,7 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Indeterminate
 from gateway.authn.question import Question
 from gateway.config.model import Config
+from gateway.config.realms import by_realm, names_by_realm
 from gateway.errands.credential import compile_credential
 from gateway.errands.errand import Errand, GrantParameters
 from gateway.errands.obtained import Denied, Granted, Verdict
@@ -41,7 +42,7 @@ def wanted_grants(config: Config) -> list[GrantParameters]:
         rule = compile_credential(route, config.providers)
         if rule is None:
             continue
-        names = route.auth.provider or tuple(config.providers)
+        names = names_by_realm(route.auth.provider or config.providers, config.providers)
         asked = [rule.for_all] if rule.for_all is not None else [(rule.of_callers or {}).get(name) for name in names]
         for one in asked:
             if one is not None:
@@ -53,7 +54,9 @@ async def _tried(config: Config, asked: GrantParameters, contexts: Mapping[str, 
     form = "exchange" if asked.kind == "exchange" else "client_credentials"
     subject = f"provider {asked.provider} {form} ({asked.in_words})"
     try:
-        client = ProviderClient(asked.provider, config.providers[asked.provider], tls=contexts[asked.provider])
+        client = ProviderClient(
+            asked.provider, by_realm(config.providers)[asked.provider], tls=contexts[asked.provider]
+        )
     except ValueError as error:
         return Diagnosis("FAIL", subject, f"{error}")
     question = None if asked.kind == "client" else Question(asked.provider, Token(secrets.token_hex(_TOKEN_BYTES)))

@@ -23,6 +23,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from gateway.authn.bearer import Token
+from gateway.config.realms import by_realm
 from gateway.decision import Allow, Receive
 from gateway.events.event_receiver import BODY_MAX_BYTES, Delivery, EventMeter, EventReceiver, NotEverywhereError
 from gateway.events.replay import Replays
@@ -189,7 +190,7 @@ class _Revocation:
             self._not_revoked()
             return None
         try:
-            await self._broadcaster.broadcast(new_invalidation(token=self._token))
+            await self._broadcaster.broadcast(new_invalidation(token=self._token, revoked_at=time.time()))
         except NotEverywhereError as error:
             # RFC 7009 §2.2.1: with 503 the client has to assume that the token still exists, and may try again.
             detail = "the token was revoked, but may still work here for a moment; try again"
@@ -197,7 +198,7 @@ class _Revocation:
         return None
 
     def lost(self) -> None:
-        # If it was not revoked, this costs only one introspection.
+        # If it was not revoked, this costs only one introspection. So it must not count as a revocation for good.
         self._broadcaster.broadcast_soon(new_invalidation(token=self._token))
 
 
@@ -213,12 +214,15 @@ def event_endpoint_of(
     events = config.events
     if events is None:
         return EventEndpoint(None, broadcaster, generation.admission)
-    logouts = (logout_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
-    transmitters = (event_transmitter(name, one, generation.providers[name]) for name, one in config.providers.items())
+    settings = by_realm(config.providers)
+    logouts = (logout_transmitter(name, one, generation.providers[name]) for name, one in settings.items())
+    transmitters = (event_transmitter(name, one, generation.providers[name]) for name, one in settings.items())
 
     async def invalidate(selectors: tuple[ClaimSelector, ...], not_before: float | None) -> None:
         delayed.after(events.repeat_after, selectors)
-        await broadcaster.broadcast(new_invalidation(selectors, not_before=not_before))
+        # A not-before time says itself which tokens end.
+        revoked_at = time.time() if not_before is None else None
+        await broadcaster.broadcast(new_invalidation(selectors, not_before=not_before, revoked_at=revoked_at))
 
     receiver = EventReceiver(
         logout_transmitters=[transmitter for transmitter in logouts if transmitter is not None],

@@ -192,12 +192,11 @@ class WorkerServer:
         """Ready once every provider has been discovered. A reload that adds a provider does not undo that."""
         if self._generation is None:
             return Readiness(ready=False, reasons=("starting",))
-        providers = self._generation.providers
-        waiting = [name for name, provider in providers.items() if not provider.ready]
+        providers, waiting = self._generation.providers, self._generation.waiting
         self._was_ready = self._was_ready or not waiting
         shared = self._generation.cache.shared
         checks = {
-            "providers": {name: "waiting" if name in waiting else "ready" for name in providers},
+            "providers": {one.name: "waiting" if one.name in waiting else "ready" for one in providers.values()},
             "breakers": {name: provider.breaker for name, provider in providers.items()},
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
@@ -207,7 +206,7 @@ class WorkerServer:
             checks["redis_reason"] = why
         reasons = ["draining"] if self._is_draining else []
         if not self._was_ready:
-            reasons += [_awaited(name, providers[name].why_not_ready) for name in waiting]
+            reasons += [_awaited(name, why) for name, why in waiting.items()]
         return Readiness(not reasons, tuple(reasons), checks)
 
     def lame_duck(self) -> None:

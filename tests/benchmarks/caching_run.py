@@ -55,6 +55,7 @@ class _Provider:
     identity = b"provider"
     max_duration_s = 2.0
     breaker_is_open = False
+    validator = None
     realm = "https://sso.example.com"
 
     def __init__(self, clock: Clock) -> None:

@@ -259,6 +259,104 @@ def test_sections(text, expected):
                 )
             ],
         ),
+        ("{issuer: https://i, validation: jwt}", []),
+        ("{issuer: https://i, validation: jwt, jwks_uri: https://i/keys, algorithms: [ES256]}", []),
+        ("{issuer: https://i, validation: jwt_then_introspection, client_id: gw, client_secret: s}", []),
+        (
+            "{validation: jwt, jwks_uri: https://i/keys}",
+            ["1: providers.p: validation jwt needs the iss of its tokens; write issuer: https://…"],
+        ),
+        (
+            "{issuer: https://i, validation: jwt_then_introspection}",
+            [
+                "1: providers.p.client_id: is missing; write client_id: and the name of the gateway at the provider",
+            ],
+        ),
+        (
+            "{issuer: https://i, validation: jwt, algorithms: [HS256, none, RS1, RS256]}",
+            [
+                (
+                    "1: providers.p.algorithms[0]: with 'HS256' whoever verifies a token can make one; write one of "
+                    "ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512"
+                ),
+                (
+                    "1: providers.p.algorithms[1]: a token without a signature is anybody's; write one of "
+                    "ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512"
+                ),
+                (
+                    "1: providers.p.algorithms[2]: 'RS1' is not an algorithm that is verified here; write one of "
+                    "ES256, ES384, ES512, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512"
+                ),
+            ],
+        ),
+        (
+            "{issuer: https://i, validation: jwt, algorithms: []}",
+            ["1: providers.p.algorithms: the list is empty; write at least one, or leave the key out"],
+        ),
+        ("{issuer: 'https://i/{realm}', validation: jwt, realms: [a, b-2.c_~]}", []),
+        (
+            "{issuer: 'https://i/{realm}', validation: jwt, realms: [a, ../b, .., a b, '']}",
+            [
+                f"1: providers.p.realms[{index}]: {shown} is not a realm; write up to 100 letters, digits and - . _ ~"
+                for index, shown in ((1, "'../b'"), (2, "'..'"), (3, "'a b'"), (4, "''"))
+            ],
+        ),
+        (
+            "{issuer: 'https://i/{realm}', validation: jwt, realms: [a, b, a]}",
+            ["1: providers.p.realms: one realm stands there twice; write each once"],
+        ),
+        (
+            "{issuer: 'https://i/{realm}', jwks_uri: 'https://i/{realm}/keys', validation: jwt}",
+            [
+                (
+                    f"1: providers.p.{key}: {{realm}} stands for one of realms, and there are none; "
+                    "write realms: [a, b] beside it"
+                )
+                for key in ("issuer", "jwks_uri")
+            ],
+        ),
+        (
+            "{issuer: 'https://i/{realm}', jwks_uri: https://i/keys, validation: jwt, realms: [a]}",
+            [
+                (
+                    "1: providers.p.jwks_uri: all realms would share it; write {realm} into it, as in "
+                    "https://sso.example.com/realms/{realm}"
+                )
+            ],
+        ),
+        (
+            "{issuer: https://i, validation: jwt, realms: [a, b]}",
+            [
+                (
+                    "1: providers.p.issuer: all realms would share it; write {realm} into it, as in "
+                    "https://sso.example.com/realms/{realm}"
+                )
+            ],
+        ),
+        (
+            "{introspection_endpoint: 'https://i/{realm}', client_id: gw, client_secret: s, realms: [a, b]}",
+            [("1: providers.p.realms: realms are told apart by their iss; write issuer: https://…/{realm} beside it")],
+        ),
+        (
+            "{issuer: 'https://{realm}.example.com', validation: jwt, realms: [a]}",
+            [
+                (
+                    "1: providers.p.issuer: 'https://{realm}.example.com' is not an http or https URL with a host; "
+                    "write a URL such as https://sso.example.com/realms/demo"
+                )
+            ],
+        ),
+        ("{issuer: https://i, validation: jwt, claims: {scope: scp, roles: https://e.com/roles}}", []),
+        (
+            "{issuer: https://i, validation: jwt, claims: {scope: a..b, rolls: x}}",
+            [
+                ("1: providers.p.claims.rolls: unknown key; did you mean roles?"),
+                (
+                    "1: providers.p.claims.scope: 'a..b' is not a claim; write a name, or names joined by dots "
+                    "such as realm_access.roles"
+                ),
+            ],
+        ),
         (
             "{issuer: https://i, client_id: '', client_secret: [hush-hush]}",
             [

@@ -48,6 +48,20 @@ def test_there_is_nothing_to_warn_of_in_a_plain_file() -> None:
             "3: warning: routes[0].auth.stale_methods",
             "write [GET, HEAD]",
         ),
+        (file(provider=", validation: jwt"), "1: warning: providers.sso.validation", "events: {} or admin.token"),
+        (
+            file(provider=", validation: jwt, algorithms: [ES256, ES512]", top="events: {}\n"),
+            "1: warning: providers.sso.algorithms[1]",
+            "write ES256",
+        ),
+        (
+            (
+                "providers: {sso: {issuer: 'https://sso', validation: jwt}}\nevents: {}\nroutes:\n"
+                "  - {name: a, auth: {audience: [a]}, backend: 'http://a'}\n"
+            ),
+            "1: warning: providers.sso",
+            "events: {audience",
+        ),
         (file(", allow_encoded_slash: true"), "3: warning: routes[0].allow_encoded_slash", "%2F"),
         (file(", allow_path_parameters: true"), "3: warning: routes[0].allow_path_parameters", "policy"),
         (file(", max_body: unlimited"), "3: warning: routes[0].max_body", "100MiB"),
@@ -208,3 +222,8 @@ def test_findings_as_annotations() -> None:
         "::warning file=a%2Cb%3Ag.yaml,line=2::cache.ttl: long,%0Along; write 60s",
         "::error file=a%2Cb%3Ag.yaml,line=7::routes[0].backend: 100%25 wrong; write less",
     ]
+
+
+@pytest.mark.parametrize("way", ["events: {}\n", "admin: {token: 0123456789abcdef}\n"])
+def test_one_way_for_revocations_to_arrive_is_enough_for_jwts(way) -> None:
+    assert warned(file(provider=", validation: jwt", top=way)) == []

@@ -6,6 +6,7 @@ from gateway.authn.facts import Facts, Inactive
 from gateway.authn.question import Question
 from gateway.authn.tolerance import longest_tolerated_s, tolerances_s
 from gateway.config.auth_model import Auth
+from gateway.config.provider_model import Provider
 from gateway.config.route_model import Route
 from gateway.introspection.lifetime import Lifetimes, left_s
 from gateway.introspection.stale import is_tolerable, kept_s
@@ -45,6 +46,9 @@ def test_what_is_fresh_is_said_by_the_stricter_of_ttl_and_max_age():
     assert not is_tolerable(question(300, max_age_s=3600), 360, MINUTE)
 
 
+PROVIDER = Provider(issuer="https://sso.example.com", client_id="gateway", client_auth="none")
+
+
 def test_each_providers_facts_are_kept_for_the_route_that_tolerates_most():
     def route(name, **auth):
         return Route(name=name, backend="http://a", auth=auth)
@@ -56,8 +60,8 @@ def test_each_providers_facts_are_kept_for_the_route_that_tolerates_most():
         route("d", provider="r"),
         route("e", mode="none", stale_if_error="1h"),
     ]
-    assert longest_tolerated_s(routes, ["p", "q", "r"]) == {"p": 300, "q": 300, "r": 120}
-    assert longest_tolerated_s([route("x")], ["p"]) == {}
+    assert longest_tolerated_s(routes, dict.fromkeys("pqr", PROVIDER)) == {"p": 300, "q": 300, "r": 120}
+    assert longest_tolerated_s([route("x")], {"p": PROVIDER}) == {}
 
 
 times = st.floats(0, 4e9)

@@ -126,6 +126,13 @@ TOGETHER = {
     "routes.0.backend.tls.key": {"routes.0.backend.tls.certificate": "other-cert.pem"},
     "providers.p.tls.certificate": {"providers.p.tls.key": "other-key.pem"},
     "providers.p.tls.key": {"providers.p.tls.certificate": "other-cert.pem"},
+    "providers.p.realms": {
+        "providers.p.issuer": "http://127.0.0.1:1/{realm}",
+        "providers.p.introspection_endpoint": "http://127.0.0.1:1/{realm}/introspect",
+        "providers.p.events": {"audience": ["gw"]},
+    },
+    # Otherwise discovery is under way, and when it tries again is no setting.
+    "providers.p.validation": {"providers.p.jwks_uri": "http://127.0.0.1:1/keys"},
     "routes.0.on_success": {"routes.0.match.methods": ["POST"]},
 }
 

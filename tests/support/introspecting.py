@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, IntrospectionResult
 from gateway.introspection.joiners import Joiners
+from gateway.introspection.ports import TokenValidator
 
 
 @dataclass
@@ -59,6 +60,7 @@ class ScriptedIntrospector:
     max_duration_s: float = 2.0
     realm: str = "https://sso.example.com"
     breaker_is_open: bool = False
+    validator: TokenValidator | None = None
     exp_in_s: float | None = None
     result: IntrospectionResult | None = None
     gate: asyncio.Event | None = None

@@ -1,0 +1,263 @@
+"""JWTs that are judged by the provider's keys: forged ones cost no call but for keys, and evicted ones stay out.
+
+Every case goes over both lanes. What a recording provider saw counts as much as the status.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from support.lanes import lane_keys
+from support.running_gateway import RunningGateway, configuration
+from support.scripted_provider import Reply
+from support.signing import encoded, forged_by_mac, jwk, key_for, rsa_key, signed, unsigned
+
+in_module = {"scope": "module", "loop_scope": "module"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NONE = encoded(b'{"alg":"none"}')
+TWO_ALGORITHMS = encoded(b'{"alg":"RS256","alg":"none"}')
+MODES = ("jwt", "jwt_then_introspection")
+
+
+def keys(*more: dict[str, Any]) -> dict[str, Any]:
+    return {"keys": [jwk(rsa_key()), jwk(key_for_es256(), "e1"), *more]}
+
+
+_ES256: list[Any] = []
+
+
+def key_for_es256() -> Any:
+    if not _ES256:
+        _ES256.append(key_for("ES256"))
+    return _ES256[0]
+
+
+class Served:
+    """One gateway for both modes: below `/jwt` and below `/jwt_then_introspection`."""
+
+    def __init__(self, gateway: RunningGateway, provider: Any, backend: Any) -> None:
+        self.gateway, self.provider, self.backend = gateway, provider, backend
+        self._number = 0
+
+    def claims(self, **more: Any) -> dict[str, Any]:
+        self._number += 1
+        now = time.time()
+        claims = {"iss": self.provider.issuer, "sub": "alice", "iat": int(now), "exp": int(now) + 300}
+        return {**claims, "jti": str(self._number), "scope": "a b", **more}
+
+    async def status(self, mode: str, token: str) -> int:
+        return (await self.gateway.get(f"/{mode}/x", token=token)).status
+
+    async def evict(self, selector: dict[str, str] | None) -> None:
+        await self.gateway.service._serving.purge(selector or {})
+
+
+def settings(provider: Any, mode: str, **more: Any) -> dict[str, Any]:
+    own = {"issuer": provider.issuer, "jwks_uri": provider.jwks_uri, "validation": mode}
+    if mode != "jwt":
+        own |= {"introspection_endpoint": provider.introspection_endpoint, "client_id": "gw", "client_auth": "none"}
+    return {**own, **more}
+
+
+def text_for(provider: Any, backend: Any, lane: str, ttl: str = "60s", **more: Any) -> str:
+    identity = {"headers": {"X-User-Id": "sub", "X-Scopes": "scope", "X-Client-Id": "client_id"}}
+    return configuration(
+        providers={mode: settings(provider, mode, **more) for mode in MODES},
+        routes=[
+            {
+                "name": mode,
+                "match": {"path": f"/{mode}/**"},
+                "backend": backend.url,
+                "auth": {"provider": mode},
+                "identity": identity,
+            }
+            for mode in MODES
+        ],
+        server={**lane_keys(lane), "unknown_tokens": None},
+        cache={"ttl": ttl},
+    )
+
+
+@pytest_asyncio.fixture(**in_module)
+async def served(backend, provider, lane):
+    provider.keys = keys()
+    provider.default = {"active": True, "sub": "alice", "token_type": "Bearer"}
+    running = RunningGateway(text_for(provider, backend, lane))
+    await running.start()
+    yield Served(running, provider, backend)
+    await running.stop()
+    assert running.lines.errors == []
+
+
+async def test_a_jwt_is_good_by_its_signature_and_its_own_claims_without_a_call(served):
+    token = signed(served.claims(azp="web"))
+    before = len(served.provider.introspections)
+    for _ in range(3):
+        assert await served.status("jwt", token) == 200
+    assert len(served.provider.introspections) == before
+    seen = served.backend.requests[-1]
+    assert [seen.value(name) for name in ("X-User-Id", "X-Scopes", "X-Client-Id")] == ["alice", "a b", "web"]
+
+
+async def test_then_introspection_has_the_last_word(served):
+    token = signed(served.claims())
+    before = len(served.provider.introspections)
+    served.provider.answers[token] = {"active": True, "sub": "by introspection", "token_type": "Bearer"}
+    for _ in range(3):
+        assert await served.status("jwt_then_introspection", token) == 200
+    assert len(served.provider.introspections) == before + 1
+    assert served.backend.requests[-1].value("X-User-Id") == "by introspection"
+    revoked = signed(served.claims())
+    served.provider.answers[revoked] = {"active": False}
+    assert await served.status("jwt_then_introspection", revoked) == 401
+
+
+async def test_an_opaque_token_is_refused_or_asked_about(served):
+    before = len(served.provider.introspections)
+    assert await served.status("jwt", "opaque") == 401
+    assert await served.status("jwt", "a.b.c") == 401
+    assert len(served.provider.introspections) == before
+    assert await served.status("jwt_then_introspection", "opaque") == 200
+    assert len(served.provider.introspections) == before + 1
+
+
+def forgeries(served: Served) -> dict[str, str]:
+    claims = served.claims
+    now = time.time()
+    good = signed(claims())
+    head, payload, signature = good.split(".")
+    other_payload = encoded(json.dumps(claims(sub="root")).encode())
+    return {
+        "another's key": signed(claims(), rsa_key(2)),
+        "no signature": unsigned(claims()),
+        "HS256 by the public key": forged_by_mac(claims()),
+        "none with a signature": f"{NONE}.{payload}.{signature}",
+        "other claims": f"{head}.{other_payload}.{signature}",
+        "another kid": signed(claims(), rsa_key(2), kid="other"),
+        "the kid of another type": signed(claims(), rsa_key(2), kid="e1"),
+        "a key of its own": signed(claims(), rsa_key(2), jwk=jwk(rsa_key(2))),
+        "a place for keys": signed(claims(), rsa_key(2), jku=f"{served.provider.url}/introspect/keys-of-another"),
+        "a chain": signed(claims(), rsa_key(2), x5u=f"{served.provider.url}/introspect/chain", x5c=["c"]),
+        "crit": signed(claims(), crit=["exp"]),
+        "b64": signed(claims(), b64=False),
+        "not asked for": signed(claims(), algorithm="RS512"),
+        "huge": signed(claims(pad="x" * 20_000), rsa_key(2)),
+        "a huge header": signed(claims(), pad="x" * 20_000),
+        "two algorithms": f"{TWO_ALGORITHMS}.{payload}.{signature}",
+        "expired": signed(claims(exp=now - 1)),
+        "no exp": signed({name: value for name, value in claims().items() if name != "exp"}),
+        "not yet valid": signed(claims(nbf=now + 60)),
+        "issued in the future": signed(claims(iat=now + 60)),
+        "nonsense times": signed(claims(iat="yesterday")),
+        "another issuer": signed(claims(iss="https://other.example")),
+        "an ID token": signed(claims(nonce="n")),
+        "a refresh token": signed(claims(typ="Refresh")),
+        "a logout token": signed(claims(), typ="logout+jwt"),
+    }
+
+
+async def test_a_forged_or_expired_jwt_is_401_and_nobody_is_asked_about_it(served):
+    assert await served.status("jwt", signed(served.claims())) == 200  # the keys are there
+    before = len(served.provider.introspections), len(served.provider.key_fetches), len(served.backend.requests)
+    for mode in MODES:
+        found = {what: await served.status(mode, token) for what, token in forgeries(served).items()}
+        assert {what: status for what, status in found.items() if status != 401} == {}
+    after = len(served.provider.introspections), len(served.provider.key_fetches), len(served.backend.requests)
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1] - before[1] <= 2  # once for each of the two providers
+    assert all(call.path in {"/keys", "/introspect"} for call in served.provider.calls)
+
+
+async def test_the_reason_is_in_the_log_and_not_in_the_answer(served):
+    token = signed(served.claims(), rsa_key(2), kid="other")
+    answer = await served.gateway.get("/jwt/x", token=token)
+    assert answer.status == 401
+    assert b"kid" not in answer.body
+    line = served.gateway.lines.requests[-1]
+    assert "kid" in line["reason"]
+    assert token not in json.dumps(served.gateway.lines.all)
+
+
+async def test_an_eviction_in_mode_jwt_is_a_revocation_of_what_was_issued_before(served):
+    for claim, value in (("sub", "bob"), ("sid", "s1"), ("client_id", "web")):
+        token, again = (signed(served.claims(**{claim: value})) for _ in range(2))
+        other = signed(served.claims(**{claim: f"not {value}"}))
+        assert await served.status("jwt", token) == 200
+        await served.evict({claim: value})
+        assert await served.status("jwt", token) == 401
+        assert await served.status("jwt", again) == 401, "first seen later, issued before"
+        assert await served.status("jwt", other) == 200
+        await asyncio.sleep(0.02)
+        later = signed(served.claims(**{claim: value, "iat": time.time()}))
+        assert await served.status("jwt", later) == 200, "issued after it"
+
+
+async def test_a_token_or_a_jti_that_is_evicted_is_revoked_whenever_it_was_issued(served):
+    ahead = time.time() - 0.001
+    token = signed(served.claims(iat=ahead, jti="j1"))
+    await served.evict({"jti": "j1"})
+    assert await served.status("jwt", token) == 401
+    private = key_for_es256()
+    es256 = signed(served.claims(), private, "ES256", kid="e1")
+    assert await served.status("jwt", es256) == 200
+    await served.evict({"token": es256})
+    assert await served.status("jwt", es256) == 401
+    assert await served.status("jwt", _twin(es256)) == 401, "the same token with the signature's twin"
+
+
+def _twin(token: str) -> str:
+    """The other signature that ECDSA takes for the same text: (r, n - s)."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    text, _, signature = token.rpartition(".")
+    data = base64.urlsafe_b64decode(signature + "==")
+    s = order - int.from_bytes(data[32:], "big")
+    return f"{text}.{encoded(data[:32] + s.to_bytes(32, 'big'))}"
+
+
+async def test_the_twin_of_a_signature_is_good_where_nothing_was_revoked(served):
+    """Otherwise the test before shows nothing."""
+    token = signed(served.claims(), key_for_es256(), "ES256", kid="e1")
+    assert await served.status("jwt", _twin(token)) == 200
+
+
+async def test_an_eviction_of_everything_forgets_facts_and_keys_and_refuses_nobody(served):
+    token = signed(served.claims())
+    assert await served.status("jwt", token) == 200
+    before = len(served.provider.key_fetches)
+    await served.evict(None)
+    assert await served.status("jwt", token) == 200
+    assert len(served.provider.key_fetches) == before + 1
+
+
+async def test_an_eviction_elsewhere_is_asked_about_again_and_no_revocation(served):
+    token = signed(served.claims(sub="carol"))
+    assert await served.status("jwt_then_introspection", token) == 200
+    await served.evict({"sub": "alice"})
+    before = len(served.provider.introspections)
+    assert await served.status("jwt_then_introspection", token) == 200
+    assert len(served.provider.introspections) == before + 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_keys_that_are_away_are_503_and_never_401(backend, provider, lane, mode):
+    provider.keys = Reply(500, {})
+    gateway = RunningGateway(text_for(provider, backend, lane))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    before = len(backend.requests), len(provider.introspections)
+    try:
+        for token in (signed(served.claims()), signed(served.claims(), rsa_key(2)), signed(served.claims(), kid="x")):
+            answer = await gateway.get(f"/{mode}/x", token=token)
+            assert answer.status == 503
+            assert answer.value("Retry-After")
+        assert (len(backend.requests), len(provider.introspections)) == before
+        provider.keys = keys()
+        await asyncio.sleep(1.1)  # the pause after a fetch that failed
+        assert await served.status(mode, signed(served.claims())) == 200
+    finally:
+        provider.keys = keys()
+        await gateway.stop()
