@@ -7,7 +7,6 @@ client's address, IPv6 by its /64, which is what a subscriber gets (RFC 6177).
 from __future__ import annotations
 
 import hashlib
-import json
 
 from gateway.authn.claims import claim_at
 from gateway.authn.facts import Claims
@@ -21,7 +20,7 @@ _VALUE_CHARS_MAX = 128
 class CompiledLimit:
     """Allows `quota` requests within `window_s`, and `burst` at once, for each identity."""
 
-    __slots__ = ("burst", "by", "item", "name", "policy", "quota", "rate_per_s", "window_s")
+    __slots__ = ("_hash", "burst", "by", "is_by_address", "item", "name", "policy", "quota", "rate_per_s", "window_s")
 
     def __init__(self, name: str, quota: int, window_s: float, burst: int, by: tuple[str, ...]) -> None:
         self.name = name
@@ -29,14 +28,12 @@ class CompiledLimit:
         self.window_s = window_s
         self.burst = burst
         self.by = by
+        self.is_by_address = by == ADDRESS
         self.rate_per_s = quota / window_s
         # What the fields call it (RateLimit header fields, draft 10): a name of letters, digits and `_.:-`.
         self.item = f'"{name}"'
         self.policy = f"{self.item};q={quota};w={round(window_s)}"
-
-    @property
-    def is_by_address(self) -> bool:
-        return self.by == ADDRESS
+        self._hash = hash(self._key())
 
     def __str__(self) -> str:
         return f"{self.name} ({self.quota} in {round(self.window_s)} s, {self.burst} at once)"
@@ -45,7 +42,7 @@ class CompiledLimit:
         return isinstance(other, CompiledLimit) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return self._hash
 
     def _key(self) -> tuple[str, int, float, int, tuple[str, ...]]:
         return self.name, self.quota, self.window_s, self.burst, self.by
@@ -57,18 +54,15 @@ def identity_of(limit: CompiledLimit, realm: str | None, claims: Claims | None, 
     `realm` names the provider whose claims these are; without one there are no claims.
     """
     if claims is not None and realm is not None and not limit.is_by_address:
-        value = _value_at(claims, limit.by)
-        if value is not None:
-            return f"claim {json.dumps([realm, value])}"
+        value = claims.get(limit.by[0]) if len(limit.by) == 1 else claim_at(claims, limit.by)
+        if value.__class__ is str and value:
+            if len(value) <= _VALUE_CHARS_MAX:
+                return f"claim {len(realm)} {realm} text {value}"
+            return f"claim {len(realm)} {realm} hash {_hashed(value)}"
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return f"claim {len(realm)} {realm} number {value}"
     return f"address {network_of(address)}"
 
 
-def _value_at(claims: Claims, path: tuple[str, ...]) -> str | None:
-    """A claim's value with its type; `None` for what names nobody: nothing, a list, an object."""
-    value = claim_at(claims, path)
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
-        return None
-    text = json.dumps(value)
-    if len(text) <= _VALUE_CHARS_MAX:
-        return text
-    return "sha256 " + hashlib.sha256(text.encode()).hexdigest()
+def _hashed(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from math import ceil
 
 from gateway.limits.limit import CompiledLimit
@@ -36,14 +36,17 @@ class Remaining:
 
     @property
     def item(self) -> str:
-        return f"{self.limit.item};r={self.requests};t={ceil(self.wait_s)}"
+        left = int(self.level) if self.level > 0 else 0
+        wait_s = 0.0 if self.level >= self.most else (left + 1 - self.level) / self.rate_per_s
+        return f"{self.limit.item};r={left};t={ceil(wait_s)}"
 
 
-def rate_fields(remaining: Iterable[Remaining]) -> Fields:
+def rate_fields(known: Sequence[Remaining]) -> Fields:
     """Both fields, each with one item for each limit; none without limits."""
-    known = tuple(remaining)
     if not known:
         return ()
+    if len(known) == 1:
+        return (("RateLimit-Policy", known[0].limit.policy), ("RateLimit", known[0].item))
     return (
         ("RateLimit-Policy", ", ".join([each.limit.policy for each in known])),
         ("RateLimit", ", ".join([each.item for each in known])),

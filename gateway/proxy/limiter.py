@@ -106,10 +106,9 @@ class Limiter:
         now_s, is_shared = self._monotonic(), self._is_shared
         held = self._held(condition, now_s, is_shared=is_shared)
         waits = [each.wait_s(now_s, is_shared=is_shared) for each in held]
-        if max(waits) > 0:
-            return self._refused(held, waits, now_s, is_shared=is_shared)
-        if ASK in waits:
-            return None
+        for wait_s in waits:
+            if wait_s != 0:  # by far most requests are within their limits
+                return self._refused(held, waits, now_s, is_shared=is_shared) if max(waits) > 0 else None
         for each in held:
             each.spend(now_s, is_shared=is_shared)
             if is_shared:
