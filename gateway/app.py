@@ -15,8 +15,11 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from gateway.demo import settings as demo_settings
+from gateway.demo.beside_nginx import DemoNginx
 from gateway.demo.demo_provider import DemoProvider
 from gateway.demo.echo_backend import EchoBackend
 from gateway.demo.places import Places, check_free, places_from
@@ -95,9 +98,9 @@ async def _reload_when(wanted: asyncio.Event, service: Service) -> None:
         await service.reload()
 
 
-async def demo(port_base: int | None, *, is_check: bool) -> int:
+async def demo(port_base: int | None, *, is_check: bool, beside: str | None = None) -> int:
     """Run `gateway demo`. Returns the exit status. Raises `OSError`, which names all ports that are taken."""
-    places = places_from(port_base)
+    places = places_from(port_base, beside)
     check_free(places)
     transcript = Transcript(sys.stdout)
     stopping = asyncio.Event()
@@ -126,8 +129,14 @@ async def _demonstrating(places: Places) -> AsyncIterator[DemoProvider]:
         # Standard output belongs to the walk-through, so the log goes to standard error.
         writer = LineWriter(sys.stderr.fileno() if sys.stderr is not None else None)
         stack.callback(writer.close)
-        source = ConfigSource(demo_settings.text(places), demo_settings.NAME, ".")
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-demo-"))) if places.proxy else None
+        source = ConfigSource(demo_settings.text(places, folder), demo_settings.NAME, ".")
         service = Service(lambda: source, writer)
         stack.push_async_callback(service.drain, _DEMO_DRAIN_S)
         await service.start()
+        if folder is not None:
+            names = tuple(dict.fromkeys(name for route in service.config.routes for name in route.identity.names))
+            nginx = DemoNginx(places, folder, names)
+            stack.push_async_callback(nginx.stop)
+            await nginx.start()
         yield provider

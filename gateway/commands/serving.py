@@ -32,10 +32,15 @@ def serve(path: str) -> None:
     type=click.IntRange(1, 65532),
     help="Ports N, N+1, N+2 and N+3 for gateway, admin, provider and backend instead of 8080, 9090, 8081 and 8082.",
 )
-def demo_command(is_check: bool, port_base: int | None) -> None:
+@click.option(
+    "--beside",
+    type=click.Choice(["nginx"]),
+    help="nginx has the gateway's port, forwards, and asks the gateway about each request.",
+)
+def demo_command(is_check: bool, port_base: int | None, beside: str | None) -> None:
     """Run gateway, provider and backend on loopback, and print what to paste."""
     try:
-        sys.exit(run(app.demo(port_base, is_check=is_check)))
+        sys.exit(run(app.demo(port_base, is_check=is_check, beside=beside)))
     except BrokenPipeError:
         raise  # the reader has gone; click ends quietly
     except (StartError, OSError) as error:

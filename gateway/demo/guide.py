@@ -30,7 +30,10 @@ class Paste:
 
 def addresses(places: Places) -> Iterator[tuple[str, str, str]]:
     """Name, address and meaning of each part."""
-    yield "gateway", places.gateway_url, "routes /public/**, and /orders/** for those who may"
+    if places.proxy is None:
+        yield "gateway", places.gateway_url, "routes /public/**, and /orders/** for those who may"
+    else:
+        yield places.proxy, places.gateway_url, "asks the gateway about each request, and forwards what it allows"
     yield "admin", places.admin_url, f"health, metrics, routes; its token is {ADMIN_TOKEN}"
     yield "provider", places.provider_url, "knows alice, who may read and write orders, and bob, who may not"
     yield "backend", places.backend_url, "answers with the request that reached it"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 
 from gateway.config.values import Address
 from gateway.workers.sockets import BindError, bind, unbind
 
 HOST = "127.0.0.1"
+_PORTS = ("gateway", "admin", "provider", "backend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Places:
     admin: int = 9090
     provider: int = 8081
     backend: int = 8082
+    proxy: str | None = None  # what has the gateway's port, and asks the gateway
 
     @property
     def gateway_url(self) -> str:
@@ -36,19 +38,19 @@ class Places:
         return f"http://{HOST}:{self.backend}"
 
 
-def places_from(base: int | None) -> Places:
+def places_from(base: int | None, proxy: str | None = None) -> Places:
     """The usual ports, or with a base N the ports N, N+1, N+2 and N+3, in the order of the fields."""
-    return Places() if base is None else Places(base, base + 1, base + 2, base + 3)
+    return Places(proxy=proxy) if base is None else Places(base, base + 1, base + 2, base + 3, proxy)
 
 
 def check_free(places: Places) -> None:
     """Raise `BindError`, which names each port that is not free, before anything is started."""
     reasons = []
-    for field, port in zip(fields(places), astuple(places), strict=True):
+    for name in _PORTS:
         try:
-            unbind(bind(Address(HOST, port)))
+            unbind(bind(Address(HOST, getattr(places, name))))
         except BindError as error:
-            reasons.append(f"{field.name}: {error}")
+            reasons.append(f"{name}: {error}")
     if reasons:
         wanted = "; ".join(reasons)
         raise BindError(f"{wanted}. With --port-base N the demo takes the ports N, N+1, N+2 and N+3 instead")

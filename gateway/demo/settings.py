@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import Template
 
 from gateway.demo.places import HOST, Places
@@ -13,10 +14,10 @@ TTL_S = 60
 
 _SETTINGS = Template("""\
 server:
-  listen: $host:$gateway
+  listen: $listen
   max_connections: 1000 # every machine's limit of open files allows this many, without a warning
 
-admin:
+${decisions}admin:
   listen: $host:$admin
   token: $admin_token
 
@@ -33,33 +34,34 @@ log: {level: warning, access: false} # the terminal is for the reader
 
 routes:
   - name: public
-    match: {path: /public/**}
-    backend: $backend_url
+    match: {path: /public/**}${backend}
     auth: none
 
   - name: orders
-    match: {path: /orders/**, methods: [GET]}
-    backend: $backend_url
+    match: {path: /orders/**, methods: [GET]}${backend}
     auth: {scopes: [orders:read], audience: [orders-api]}
 
   - name: orders-write
-    match: {path: /orders/**, methods: [POST, PUT, PATCH, DELETE]}
-    backend: $backend_url
+    match: {path: /orders/**, methods: [POST, PUT, PATCH, DELETE]}${backend}
     auth: {scopes: [orders:write], audience: [orders-api], roles: [manager]}
 """)
 
 
-def text(places: Places) -> str:
-    """The YAML text of a gateway in front of the demo's provider and backend."""
+def text(places: Places, folder: Path | None = None) -> str:
+    """The YAML text of a gateway in front of the demo's provider and backend.
+
+    With `folder`, another proxy forwards, and asks at a socket in it: the routes have no backend then.
+    """
     secret = CLIENTS["gateway"].secret
     return _SETTINGS.substitute(
         host=HOST,
-        gateway=places.gateway,
+        listen=f"{HOST}:{places.gateway}" if folder is None else f"unix:{folder}/gateway.sock",
+        decisions="" if folder is None else f"decisions: {{listen: 'unix:{folder}/decisions.sock'}}\n\n",
+        backend=f"\n    backend: {places.backend_url}" if folder is None else "",
         admin=places.admin,
         admin_token=ADMIN_TOKEN,
         provider_url=places.provider_url,
         realm=REALM,
         client_secret=secret,
         ttl_s=TTL_S,
-        backend_url=places.backend_url,
     )

@@ -24,7 +24,8 @@ class Transcript:
 
     def guide(self, places: Places) -> None:
         """Print all that one needs to try the demo by hand."""
-        self._line(self._in("A gateway, a provider and a backend in one process, only on loopback.", _BOLD))
+        beside = "" if places.proxy is None else f", and {places.proxy} before them"
+        self._line(self._in(f"A gateway, a provider and a backend in one process{beside}, only on loopback.", _BOLD))
         self._line()
         for name, url, meaning in addresses(places):
             self._line(f"  {name:<9} {url:<24} {meaning}")

@@ -1,11 +1,16 @@
+import asyncio
+import shutil
 import signal
 import socket
 
 import pytest
 from support.demonstrated import checked, demonstrated, free_base
+from support.needed import missing
 from support.served import STOP_WITHIN_S
 
+from gateway.demo.beside_nginx import DemoNginx
 from gateway.demo.guide import pastes
+from gateway.demo.places import Places
 
 ESCAPE = "\x1b"
 STEPS = [
@@ -68,3 +73,19 @@ def test_it_prints_what_to_paste_and_a_signal_ends_it_with_0(stop):
         rest, _ = process.communicate(timeout=STOP_WITHIN_S)
         assert process.returncode == 0
     assert rest.strip() == "Stopped."
+
+
+def test_nginx_forwards_where_it_is_beside_and_the_same_steps_go_well():
+    if shutil.which("nginx") is None and shutil.which("nginx", path="/usr/sbin") is None:
+        missing("there is no nginx on this machine")
+    done = checked(free_base(), "--beside", "nginx")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "All 8 steps went as they should."
+    assert "  nginx     http://" in done.stdout
+
+
+def test_where_there_is_no_nginx_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("gateway.demo.beside_nginx.shutil.which", lambda *_, **__: None)
+    nginx = DemoNginx(Places(proxy="nginx"), tmp_path, ("X-User-Id",))
+    with pytest.raises(OSError, match="there is no nginx on this machine; install it, or leave --beside out"):
+        asyncio.run(nginx.start())

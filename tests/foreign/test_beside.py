@@ -154,6 +154,8 @@ async def test_nor_does_another_spelling_of_one(proxy, backend, name):
 async def test_a_scope_that_is_missing_is_403(client, backend):
     async with client.get("/orders/7", headers={"Authorization": f"Bearer {NARROW}"}) as answer:
         assert answer.status == 403
+        assert 'scope="orders:read"' in answer.headers["WWW-Authenticate"]
+        assert len(answer.headers.getall("WWW-Authenticate")) == 1
     assert backend.seen == []
 
 

@@ -350,3 +350,22 @@ async def test_a_certificate_is_the_one_that_the_proxy_names(serve, backend, pro
         named = f"Client-Cert: :{base64.b64encode(der).decode()}:"
         assert (await asked(proxy, by_forwarded("GET", "/api/x", named, token="bound"))).status == 200
         assert (await asked(proxy, by_forwarded("GET", "/api/x", token="bound"))).code == "invalid_token"
+
+
+async def test_what_is_let_in_spends_a_limit_and_what_is_refused_does_not(serve):
+    limited = [
+        {"name": "api", "match": {"path": "/api/**"}, "limits": ["few"]},
+        {"name": "admins", "match": {"path": "/admin/**"}, "limits": ["few"], "auth": {"scopes": ["admin"]}},
+    ]
+    limits = {"few": {"rate": "2/1h", "by": "sub"}}
+    gateway = await serve(limited, top={**DECISIONS, "limits": limits})
+    async with await Client.of(gateway.decisions_address) as proxy:
+        for _ in range(3):
+            assert (await asked(proxy, by_forwarded("GET", "/admin/x", token="good"))).status == 403
+        for left in (1, 0):
+            answer = await asked(proxy, by_forwarded("GET", "/api/x", token="good"))
+            assert answer.status == 200
+            assert f";r={left};" in answer.value("RateLimit")
+        answer = await asked(proxy, by_forwarded("GET", "/api/x", token="good"))
+        assert (answer.status, answer.code) == (429, "rate_limited")
+        assert answer.value("Retry-After")

@@ -33,10 +33,10 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in changing} | {"PYTHONUTF8": "1"}
 
 
-def checked(base: int, *, program: tuple[str, ...] = (COMMAND,)) -> subprocess.CompletedProcess[str]:
+def checked(base: int, *more: str, program: tuple[str, ...] = (COMMAND,)) -> subprocess.CompletedProcess[str]:
     """`gateway demo --check`, to its end."""
     return subprocess.run(
-        [*program, "demo", "--check", "--port-base", str(base)],
+        [*program, "demo", "--check", "--port-base", str(base), *more],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
