@@ -41,17 +41,17 @@ class EntryCodec:
         self._clock_skew_s = clock_skew_s
         self._clocks_apart = ClocksApart(clock_skew_s, monotonic)
         self._seal = Seal(keys.members[which].sealing, ENTRY_LIMIT_BYTES)
-        self._part = slice(which * KEY_BYTES, (which + 1) * KEY_BYTES)
+        self._part_at = which * KEY_BYTES
 
     def part(self, key: bytes) -> bytes:
         """The part of a key, or of an event's key, that belongs to this secret."""
-        return key[self._part]
+        return key[self._part_at : self._part_at + KEY_BYTES]
 
     def open(self, key: bytes, realm: str, left_ms: int, sealed: bytes) -> Recalled | Absent:
         """Open the result of `key`, of a provider of `realm`. Redis says that it has `left_ms` left."""
         if not sealed or left_ms in (_NO_KEY, 0):
             return Absent.MISS
-        text = self._seal.open(key[self._part], sealed)
+        text = self._seal.open(self.part(key), sealed)
         entry = None if text is None else decode(text)
         if entry is None:
             return Absent.ERROR
@@ -79,5 +79,5 @@ class EntryCodec:
         # The time is of the same clock and the same moment as the age, because the reader compares the two.
         result = as_introspected_at(recalled.result, self._clock() - recalled.age_s)
         entry = StoredEntry(result, age_ms, left_ms, log_position, fence, longer_ms, recalled.is_announced)
-        sealed = self._seal.seal(key[self._part], encode(entry))
+        sealed = self._seal.seal(self.part(key), encode(entry))
         return None if sealed is None else (sealed, kept_ms)
