@@ -14,6 +14,7 @@ from importlib import import_module
 import click
 
 import gateway
+from gateway.commands.epilogs import epilog
 from gateway.runtime.build import BUILD
 
 # By name: the module and the function there, and the line in the list of commands. A hidden command has no line.
@@ -45,6 +46,7 @@ class _LazyGroup(click.Group):
             return None
         module, function, _ = COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"gateway.commands.{module}"), function)
+        command.epilog = epilog(cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -52,7 +54,10 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(gateway.__version__, prog_name="gateway", message=f"%(prog)s, version %(version)s, {BUILD}")
 def main() -> None:
-    """A reverse proxy that introspects every bearer token and tells the backend who is calling."""
+    """A reverse proxy that introspects every bearer token and tells the backend who is calling.
+
+    Exit status: 0 done, or yes. 1 no. 2 the configuration or the command line cannot be used. 3 cannot tell.
+    """

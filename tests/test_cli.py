@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import pty
+import shlex
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from support.scripted_provider import ScriptedProvider
 
 from gateway.cli import COMMANDS, main
+from gateway.commands.epilogs import EPILOGS
 from gateway.config.identity_key import read_identity_key
 from gateway.demo.demo_provider import DemoProvider
 
@@ -350,3 +352,23 @@ def test_keygen_makes_a_key_that_signs_and_overwrites_none(tmp_path, algorithm):
 def test_keygen_prints_only_the_key():
     made = CliRunner().invoke(main, ["keygen"])
     assert read_identity_key(made.stdout, needs_private=True).algorithm == "ES256"
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, line) in COMMANDS.items() if line])
+def test_the_help_of_each_command_has_an_example_that_is_right_and_its_exit_statuses(name) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"]).output
+    examples, statuses = EPILOGS[name]
+    for status, meaning in statuses.items():
+        assert f"  {status}  {meaning}\n" in shown
+    for example in examples:
+        assert f"  {example}\n" in shown  # on one line
+        for part in example.split("|"):
+            program, *words = shlex.split(part.partition(">")[0].partition("<")[0])
+            if program == "gateway":
+                command = main.get_command(click.Context(main), words[0])
+                command.make_context(words[0], words[1:], resilient_parsing=True)  # knows each option
+
+
+def test_the_help_tells_defaults() -> None:
+    assert "[default: client_credentials]" in CliRunner().invoke(main, ["token", "--help"]).output
+    assert "[default: text]" in CliRunner().invoke(main, ["check", "--help"]).output

@@ -80,8 +80,6 @@ def introspect(path: str, provider: str | None, token: str) -> None:
     """Print the introspection endpoint's response about a token.
 
     Write - to read the token from standard input: a TOKEN on the command line shows in `ps` and the shell's history.
-
-    Exits with 0 for active, 1 for inactive, 3 when the provider cannot tell.
     """
     client = _client(load_or_exit(path), provider)
     try:

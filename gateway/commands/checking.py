@@ -24,10 +24,7 @@ from gateway.config.yaml_mistakes import lines_of
     help="json: a list of objects; github: annotations of a workflow.",
 )  # fmt: skip
 def check(path: str, form: Format, *, strict: bool) -> None:
-    """Say everything that is wrong with the file, and warn of what is dangerous or doubtful.
-
-    Exits with 0, or with 2 when the file cannot be used.
-    """
+    """Say everything that is wrong with the file, and warn of what is dangerous or doubtful."""
     errors: Sequence[Problem] = ()
     warnings: list[Problem] = []
     config = None

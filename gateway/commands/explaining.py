@@ -47,10 +47,7 @@ _CLAIMS_MAX_BYTES = 2**20
     help="JSON: what introspection would say. No provider is asked.",
 )
 def explain(path: str, method: str, url: str, token: str | None, claims: str | None) -> None:
-    """Tell how a request would be decided, and why.
-
-    Exits with 0 for allow, 1 for refuse, 3 when the provider cannot tell.
-    """
+    """Tell how a request would be decided, and why."""
     config = load_or_exit(path)
     if token is not None and claims is not None:
         fail(UNUSABLE, "gateway: --token asks the provider, and --claims asks nobody; write one of them")
@@ -72,7 +69,7 @@ def explain(path: str, method: str, url: str, token: str | None, claims: str | N
 def test_command(path: str, cases: str) -> None:
     """Decide the requests of CASES.yaml with the claims given there, and compare with what is expected.
 
-    No provider and no backend is asked. Exits with 0 when all is as expected, 1 when not, 2 for a bad file.
+    No provider and no backend is asked.
     """
     config = load_or_exit(path)
     try:

@@ -11,11 +11,12 @@ import asyncio
 import secrets
 import ssl
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from gateway.authn.bearer import Token
-from gateway.authn.facts import Facts
+from gateway.authn.facts import Facts, IntrospectionResult
 from gateway.config.provider_model import Provider
 from gateway.provider.call import Calls, through_proxy
 from gateway.provider.client_auth import ClientAuth, client_auth
@@ -39,8 +40,22 @@ _CALLS_AT_A_TIME = 4
 _TOKEN_BYTES = 16
 
 
-async def examine_provider(name: str, config: Provider, tls: ssl.SSLContext, now_s: float) -> list[Diagnosis]:
-    """Everything about one provider, in the order in which it has to be mended."""
+# What to say of a caller's token, once the provider has been asked about it.
+OnToken = Callable[[IntrospectionResult], list[Diagnosis]]
+
+
+async def examine_provider(
+    name: str,
+    config: Provider,
+    tls: ssl.SSLContext,
+    now_s: float,
+    token: Token | None = None,
+    on_token: OnToken = lambda _: [],
+) -> list[Diagnosis]:
+    """Everything about one provider, in the order in which it has to be mended.
+
+    It is asked about `token` too, where its credentials work, and `on_token` says what the result means.
+    """
     visit = _Visit(f"provider {name}", config, tls)
     try:
         reached, found = await asyncio.gather(visit.reach(now_s), visit.discover())
@@ -48,7 +63,10 @@ async def examine_provider(name: str, config: Provider, tls: ssl.SSLContext, now
             return reached  # what else fails, fails because of that
         if found and found[-1].grade == "FAIL":
             return [*reached, *found]
-        return [*reached, *found, *await visit.introspect()]
+        about_us = await visit.introspect(token)
+        if token is not None and visit.about_token is not None:
+            about_us += on_token(visit.about_token)
+        return [*reached, *found, *about_us]
     finally:
         await visit.close()
 
@@ -73,6 +91,7 @@ class _Visit:
         self._introspection_url = config.introspection_endpoint
         self._token_url = config.token_endpoint
         self._objection = ""
+        self.about_token: IntrospectionResult | None = None  # what it says of the caller's token
 
     async def close(self) -> None:
         await self._calls.close()
@@ -120,8 +139,8 @@ class _Visit:
             found.append(Diagnosis("warning", f"{self._subject} metadata", what))
         return found
 
-    async def introspect(self) -> list[Diagnosis]:
-        """A random token, under our credentials."""
+    async def introspect(self, token: Token | None = None) -> list[Diagnosis]:
+        """A random token, under our credentials; then the caller's, where there is one."""
         subject = f"{self._subject} credentials"
         try:
             auth = client_auth(self._config)
@@ -129,18 +148,20 @@ class _Visit:
             return [Diagnosis("FAIL", subject, str(error))]
         try:
             async with asyncio.timeout(PROBE_MAX_S):
-                return [await self._asked(subject, auth)]
+                return [await self._asked(subject, auth, token)]
         except TimeoutError:
             late = DeadlineError(f"it gave no complete answer within {PROBE_MAX_S:g} s")
             return [Diagnosis("FAIL", subject, introspection_failure(late, None))]
 
-    async def _asked(self, subject: str, auth: ClientAuth) -> Diagnosis:
+    async def _asked(self, subject: str, auth: ClientAuth, token: Token | None) -> Diagnosis:
         keys = SigningKeys(self._calls, self._jwks_url)
         questioning = Questioning(self._config, self._calls, auth, keys, partial(self._own_token, auth), time.time)
         endpoint = questioning.endpoint(self._introspection_url or "", self._objection)
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await endpoint.introspect(Token(secrets.token_hex(_TOKEN_BYTES)))
+                if token is not None:
+                    self.about_token = await endpoint.introspect(token)
         except TimeoutError:
             late = DeadlineError(f"it gave no complete answer within {self._timeout_s:g} s")
             return Diagnosis("FAIL", subject, introspection_failure(late, None))
@@ -173,7 +194,7 @@ class _Visit:
         client = self._config.client_id
         return (
             f"Only a caller's token shows whether its aud names {client} and what routes ask for: "
-            "gateway explain -c FILE GET URL --token -"
+            "gateway doctor -c FILE --token -"
         )
 
     async def _told_of_client(self, auth: ClientAuth) -> str | None:

@@ -1,7 +1,9 @@
 """The doctor against real servers on loopback: what works, and everything that is set up wrongly, by its name."""
 
 import asyncio
+import base64
 import datetime as dt
+import json
 import socket
 import ssl
 import time
@@ -15,6 +17,7 @@ from support.forward_proxy import ForwardProxy
 from support.redis_server import RedisServer, running
 from support.scripted_provider import Reply, ScriptedProvider
 
+from gateway.authn.bearer import Token
 from gateway.runtime.doctor import examine
 
 SECRET = "0123456789abcdef"
@@ -61,7 +64,63 @@ async def test_a_mapper_that_is_missing_cannot_be_seen_and_the_line_says_how_to_
     provider: ScriptedProvider,
 ) -> None:
     _, words = (await diagnosed(provider_section(provider) + ROUTE))["provider sso credentials"]
-    assert "whether its aud names gateway and what routes ask for: gateway explain" in words
+    assert "whether its aud names gateway and what routes ask for: gateway doctor" in words
+
+
+def jwt(**claims: object) -> str:
+    return ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "RS256"}, claims, {}))
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+GUARDED = (
+    "routes:\n"
+    "  - {name: a, match: {path: /a}, backend: 'http://127.0.0.1:9', auth: {audience: [orders]},"
+    " identity: {headers: {X-Id: sub, X-Name: [preferred_username, username]}}}\n"
+    "  - {name: b, match: {path: /b}, backend: 'http://127.0.0.1:9', auth: {scopes: [read]}}\n"
+    "  - {name: c, match: {path: '/c/{t}'}, backend: 'http://127.0.0.1:9', auth: {claims: {tenant: '{t}'}}}\n"
+)
+
+
+async def diagnosed_with(provider: ScriptedProvider, token: str) -> dict[str, tuple[str, str]]:
+    found = await examine(loaded(provider_section(provider) + GUARDED), time.time(), token=Token(token))
+    assert token not in str(found)
+    return {
+        one.subject.removeprefix("provider sso "): (one.grade, one.words) for one in found if "token" in one.subject
+    }
+
+
+async def test_a_callers_token_shows_which_routes_take_it_and_what_is_missing(provider: ScriptedProvider) -> None:
+    provider.answers["t-1"] = {"active": True, "sub": "alice", "aud": ["orders", "gateway"], "scope": "email"}
+    found = await diagnosed_with(provider, "t-1")
+    assert found["token"] == ("ok", "it is active, and 2 of 3 routes take it")
+    assert found["token, route b"][0] == "warning"
+    assert "scope is [email], all of [read] wanted; have the caller's client ask" in found["token, route b"][1]
+    assert "no X-Name, for the token has no preferred_username or username; " in found["token, X-Name"][1]
+    assert "token, X-Id" not in found
+
+
+async def test_a_callers_token_without_our_name_in_aud_is_explained(provider: ScriptedProvider) -> None:
+    token = jwt(iss=provider.issuer, exp=time.time() + 300, aud="account")
+    grade, words = (await diagnosed_with(provider, token))["token"]
+    assert grade == "FAIL"
+    assert "its aud is [account]" in words
+    assert "add gateway to it, with an audience mapper" in words
+
+
+async def test_a_callers_token_of_another_issuer_is_asked_of_nobody(provider: ScriptedProvider) -> None:
+    found = await diagnosed_with(provider, jwt(iss="https://sso.example.com", exp=time.time() + 300))
+    assert list(found) == ["token"]
+    assert "its iss is 'https://sso.example.com'; obtain one" in found["token"][1]
+    assert len(provider.introspections) == 1  # the random one
+
+
+async def test_an_opaque_token_that_is_inactive(provider: ScriptedProvider) -> None:
+    grade, words = (await diagnosed_with(provider, "opaque"))["token"]
+    assert grade == "FAIL"
+    assert "calls it inactive; obtain a new one" in words
 
 
 async def test_a_client_without_a_service_account_is_no_fault(provider: ScriptedProvider) -> None:
