@@ -65,4 +65,4 @@ def _signed_responses(config: Provider, keys: SigningKeys) -> SignedResponses | 
         return None
     if config.issuer is None:
         raise ValueError("introspection.accept: jwt needs the issuer; write issuer: https://…")
-    return SignedResponses.of(config.issuer, config.client_id, keys, config.leeway)
+    return SignedResponses.of(config.issuer, config.client_id, keys, config.algorithms, config.leeway)

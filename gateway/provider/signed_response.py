@@ -14,7 +14,7 @@ about one token in the place of the response about another. So these are refused
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -45,13 +45,16 @@ class SignedResponses:
     issuer: str
     client_id: str
     keys: SigningKeys
+    algorithms: frozenset[str]
     clocks_apart_s: float
     remembered: BoundedMemo[bytes, bytes]
 
     @classmethod
-    def of(cls, issuer: str, client_id: str, keys: SigningKeys, leeway_s: float | None) -> SignedResponses:
+    def of(
+        cls, issuer: str, client_id: str, keys: SigningKeys, algorithms: Iterable[str], leeway_s: float | None
+    ) -> SignedResponses:
         apart_s = max(CLOCKS_APART_S, leeway_s or 0.0)
-        return cls(issuer, client_id, keys, apart_s, BoundedMemo(_REMEMBERED_MAX))
+        return cls(issuer, client_id, keys, frozenset(algorithms), apart_s, BoundedMemo(_REMEMBERED_MAX))
 
     async def read(self, body: bytes, token: Token, asked_at: float, now: float) -> Mapping[str, Any]:
         """The introspection result in a response about `token`, asked for at `asked_at` and come at `now` (wall clock).
@@ -76,10 +79,15 @@ class SignedResponses:
         claims = response.claims
         if response.typ != _TYPE:
             return f"has not the typ {_TYPE}"
+        if response.algorithm not in self.algorithms:
+            return "is signed by an algorithm that algorithms of the provider does not name"
         if claims.get("iss") != self.issuer:
             return "is of another iss"
         if self.client_id not in (audience_of(claims.get("aud")) or ()):
             return "is not for this client: its aud is another"
+        return self._fault_of_times(claims, asked_at, now)
+
+    def _fault_of_times(self, claims: Mapping[str, Any], asked_at: float, now: float) -> str | None:
         issued_at = claims.get("iat")
         if not is_time(issued_at):
             return "has no iat that is a time in seconds"

@@ -176,6 +176,15 @@ async def test_another_status_is_not_either(provider, scripted, answer, status):
     assert isinstance(await provider.introspect(TOKEN), Indeterminate)
 
 
+async def test_the_algorithms_of_the_configuration_are_those_of_its_answers(make, scripted):
+    claims = {"iss": scripted.issuer, "aud": "gateway", "iat": int(time.time()), "token_introspection": ACTIVE}
+    scripted.default = reply(signed(claims, algorithm="PS256", typ=TYP))
+    assert isinstance(await make().introspect(TOKEN), Facts)
+    refused = await make(algorithms=["RS256", "ES256"]).introspect(TOKEN)
+    assert isinstance(refused, Indeterminate)
+    assert "algorithms" in refused.reason
+
+
 async def test_keys_that_are_away_are_not_a_no(provider, scripted, answer):
     scripted.keys = Reply(503, {})
     scripted.default = reply(answer())
