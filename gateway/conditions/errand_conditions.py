@@ -82,11 +82,11 @@ def credential_of(allowed: Allow, question: Question | None) -> tuple[Condition,
         return ()
     address = allowed.context.caller.address
     if rule.for_all is not None:
-        return (Credential(Errand(rule.for_all, None, None), address),)
+        return (Credential(rule.for_all.errand(None, None), address),)
     if question is None or facts is None:
         return ()
     if rule.of_callers is not None:
-        return (Credential(Errand(rule.of_callers[question.provider], question, facts), address),)
+        return (Credential(rule.of_callers[question.provider].errand(question, facts), address),)
     if facts.phantom is None or not _B64TOKEN.fullmatch(facts.phantom):
         return unavailable("introspection gave no JWT with the facts, which authorization: {phantom: true} needs")
     return (Phantom(facts.phantom),)

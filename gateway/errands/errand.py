@@ -7,23 +7,30 @@ is asked for, and the caller's token. Two errands that differ in one of these ne
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts
 from gateway.authn.question import Question
+from gateway.http.bounded_memo import BoundedMemo
 
 Kind = Literal["permission", "exchange", "client"]
 Pairs = tuple[tuple[str, str], ...]
 
 
+# Callers of one route that are kept: with tokens of the usual length a few MiB.
+_ERRANDS_MAX = 2048
+_TOKEN_CHARS_MAX = 2048
+
+
 class GrantParameters:
     """Holds what is asked of the token endpoint of `provider`, but for the caller. Made once where it does not vary.
 
-    `pairs` are parameters of the request.
+    `pairs` are parameters of the request. The errands of callers who come again are kept, with the cache key and the
+    outcome that were made of each last time.
     """
 
-    __slots__ = ("kind", "pairs", "prefix", "provider")
+    __slots__ = ("_errands", "kind", "pairs", "prefix", "provider")
 
     def __init__(self, kind: Kind, provider: str, pairs: Pairs) -> None:
         self.kind: Kind = kind
@@ -31,6 +38,17 @@ class GrantParameters:
         self.pairs = pairs
         # JSON in ASCII has no line end of its own, so that nobody can move a part of it into the token behind it.
         self.prefix = json.dumps([kind, pairs], separators=(",", ":")) + "\n"
+        self._errands: BoundedMemo[str, Errand] = BoundedMemo(_ERRANDS_MAX)
+
+    def errand(self, question: Question | None, facts: Facts | None) -> Errand:
+        """The errand for the caller whom `question` and `facts` are about; for the gateway's own client without."""
+        token = "" if question is None else question.token.value
+        known = self._errands.known.get(token)
+        if known is None or known.facts is not facts:
+            known = Errand(self, question, facts)
+            if len(token) <= _TOKEN_CHARS_MAX:
+                self._errands.keep(token, known)
+        return known
 
     @property
     def in_words(self) -> str:
@@ -41,10 +59,11 @@ class GrantParameters:
 class Errand(Token):
     """Asks for `asked` in the name of the caller whom `question` and `facts` are about.
 
-    Without them it is asked in the name of the gateway's own client.
+    Without them it is asked in the name of the gateway's own client. `outcome` is what was made of the verdict `kept`
+    last time; it holds as long as the tiers have this very verdict, and until `due_at` on the wall clock.
     """
 
-    __slots__ = ("asked", "facts", "question")
+    __slots__ = ("asked", "due_at", "facts", "kept", "outcome", "question")
 
     def __init__(self, asked: GrantParameters, question: Question | None, facts: Facts | None) -> None:
         super().__init__(asked.prefix if question is None else asked.prefix + question.token.value)
@@ -52,6 +71,9 @@ class Errand(Token):
         self.asked = asked
         self.question = question
         self.facts = facts
+        self.kept: Facts | None = None
+        self.outcome: Any = None
+        self.due_at = 0.0
 
     def __repr__(self) -> str:
         return f"Errand({self.asked.kind}, {self.asked.provider})"

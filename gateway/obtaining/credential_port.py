@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 from gateway.authn.facts import Indeterminate
 from gateway.condition import Met
 from gateway.conditions.errand_conditions import Credential, Phantom
 from gateway.errands.errand import Errand
-from gateway.errands.obtained import Denied, Granted, Verdict
+from gateway.errands.obtained import Denied, Granted, Verdict, from_facts
 from gateway.http.refusal import Refusal, challenge, no_credential
 from gateway.obtaining.client_tokens import ClientTokens
 from gateway.obtaining.obtainer import Obtainer
@@ -19,13 +20,24 @@ from gateway.obtaining.permission_port import in_words
 class CredentialPort:
     """Satisfies `proxy.condition_port.ConditionPort`."""
 
-    def __init__(self, obtainer: Obtainer, client_tokens: ClientTokens) -> None:
+    def __init__(self, obtainer: Obtainer, client_tokens: ClientTokens, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._obtainer = obtainer
         self._client_tokens = client_tokens
 
     def known(self, condition: Credential) -> Refusal | Met | None:
-        verdict = self._obtainer.known(condition.errand, condition.address)
-        return None if verdict is None else self._outcome(condition.errand, verdict)
+        errand = condition.errand
+        kept = self._obtainer.kept(errand)
+        if kept is None:
+            return None
+        outcome: Refusal | Met
+        if kept is errand.kept and self._clock() < errand.due_at:
+            outcome = errand.outcome
+            return outcome
+        self._obtainer.renew_if_due(errand, kept)
+        outcome = errand.outcome = self._outcome(errand, from_facts(kept))
+        errand.kept, errand.due_at = kept, self._obtainer.due_at(errand, kept)
+        return outcome
 
     async def find(self, condition: Credential) -> Refusal | Met:
         verdict, _ = await self._obtainer.obtain(condition.errand, condition.address)

@@ -11,6 +11,7 @@ that this object owns; one at a time for an errand, and after one that failed a 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -90,10 +91,21 @@ class Obtainer:
         found = self._authenticator.cached(Question(errand.asked.provider, errand, max_age_s, None, address))
         if found is None or not isinstance(found.result, Facts):
             return None
-        fraction = self._fraction(errand)
-        if fraction is not None and is_due(found.result, errand, self.windows, fraction, self._clock()):
-            self._renew_soon(errand, found.result)
+        self.renew_if_due(errand, found.result)
         return from_facts(found.result)
+
+    def renew_if_due(self, errand: Errand, kept: Facts) -> None:
+        """Begin to renew `kept`, late in its life."""
+        fraction = self._fraction(errand)
+        if fraction is not None and is_due(kept, errand, self.windows, fraction, self._clock()):
+            self._renew_soon(errand, kept)
+
+    def due_at(self, errand: Errand, kept: Facts) -> float:
+        """When `renew_if_due` is to be asked next, on the wall clock."""
+        fraction = self._fraction(errand)
+        if fraction is None or kept.exp is None:
+            return math.inf
+        return kept.introspected_at + fraction * (kept.exp - kept.introspected_at)
 
     def _fraction(self, errand: Errand) -> float | None:
         """The part of its life after which a verdict in use is renewed; `None` for one that is not, or not here."""
