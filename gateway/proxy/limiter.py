@@ -33,6 +33,7 @@ IDENTITIES_MAX: Final = 50_000
 _TICK_S = 0.2
 _SETTLED_PER_TICK = 1_000
 _WAIT_LEAST_S = 0.005
+_CLOSE_S = 0.5
 
 _Outcome = asyncio.Future[bool | None]
 Heard = Callable[[tuple[int, float] | None], object]
@@ -162,14 +163,15 @@ class Limiter:
         held = (self.identities[limit].seen(identity, now_s) for limit, identity in spends)
         return rate_fields([each.remaining(now_s, is_shared=is_shared) for each in held])
 
-    def close(self) -> None:
-        """Give back what is borrowed, without waiting for it."""
+    async def close(self) -> None:
+        """Give back what is borrowed, as far as Redis takes it soon."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._is_shared:
-            self._settle(list(self._uneven), at_once=True)
+        given_back = self._settle(list(self._uneven), at_once=True) if self._is_shared else []
         self._uneven.clear()
+        if given_back:
+            await asyncio.wait(given_back, timeout=_CLOSE_S)
 
     def _held(self, condition: WithinLimits, now_s: float, *, is_shared: bool) -> list[Allowance]:
         identities = self.identities
@@ -239,14 +241,15 @@ class Limiter:
         if self._uneven and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 
-    def _settle(self, uneven: list[Allowance], *, at_once: bool) -> None:
-        now_s = self._monotonic()
+    def _settle(self, uneven: list[Allowance], *, at_once: bool) -> list[_Outcome]:
+        now_s, asked = self._monotonic(), list[_Outcome]()
         for each in uneven:
             del self._uneven[each]
             if (settled := each.settle(now_s, at_once=at_once)) is not None:
-                self._asked(each, settled)
+                asked.append(self._asked(each, settled))
             elif not at_once:
                 self._note(each)  # behind the others
+        return asked
 
     def _met(self, held: list[Allowance], now_s: float, *, is_shared: bool) -> Met:
         for each in held:

@@ -130,7 +130,7 @@ async def release(old: Generation, new: Generation | None) -> None:
         if new is None or new.providers.get(name) is not provider:
             await provider.close()
     if new is None or new.limiter is not old.limiter:
-        old.limiter.close()
+        await old.limiter.close()
     if old.cache.shared is not None and (new is None or new.cache is not old.cache):
         await old.cache.shared.close()
 

@@ -10,6 +10,8 @@ from support.dpop import Prover
 from support.running_gateway import eventually
 from support.wire import Client, request
 
+from gateway.config.identity_key import new_private_pem
+
 DECISIONS = {"decisions": {"listen": "127.0.0.1:0"}}
 HEADERS = {"X-User-Id": "sub", "X-Roles": "realm_access.roles"}
 OTHER_HEADERS = {"X-User-Name": "username"}
@@ -369,3 +371,17 @@ async def test_what_is_let_in_spends_a_limit_and_what_is_refused_does_not(serve)
         answer = await asked(proxy, by_forwarded("GET", "/api/x", token="good"))
         assert (answer.status, answer.code) == (429, "rate_limited")
         assert answer.value("Retry-After")
+
+
+async def test_another_proxy_gets_the_signed_identity_under_its_name(serve, backend, tell, tmp_path) -> None:
+    (tmp_path / "key.pem").write_text(new_private_pem("ES256"))
+    signing = {"key_file": str(tmp_path / "key.pem"), "issuer": "https://gateway.example.com"}
+    gateway = await serve(
+        routes(backend, identity={"headers": HEADERS, "token": {"audience": "api"}, "answer": "X-Answer"}),
+        top={**DECISIONS, "signing": signing},
+    )
+    async with await Client.of(gateway.decisions_address) as proxy:
+        answer = await asked(proxy, tell("GET", "/api/x", token="good"))
+        elsewhere = await asked(proxy, tell("GET", "/open/x"))
+    assert (answer.status, answer.value("X-Identity-Token").count("."), answer.value("X-Answer")[:2]) == (200, 2, "ey")
+    assert (elsewhere.value("X-Identity-Token"), elsewhere.value("X-Answer")) == ("", "")

@@ -72,8 +72,7 @@ async def workers(server: RedisServer, count: int, limits=(LIMIT,)) -> AsyncIter
         yield list(zip(made, fleets, strict=True))
     finally:
         for limiter in made:
-            limiter.close()
-        await asyncio.sleep(0.05)
+            await limiter.close()
         for tier in tiers:
             await tier.close()
 
@@ -167,6 +166,16 @@ async def test_what_is_not_spent_comes_back_within_a_second(redis_server) -> Non
         while isinstance(await settled(other, asking("alice", hour)), Met):
             left += 1
         assert left == pytest.approx(40, abs=1)
+
+
+async def test_a_worker_that_ends_gives_back_what_it_borrowed(redis_server) -> None:
+    hour = CompiledLimit("per-user", 100, 3600.0, 100, ("sub",))
+    async with workers(redis_server, 2, (hour,)) as [(limiter, _), (other, _)]:
+        for _ in range(20):
+            await settled(limiter, asking("alice", hour))
+        await limiter.close()
+        _, words = await other.foresee(asking("alice", hour))
+        assert words == "per-user has 80 of 100 left"
 
 
 async def test_all_limits_are_looked_at_before_any_is_spent_in_the_fleet_too(redis_server) -> None:
