@@ -10,10 +10,13 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
 import jwt
+
+from gateway.http.bounded_memo import BoundedMemo
 
 _RSA: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _ALGORITHMS: Final[dict[tuple[str, str | None], frozenset[str]]] = {
@@ -31,6 +34,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]{1,2048}")
 _RSA_MIN_BITS = 2048  # RFC 7518 §3.3
 _RSA_MAX_BITS = 4096
 _EXPONENT_MAX_CHARS = 6  # four bytes
+_REMEMBERED_MAX = 1024
 
 
 class ProofKey:
@@ -44,11 +48,22 @@ class ProofKey:
 
     def has_signed(self, signing_input: bytes, signature: bytes, algorithm: str) -> bool:
         """Whether it has. `algorithm` is one of its type, as `read_proof_key` has checked."""
+        verifier = _verifier(algorithm)
+        known = _known_keys.get((self.thumbprint, algorithm))
         try:
-            key = jwt.PyJWK(dict(self._jwk), algorithm=algorithm).key
-            return bool(jwt.get_algorithm_by_name(algorithm).verify(signing_input, key, signature))
+            key = verifier.from_jwk(dict(self._jwk)) if known is None else known
+            has_signed = bool(verifier.verify(signing_input, key, signature))
         except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             return False  # a point that is not on its curve, for one
+        if has_signed and known is None:
+            # To make a key of its numbers takes half of the time. One that nobody has signs nothing, and is not kept.
+            _KEYS.keep((self.thumbprint, algorithm), key)
+        return has_signed
+
+
+_KEYS: BoundedMemo[tuple[str, str], Any] = BoundedMemo(_REMEMBERED_MAX)
+_known_keys = _KEYS.known
+_verifier = lru_cache(maxsize=16)(jwt.get_algorithm_by_name)
 
 
 def read_proof_key(jwk: object, algorithm: str) -> ProofKey | str:

@@ -30,6 +30,7 @@ class DemoResponse:
     status: int
     headers: Mapping[str, str]
     text: str
+    challenges: tuple[str, ...] = ()  # all values of WWW-Authenticate
 
     def document(self) -> dict[str, Any]:
         """The body as a JSON object. Raises `UnexpectedError`."""
@@ -72,6 +73,7 @@ class DemoClient:
         assert self._session is not None  # within the context
         try:
             async with self._session.request(method, url, headers=headers, allow_redirects=False, **body) as response:
-                return DemoResponse(response.status, response.headers, await response.text())
+                challenges = tuple(response.headers.getall("WWW-Authenticate", ()))
+                return DemoResponse(response.status, response.headers, await response.text(), challenges)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UnexpectedError(f"a response to {method} {url}", f"{type(error).__name__}: {error}") from error

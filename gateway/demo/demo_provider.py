@@ -15,6 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from gateway.config.values import is_loopback_address
+from gateway.demo.demo_proofs import bound_key
 from gateway.demo.realm import REALM
 from gateway.demo.token_requests import GRANTS, TokenRefusal, client_of, confidential
 from gateway.demo.tokens import Tokens, new_key
@@ -114,6 +115,7 @@ class DemoProvider:
                 "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "id_token_signing_alg_values_supported": ["RS256"],
+                "dpop_signing_alg_values_supported": ["ES256"],
             }
         )
 
@@ -123,8 +125,11 @@ class DemoProvider:
         grant = GRANTS.get(form.get("grant_type", ""))
         if grant is None:
             raise TokenRefusal(400, "unsupported_grant_type", "Unsupported grant_type")
+        tokens = self._started()
+        if (proof := request.headers.get("DPoP")) is not None:
+            tokens = tokens.bound_to(bound_key(proof, "POST", self.token_endpoint, self._clock()))
         # RFC 6749 §5.1: nobody on the way may store tokens.
-        return web.json_response(grant(self._started(), client, form), headers={"Cache-Control": "no-store"})
+        return web.json_response(grant(tokens, client, form), headers={"Cache-Control": "no-store"})
 
     async def _introspect(self, request: web.Request) -> web.Response:
         form = await _form(request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from copy import copy
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +37,13 @@ class Tokens:
         self._clock = clock
         self._key_id = stable_id("key")
         self._ended: OrderedDict[str, None] = OrderedDict()  # `sid` of sessions and `jti` of tokens
+        self._jkt: str | None = None
+
+    def bound_to(self, jkt: str) -> Tokens:
+        """The same, but it binds the access tokens that it issues to the key of this thumbprint (RFC 9449 §6)."""
+        bound = copy(self)
+        bound._jkt = jkt  # noqa: SLF001 - its own
+        return bound
 
     def issue(
         self,
@@ -54,8 +62,9 @@ class Tokens:
             {
                 "exp": self._now() + ACCESS_LIFE_S,
                 "aud": list(audience),
-                "typ": "Bearer",
+                "typ": self._type,
                 "acr": "1",
+                **({} if self._jkt is None else {"cnf": {"jkt": self._jkt}}),
                 **_person(client, user),
                 "sid": session,
                 "scope": scope,
@@ -66,7 +75,7 @@ class Tokens:
         response = {
             "access_token": access,
             "expires_in": ACCESS_LIFE_S,
-            "token_type": "Bearer",
+            "token_type": self._type,
             "not-before-policy": 0,
             "scope": scope,
         }
@@ -76,6 +85,10 @@ class Tokens:
             response["refresh_expires_in"] = REFRESH_LIFE_S
             response["session_state"] = session
         return response
+
+    @property
+    def _type(self) -> str:
+        return "Bearer" if self._jkt is None else "DPoP"
 
     def claims(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that is good now; None for any other text."""

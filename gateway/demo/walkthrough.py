@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from gateway.demo.caller import DemoClient, DemoResponse, UnexpectedError
+from gateway.demo.demo_proofs import DemoProver
 from gateway.demo.guide import PROTOCOL
 from gateway.demo.places import Places
 from gateway.demo.settings import ADMIN_TOKEN, TTL_S
@@ -61,6 +62,7 @@ class _Walker:
             ("Forged identity headers", self._forge),
             ("The same token again: the result comes from the cache", self._call_again),
             ("A token without the scope", self._missing_scope),
+            ("A token that is bound to a key", self._bound),
             ("A revoked token", self._revoke),
             ("The metrics", self._metrics),
         )
@@ -127,6 +129,26 @@ class _Walker:
         self._say.came("403 insufficient_scope", f"WWW-Authenticate: {challenge}")
         return "A good token, but not good enough for this route: 403, with the scope that is missing."
 
+    async def _bound(self) -> str:
+        prover, url = DemoProver(), f"{self._places.gateway_url}/orders/7"
+        token_url = f"{self._places.provider_url}/{PROTOCOL}/token"
+        token = await self._token_of("alice", {"DPoP": prover.proof("POST", token_url)})
+        proof = prover.proof("GET", url, token)
+        headers = _seen_by_backend(await self._get("/orders/7", token, {"DPoP": proof}, "DPoP"))
+        # What a proxy beside the gateway passes on, of a proof and of the challenges, is its own affair.
+        is_own = not self._places.proxy
+        _expect(not (is_own and "DPoP" in headers), "no DPoP at the backend", "one")
+        self._say.came("200 from the backend, which read", f"X-User-Name: {headers.get('X-User-Name')}")
+        response = await self._get("/orders/7", token, {"DPoP": proof}, "DPoP")
+        self._expect_refusal(response, 401, "invalid_dpop_proof")
+        self._say.came("401 invalid_dpop_proof: a proof is good once")
+        response = await self._get("/orders/7", token)
+        self._expect_refusal(response, 401, "invalid_token")
+        challenge = response.challenges[-1] if response.challenges else "nothing"
+        _expect(not is_own or challenge.startswith("DPoP "), "a challenge in the scheme DPoP", challenge)
+        self._say.came("401 invalid_token", f"WWW-Authenticate: {challenge}")
+        return "Without its key the token is of no use: whoever steals it cannot make the next proof."
+
     async def _revoke(self) -> str:
         url = f"{self._places.provider_url}/{PROTOCOL}/revoke"
         self._say.did(f"POST {url}", "token: alice's")
@@ -168,11 +190,11 @@ class _Walker:
         is_so = response.status == status and (self._places.proxy or response.document().get("code") == code)
         _expect(bool(is_so), f"{status} {code}", response.summary())
 
-    async def _token_of(self, user: str) -> str:
+    async def _token_of(self, user: str, headers: Mapping[str, str] | None = None) -> str:
         url = f"{self._places.provider_url}/{PROTOCOL}/token"
-        self._say.did(f"POST {url}", f"grant_type=password username={user}")
+        self._say.did(f"POST {url}", f"grant_type=password username={user}", *_shown(headers or {}))
         form = {"grant_type": "password", "client_id": "demo-app", "username": user, "password": user}
-        response = await self._caller.request("POST", url, data=form)
+        response = await self._caller.request("POST", url, headers, data=form)
         document = response.document()
         token = document.get("access_token")
         _expect(isinstance(token, str) and bool(token), "an access_token", response.summary())
@@ -181,12 +203,14 @@ class _Walker:
         )
         return str(token)
 
-    async def _get(self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> DemoResponse:
-        """Call the gateway, and say so. Only the first letters of a token are shown."""
-        sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
-        shown = {**sent, "Authorization": f"Bearer {token[:6]}..."} if token else sent
+    async def _get(
+        self, path: str, token: str | None = None, headers: Mapping[str, str] | None = None, scheme: str = "Bearer"
+    ) -> DemoResponse:
+        """Call the gateway, and say so. Only the first letters of a token and of a proof are shown."""
+        sent = {**({"Authorization": f"{scheme} {token}"} if token else {}), **(headers or {})}
+        shown = {**sent, "Authorization": f"{scheme} {token[:6]}..."} if token else sent
         url = f"{self._places.gateway_url}{path}"
-        self._say.did(f"GET {url}", *(f"{name}: {value}" for name, value in shown.items()))
+        self._say.did(f"GET {url}", *_shown(shown))
         return await self._caller.request("GET", url, sent)
 
     async def _hits(self) -> float:
@@ -199,6 +223,10 @@ class _Walker:
         except ValueError as error:
             raise UnexpectedError("metrics in Prometheus' text format", str(error)) from error
         return [sample for family in families for sample in family.samples]
+
+
+def _shown(headers: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {value[:6] + '...' if name == 'DPoP' else value}" for name, value in headers.items()]
 
 
 def _sum(samples: Iterable[Sample], name: str, **labels: str) -> float:

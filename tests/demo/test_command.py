@@ -20,8 +20,9 @@ STEPS = [
     "4. Forged identity headers",
     "5. The same token again: the result comes from the cache",
     "6. A token without the scope",
-    "7. A revoked token",
-    "8. The metrics",
+    "7. A token that is bound to a key",
+    "8. A revoked token",
+    "9. The metrics",
 ]
 
 
@@ -31,7 +32,7 @@ def test_the_check_walks_through_all_steps_and_ends_with_0():
     lines = done.stdout.splitlines()
     assert [line for line in lines if line[:1].isdigit()] == STEPS
     assert len([line for line in lines if line.startswith("   ✓ ")]) == len(STEPS)
-    assert lines[-1] == "All 8 steps went as they should."
+    assert lines[-1] == "All 9 steps went as they should."
 
 
 def test_what_is_shown_in_a_pipe_has_no_escape_codes_and_no_token():
@@ -80,7 +81,7 @@ def test_nginx_forwards_where_it_is_beside_and_the_same_steps_go_well():
         missing("there is no nginx on this machine")
     done = checked(free_base(), "--beside", "nginx")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "All 8 steps went as they should."
+    assert done.stdout.splitlines()[-1] == "All 9 steps went as they should."
     assert "  nginx     http://" in done.stdout
 
 

@@ -35,10 +35,14 @@ BREAKING = {
         compiled.compile_policy = lambda auth: replace(compile_policy(auth), scopes=frozenset())
     """,
     7: """
+        from gateway.authn.seen_proofs import SeenProofs, UseOutcome
+        SeenProofs.claim = lambda self, use, now_s: UseOutcome.NEW
+    """,
+    8: """
         from gateway.demo.tokens import Tokens
         Tokens.revoke = lambda self, token: None
     """,
-    8: """
+    9: """
         from gateway.observe.metrics import Metrics
         Metrics.introspected = lambda self, provider, outcome, duration_s: None
     """,
@@ -50,8 +54,9 @@ WHAT_IS_SAID = {
     4: ["expected: none of the forged headers at the backend", "X.Roles"],
     5: ["expected: no further introspection", "came: 1"],
     6: ["expected: 403 insufficient_scope", "came: 200 "],
-    7: ["expected: 401 invalid_token", "came: 200 "],
-    8: ["expected: gateway_introspections_total to be the provider's own 3", "came: 0"],
+    7: ["expected: 401 invalid_dpop_proof", "came: 200 "],
+    8: ["expected: 401 invalid_token", "came: 200 "],
+    9: ["expected: gateway_introspections_total to be the provider's own 4", "came: 0"],
 }
 
 
@@ -66,7 +71,7 @@ def test_a_broken_promise_is_found_by_its_step_and_ends_the_check_with_1(step):
     assert failure, done.stdout
     for said in WHAT_IS_SAID[step]:
         assert said in words
-    assert words.endswith(f"\nStep {step} of 8 failed; no further step was tried.\n")
+    assert words.endswith(f"\nStep {step} of 9 failed; no further step was tried.\n")
     assert done.stdout.count("   ✓ ") == step - 1
 
 

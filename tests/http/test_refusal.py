@@ -1,10 +1,19 @@
 import ast
 import json
+import re
 
 import pytest
 from support.imports import modules
 
-from gateway.http.refusal import STATUS_OF_CODE, Refusal, challenge, render, unavailable
+from gateway.http.refusal import (
+    STATUS_OF_CODE,
+    Refusal,
+    challenge,
+    render,
+    unavailable,
+    with_dpop_challenge,
+    with_parameter,
+)
 
 
 @pytest.mark.parametrize("code", STATUS_OF_CODE)
@@ -55,3 +64,52 @@ def test_every_code_is_used() -> None:
     elsewhere = "".join(path.read_text() for path in modules().values() if path != table)
     unused = [code for code in STATUS_OF_CODE if f'"{code}"' not in elsewhere and code not in written_codes()]
     assert unused == []
+
+
+# RFC 9110 §11.2 and §11.6.1: a challenge is a scheme and parameters, each a token and a quoted string.
+QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~])*"'
+PARAMETER = re.compile(rf"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=({QUOTED})")
+CHALLENGE = re.compile(rf"(Bearer|DPoP) {PARAMETER.pattern}(?:, {PARAMETER.pattern})*")
+# What each parameter's own RFC admits between the quotes.
+NQSCHAR, NQCHAR = r"[ !#-\[\]-~]", r"[!#-\[\]-~]"
+OF_PARAMETER = {
+    "realm": r".*",  # RFC 9110 §11.5
+    "error": rf"{NQSCHAR}+",  # RFC 6750 §3: %x20-21 / %x23-5B / %x5D-7E
+    "error_description": rf"{NQSCHAR}+",
+    "scope": rf"{NQCHAR}+(?: {NQCHAR}+)*",  # RFC 6749 §3.3: scope-tokens with one blank between two
+    "acr_values": rf"{NQCHAR}+(?: {NQCHAR}+)*",  # RFC 9470 §3
+    "max_age": r"[0-9]+",
+    "algs": r"[A-Za-z0-9]+(?: [A-Za-z0-9]+)*",  # RFC 9449 §7.1
+    "resource_metadata": r"https://[!#-\[\]-~]+",  # RFC 9728 §5.1
+}
+URL = "https://a.example/.well-known/oauth-protected-resource/mcp"
+CHALLENGED = [code for code, status in STATUS_OF_CODE.items() if status in (401, 403)]
+
+
+@pytest.mark.parametrize("code", CHALLENGED)
+def test_every_parameter_of_every_challenge_fits_its_grammar(code: str) -> None:
+    parameters = [("acr_values", "gold silver"), ("max_age", "300")]
+    refusal = challenge(code, "because of that", scope={"a:b", "c"}, parameters=parameters)
+    lines = with_parameter(with_dpop_challenge(refusal, "ES256 RS256"), "resource_metadata", URL).headers
+    assert [name for name, _ in lines] == ["WWW-Authenticate"] * 2
+    for (_, value), scheme in zip(lines, ("Bearer", "DPoP"), strict=True):
+        assert CHALLENGE.fullmatch(value), value
+        assert value.startswith(f"{scheme} ")
+        found = PARAMETER.findall(value)
+        assert len(dict(found)) == len(found)  # each once (RFC 9110 §11.2)
+        for name, quoted in found:
+            assert re.fullmatch(OF_PARAMETER[name], quoted[1:-1]), (name, quoted)
+        assert ("algs" in dict(found)) == (scheme == "DPoP")
+        assert dict(found)["resource_metadata"] == f'"{URL}"'
+
+
+@pytest.mark.parametrize("code", ["invalid_dpop_proof", "use_dpop_nonce"])
+def test_an_error_of_dpop_stands_in_its_own_challenge_only(code: str) -> None:
+    bearer, dpop = (value for _, value in with_dpop_challenge(challenge(code, "no"), "ES256").headers)
+    assert bearer == 'Bearer realm="gateway"'
+    assert dpop == f'DPoP realm="gateway", error="{code}", error_description="no", algs="ES256"'
+
+
+def test_what_is_not_challenged_stays_as_it_is() -> None:
+    refusal = challenge("invalid_request", "no")
+    assert with_dpop_challenge(refusal, "ES256") is refusal

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.backend import Wait, ok, script
+from support.dpop import Prover
 from support.running_gateway import eventually
 from support.transcript import echo_marker
 from support.wire import BrokenOffError, request
@@ -43,6 +44,18 @@ async def test_requests_change_between_the_lanes_on_one_connection(serve, backen
         await asyncio.sleep(0.01)
         assert taken[-1] is is_plain
     assert [one.body for one in backend.requests] == [b"hello"] * 8
+
+
+async def test_a_request_with_a_proof_is_an_ordinary_one(serve, backend, provider, taken):
+    backend.default, own = echo_marker, Prover()
+    provider.answers["bound"] = {"active": True, "token_type": "DPoP", "cnf": {"jkt": own.jkt}}
+    client = await (await serve()).client()
+    for number in range(3):
+        proof = own.proof("POST", "http://gw.example/api/x", "bound")
+        lines = ("Authorization: DPoP bound", f"DPoP: {proof}", f"X-Marker: {number}")
+        await client.send(request("POST", "/api/x", *lines, body=b"hello"))
+        assert (await client.answer()).body == str(number).encode()
+    assert taken == [True] * 3
 
 
 async def test_what_comes_before_the_answer_waits_its_turn(serve, backend, taken):

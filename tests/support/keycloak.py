@@ -91,6 +91,10 @@ def start(keycloak_home: Path, http_port: int, management_port: int, log: Path) 
         f"--hostname=http://localhost:{http_port}",
         "--health-enabled=true",
         f"--http-management-port={management_port}",
+        # A proxy in front would pass the certificate of a client on in this header; the tests do, over plain HTTP.
+        "--proxy-headers=xforwarded",
+        "--spi-x509cert-lookup--provider=haproxy",
+        "--spi-x509cert-lookup--haproxy--ssl-client-cert=X-Test-Client-Cert",
     ]
     with log.open("wb") as output:
         return subprocess.Popen(
