@@ -56,7 +56,7 @@ $sent
             proxy_set_header Connection "";
             proxy_set_header Content-Length "";
             proxy_set_header X-Original-Method $$request_method;
-            proxy_set_header X-Original-URL $$scheme://$$host$$request_uri;
+            proxy_set_header X-Original-URL $$scheme://$$host:$$server_port$$request_uri;
             proxy_set_header X-Forwarded-For $$remote_addr;
             proxy_set_header X-Forwarded-Proto "";
             proxy_set_header X-Forwarded-Method "";
