@@ -82,6 +82,20 @@ async def test_what_one_instance_puts_another_gets(redis_server: RedisServer) ->
         assert got.age_s + got.left_s == pytest.approx(60.25, abs=0.01)
 
 
+async def test_a_phantom_token_is_shared_under_seal(redis_server: RedisServer) -> None:
+    async with tier(redis_server) as one, tier(redis_server) as other:
+        facts = Facts({"sub": "alice"}, time.time(), phantom="header.claims-of-alice.signature")
+        await one.put(KEY, about(facts), one.log_position())
+        got = await other.get(KEY, REALM)
+        assert isinstance(got, Recalled)
+        assert isinstance(got.result, Facts)
+        assert got.result.phantom == "header.claims-of-alice.signature"
+        with redis_server.client() as client:
+            for name in redis_server.names():
+                kept = client.dump(name) or b""
+                assert b"claims-of-alice" not in name + kept
+
+
 async def test_inactive_answers_are_shared_too(redis_server: RedisServer) -> None:
     async with tier(redis_server) as one:
         await one.put(KEY, about(Inactive(time.time()), left_s=10), one.log_position())

@@ -9,6 +9,9 @@ from support.signing import forged_by_mac, jwk, key_for, rsa_key, signed, unsign
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate
+from gateway.config.provider_model import Provider
+from gateway.config.realms import by_realm
+from gateway.provider.provider import ProviderClient
 
 TOKEN = Token("opaque-token")
 TYP = "token-introspection+jwt"
@@ -250,6 +253,22 @@ async def test_inactive_answers_are_alike_and_may_be(provider, scripted, answer)
 async def test_the_command_shows_the_result_and_only_a_good_one(provider, scripted, answer):
     scripted.default = reply(answer())
     assert await provider.introspection_document(TOKEN) == ACTIVE
+
+
+async def test_each_realm_of_an_entry_answers_with_its_own_issuer(client, scripted):
+    """What one realm signs about a token is no answer of another realm, though one server has both."""
+    keys = {"issuer": f"{scripted.url}/{{realm}}", "realms": ["a", "b"], "introspection": {"accept": "jwt"}}
+    places = {"introspection_endpoint": scripted.introspection_endpoint, "jwks_uri": scripted.jwks_uri}
+    scripted.keys = {"keys": [jwk(rsa_key())]}
+    entry = Provider(client_id="gateway", client_secret="s3cret", **keys, **places)
+    claims = {"iss": f"{scripted.url}/a", "aud": "gateway", "iat": int(time.time()), "token_introspection": ACTIVE}
+    scripted.default = reply(signed(claims, typ=TYP))
+    results = {}
+    for name, config in by_realm({"p": entry}).items():
+        provider = ProviderClient(name, config)
+        results[name] = type(await provider.introspect(TOKEN))
+        await provider.close()
+    assert results == {"p/a": Facts, "p/b": Indeterminate}
 
 
 def test_without_an_issuer_it_is_never_made(client):
