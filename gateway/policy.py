@@ -57,6 +57,7 @@ class TrustedIssuer:
     client_id: str
     leeway_s: float | None = None
     token_types: TokenTypeRule = field(default_factory=TokenTypeRule)
+    validation: str = "introspection"
 
 
 def trusted_issuer(provider: Provider, learned: TokenTypeRule | None) -> TrustedIssuer:
@@ -64,7 +65,7 @@ def trusted_issuer(provider: Provider, learned: TokenTypeRule | None) -> Trusted
     rule = learned or TokenTypeRule(provider.require_token_type)
     # A JWT's own claims have no token_type: its header and its marks say what it is.
     rule = TokenTypeRule(mode=False) if provider.validation == "jwt" else rule
-    return TrustedIssuer(provider.issuer, provider.client_id, provider.leeway, rule)
+    return TrustedIssuer(provider.issuer, provider.client_id, provider.leeway, rule, provider.validation)
 
 
 def compile_policy(auth: Auth) -> Policy:

@@ -24,6 +24,9 @@ ${decisions}admin:
 providers:
   demo:
     issuer: $provider_url/realms/$realm # discovery finds the endpoints
+    # A forged token costs no call: its signature is checked first, by the key that the provider publishes.
+    # validation: jwt asks nobody at all, and needs no client_id.
+    validation: jwt_then_introspection
     client_id: gateway
     client_secret: $client_secret
 

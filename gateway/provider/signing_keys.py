@@ -71,6 +71,12 @@ class SigningKeys:
             found = self._matching(algorithm, kid)
         return found
 
+    async def all(self) -> tuple[SigningKey, ...]:
+        """All keys. Raises `ProviderError` when they cannot be had now."""
+        if self._fetched_at_s is None:
+            await self._fetch()
+        return self._keys
+
     async def of_token(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
         """The keys that may have signed an access token. None: the provider has no such key, as far as is known.
 

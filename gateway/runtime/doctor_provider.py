@@ -21,6 +21,7 @@ from gateway.config.provider_model import Provider
 from gateway.provider.call import Calls, through_proxy
 from gateway.provider.client_auth import ClientAuth, client_auth
 from gateway.provider.discovery import discover, discovery_urls
+from gateway.provider.endpoints import needed_endpoints
 from gateway.provider.errors import DeadlineError, FailingError, ProviderError, RejectedError, TokenRefused
 from gateway.provider.grants import ClientCredentials
 from gateway.provider.oauth_error import OAuthError
@@ -63,10 +64,13 @@ async def examine_provider(
             return reached  # what else fails, fails because of that
         if found and found[-1].grade == "FAIL":
             return [*reached, *found]
+        keys = [] if config.validation == "introspection" else [await visit.fetch_keys()]
+        if config.validation == "jwt":
+            return [*reached, *found, *keys]
         about_us = await visit.introspect(token)
         if token is not None and visit.about_token is not None:
             about_us += on_token(visit.about_token)
-        return [*reached, *found, *about_us]
+        return [*reached, *found, *keys, *about_us]
     finally:
         await visit.close()
 
@@ -99,7 +103,8 @@ class _Visit:
     async def reach(self, now_s: float) -> list[Diagnosis]:
         """The connection, its certificate, and the clock behind it."""
         config = self._config
-        url = config.introspection_endpoint or discovery_urls(config.issuer or "")[0]
+        named = config.introspection_endpoint or (config.jwks_uri if config.validation == "jwt" else None)
+        url = named or discovery_urls(config.issuer or "")[0]
         connection, certificate, clock = (f"{self._subject} {part}" for part in ("connection", "certificate", "clock"))
         try:
             if self._proxy is not None:
@@ -119,18 +124,19 @@ class _Visit:
     async def discover(self) -> list[Diagnosis]:
         """Nothing where the configuration names the endpoint, because then the gateway does not ask either."""
         issuer = self._config.issuer
-        if self._introspection_url is not None or issuer is None:
+        needs = needed_endpoints(self._config)
+        if not needs or issuer is None:
             return []
         subject, url = f"{self._subject} discovery", discovery_urls(issuer)[0]
         try:
             async with asyncio.timeout(PROBE_MAX_S):
-                metadata = await discover(self._calls, issuer, "introspection_endpoint")
+                metadata = await discover(self._calls, issuer, *needs)
         except TimeoutError:
             late = DeadlineError(f"it gave no complete answer within {PROBE_MAX_S:g} s")
             return [Diagnosis("FAIL", subject, discovery_failure(late, url))]
         except ProviderError as error:
             return [Diagnosis("FAIL", subject, discovery_failure(error, url))]
-        self._introspection_url = metadata.introspection_endpoint
+        self._introspection_url = self._introspection_url or metadata.introspection_endpoint
         self._token_url = self._token_url or metadata.token_endpoint
         self._objection = metadata.supported.objection(self._config)
         found = [Diagnosis("ok", subject, f"the document is of {issuer}")]
@@ -138,6 +144,25 @@ class _Visit:
             what = f"{self._objection}; compare client_auth and introspection"
             found.append(Diagnosis("warning", f"{self._subject} metadata", what))
         return found
+
+    async def fetch_keys(self) -> Diagnosis:
+        """The keys that JWTs are judged by: one at least must serve an algorithm of the file."""
+        subject = f"{self._subject} keys"
+        keys = SigningKeys(self._calls, self._jwks_url)
+        try:
+            async with asyncio.timeout(PROBE_MAX_S):
+                known = await keys.all()
+        except TimeoutError:
+            return Diagnosis("FAIL", subject, f"it gave no complete answer within {PROBE_MAX_S:g} s; check jwks_uri")
+        except ProviderError as error:
+            return Diagnosis("FAIL", subject, f"{error.reason}; check jwks_uri")
+        finally:
+            await keys.close()
+        served = [name for name in self._config.algorithms if any(name in key.algorithms for key in known)]
+        if not served:
+            wanted = ", ".join(self._config.algorithms)
+            return Diagnosis("FAIL", subject, f"none of them serves one of [{wanted}]; compare algorithms")
+        return Diagnosis("ok", subject, f"there are keys for {', '.join(served)}")
 
     async def introspect(self, token: Token | None = None) -> list[Diagnosis]:
         """A random token, under our credentials; then the caller's, where there is one."""

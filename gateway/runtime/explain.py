@@ -76,9 +76,11 @@ def _explained(compiled: CompiledConfig, decision: Decision, steps: list[str]) -
 
 def _steps_of(compiled: CompiledConfig, question: Question, lookup: FactsLookup) -> list[str]:
     stands_in = ", used because the provider cannot tell" if lookup.stale_s is not None else ""
-    steps = [f"facts of {question.provider} from {lookup.tier}: {_in_words(lookup.result)}{stands_in}"]
-    if isinstance(lookup.result, Inactive):
-        issuer = compiled.trusted_issuers[question.provider]
+    issuer = compiled.trusted_issuers[question.provider]
+    is_asked = issuer.validation != "jwt"
+    source = lookup.tier if is_asked or lookup.tier != "provider" else "the token itself, by the provider's keys"
+    steps = [f"facts of {question.provider} from {source}: {_in_words(lookup.result)}{stands_in}"]
+    if isinstance(lookup.result, Inactive) and is_asked:
         steps += own_words(question.token, issuer.issuer, issuer.client_id, time.time())
     return steps
 

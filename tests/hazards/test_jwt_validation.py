@@ -14,7 +14,8 @@ import pytest_asyncio
 from support.lanes import lane_keys
 from support.running_gateway import RunningGateway, configuration
 from support.scripted_provider import Reply
-from support.signing import encoded, forged_by_mac, jwk, key_for, rsa_key, signed, unsigned
+from support.signing import encoded, forged_by_mac, jwk, key_for, rsa_key, signed, unsigned, without
+from support.wire import request
 
 in_module = {"scope": "module", "loop_scope": "module"}
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -169,7 +170,7 @@ async def test_a_forged_or_expired_jwt_is_401_and_nobody_is_asked_about_it(serve
     after = len(served.provider.introspections), len(served.provider.key_fetches), len(served.backend.requests)
     assert (after[0], after[2]) == (before[0], before[2])
     assert after[1] - before[1] <= 2  # once for each of the two providers
-    assert all(call.path in {"/keys", "/introspect"} for call in served.provider.calls)
+    assert all(call.path.partition("?")[0] in {"/keys", "/introspect"} for call in served.provider.calls)
 
 
 async def test_the_reason_is_in_the_log_and_not_in_the_answer(served):
@@ -261,3 +262,134 @@ async def test_keys_that_are_away_are_503_and_never_401(backend, provider, lane,
     finally:
         provider.keys = keys()
         await gateway.stop()
+
+
+async def test_thousands_of_forged_jwts_cost_no_call_fill_nothing_and_push_out_nobody(served):
+    """Ten thousand in a soak; here some hundreds, of each kind in turn."""
+    good = signed(served.claims())
+    assert await served.status("jwt", good) == 200
+    known = signed(served.claims())
+    assert await served.status("jwt_then_introspection", known) == 200
+    local = served.gateway.service._serving._worker.generation.cache.local
+    before = len(local), len(served.provider.introspections), len(served.provider.key_fetches)
+    kinds = [name for name in forgeries(served) if name not in ("expired", "no exp", "not yet valid")]
+    began_s, sent = time.process_time(), 0
+    client = await served.gateway.client()
+    for _ in range(12):
+        made = forgeries(served)
+        for name in kinds:
+            for mode in MODES:
+                await client.send(request("GET", f"/{mode}/x", token=made[name]))
+                assert (await client.answer()).status == 401, name
+                sent += 1
+    spent_s = time.process_time() - began_s
+    assert (len(local), len(served.provider.introspections)) == before[:2]
+    assert len(served.provider.key_fetches) - before[2] <= 4
+    assert await served.status("jwt", good) == await served.status("jwt_then_introspection", known) == 200
+    assert spent_s / sent < 0.02, f"{spent_s / sent * 1e6:.0f} us of this process for each, signing included"
+
+
+async def test_forged_jwts_are_charged_to_the_limit_on_unknown_tokens(backend, provider, lane):
+    document = json.loads(text_for(provider, backend, lane))
+    document["server"]["unknown_tokens"] = {"rate": 1, "burst": 5}
+    gateway = RunningGateway(json.dumps(document))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    try:
+        found = [await served.status("jwt", signed(served.claims(), rsa_key(2))) for _ in range(8)]
+        assert found[:5] == [401] * 5
+        assert set(found[6:]) == {429}
+    finally:
+        await gateway.stop()
+
+
+def realms_text(provider: Any, backend: Any, lane: str, mode: str) -> str:
+    own = {
+        "issuer": f"{provider.url}/realms/{{realm}}",
+        "jwks_uri": f"{provider.url}/keys?realm={{realm}}",
+        "validation": mode,
+        "realms": ["a", "b"],
+    }
+    if mode != "jwt":
+        own |= {"introspection_endpoint": f"{provider.url}/introspect?realm={{realm}}", "client_id": "gw"}
+        own |= {"client_auth": "none"}
+    route = {
+        "name": "r",
+        "match": {"path": "/**"},
+        "backend": backend.url,
+        "identity": {"headers": {"X-User-Id": "sub"}},
+    }
+    server = {**lane_keys(lane), "unknown_tokens": None}
+    return configuration(providers={"sso": own}, routes=[route], server=server)
+
+
+async def test_realms_are_told_apart_by_iss_and_their_keys_never_stand_in_for_each_other(backend, provider, lane):
+    both = {"a": rsa_key(3), "b": rsa_key(4)}
+
+    def answer(call):
+        return {"keys": [jwk(both[call.path.rpartition("=")[2]])]}
+
+    before, provider.keys = provider.keys, answer
+    gateway = RunningGateway(realms_text(provider, backend, lane, "jwt"))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    try:
+        for realm, key in both.items():
+            issuer = f"{provider.url}/realms/{realm}"
+            assert (await gateway.get("/", token=signed(served.claims(iss=issuer), key))).status == 200
+            other = both["b" if realm == "a" else "a"]
+            assert (await gateway.get("/", token=signed(served.claims(iss=issuer), other))).status == 401
+        assert (
+            await gateway.get("/", token=signed(served.claims(iss=f"{provider.url}/realms/c"), both["a"]))
+        ).status == 401
+        assert (await gateway.get("/", token="opaque")).status == 401
+        assert {line["provider"] for line in gateway.lines.requests if line["status"] == 200} == {"sso"}
+    finally:
+        provider.keys = before
+        await gateway.stop()
+
+
+async def test_an_eviction_in_one_realm_by_an_event_leaves_the_same_name_in_the_other(backend, provider, lane):
+    """`DELETE /cache` names no realm and means all; only the keys of facts are apart."""
+    both = {"a": rsa_key(3), "b": rsa_key(4)}
+    before = provider.keys
+    provider.keys = lambda call: {"keys": [jwk(both[call.path.rpartition("=")[2]])]}
+    gateway = RunningGateway(realms_text(provider, backend, lane, "jwt"))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    try:
+        tokens = {
+            realm: signed(served.claims(iss=f"{provider.url}/realms/{realm}"), key) for realm, key in both.items()
+        }
+        await served.evict({"token": tokens["a"]})
+        assert (await gateway.get("/", token=tokens["a"])).status == 401
+        assert (await gateway.get("/", token=tokens["b"])).status == 200
+    finally:
+        provider.keys = before
+        await gateway.stop()
+
+
+async def test_claims_are_taken_from_where_the_file_says(backend, provider, lane):
+    document = json.loads(text_for(provider, backend, lane))
+    for each in document["providers"].values():
+        each["claims"] = {"scope": "scp", "roles": "https://e.com/roles", "client_id": "cid"}
+    document["routes"][0]["auth"] |= {"scopes": ["a"], "roles": ["manager"]}
+    document["routes"][0]["identity"]["headers"]["X-Roles"] = "roles"
+    gateway = RunningGateway(json.dumps(document))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    try:
+        moved = {"scp": ["a", "b"], "https://e.com/roles": ["manager"], "cid": "web", "scope": None}
+        token = signed(without(served.claims(**moved), "scope"))
+        assert await served.status("jwt", token) == 200
+        seen = backend.requests[-1]
+        fields = [seen.value(name) for name in ("X-Scopes", "X-Roles", "X-Client-Id")]
+        assert fields == ["a b", "manager", "web"]
+        usual = signed(served.claims(scope="a", realm_access={"roles": ["manager"]}))
+        assert await served.status("jwt", usual) == 403, "a claim counts from its place only"
+    finally:
+        await gateway.stop()
+
+
+async def test_a_list_of_scopes_without_its_place_written_is_503(served):
+    assert await served.status("jwt", signed(served.claims(scope=["a"]))) == 503

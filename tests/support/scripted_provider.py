@@ -245,7 +245,7 @@ class ScriptedProvider:
             return self.discovery if self.discovery is not None else Reply(404, {})
         if call.path == "/token":
             return self.token_answer
-        if call.path == "/keys":
+        if call.path.partition("?")[0] == "/keys":
             return self.keys if self.keys is not None else Reply(404, {})
         return self.answers.get(call.token or "", self.default)
 
