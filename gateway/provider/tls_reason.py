@@ -13,7 +13,7 @@ def tls_reason(where: str, error: ssl.SSLError) -> str:
     # An error that OpenSSL did not make has neither attribute.
     reason, verify_message = getattr(error, "reason", None), getattr(error, "verify_message", None)
     if isinstance(error, ssl.SSLCertVerificationError):
-        trust = "SSL_CERT_FILE names the authorities to trust"
+        trust = "name its authority's file as tls.ca, or for all servers in SSL_CERT_FILE"
         return f"the certificate of {where} is not trusted: {verify_message or error}; {trust}"
     if reason in _NOT_TLS:
         return f"{where} does not speak TLS; where it speaks plain HTTP, write http://"

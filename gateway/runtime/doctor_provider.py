@@ -35,6 +35,7 @@ from gateway.runtime.doctor_verdicts import (
     clock_diagnosis,
     discovery_failure,
     introspection_failure,
+    meaning_of,
 )
 
 _CALLS_AT_A_TIME = 4
@@ -233,7 +234,7 @@ class _Visit:
             await TokenEndpoint(self._token_url, self._calls, auth).request_token(ClientCredentials())
         except TokenRefused as error:
             words = OAuthError(error.error, error.error_description).redacted((auth.secret,))
-            return f"Its token endpoint says of our client: {words}"
+            return f"Its token endpoint says of our client: {words}{meaning_of(words)}"
         except ProviderError:
             return None
         return "Its token endpoint takes our credentials, so the client may not introspect; allow it that"

@@ -73,6 +73,16 @@ def discovery_failure(error: ProviderError, url: str) -> str:
     return f"{error.reason}; check issuer, its realm and its path: {url} is asked"
 
 
+def meaning_of(words: str) -> str:
+    """What a provider means that words several faults alike; empty where its words are clear.
+
+    Keycloak tells nobody which clients it has. The administrator sees which of the three it is.
+    """
+    if "Invalid client or Invalid client credentials" not in words:
+        return ""
+    return ", which is what Keycloak says of a wrong secret, of an unknown client_id and of a client that is disabled"
+
+
 def introspection_failure(error: ProviderError, told_of_client: str | None) -> str:
     """Why a random token got no clear answer. `told_of_client`: what the token endpoint says of our credentials."""
     told = "" if told_of_client is None else f". {told_of_client}"

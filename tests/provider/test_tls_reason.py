@@ -20,7 +20,7 @@ def untrusted() -> ssl.SSLError:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (untrusted(), "the certificate of it is not trusted: self-signed certificate; SSL_CERT_FILE names"),
+        (untrusted(), "the certificate of it is not trusted: self-signed certificate; name its authority"),
         (failing("WRONG_VERSION_NUMBER"), "it does not speak TLS; where it speaks plain HTTP, write http://"),
         (failing("TLSV1_ALERT_PROTOCOL_VERSION"), "the TLS handshake with it failed: TLSV1_ALERT_PROTOCOL_VERSION"),
     ],

@@ -246,7 +246,7 @@ async def test_a_certificate_that_nobody_trusts_names_openssls_reason(authority:
     grade, words = found["provider sso connection"]
     assert grade == "FAIL"
     assert "is not trusted: " in words
-    assert "SSL_CERT_FILE names the authorities" in words
+    assert "name its authority's file as tls.ca" in words
 
 
 async def test_http_behind_https_is_named() -> None:

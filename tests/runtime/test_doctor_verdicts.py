@@ -10,6 +10,7 @@ from gateway.runtime.doctor_verdicts import (
     clock_diagnosis,
     discovery_failure,
     introspection_failure,
+    meaning_of,
 )
 
 NOW_S = 1_700_000_000.0
@@ -78,3 +79,10 @@ def test_every_failure_of_a_provider_says_what_to_do(error: Exception) -> None:
     assert url in discovery_failure(error, url)
     assert "; " in introspection_failure(error, None)
     assert introspection_failure(error, "Its token endpoint says no").endswith("Its token endpoint says no")
+
+
+def test_what_keycloak_masks_is_spelled_out():
+    assert meaning_of("invalid_client: Client disabled") == ""
+    masked = meaning_of("invalid_client: Invalid client or Invalid client credentials")
+    for cause in ("a wrong secret", "an unknown client_id", "a client that is disabled"):
+        assert cause in masked
