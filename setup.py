@@ -17,7 +17,6 @@ COMPILED = (
     "authn/question",
     "cache/clocks_apart",
     "cache/codec",
-    "cache/entry",
     "cache/key",
     "cache/local",
     "cache/reply_queue",

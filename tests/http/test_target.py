@@ -214,7 +214,7 @@ def test_an_encoded_slash_is_left_for_the_route_to_allow() -> None:
 def test_normalising_is_idempotent_and_leaves_nothing_ambiguous(raw: str) -> None:
     target = read(raw)
     if isinstance(target, Target):
-        assert slots(read(target.path)) == {**slots(target), "query": None}
+        assert slots(read(target.path)) == {**slots(target), "query": None, "path_and_query": target.path}
         assert path_problem(target.path) is None
         assert path_problem(target.bare_path) is None
         assert not {"..", "."} & set(target.segments)
