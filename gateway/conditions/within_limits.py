@@ -23,6 +23,8 @@ class WithinLimits:
 def limits_of(allowed: Allow, question: Question | None) -> tuple[WithinLimits, ...]:
     """The condition of a route with limits. Nothing is spent before all else is settled: it comes last."""
     del question
+    if not allowed.route.limits:
+        return ()
     spends = limits_known(allowed.context, allowed.route.limits)
     return (WithinLimits(spends),) if spends else ()
 

@@ -71,6 +71,9 @@ class Obtainer:
         self.fraction = fraction
         self._clock = clock
         self._monotonic = monotonic
+        self._local = local
+        self._keys = keys
+        self._identities = {name: each.identity for name, each in runners.items()}
         self._authenticator = Authenticator(
             runners,
             keys=keys,
@@ -127,9 +130,15 @@ class Obtainer:
         return Indeterminate("what was obtained had ended before it came"), found.tier
 
     def kept(self, errand: Errand) -> Facts | None:
-        """What is kept here, with its times."""
-        found = self._authenticator.cached(Question(errand.asked.provider, errand))
-        return found.result if found is not None and isinstance(found.result, Facts) else None
+        """The verdict that this process has, with its times; no renewal begins. Requests look here, so it is lean."""
+        entry = self._local.get(self._keys.key(self._identities[errand.asked.provider], errand), self._monotonic())
+        if entry is None:
+            return None
+        result = entry.result
+        # The wall clock may have been set since.
+        if not isinstance(result, Facts) or (result.exp is not None and result.exp <= self._clock()):
+            return None
+        return result
 
     async def renew(self, errand: Errand, kept: Facts) -> bool:
         """Ask for a younger verdict than `kept`; returns whether there is one."""

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from support.backend import Backend, ok, script
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET, RunningGateway, eventually
-from support.scripted_provider import Call, Reply, ScriptedProvider
+from support.scripted_provider import Call, Fault, Reply, ScriptedProvider
 from support.serving import ALICE, Serve
 
 EXCHANGE = {"exchange": {"audience": "orders-api", "scopes": ["orders:read"]}}
@@ -218,6 +218,19 @@ async def test_the_token_endpoint_may_be_away_while_a_known_exchange_lasts(
     assert (await gateway.get("/api/x", token="third")).problem["code"] == "exchange_unavailable"
     assert len(provider.introspections) == 3
     assert 'gateway_provider_breaker_state{provider="p"} 0' in await metrics(gateway)
+
+
+async def test_a_token_endpoint_that_says_nothing_is_given_up_in_time(
+    serve: Serve, provider: ScriptedProvider, backend: Backend
+) -> None:
+    both = [*api(backend), {"name": "plain", "match": {"path": "/plain"}, "backend": backend.url}]
+    gateway = await serve(both, provider_keys=keys(provider, timeout="1s"))
+    assert (await gateway.get("/plain", token="good")).status == 200
+    provider.fault = Fault.SILENCE
+    started_s = time.monotonic()
+    answers = await asyncio.gather(*(gateway.get("/api/x", token="good") for _ in range(10)))
+    assert {(answer.status, answer.problem["code"]) for answer in answers} == {(503, "exchange_unavailable")}
+    assert time.monotonic() - started_s < 4.0  # and the probe of its breaker after it
 
 
 # The gateway's own client.
