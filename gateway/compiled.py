@@ -35,8 +35,6 @@ from gateway.policy import Policy, TrustedIssuer, compile_policy, trusted_issuer
 from gateway.routing import Table
 from gateway.signed_identity import IdentityTokenRules
 
-_ALGORITHMS = ("ES256", "EdDSA", "PS256", "RS256")
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRoute:
@@ -197,6 +195,8 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
 def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRoute:
     response_rules, errands = _response_rules(route), compile_errands(route, config)
     places = None if route.auth.mode == "none" else compile_places(route.auth.token_from)
+    providers = route.auth.provider or tuple(config.providers)
+    algorithms = dict.fromkeys(one for name in providers for one in config.providers[name].algorithms)
     compiled = CompiledRoute(
         config=route,
         mode=route.auth.mode,
@@ -218,7 +218,7 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,
         resource_metadata=None if route.resource is None else metadata_location(route.resource.identifier).url,
         token_places=places,
-        dpop_algorithms=_ALGORITHMS,
+        dpop_algorithms=tuple(algorithms),
         for_query_token=None,
     )
     if places is None or not places.parameters:

@@ -5,10 +5,12 @@ token from then on, stands here as it does in `docs/revocation.md`.
 """
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from hashlib import sha256
 from typing import Any
 
 import jwt
@@ -285,15 +287,21 @@ async def test_a_jwt_that_oidc_provider_does_not_introspect_is_401(behind: Try) 
         assert "unsupported_token_type" in tried.reason
 
 
-async def test_a_token_that_is_bound_to_a_key_is_401_without_its_proof(behind: Try) -> None:
+@pytest.mark.parametrize("kind", [OidcProvider, Spring], ids=lambda kind: kind.__name__)
+async def test_a_token_that_is_bound_to_a_key_is_good_with_its_proofs_only(behind: Try, kind: type) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     header = {"typ": "dpop+jwt", "jwk": json.loads(ECAlgorithm.to_jwk(key.public_key()))}
-    for kind in (OidcProvider, Spring):
-        async with behind(kind) as tried:
-            url = f"{tried.provider.url}{tried.provider.paths['token']}"
-            claims = {"htm": "POST", "htu": url, "iat": int(time.time()), "jti": f"of-{kind.__name__}"}
-            proof = jwt.encode(claims, key, "ES256", header)
-            tokens = await tried.provider.user("alice", headers={"DPoP": proof})
-            assert tokens["token_type"] == "DPoP"
-            assert await tried.status(tokens["access_token"]) == 401
-            assert "cnf (jkt)" in tried.reason
+    async with behind(kind) as tried:
+        url = f"{tried.provider.url}{tried.provider.paths['token']}"
+        claims = {"htm": "POST", "htu": url, "iat": int(time.time()), "jti": f"of-{kind.__name__}"}
+        tokens = await tried.provider.user("alice", headers={"DPoP": jwt.encode(claims, key, "ES256", header)})
+        token = tokens["access_token"]
+        assert tokens["token_type"] == "DPoP"
+        assert await tried.status(token) == 401
+        assert "cnf (jkt)" in tried.reason
+        digest = base64.urlsafe_b64encode(sha256(token.encode()).digest()).rstrip(b"=").decode()
+        claims |= {"htm": "GET", "htu": "http://gw.example/api/x", "ath": digest}
+        right = jwt.encode({**claims, "jti": "right"}, key, "ES256", header)
+        assert await tried.status(token, "DPoP", f"DPoP: {right}") == 200
+        assert await tried.status(token, "DPoP", f"DPoP: {right}") == 401
+        assert tried.reason == "the proof was used before"

@@ -94,7 +94,7 @@ async def test_a_stolen_bound_token_is_refused_on_every_route_and_from_the_cache
             plain = await gateway.get(path, token=bound)
             assert (plain.status, plain.code) == (401, "invalid_token")
             assert 'error="invalid_token"' in challenges(plain)["Bearer"]
-            assert 'algs="ES256 EdDSA PS256 RS256"' in challenges(plain)["DPoP"]
+            assert 'algs="RS256 PS256 ES256 EdDSA"' in challenges(plain)["DPoP"]
             stolen = await send(gateway, path, bound, THIEF)
             assert (stolen.status, stolen.code) == (401, "invalid_dpop_proof")
             assert 'error="invalid_dpop_proof"' in challenges(stolen)["DPoP"]
@@ -176,7 +176,7 @@ async def test_an_unbound_token_in_the_scheme_dpop_is_refused(gateway, provider)
     assert "DPoP" in challenges(answer)
     answer = await gateway.get("/wanted/x")
     assert (answer.status, answer.code) == (401, "token_missing")
-    assert challenges(answer)["DPoP"] == 'realm="gateway", algs="ES256 EdDSA PS256 RS256"'
+    assert challenges(answer)["DPoP"] == 'realm="gateway", algs="RS256 PS256 ES256 EdDSA"'
     answer = await gateway.get("/api/x")
     assert list(challenges(answer)) == ["Bearer"]
 

@@ -25,7 +25,7 @@ from gateway.runtime.proof_replays import ProofReplays
 from gateway.workers.control import UnansweredError
 
 KEYS = HmacKeys(None)
-OWN = Prover()
+OWN, THIEF = Prover(), Prover("EdDSA")
 SECRET = "secret-of-the-cache-0123456789"
 
 
@@ -144,6 +144,14 @@ async def test_two_instances_take_a_proof_once_and_nonces_of_each_other() -> Non
             assert answer.status == 200
             assert answer.value("DPoP-Nonce")
             assert [await get(one, proof), await get(other, proof)] == [401, 401]
+            # The facts are in the memory of the one that asked, and the others have them from Redis.
+            assert len(provider.introspections) == 1
+            for instance in (one, other, await start(text(provider, backend, **more))):
+                for scheme, by in (("Bearer", OWN), ("DPoP", THIEF)):
+                    stolen = by.proof("GET", "http://gw.example/a", "t", nonce=nonce)
+                    answer = await instance.get("/a", f"Authorization: {scheme} t", f"DPoP: {stolen}")
+                    assert answer.status == 401
+            assert len(provider.introspections) == 1
             fresh = [OWN.proof("GET", "http://gw.example/a", "t", nonce=nonce) for _ in range(5)]
             for proof in fresh:
                 assert sorted(await asyncio.gather(get(one, proof), get(other, proof))) == [200, 401]
