@@ -53,6 +53,7 @@ class Allowance:
         "_at_s",
         "_level",
         "_owed",
+        "_share",
         "_short_until_s",
         "_since_s",
         "_spent",
@@ -67,6 +68,7 @@ class Allowance:
         self.limit = limit
         self.identity = identity
         self.workers = workers
+        self._share = max(1.0, limit.burst / workers)  # the most that this worker allows at once while it is alone
         self.borrowed = 0
         self.is_asking = False  # in the background
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
@@ -162,12 +164,9 @@ class Allowance:
             return self._alone(now_s) >= self._share
         return self._fleet(now_s) >= self.limit.burst and not (self.borrowed or self._owed or self.is_asking)
 
-    @property
-    def _share(self) -> float:
-        """The most that this worker allows at once while it is alone."""
-        return max(1.0, self.limit.burst / self.workers)
-
     def _alone(self, now_s: float) -> float:
+        if now_s == self._alone_at_s and self._alone_level >= 0:
+            return self._alone_level
         if self._alone_level < 0:
             # It begins with the worker's share of what the fleet had left, so that an outage is no second burst.
             self._alone_level = max(0.0, self._fleet(now_s)) * self._share / self.limit.burst
