@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from support.lanes import lane_keys
+from support.redis_server import RedisServer, running
 from support.running_gateway import RunningGateway, configuration
 from support.scripted_provider import Reply
 from support.signing import encoded, forged_by_mac, jwk, key_for, rsa_key, signed, unsigned, without
@@ -393,3 +394,28 @@ async def test_claims_are_taken_from_where_the_file_says(backend, provider, lane
 
 async def test_a_list_of_scopes_without_its_place_written_is_503(served):
     assert await served.status("jwt", signed(served.claims(scope=["a"]))) == 503
+
+
+async def test_with_redis_a_revocation_reaches_the_fleet_and_those_who_start_later(backend, provider, lane):
+    provider.keys = keys()
+    server = RedisServer()
+    with running(server):
+        document = json.loads(text_for(provider, backend, lane))
+        document["cache"] = {"redis": server.url, "secret": "a-secret-for-the-fleet-of-jwts"}
+        gateways, started_later = [RunningGateway(json.dumps(document)) for _ in range(3)], False
+        try:
+            first, second = (Served(gateway, provider, backend) for gateway in gateways[:2])
+            for gateway in gateways[:2]:
+                await gateway.start()
+            token = signed(first.claims(sub="dora"))
+            assert await first.status("jwt", token) == await second.status("jwt", token) == 200
+            await first.evict({"sub": "dora"})
+            await asyncio.sleep(1.0)
+            assert await first.status("jwt", token) == await second.status("jwt", token) == 401
+            await gateways[2].start()
+            started_later = True
+            assert await Served(gateways[2], provider, backend).status("jwt", token) == 401, "it starts later"
+            assert await second.status("jwt", signed(second.claims(sub="dora", iat=time.time()))) == 200
+        finally:
+            for gateway in gateways[: 2 + started_later]:
+                await gateway.stop()
