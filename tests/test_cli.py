@@ -276,6 +276,20 @@ def test_a_command_is_imported_when_it_is_run() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_a_check_of_a_file_without_keys_imports_what_reads_it_and_no_more(tmp_path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text("routes: [{name: a, match: {path: /a}, backend: 'http://a', auth: none}]\n")
+    heavy = ("aiohttp", "redis", "cryptography", "prometheus_client", "gateway.app")
+    code = (
+        "import sys; from gateway.commands import checking; from gateway.config.load import load, warnings_in;"
+        "load(sys.argv[1]); warnings_in(sys.argv[1], 0.0);"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_each_command_is_where_the_list_says(name) -> None:
     with click.Context(main) as context:

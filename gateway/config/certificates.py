@@ -7,8 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-
-from cryptography import x509
+from typing import Any
 
 from gateway.config.files import shown_path
 from gateway.config.keys import ConfigKey, keys_below, keys_of_model
@@ -42,7 +41,7 @@ def certificate_ends(config: Config) -> dict[str, float]:
         for loc, path in _certificates(part):
             with suppress(OSError, ValueError):
                 # All of the chain: an intermediate that has ended breaks it, too.
-                chain = x509.load_pem_x509_certificates(Path(path).read_bytes())
+                chain = _x509().load_pem_x509_certificates(Path(path).read_bytes())
                 ends[f"{name}.{place_text(loc)}"] = min(one.not_valid_after_utc.timestamp() for one in chain)
     return ends
 
@@ -74,8 +73,15 @@ def _is_certificate(key: ConfigKey) -> bool:
     return key.is_file and key.name == "certificate"
 
 
+def _x509() -> Any:
+    """Imported where a file names a certificate: it takes long, and `gateway check` is to be quick."""
+    from cryptography import x509  # noqa: PLC0415
+
+    return x509
+
+
 def _ending(path: str, now_s: float) -> str | None:
-    end = x509.load_pem_x509_certificate(Path(path).read_bytes()).not_valid_after_utc
+    end = _x509().load_pem_x509_certificate(Path(path).read_bytes()).not_valid_after_utc
     now = datetime.fromtimestamp(now_s, UTC)
     if end <= now:
         return f"ended on {end:%Y-%m-%d}"

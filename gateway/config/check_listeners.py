@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
 
 from gateway.config.files import read_limited, shown_path
@@ -136,6 +135,9 @@ def what_of_pair(error: Exception, certificate: str, key: str) -> tuple[str, str
 
 
 def _is_private_key(key: SecretStr) -> bool:
+    # Not above: it takes long, and few files name a key.
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         load_pem_private_key(key.get_secret_value().encode(), password=None)
     except Exception:  # noqa: BLE001 - cryptography raises several kinds, and more with each release

@@ -142,6 +142,7 @@ MILD = {
     ("server", "trusted_proxies"): "a network that is too wide is warned of as a habit",
     ("server", "proxy_protocol"): "it closes, and opens nothing",
     ("server", "drain_delay"): "how long balancers take is not in the file",
+    ("telemetry", "sample"): "it costs, and opens nothing",
     ("server", "watch"): "who can write to the files is not in the file",
     ("server", "max_connections_per_network"): "the proxies in front are not in the file",
     ("providers", "validation"): "it is warned of where no revocation can arrive at all",

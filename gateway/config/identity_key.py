@@ -11,23 +11,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    SECP256R1,
-    EllipticCurvePrivateKey,
-    EllipticCurvePublicKey,
-    generate_private_key,
-)
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 Algorithm = Literal["ES256", "EdDSA"]
 _COORDINATE_BYTES = 32
@@ -49,18 +37,22 @@ def read_identity_key(pem: str, *, needs_private: bool) -> IdentityKey:
 
     The message quotes nothing of the key.
     """
+    # Here and below, not above: it takes long, few files name a key, and `gateway check` is to be quick.
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
     private = _private(pem)
     if private is None and needs_private:
         raise ValueError(f"this is not a private key in PEM without a passphrase; {_HOW_TO_MAKE}")
     public = _public(pem) if private is None else private.public_key()  # type: ignore[attr-defined]  # each kind has it
-    if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
+    if isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1):
         numbers = public.public_numbers()
         members = {"crv": "P-256", "kty": "EC", "x": _coordinate(numbers.x), "y": _coordinate(numbers.y)}
-        return _named("ES256", members, private if isinstance(private, EllipticCurvePrivateKey) else None)
-    if isinstance(public, Ed25519PublicKey):
+        return _named("ES256", members, private if isinstance(private, ec.EllipticCurvePrivateKey) else None)
+    if isinstance(public, ed25519.Ed25519PublicKey):
         raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
         members = {"crv": "Ed25519", "kty": "OKP", "x": base64url(raw)}
-        return _named("EdDSA", members, private if isinstance(private, Ed25519PrivateKey) else None)
+        return _named("EdDSA", members, private if isinstance(private, ed25519.Ed25519PrivateKey) else None)
     if public is None:
         raise ValueError(f"this is not a key in PEM without a passphrase; {_HOW_TO_MAKE}")
     raise ValueError(f"this is a key of another kind than P-256 (ES256) or Ed25519 (EdDSA); {_HOW_TO_MAKE}")
@@ -68,7 +60,11 @@ def read_identity_key(pem: str, *, needs_private: bool) -> IdentityKey:
 
 def new_private_pem(algorithm: Algorithm) -> str:
     """A new private key as PEM (PKCS #8, RFC 5958)."""
-    key = generate_private_key(SECP256R1()) if algorithm == "ES256" else Ed25519PrivateKey.generate()
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat  # noqa: PLC0415
+
+    is_es256 = algorithm == "ES256"
+    key = ec.generate_private_key(ec.SECP256R1()) if is_es256 else ed25519.Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
@@ -96,6 +92,8 @@ def _coordinate(number: int) -> str:
 
 
 def _private(pem: str) -> object | None:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         return load_pem_private_key(pem.encode(), password=None)
     except Exception:  # noqa: BLE001 - cryptography raises several kinds, and more with each release
@@ -103,6 +101,8 @@ def _private(pem: str) -> object | None:
 
 
 def _public(pem: str) -> object | None:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
     try:
         return load_pem_public_key(pem.encode())
     except Exception:  # noqa: BLE001 - as above

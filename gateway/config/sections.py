@@ -32,7 +32,6 @@ from gateway.config.wire_values import parse_name
 _M = TypeVar("_M", bound=Model)
 _SECTIONS: dict[str, type[Model]] = {"server": Server, "admin": Admin, "cache": Cache, "log": LogSettings}
 _KEYS = [*(key for key in Config.model_fields if key != "routes"), "defaults", "routes"]
-_STAND_IN_KEY = new_private_pem("EdDSA")
 # Values for keys with problems, so that the rest of their section is not said to lack them.
 _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     Route: {"name": "-", "backend": "http://-"},
@@ -45,8 +44,7 @@ _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     },
     Cache: {"secret": "-" * 16},
     LimitSettings: {"rate": "1/1s"},
-    # A good key that signs nothing: where it stands, the file is refused.
-    Signing: {"key_file": _STAND_IN_KEY, "issuer": "http://-"},
+    Signing: {"issuer": "http://-"},
     Decisions: {"listen": ":0"},
 }
 
@@ -92,6 +90,12 @@ class Sections:
 
     def section(self, name: str) -> Any:
         return self.sections[name].value
+
+
+def _placeholders(model: type[Model]) -> dict[str, Any]:
+    found = _PLACEHOLDERS.get(model, {})
+    # A good key that signs nothing: where it stands, the file is refused. Made only then, since that takes a while.
+    return {**found, "key_file": new_private_pem("EdDSA")} if model is Signing else found
 
 
 def split(root: Node, directory: Path) -> Sections:
@@ -239,7 +243,7 @@ def _validated(
     without = _broken_parts(model, values, locs)
     kept = {key: value for key, value in values.items() if key not in broken and key in model.model_fields}
     parts = {key: {k: v for k, v in values[key].items() if k not in gone} for key, gone in without.items()}
-    placeholders = {key: value for key, value in _PLACEHOLDERS.get(model, {}).items() if key in broken}
+    placeholders = {key: value for key, value in _placeholders(model).items() if key in broken}
     try:
         return Section(model.model_validate({**kept, **parts, **placeholders}), origin, broken, without)
     except ValidationError as error:
