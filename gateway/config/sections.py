@@ -35,13 +35,7 @@ _KEYS = [*(key for key in Config.model_fields if key != "routes"), "defaults", "
 # Values for keys with problems, so that the rest of their section is not said to lack them.
 _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     Route: {"name": "-", "backend": "http://-"},
-    Provider: {
-        "issuer": "http://-",
-        "client_id": "-",
-        "client_secret": "-",
-        "private_key": "-",
-        "client_auth": "none",
-    },
+    Provider: {"issuer": "http://-", "client_id": "-", "client_secret": "-", "private_key": "-", "client_auth": "none"},
     Cache: {"secret": "-" * 16},
     LimitSettings: {"rate": "1/1s"},
     Signing: {"issuer": "http://-"},
