@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from support.backend import Backend, ok, script
+from support.backend import Backend, Wait, ok, script
 from support.dpop import Prover
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port, running
@@ -179,3 +179,20 @@ async def test_the_workers_of_an_instance_take_a_proof_once(tmp_path) -> None:
                 await client.close()
         finally:
             await gateway.stop()
+
+
+async def test_a_stream_that_a_proof_let_in_stays_open_over_a_reload() -> None:
+    """Its token is judged again, with what came with it; the proof's minute does not matter any more."""
+    go_on = asyncio.Event()
+    async with bound_token() as (provider, backend), gateways() as start:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 6\r\n\r\n"
+        backend.default = script(head + b"one", Wait(go_on), b"two")
+        gateway = await start(text(provider, backend))
+        client = await gateway.client()
+        proof = OWN.proof("GET", "http://gw.example/a", "t")
+        await client.send(request("GET", "/a", "Authorization: DPoP t", f"DPoP: {proof}"))
+        await asyncio.sleep(1.0)  # from then on it is watched
+        assert await gateway.reload(text(provider, backend, log={"level": "warning"}))
+        await asyncio.sleep(0.5)
+        go_on.set()
+        assert (await client.answer()).body == b"onetwo"
