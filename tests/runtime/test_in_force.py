@@ -110,6 +110,7 @@ OF_THE_PAST = (
     "._serving._worker._pools._looking_up",
     "._serving._worker._pools._addresses",
 )
+NO_FILES = (".server_name", ".client_certificate")
 REDIS = {"redis": "redis://127.0.0.1:1/0", "secret": "secret-of-the-cache-0123456789"}
 FILES = {"certificate": "cert", "key": "key", "client_ca": "ca"}
 
@@ -119,7 +120,11 @@ def client_tls(folder) -> dict[str, str]:
 
 
 # Changed together, since one without the other is no good file.
+PROXIES = {"server.trusted_proxies": ["10.0.0.0/8"]}
 TOGETHER = {
+    "server.client_certificate_header.name": {"server.client_certificate_header.form": "pem_escaped", **PROXIES},
+    "server.client_certificate_header.form": {"server.client_certificate_header.name": "X-Client-Cert", **PROXIES},
+    "server.dpop_nonce": {"cache.secret": REDIS["secret"]},
     "server.tls.certificate": {"server.tls.key": "other-key.pem"},
     "server.tls.key": {"server.tls.certificate": "other-cert.pem"},
     "routes.0.backend.tls.certificate": {"routes.0.backend.tls.key": "other-key.pem"},
@@ -137,9 +142,7 @@ TOGETHER = {
 }
 
 
-NAMING_FILES = {
-    key for key in OTHER_VALUES if (".tls." in key and not key.endswith(".server_name")) or "key_file" in key
-}
+NAMING_FILES = {key for key in OTHER_VALUES if (".tls." in key and not key.endswith(NO_FILES)) or "key_file" in key}
 
 
 def _in_folder(value, folder):
