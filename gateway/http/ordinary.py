@@ -49,13 +49,10 @@ class Ordinary:
 
 def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinary | None:
     """The request that `data` is, if it is an ordinary one. What is far beyond `limits` is not."""
-    if data[:4] == b"GET " and data[-4:] == _EMPTY_LINE:
-        end, head = len(data) - 4, data[:-4]  # an empty line before that is not a field
-    else:
-        end = data.find(_EMPTY_LINE)
-        if end < 0:
-            return None
-        head = data[:end]
+    end = data.find(_EMPTY_LINE)
+    if end < 0:
+        return None
+    head = data[:end]
     lines = head.split(_LINE_END)
     if has_far_too_much(limits, end, len(lines) - 1) or head.translate(None, _TEXT) != _LINE_END * (len(lines) - 1):
         return None

@@ -48,6 +48,10 @@ ORDINARY = {
     "a body": (post(b"hello", b"Content-Length: 5"), ("POST", "/x", [HOST, ("Content-Length", "5")], b"hello")),
     "an empty body": (post(b"", b"content-length: 0"), ("POST", "/x", [HOST, ("content-length", "0")], b"")),
     "a body on GET": (get(b"Content-Length: 1") + b"\0", ("GET", "/x", [HOST, ("Content-Length", "1")], b"\0")),
+    "a body on GET that ends as a head does": (
+        get(b"Content-Length: %d" % len(NEXT)) + NEXT,
+        ("GET", "/x", [HOST, ("Content-Length", str(len(NEXT)))], NEXT),
+    ),
     "the longest body": (
         post(b"b" * BODY_MAX_BYTES, b"Content-Length: %d" % BODY_MAX_BYTES),
         ("POST", "/x", [HOST, ("Content-Length", str(BODY_MAX_BYTES))], b"b" * BODY_MAX_BYTES),
