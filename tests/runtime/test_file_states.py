@@ -87,6 +87,19 @@ def test_a_swapped_link_is_a_change_of_what_is_behind_it(tmp_path, states):
     assert states.changed() == (tmp_path / "data" / "file",)
 
 
+def test_a_link_that_stays_while_what_is_behind_it_changes(tmp_path, states):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "file").symlink_to("..data/file")
+    follow(states, tmp_path / "file")
+    assert states.changed() == ()  # from here on stamps are compared
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(tmp_path / "..data")
+    assert states.changed() == (tmp_path / "file",)
+
+
 class TestDirectories:
     def test_that_of_the_file(self, tmp_path):
         assert directories_of([tmp_path / "missing"]) == {tmp_path}
