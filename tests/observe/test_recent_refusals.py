@@ -1,3 +1,5 @@
+import weakref
+
 from support.exchanges import exchange
 
 from gateway.observe.lines import LineWriter
@@ -27,3 +29,13 @@ def test_only_refusals_are_kept():
     observation.finished(exchange(status=401, code="invalid_token", reason="aud is [account]"))
     (one,) = observation.refusals.as_json()
     assert (one["status"], one["code"], one["reason"]) == (401, "invalid_token", "aud is [account]")
+
+
+def test_a_refusal_keeps_nothing_of_its_request_alive():
+    """A record leads to the token, the facts and the configuration of its time, with its pools and caches."""
+    kept, record = RecentRefusals(), exchange(code="invalid_token")
+    kept.add(record)
+    gone = weakref.ref(record)
+    del record
+    assert gone() is None
+    assert len(kept.as_json()) == 1
