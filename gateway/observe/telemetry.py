@@ -35,6 +35,8 @@ _SERVER_ERROR_MIN = 500
 _FORWARD = "forward"
 # A request that waits more often than this has no more spans: each retry is one.
 _CHILDREN_MAX = 32
+_TEXT_CHARS_MAX = 1024
+_METHOD_CHARS_MAX = 64
 
 
 class SpanSender:
@@ -70,14 +72,14 @@ class SpanSender:
         started_ns = int(record.started_at * _NS)
         is_error = record.status >= _SERVER_ERROR_MIN
         return ReadableSpan(
-            name=f"{record.method} {record.route}",
+            name=_text(f"{record.method[:_METHOD_CHARS_MAX]} {record.route}"),
             context=_context(trace.trace_id, trace.span_id),
             parent=None if trace.parent_id is None else _context(trace.trace_id, trace.parent_id, is_remote=True),
             resource=self._resource,
             attributes=_attributes(record),
             kind=SpanKind.SERVER,
             instrumentation_scope=self._scope,
-            status=Status(StatusCode.ERROR, record.reason) if is_error else Status(StatusCode.UNSET),
+            status=Status(StatusCode.ERROR, _text(record.reason or "")) if is_error else Status(StatusCode.UNSET),
             start_time=started_ns,
             end_time=started_ns + int(record.duration_s * _NS),
         )
@@ -115,7 +117,19 @@ def _attributes(record: AccessRecord) -> Mapping[str, str | int]:
         "gateway.provider": record.provider,
         "gateway.backend": record.backend,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {
+        name: _text(value) if isinstance(value, str) else value for name, value in found.items() if value is not None
+    }
+
+
+def _text(words: str) -> str:
+    """Text that can be sent, and is short: a provider or a client may have written it.
+
+    The exporter drops a whole batch, with the spans of others, where one name has no UTF-8 (a lone surrogate). While
+    the collector is away thousands of spans wait in memory.
+    """
+    cut = words if len(words) <= _TEXT_CHARS_MAX else f"{words[:_TEXT_CHARS_MAX]}…"
+    return cut if cut.isascii() else cut.encode("utf-8", "backslashreplace").decode()
 
 
 class _Told(SpanExporter):
