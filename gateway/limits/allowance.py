@@ -140,6 +140,8 @@ class Allowance:
 
     def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> bool:
         """The fleet has given so much, and has `level` left. Whether what was needed is among it."""
+        # A debt is as large as the bucket at most; Redis may lie, and nobody is to be refused for years.
+        level = max(-float(self.limit.burst), level)
         self._level, self._at_s = level, now_s
         self._alone_level = -1.0
         is_enough = given >= asked.needs

@@ -82,6 +82,12 @@ def test_where_the_fleet_is_short_nobody_asks_until_there_can_be_one():
     assert each.wait_s(NOW + 0.16, is_shared=True) == ASK
 
 
+def test_redis_that_lies_refuses_nobody_for_years():
+    each = made(limit(10))
+    assert not each.lent(each.borrow(NOW, 1), 0, -1e300, NOW)
+    assert each.wait_s(NOW, is_shared=True) == pytest.approx(1.1)
+
+
 def test_what_goes_back_is_all_after_half_a_second():
     each = made(limit(10))
     each.lent(each.borrow(NOW, 1), 4, 6.0, NOW)
