@@ -109,6 +109,8 @@ class DecisionExchange:
             self.refuse(decision.refusal)
             return
         assert isinstance(decision, Allow)  # the gateway answers nothing itself here
+        if decision.identity.is_notable:
+            context.running.large_identities.tell(decision.route.name, decision.identity)
         context.status = 200
         keeps_alive = not client.is_draining
         option = connection_option(keeps_alive=keeps_alive, is_http10=False)

@@ -60,6 +60,8 @@ class DecisionLane(GuardedLane):
         if isinstance(decision, Refuse):
             return responder.refuse(decision.refusal)
         assert isinstance(decision, Allow)  # the gateway answers nothing itself here
+        if decision.identity.is_notable:
+            context.running.large_identities.tell(decision.route.name, decision.identity)
         context.status = 200
         wire = allowed_reply(
             beside.answered,

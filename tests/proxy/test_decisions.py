@@ -385,3 +385,13 @@ async def test_another_proxy_gets_the_signed_identity_under_its_name(serve, back
         elsewhere = await asked(proxy, tell("GET", "/open/x"))
     assert (answer.status, answer.value("X-Identity-Token").count("."), answer.value("X-Answer")[:2]) == (200, 2, "ey")
     assert (elsewhere.value("X-Identity-Token"), elsewhere.value("X-Answer")) == ("", "")
+
+
+async def test_an_answer_that_is_too_large_is_empty_and_the_operator_is_told_once(serve, backend, tell, provider):
+    provider.answers["good"]["much"] = "a" * 9000
+    gateway = await serve(routes(backend, identity={"headers": HEADERS, "answer": "X-Answer"}), top=DECISIONS)
+    async with await Client.of(gateway.decisions_address) as proxy:
+        for _ in range(2):
+            assert (await asked(proxy, tell("GET", "/api/x", token="good"))).values("X-Answer") == [""]
+    told = [line["route"] for line in gateway.lines.all if line["event"] == "identity_answer_left_out"]
+    assert told == ["api"]
