@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.config.route_model import Cors
-from gateway.decision import Decision, DecisionContext, Preflight, Refuse
+from gateway.decision import Allow, Decision, DecisionContext, Preflight, Refuse
 from gateway.limits.limit import CompiledLimit
 from gateway.limits.rate_fields import Fields
 from gateway.proxy.access_record import AccessRecord
@@ -36,7 +36,7 @@ def added_fields(decision: Decision, record: AccessRecord, limits: LimitsTold | 
         fields = cors_fields(cors, origins, says_how=_says_how(decision))
     for met in decision.context.met:
         fields += met.fields
-    if limits is not None and route.limits and isinstance(decision, Refuse) and not _tells_of_limits(decision):
+    if limits is not None and route.limits and not isinstance(decision, Allow) and not _tells_of_limits(decision):
         fields += limits.fields(decision.context, route.limits)
     if record.stale_s is not None:
         # Facts are used that are no longer fresh: how many seconds old they are.
@@ -44,8 +44,8 @@ def added_fields(decision: Decision, record: AccessRecord, limits: LimitsTold | 
     return fields
 
 
-def _tells_of_limits(decision: Refuse) -> bool:
-    return any(name == "RateLimit" for name, _ in decision.refusal.headers)
+def _tells_of_limits(decision: Decision) -> bool:
+    return isinstance(decision, Refuse) and any(name == "RateLimit" for name, _ in decision.refusal.headers)
 
 
 def _says_how(decision: Decision) -> bool:

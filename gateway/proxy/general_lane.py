@@ -91,7 +91,8 @@ class GeneralLane(GuardedLane):
         response = await self._cors.preflight(responder.request, decision.route)
         if isinstance(response, Refusal):
             return responder.refuse(response)
-        return responder.say(response.status, response.headers.items())
+        more = [one for one in responder.more_fields if one[0] not in response.headers]
+        return responder.say(response.status, [*response.headers.items(), *more])
 
     def _publish(self, responder: LocalResponder, decision: Publish) -> bool:
         document = decision.document

@@ -137,3 +137,12 @@ async def test_many_at_once_are_not_let_through_by_chance(gateway, backend) -> N
     answers = await asyncio.gather(*(gateway.ask(request("GET", "/api/x", token="bob")) for _ in range(20)))
     assert sorted(answer.status for answer in answers) == [200] * 3 + [429] * 17
     assert len(backend.requests) == 3
+
+
+async def test_a_preflight_tells_of_limits_by_address_and_spends_none(serve, backend) -> None:
+    cors = {"allow_origins": ["https://app.example.com"], "allow_methods": ["GET"]}
+    route = {"name": "api", "match": {"path": "/api"}, "backend": backend.url, "limits": ["u", "a"], "cors": cors}
+    gateway = await serve([route], top={"limits": {"u": {"rate": "2/1m"}, "a": {"rate": "2/1m", "by": "address"}}})
+    wire = request("OPTIONS", "/api", "Origin: https://app.example.com", "Access-Control-Request-Method: GET")
+    answers = [await gateway.ask(wire) for _ in range(3)]
+    assert {(answer.status, answer.value("RateLimit")) for answer in answers} == {(204, '"a";r=2;t=0')}
