@@ -87,24 +87,32 @@ class SigningKeys:
         if self._fetched_at_s is None or now_s - self._fetched_at_s > _FRESH_S:
             await self._fetch(quiet_s=_FAILED_QUIET_S)
         found = self._matching(algorithm, kid)
-        if not found and not self._is_of_another_algorithm(algorithm, kid) and self._may_look_again():
-            await self._fetch(quiet_s=_FAILED_QUIET_S)
-            found = self._matching(algorithm, kid)
-        elif self._fetched_at_s is not None and now_s - self._fetched_at_s > _RENEWED_S:
+        if not found and not self._is_of_another_algorithm(algorithm, kid):
+            return self._matching(algorithm, kid) if await self._looked_again() else ()
+        if self._fetched_at_s is not None and now_s - self._fetched_at_s > _RENEWED_S:
             self._fetch_in_background()
         return found
 
     async def of_unnamed(self, algorithm: str) -> tuple[SigningKey, ...]:
         """The keys for a token without `kid` that none of the known ones has signed; none if nothing can be new."""
-        if not self._may_look_again():
-            return ()
-        await self._fetch(quiet_s=_FAILED_QUIET_S)
-        return self._matching(algorithm, None)
+        return self._matching(algorithm, None) if await self._looked_again() else ()
 
     def forget(self) -> None:
         """Has the keys fetched again before they are used again."""
         self._keys, self._fetched_at_s, self._tried_at_s = (), None, None
         self._tried_for_s.clear()
+
+    async def _looked_again(self) -> bool:
+        """Look for a key that is not there; `False`: the set was fetched a moment ago, so that nothing can be new.
+
+        Raises `ProviderError`, also while a fetch has just failed: nobody knows then which keys there are.
+        """
+        if self._may_look_again():
+            await self._fetch(quiet_s=_FAILED_QUIET_S)
+            return True
+        if self._failure is not None:
+            raise self._failure
+        return False
 
     def _may_look_again(self) -> bool:
         """Whether the last fetch, or attempt at one, was long enough ago to look for a key that is not there."""

@@ -227,3 +227,24 @@ async def test_a_caller_that_leaves_does_not_end_the_fetch_for_others(keys, prov
     await provider.wait_for_calls()
     one.cancel()
     assert len(await other) == 1
+
+
+@pytest.mark.parametrize("kid", ["new", None])
+async def test_while_the_keys_are_away_nobody_knows_that_a_key_is_unknown(keys, provider, clock, kid):
+    """Not in the pause after a fetch that failed either: "there is no such key" would be a 401."""
+    assert len(await keys.of_token("RS256", "k1")) == 1
+    clock.advance(11)
+    provider.keys = Reply(500, {})
+    look = keys.of_token("RS256", kid) if kid else keys.of_unnamed("RS256")
+    with pytest.raises(ProviderError):
+        await look
+    for _ in range(3):
+        clock.advance(0.2)
+        with pytest.raises(ProviderError):
+            await (keys.of_token("RS256", kid) if kid else keys.of_unnamed("RS256"))
+    assert len(provider.key_fetches) == 2
+    assert len(await keys.of_token("RS256", "k1")) == 1, "a key that is known serves meanwhile"
+    provider.keys = {"keys": [jwk(rsa_key()), jwk(rsa_key(2), "new")]}
+    clock.advance(1)
+    assert len(await keys.of_token("RS256", "new")) == 1
+    assert await keys.of_token("RS256", "unknown") == (), "within ten seconds of a fetch it is a clear no"
