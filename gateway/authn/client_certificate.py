@@ -25,8 +25,10 @@ _PEM = re.compile(
     rb"\s*-----BEGIN CERTIFICATE-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END CERTIFICATE-----(?:\s.*)?", re.DOTALL
 )
 _SHA256_HEX = re.compile(r"[0-9A-Fa-f]{64}")
-_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*")+')
-_PAIR = re.compile(r'([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^;"]*)(?:;|$)')
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_ELEMENT = re.compile(rf'(?:[^",]|{_QUOTED})+')
+_ELEMENTS = re.compile(rf'(?:[^"]|{_QUOTED})+')
+_PAIR = re.compile(rf'([A-Za-z]+)=({_QUOTED}|[^;"]*)(?:;|$)')
 _DER_START = b"\x30"
 
 
@@ -57,10 +59,14 @@ def _in_escaped_pem(value: str) -> bytes | None:
 
 
 def _in_xfcc(value: str) -> str | None:
-    elements = _ELEMENT.findall(value)
-    if not elements:
+    """Where Envoy appends, the elements before the last one are a client's own text, which may open a quote and leave
+    it open: what the proxy wrote would be read as quoted, and parts of the client's name as pairs.
+    """
+    if not _ELEMENTS.fullmatch(value) or value.endswith(","):
         return None
-    pairs = {key.lower(): text.strip('"') for key, text in _PAIR.findall(elements[-1].strip())}
+    pairs = _pairs(_ELEMENT.findall(value)[-1].strip())
+    if pairs is None:
+        return None
     der = _in_escaped_pem(pairs["cert"]) if "cert" in pairs else None
     named = pairs.get("hash", "")
     by_hash = _encoded(bytes.fromhex(named)) if _SHA256_HEX.fullmatch(named) else None
@@ -68,6 +74,16 @@ def _in_xfcc(value: str) -> str | None:
     if by_hash is not None and by_certificate is not None and by_hash != by_certificate:
         return None
     return by_hash or by_certificate
+
+
+def _pairs(element: str) -> dict[str, str] | None:
+    """Its pairs by their keys in small letters; `None` for anything between them, and for a certificate named twice."""
+    found = list(_PAIR.finditer(element))
+    keys = [match[1].lower() for match in found]
+    is_whole = "".join(match[0] for match in found) == element
+    if not is_whole or keys.count("hash") > 1 or keys.count("cert") > 1:
+        return None
+    return {key: match[2].strip('"') for key, match in zip(keys, found, strict=True)}
 
 
 def _decoded(text: bytes) -> bytes | None:

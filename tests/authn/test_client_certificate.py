@@ -59,6 +59,12 @@ def test_each_form_is_read(form, values) -> None:
         ("xfcc", [f'URI=a;Subject="Hash={HASH}"']),
         ("xfcc", [f'Hash={OTHER};Cert="{ESCAPED}"']),
         ("xfcc", ["Cert=AAAA"]),
+        ("xfcc", [f"Hash={OTHER};Hash={HASH}"]),
+        ("xfcc", [f"Hash={HASH};x y;By=b"]),
+        ("xfcc", [f"Hash={HASH}", ""]),
+        # What a client wrote before Envoy appended leaves a quote open, and the client's own name goes on behind it.
+        ("xfcc", [f'By="x,By=b;Hash={OTHER};Subject="CN=a;Hash={HASH};O=b"']),
+        ("xfcc", [f'By="x,By=b;Hash={OTHER};Subject="/;Hash={HASH};Y=\\"b"']),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_no_certificate(form, values) -> None:
