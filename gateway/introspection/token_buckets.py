@@ -84,11 +84,12 @@ class TokenBuckets:
         bucket.at_s = now_s
 
     def _sweep(self, now_s: float) -> None:
-        for _ in range(_SWEPT_PER_NEW):
-            oldest = next(iter(self._buckets), None)
-            if oldest is None:
-                return
-            self._refill(self._buckets[oldest], now_s)
-            if self._buckets[oldest].level < self._burst:
-                return
-            del self._buckets[oldest]
+        """Forget those that are full among the next few. One that is not, is passed over and holds up nobody."""
+        buckets = self._buckets
+        for _ in range(min(_SWEPT_PER_NEW, len(buckets))):
+            oldest = next(iter(buckets))
+            self._refill(buckets[oldest], now_s)
+            if buckets[oldest].level < self._burst:
+                buckets.move_to_end(oldest)
+            else:
+                del buckets[oldest]

@@ -13,6 +13,7 @@ from gateway.authn.facts import Claims
 from gateway.http.client_network import network_of
 
 ADDRESS = ("address",)
+OF_ADDRESSES = "address "  # what the identities of addresses begin with
 # A longer value is told apart by its hash, so that no claim makes an identity cost more memory than others.
 _VALUE_CHARS_MAX = 128
 
@@ -61,7 +62,7 @@ def identity_of(limit: CompiledLimit, realm: str | None, claims: Claims | None, 
             return f"claim {len(realm)} {realm} hash {_hashed(value)}"
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"claim {len(realm)} {realm} number {value}"
-    return f"address {network_of(address)}"
+    return OF_ADDRESSES + network_of(address)
 
 
 def _hashed(value: str) -> str:

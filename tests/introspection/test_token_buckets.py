@@ -116,3 +116,13 @@ def test_a_part_may_be_given_back() -> None:
     assert isinstance(bucket, TokenBucket)
     buckets.refund(bucket, 0.5)
     assert taken(buckets, 9, 0) == 1
+
+
+def test_one_that_is_in_debt_does_not_keep_others_from_being_forgotten() -> None:
+    buckets = TokenBuckets(1, 10, addresses_max=50)
+    debtor = buckets.spend("192.0.2.1", 0.0)
+    assert isinstance(debtor, TokenBucket)
+    for _ in range(20):
+        buckets.charge_again(debtor)
+    assert all(isinstance(buckets.spend(f"198.51.100.{number}", number / 8), TokenBucket) for number in range(150))
+    assert len(buckets) < 30

@@ -42,3 +42,22 @@ def test_what_is_full_again_is_forgotten_first():
     assert spend(of, "new", NOW + 6.1)
     assert len(of) <= 10
     assert of.of("new", NOW + 6.1, is_shared=False).identity == "new"
+
+
+def test_one_that_stays_empty_does_not_make_others_share():
+    """One caller spends its hour at once and goes; each of the others spends one, which is there again in 4 s."""
+    of = known(most=100, quota=1000, window_s=3600.0)
+    assert all(spend(of, "greedy") for _ in range(1000))
+    let_through = [spend(of, f"caller {number}", NOW + 5 + number) for number in range(3000)]
+    assert all(let_through)
+    assert len(of) < 20
+
+
+def test_a_site_with_many_networks_has_a_part_of_the_memory():
+    of = known(most=80)
+    let_through = sum(spend(of, f"address 2001:db8:0:{number:x}::") for number in range(5000))
+    assert (len(of), let_through) == (11, 20)  # ten networks, and one bucket for the others
+    assert all(spend(of, f"address 2001:db8:1:{number:x}::") for number in range(10))
+    assert all(spend(of, f"address 192.0.2.{number}") for number in range(50))
+    later_s = NOW + 61
+    assert all(spend(of, f"address 2001:db8:0:{number + 6000:x}::", later_s) for number in range(10))
