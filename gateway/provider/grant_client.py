@@ -7,7 +7,7 @@ no introspection anything. Its probe is the exchange of a token that nobody has.
 is sent twice, so that a call may be repeated on a connection that broke.
 
 A permission is asked with the caller's token as `subject_token` and our client authentication. A provider that does not
-take that is asked again with the caller's token as Bearer, and from then on that way first.
+take that is asked again with the caller's token as Bearer, and from its first yes on that way first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gateway.authn.facts import Indeterminate
 from gateway.authn.question import Question
 from gateway.config.provider_model import Provider
 from gateway.errands.errand import Errand, GrantParameters
-from gateway.errands.obtained import Verdict
+from gateway.errands.obtained import Granted, Verdict
 from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
@@ -158,7 +158,8 @@ class GrantClient:
                 verdict = await self._post(url, errand, (), bearer)
             except ProviderError:
                 raise refused from None
-            self._takes_subject = False
+            # A no may be all that the provider says to a Bearer, and one caller's odd token must not turn all others away.
+            self._takes_subject = not isinstance(verdict, Granted)
             return verdict
 
     async def _post(self, url: str, errand: Errand, subject: Pairs, credentials: Credentials) -> Verdict:

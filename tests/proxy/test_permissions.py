@@ -142,6 +142,25 @@ async def test_a_provider_that_does_not_take_a_subject_is_asked_as_the_caller(
     assert len(asked(provider)) == 3  # the second time at once
 
 
+async def test_one_callers_odd_token_does_not_change_how_all_others_are_asked_about(
+    serve: Serve, provider: ScriptedProvider, backend: Backend
+) -> None:
+    """A no to a Bearer may be all that a provider ever says to one: only a yes shows that it takes them."""
+
+    def by_subject(call: Call) -> Any:
+        if call.form.get("subject_token") == "odd":
+            return Reply(400, {"error": "invalid_request"})
+        return {"result": True} if "subject_token" in call.form else DENIED
+
+    provider.answers["odd"] = {**ALICE, "sub": "mallory"}
+    provider.token_answer = by_subject
+    gateway = await serve(guarded(backend), provider_keys=keys(provider))
+    for path in ("/api/7", "/api/8"):
+        assert (await gateway.get(path, token="odd")).status == 403
+        assert (await gateway.get(path, token="good")).status == 200
+    assert len(backend.requests) == 2
+
+
 async def test_a_public_client_asks_as_the_caller(serve: Serve, provider: ScriptedProvider, backend: Backend) -> None:
     provider.token_answer = {"result": True}
     none = {"client_auth": "none", "client_secret": None}
