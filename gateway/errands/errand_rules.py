@@ -26,7 +26,8 @@ class ErrandRules:
 
 def compile_errands(route: Route, config: Config) -> ErrandRules | None:
     """The rules of a route; `None` for one that asks for nothing."""
-    permissions, credential = compile_permissions(route.auth.permissions), compile_credential(route, config.providers)
+    permissions = compile_permissions(route.auth.permissions, is_for_route=bool(route.auth.audience))
+    credential = compile_credential(route, config.providers)
     if not permissions and credential is None:
         return None
     client_ids = {name: provider.client_id for name, provider in by_realm(config.providers).items()}

@@ -29,15 +29,29 @@ _DETAIL = "the token lacks a permission that this route asks for"
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Says which permission is wanted. Without `audience` it is of the gateway's own client at the provider."""
+    """Says which permission is wanted. Without `audience` it is of the gateway's own client at the provider.
+
+    With `is_for_route` the route has its own demand on `aud`, and has judged by it whose token it takes.
+    """
 
     resource: Template | str
     scopes: tuple[str, ...]
     audience: str | None
+    is_for_route: bool = False
+
+    def audience_in_facts(self, client_id: str) -> str | None:
+        """The resource server that the `aud` of facts with permissions must name; `None`: that is judged already."""
+        return None if self.audience is None and self.is_for_route else self.audience_at(client_id)
+
+    def audience_at(self, client_id: str) -> str:
+        """The resource server, where `client_id` is the gateway's own client."""
+        return client_id if self.audience is None else self.audience
 
 
-def compile_permissions(settings: tuple[PermissionSettings, ...]) -> tuple[Permission, ...]:
-    return tuple(Permission(one.resource, one.scopes, one.audience) for one in settings)
+def compile_permissions(
+    settings: tuple[PermissionSettings, ...], *, is_for_route: bool = False
+) -> tuple[Permission, ...]:
+    return tuple(Permission(one.resource, one.scopes, one.audience, is_for_route) for one in settings)
 
 
 def settle_permissions(
@@ -52,7 +66,9 @@ def settle_permissions(
             return _denied("a part of the path cannot be the name of a resource")
         if carried is _NONE:
             questions += _questions(resource, one, client_id)
-        elif not _grants(carried, resource, one) or not _is_of(one.audience, claims):
+        elif not _is_of(audience := one.audience_in_facts(client_id), claims):
+            return _denied(f"the token's own permissions are of another resource server than {audience}, by their aud")
+        elif not _grants(carried, resource, one):
             return _denied(f"the token's own permissions lack {_in_words(resource, one.scopes)}")
     return tuple(questions)
 
@@ -95,7 +111,7 @@ def _resource(resource: Template | str, captures: Mapping[str, str]) -> str | No
 def _questions(resource: str, wanted: Permission, client_id: str) -> Iterator[Pairs]:
     for permission in [f"{resource}#{scope}" for scope in wanted.scopes] or [resource]:
         yield (
-            ("audience", client_id if wanted.audience is None else wanted.audience),
+            ("audience", wanted.audience_at(client_id)),
             ("permission", permission),
             ("response_mode", "decision"),
         )

@@ -14,9 +14,13 @@ CAPTURES = {"id": "7"}
 
 
 def settle(
-    permission: dict[str, Any], claims: dict[str, Any] | None = None, captures: dict[str, str] = CAPTURES
+    permission: dict[str, Any],
+    claims: dict[str, Any] | None = None,
+    captures: dict[str, str] = CAPTURES,
+    *,
+    is_for_route: bool = False,
 ) -> list[str] | str:
-    wanted = compile_permissions((PermissionSettings.model_validate(permission),))
+    wanted = compile_permissions((PermissionSettings.model_validate(permission),), is_for_route=is_for_route)
     found = settle_permissions(wanted, claims or {}, captures, "gateway")
     if isinstance(found, Refusal):
         assert found.status == 403
@@ -87,8 +91,12 @@ def test_an_authorization_without_permissions_decides_nothing() -> None:
 )
 def test_permissions_of_another_resource_server_grant_nothing(aud: Any, is_granted: bool) -> None:
     claims = {"permissions": [{"rsname": "order/7"}], "aud": aud}
-    assert settle(ORDER | {"audience": "orders"}, claims) == ([] if is_granted else "forbidden")
-    assert settle(ORDER, claims) == []
+    for is_for_route in (False, True):
+        named = settle(ORDER | {"audience": "orders"}, claims, is_for_route=is_for_route)
+        assert named == ([] if is_granted else "forbidden")
+    assert settle(ORDER, claims) == "forbidden", "of another resource server than the gateway's own client"
+    assert settle(ORDER, claims | {"aud": ["gateway", "a"]}) == settle(ORDER, claims | {"aud": "gateway"}) == []
+    assert settle(ORDER, claims, is_for_route=True) == [], "the route's own audience has judged it"
 
 
 def test_the_resource_server_is_the_gateways_client_unless_another_is_named() -> None:
