@@ -158,7 +158,7 @@ class GrantClient:
                 verdict = await self._post(url, errand, (), bearer)
             except ProviderError:
                 raise refused from None
-            # A no may be all that the provider says to a Bearer, and one caller's odd token must not turn all others away.
+            # A no may be all that the provider says to a Bearer. One caller's odd token must not turn all others away.
             self._takes_subject = not isinstance(verdict, Granted)
             return verdict
 
