@@ -20,6 +20,7 @@ from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question, Tier
 from gateway.errands.errand import Errand
 from gateway.errands.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is_due
+from gateway.http.bounded_memo import keep_at_most
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.lifetime import Lifetimes
 from gateway.introspection.ports import CacheKeys, Introspector, Leases, LocalTier, SharedTier
@@ -173,6 +174,4 @@ class Obtainer:
             self._renewing.discard(hash(errand))
         self._paused_until_s.pop(hash(errand), None)
         if not has_come:
-            if len(self._paused_until_s) >= _PAUSES_MAX:
-                self._paused_until_s.clear()
-            self._paused_until_s[hash(errand)] = self._monotonic() + _PAUSE_S
+            keep_at_most(_PAUSES_MAX, self._paused_until_s, hash(errand), self._monotonic() + _PAUSE_S)

@@ -32,7 +32,7 @@ _YOUNG_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _FetchedToken:
     value: str = field(repr=False)
     fetched_at_s: float  # monotonic, as all times here; taken before the fetch began
     life_s: float
@@ -53,7 +53,7 @@ class OwnToken:
     ) -> None:
         self._fetch = fetch
         self._monotonic = monotonic
-        self._held: _Held | None = None
+        self._held: _FetchedToken | None = None
         self._failure: ProviderError | None = None
         self._failed_at_s = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
@@ -125,7 +125,7 @@ class OwnToken:
             self._fetching = None
 
 
-def _read(document: Mapping[str, Any], began_at_s: float, is_replacement: bool) -> _Held:
+def _read(document: Mapping[str, Any], began_at_s: float, is_replacement: bool) -> _FetchedToken:
     """The token in the token endpoint's response (RFC 6749 §5.1). Raises `ProviderError`."""
     value, token_type, life_s = (document.get(name) for name in ("access_token", "token_type", "expires_in"))
     if not isinstance(value, str) or not _B64TOKEN.fullmatch(value):
@@ -134,4 +134,4 @@ def _read(document: Mapping[str, Any], began_at_s: float, is_replacement: bool) 
         raise UnusableResponseError("its token for the gateway is not a Bearer token")
     if isinstance(life_s, bool) or not isinstance(life_s, int | float) or not life_s > 0:
         life_s = _UNSAID_LIFE_S
-    return _Held(value, began_at_s, min(float(life_s), _LIFE_MAX_S), is_replacement)
+    return _FetchedToken(value, began_at_s, min(float(life_s), _LIFE_MAX_S), is_replacement)

@@ -63,7 +63,7 @@ def test_the_servers_body_limit_is_that_of_routes_that_say_none():
         ("server: {workrs: 3}", ["1: server.workrs: unknown key; did you mean workers?"]),
         (
             "log: {zzzzz: 1}",
-            ["1: log.zzzzz: unknown key; write one of level, access"],
+            ["1: log.zzzzz: unknown key; write one of level, access, format"],
         ),
         (
             "servers: {}",
@@ -269,6 +269,10 @@ def test_sections(text, expected):
         (
             "{issuer: https://i, validation: jwt_then_introspection}",
             [
+                (
+                    "1: providers.p: client_auth client_secret_basic needs a secret; write client_secret or "
+                    "client_secret_file"
+                ),
                 "1: providers.p.client_id: is missing; write client_id: and the name of the gateway at the provider",
             ],
         ),

@@ -27,7 +27,16 @@ def _nothing_on_the_path(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def builder(tmp_path_factory):
+    """A Python without packages. pip hides those of the Python that it builds with, except what its `.pth` files add:
+    an older setuptools among them would read pyproject.toml."""
+    folder = tmp_path_factory.mktemp("builder")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(builder, tmp_path_factory):
     """Built of a copy: nothing of it is to be found beside the source."""
     if not any(map(shutil.which, ("gcc", "cc"))) or not Path(sysconfig.get_path("include"), "Python.h").is_file():
         missing("no C compiler, or not Python's headers")
@@ -38,7 +47,7 @@ def wheel(tmp_path_factory):
         else:
             shutil.copy(PROJECT / name, source)
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(built), str(source)],
+        [sys.executable, "-m", "pip", "--python", str(builder), "wheel", "--no-deps", "-w", str(built), str(source)],
         env={**ENVIRONMENT, "GATEWAY_COMPILE": "1"},
         capture_output=True,
         text=True,
