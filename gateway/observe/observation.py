@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.config.check_events import issuer_of_events
 from gateway.config.model import Config, Telemetry
+from gateway.config.proxy_url import parse_proxy_url
 from gateway.config.redis_url import parse_redis_url, passwords_of
 from gateway.observe.access_log import AccessLog
 from gateway.observe.backend_meter import BackendMeter
@@ -104,9 +105,12 @@ def _secrets(config: Config) -> list[str]:
     values = [*(config.cache.secret or ()), config.cache.redis, config.admin.token]
     values += [config.signing.key_file] if config.signing is not None else []
     for provider in config.providers.values():
-        values += [provider.client_secret, provider.private_key]
+        values += [provider.client_secret, provider.private_key, provider.proxy]
         values += [provider.events.authorization] if provider.events is not None else []
-    passwords = []
+    proxies = [
+        provider.proxy.get_secret_value() for provider in config.providers.values() if provider.proxy is not None
+    ]
+    passwords = [parse_proxy_url(url).password for url in proxies]
     if config.cache.redis is not None:
-        passwords = passwords_of(parse_redis_url(config.cache.redis.get_secret_value()))
+        passwords += passwords_of(parse_redis_url(config.cache.redis.get_secret_value()))
     return [*passwords, *(value.get_secret_value() for value in values if value is not None)]

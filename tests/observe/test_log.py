@@ -5,8 +5,11 @@ import sys
 import warnings
 
 import pytest
+from support.configuration import ROUTE, loaded
+from support.running_gateway import Lines as KeptLines
 
 from gateway.observe.log import JsonLines, configure_logging
+from gateway.observe.observation import Observation
 
 
 class Lines(list):
@@ -196,3 +199,15 @@ def test_a_closed_standard_output_is_no_error():
 
 def test_only_our_handler_is_installed():
     assert not any(isinstance(handler, JsonLines) for handler in logging.getLogger().handlers)
+
+
+@pytest.mark.parametrize("quoted", ["http://me:word-of-proxy@proxy:3128", "the proxy did not take word-of-proxy"])
+def test_the_password_of_a_providers_proxy_is_known_as_a_secret(lines, quoted):
+    del lines  # it puts the logging back
+    kept = KeptLines()
+    provider = "issuer: https://sso.example.com, client_id: gw, client_secret: hush-hush"
+    proxy = "proxy: 'http://me:word-of-proxy@proxy:3128'"
+    Observation(kept).configure(loaded(f"providers: {{p: {{{provider}, {proxy}}}}}\n{ROUTE}"))
+    logging.getLogger("aiohttp.client").warning(quoted)
+    (line,) = kept.all
+    assert "word-of-proxy" not in line["message"]
