@@ -40,6 +40,7 @@ _PLACEHOLDERS: dict[type[Model], dict[str, Any]] = {
     LimitSettings: {"rate": "1/1s"},
     Signing: {"issuer": "http://-"},
     Decisions: {"listen": ":0"},
+    Telemetry: {"otlp": "http://-"},
 }
 
 

@@ -274,6 +274,10 @@ def test_sections(text, expected):
                     "client_secret_file"
                 ),
                 "1: providers.p.client_id: is missing; write client_id: and the name of the gateway at the provider",
+                (
+                    "1: providers.p: client_auth client_secret_basic needs a secret; "
+                    "write client_secret or client_secret_file"
+                ),
             ],
         ),
         (
@@ -872,3 +876,18 @@ def test_traces_without_the_sdk_are_a_problem_that_says_what_to_install(monkeypa
     (line,) = lines(PROVIDER + "telemetry: {otlp: http://collector:4318}\n" + ROUTE)
     assert "telemetry" in line
     assert "pip install 'gateway[otel]'" in line
+
+
+BROKEN = [
+    "decisions: {listen: 'nonsense::'}",
+    "limits: {u: {rate: fast}}",
+    "signing: {key_file: /nowhere.pem, issuer: https://gw.example.com}",
+    "telemetry: {otlp: nonsense}",
+    "telemetry: {otlp: 'http://me:word@collector:4318'}",
+]
+
+
+@pytest.mark.parametrize("section", BROKEN)
+def test_a_demanded_key_with_a_bad_value_is_told_once_and_not_as_missing(section):
+    (line,) = lines(PROVIDER + section + "\n" + ROUTE)
+    assert "is missing" not in line
