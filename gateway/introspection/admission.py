@@ -101,6 +101,10 @@ class Admission:
         bucket = self._buckets.spend(address, self._monotonic())
         return bucket if isinstance(bucket, RetryAfter) else partial(self._buckets.refund, bucket)
 
+    async def is_worth_revoking(self, token: Token) -> bool:
+        """Whether the revocation of the token has to be remembered. Charge it before: a signature may be verified."""
+        return await self._authenticator.is_worth_revoking(token)
+
     def _charge(self, bucket: TokenBucket | None, cost: Literal[0, 1, 2]) -> None:
         if cost == 0:
             self._refund(bucket)

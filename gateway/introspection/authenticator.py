@@ -163,6 +163,12 @@ class Authenticator:
         """The same order as tags, under the same id."""
         return purge_of_invalidation(self._fetcher, invalidation)
 
+    async def is_worth_revoking(self, token: Token) -> bool:
+        """Whether a process that asks nobody would take the token, so that it has to remember that it was revoked."""
+        validators = [each.validator for each in self._fetcher.introspectors.values()]
+        alone = [one for one in validators if one is not None and one.decides_alone]
+        return any([await one.may_have_issued(token) for one in alone])
+
     def forget(self, purge: TagPurge) -> int:
         """Forgets in this process the results that `purge` covers, those under way included; returns how many it
         dropped.

@@ -37,6 +37,13 @@ class TokenValidator(Protocol):
         """
         ...
 
+    async def may_have_issued(self, token: Token) -> bool:
+        """Whether the provider has signed the token, whatever its times are, or may have: nobody can tell just now.
+
+        Raises nothing but `CancelledError`.
+        """
+        ...
+
     def forget_keys(self) -> None:
         """Has the keys fetched again before the next token is judged."""
         ...

@@ -51,6 +51,16 @@ class JwtValidator:
         result = await self._validated(jwt)
         return None if isinstance(result, Facts) and not self.decides_alone else result
 
+    async def may_have_issued(self, token: Token) -> bool:
+        """Whether a key of the provider has signed the token, or may have: the keys are away."""
+        jwt = read_bearer_jwt(token.value, self.algorithms)
+        if not isinstance(jwt, BearerJwt):
+            return False
+        try:
+            return await self._signature_fault(jwt) is None
+        except ProviderError:
+            return True
+
     def forget_keys(self) -> None:
         self.keys.forget()
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 
 from aiohttp import web
@@ -166,7 +166,7 @@ class EventEndpoint:
         charged = self._admission.charge_revocation(token, allow.context.caller.address)
         if isinstance(charged, RetryAfter):
             return too_many("too many tokens that nobody knows were revoked from this address", charged.wait_s)
-        return _Revocation(token, body, self._broadcaster, charged)
+        return _Revocation(token, body, self._broadcaster, charged, self._admission.is_worth_revoking)
 
 
 class _Revocation:
@@ -174,13 +174,20 @@ class _Revocation:
 
     A provider answers 200 to tokens that it never issued as well (RFC 7009 §2.2). The whole fleet is told of each
     token nevertheless, because another instance may have cached it. So a network that sends many unknown tokens is
-    charged for each. `not_revoked` refunds the charge.
+    charged for each. `not_revoked` refunds the charge. A made-up token is only forgotten: to remember it as revoked,
+    where nobody is asked about tokens, would push out others (`is_worth_revoking`).
     """
 
     def __init__(
-        self, token: Token, body: bytes, broadcaster: InvalidationBroadcaster, not_revoked: Callable[[], None]
+        self,
+        token: Token,
+        body: bytes,
+        broadcaster: InvalidationBroadcaster,
+        not_revoked: Callable[[], None],
+        is_worth_revoking: Callable[[Token], Awaitable[bool]],
     ) -> None:
         self.body = body
+        self._is_worth_revoking = is_worth_revoking
         self._token = token
         self._broadcaster = broadcaster
         self._not_revoked = not_revoked
@@ -190,7 +197,8 @@ class _Revocation:
             self._not_revoked()
             return None
         try:
-            await self._broadcaster.broadcast(new_invalidation(token=self._token, revoked_at=time.time()))
+            revoked_at = time.time() if await self._is_worth_revoking(self._token) else None
+            await self._broadcaster.broadcast(new_invalidation(token=self._token, revoked_at=revoked_at))
         except NotEverywhereError as error:
             # RFC 7009 §2.2.1: with 503 the client has to assume that the token still exists, and may try again.
             detail = "the token was revoked, but may still work here for a moment; try again"

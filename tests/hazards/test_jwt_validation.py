@@ -419,3 +419,34 @@ async def test_with_redis_a_revocation_reaches_the_fleet_and_those_who_start_lat
         finally:
             for gateway in gateways[: 2 + started_later]:
                 await gateway.stop()
+
+
+async def test_whoever_revokes_made_up_tokens_ends_nobodys_and_pushes_out_no_revocation(backend, provider, lane):
+    """A revocation endpoint takes any token (RFC 7009 §2.2). The text of a token without its signature is no secret."""
+    document = json.loads(text_for(provider, backend, lane))
+    route = {"name": "revoke", "match": {"path": "/revoke"}, "backend": backend.url, "auth": "none"}
+    document["routes"].append({**route, "on_success": "evict_token"})
+    gateway = RunningGateway(json.dumps(document))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+
+    async def revoke(token: str) -> None:
+        line = "Content-Type: application/x-www-form-urlencoded"
+        answer = await gateway.ask(request("POST", "/revoke", line, body=f"token={token}".encode()), "POST")
+        assert answer.status == 200
+
+    revocations = gateway.service._serving._worker.generation.cache.revocations
+    try:
+        good = signed(served.claims())
+        for made_up in ("opaque", f"{good.rpartition('.')[0]}.{encoded(b'0' * 256)}", unsigned(served.claims())):
+            await revoke(made_up)
+        assert revocations.count == 0
+        assert await served.status("jwt", good) == 200
+        early = signed(served.claims(nbf=time.time() + 1))
+        await revoke(early)
+        await revoke(good)
+        assert await served.status("jwt", good) == 401
+        await asyncio.sleep(1.1)
+        assert await served.status("jwt", early) == 401, "it was revoked before it was valid"
+    finally:
+        await gateway.stop()
