@@ -79,14 +79,14 @@ class _Routes:
         told = (self._instance.readiness(), self._instance.routes(), self._instance.workers())
         # In a thread: with many routes it takes longer than a request may wait.
         text = await asyncio.to_thread(lambda: json.dumps(status(self._about(), snapshot, *told, time.time())))
-        return web.json_response(text=text)
+        return _json_text(text)
 
     async def refusals(self, request: web.Request) -> web.Response:
         self._admit(request)
-        return web.json_response({"refusals": await self._instance.refusals()})
+        return _json({"refusals": await self._instance.refusals()})
 
     async def live(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "live"})
+        return _json({"status": "live"})
 
     async def ready(self, _request: web.Request) -> web.Response:
         readiness = self._instance.readiness()
@@ -95,7 +95,7 @@ class _Routes:
             "reasons": list(readiness.reasons),
             "checks": readiness.checks,
         }
-        return web.json_response(body, status=200 if readiness.ready else 503)
+        return _json(body, status=200 if readiness.ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
         snapshot = await self._instance.snapshot()
@@ -106,12 +106,12 @@ class _Routes:
         return web.Response(body=text, headers={"Content-Type": kind})
 
     async def routes(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._instance.routes())
+        return _json(self._instance.routes())
 
     async def explain(self, request: web.Request) -> web.Response:
         self._admit(request)
         question = parse_explain(await _body(request))
-        return web.json_response(await self._instance.explain(question))
+        return _json(await self._instance.explain(question))
 
     async def purge(self, request: web.Request) -> web.Response:
         self._admit(request)
@@ -119,7 +119,7 @@ class _Routes:
         evicted = await self._instance.purge(selector)
         what = next(iter(selector), "everything")  # the kind of claim, not its value
         _logger.info("cache purged", extra={"event": "cache_purged", "fields": {"what": what, "evicted": evicted}})
-        return web.json_response({"evicted": evicted})
+        return _json({"evicted": evicted})
 
     def _admit(self, request: web.Request) -> None:
         refusal = token_refusal(request.headers.getall("Authorization", ()), self._settings().token)
@@ -152,6 +152,15 @@ class _Routes:
         response.headers["Server"] = "gateway"  # aiohttp would name its version and Python's
         if self._settings().cors.allow_origins:
             response.headers["Vary"] = "Origin"
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return _json_text(json.dumps(value), status)
+
+
+def _json_text(text: str, status: int = 200) -> web.Response:
+    # With a newline, so that a shell's prompt does not stand behind the answer.
+    return web.Response(text=text + "\n", status=status, content_type="application/json")
 
 
 async def _body(request: web.Request) -> bytes:

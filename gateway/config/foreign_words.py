@@ -26,6 +26,7 @@ _HOST = ForeignWord("", "write match: {host: api.example.com}")
 _METHODS = ForeignWord("", "write match: {methods: [GET]}")
 _VERIFIED = ForeignWord("", "leave it out: certificates are always verified; write tls: {ca: ca.pem} for your own")
 _LISTEN = ForeignWord("listen", "write listen: 0.0.0.0:8080")
+_LISTEN_THERE = ForeignWord("", "write server: {listen: 0.0.0.0:8080}")
 _NO_PLUGINS = ForeignWord("", "there are no plugins: write auth, identity, cors or request_headers")
 _IN_ROUTES = ForeignWord("", "write each backend into its route: routes: [{name: …, backend: …}]")
 _ISSUER = ForeignWord("issuer", "write issuer: https://…")
@@ -123,6 +124,7 @@ _WORDS: dict[str, dict[str, ForeignWord]] = {
             ForeignWord("", "write everything into this file, and what is shared under x-…: with an anchor"),
         ),
         **dict.fromkeys(["upstreams", "services", "clusters", "backends", "upstream"], _IN_ROUTES),
+        **dict.fromkeys(["port", "host", "address", "bind", "addr"], _LISTEN_THERE),
         **dict.fromkeys(["http", "listeners", "entrypoints", "entryPoints", "serve"], ForeignWord("server", "")),
         **dict.fromkeys(["logging", "access_log", "accessLog"], ForeignWord("log", "")),
         **dict.fromkeys(["metrics", "dashboard"], ForeignWord("admin", "")),

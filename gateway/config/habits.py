@@ -136,8 +136,8 @@ def _route(route: Section[Route]) -> Iterator[Problem]:
             yield origin.problem(("match", "path"), what)
     for index, method in enumerate(value.match.methods or ()):
         if method not in _KNOWN_METHODS and (meant := closest(method, list(_KNOWN_METHODS))):
-            what = f"{method} is not a method that is known; did you mean {meant}?"
-            yield origin.problem(("match", "methods", index), f"{what}; write it so")
+            what = f"{method} is not a method that is known; write {meant}, if you mean that"
+            yield origin.problem(("match", "methods", index), what)
     if value.rewrite is not None and any(_GROUP.search(text) for text in _literals(value.rewrite)):
         what = "$1 is sent as it stands, because paths are not regular expressions; write {name} or {**}"
         yield origin.problem(("rewrite",), what)

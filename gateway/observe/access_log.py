@@ -6,6 +6,7 @@ switches it; the level is for events, as with nginx.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 
@@ -15,6 +16,7 @@ from gateway.proxy.access_record import AccessRecord
 
 # The last one always fits: twelve texts, and escaping makes at most twelve bytes of a character.
 _TEXT_LIMITS = (500, 100, 24)
+_PID = os.getpid()  # each worker is a program of its own, not a fork
 
 
 class AccessLog:
@@ -50,7 +52,7 @@ def _line(one: AccessRecord, limit: int) -> bytes:
     backend_ms = "null" if one.backend_s is None else f"{one.backend_s * 1000:.3f}"
     provider = None if one.provider is None else entry_name(one.provider)
     return (
-        f'{{"time":"{_time(one.started_at)}","level":"info","event":"request",'
+        f'{{"time":"{_time(one.started_at)}","level":"info","event":"request","pid":{_PID},'
         f'"request_id":{_text(one.request_id, limit)},"route":"{one.route}","method":{_text(one.method, limit)},'
         f'"path":{_text(one.path, limit)},"status":{one.status},"code":{_text(one.code, limit)},'
         f'"reason":{_text(one.reason, limit)},'

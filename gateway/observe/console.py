@@ -14,7 +14,7 @@ _RESET, _DIM, _RED, _GREEN, _YELLOW, _CYAN = "\x1b[0m", "\x1b[2m", "\x1b[31m", "
 _OF_LEVEL = {"debug": _DIM, "info": "", "warning": _YELLOW, "error": _RED}
 _OF_STATUS = {2: _GREEN, 3: _CYAN, 4: _YELLOW, 5: _RED}
 # What stands in the line already, or says nothing to a reader.
-_TOLD = frozenset({"time", "level", "event", "message", "traceback", "logger"})
+_TOLD = frozenset({"time", "level", "event", "message", "traceback", "logger", "pid"})
 _TOLD_OF_REQUESTS = _TOLD | {"method", "path", "status", "duration_ms", "request_id", "bytes_received", "bytes_sent"}
 _LEVEL_WIDTH = 7
 

@@ -48,8 +48,12 @@ def json_line(values: Mapping[str, Any]) -> bytes:
             break
         line = _encode({key: cut(value, limit) for key, value in values.items()})
     if len(line) >= PIPE_ATOMIC_BYTES:
-        line = _encode({"time": rfc3339(time.time()), "level": "warning", "event": "log_line_too_long"})
+        line = _encode({**_warning_now(), "event": "log_line_too_long"})
     return line.encode("ascii") + b"\n"
+
+
+def _warning_now() -> dict[str, Any]:
+    return {"time": rfc3339(time.time()), "level": "warning", "pid": os.getpid()}
 
 
 def rfc3339(wall_s: float) -> str:
@@ -137,8 +141,7 @@ class LineWriter:
             self._waiting_bytes = 0
             lost, self._reported = self.dropped - self._reported, self.dropped
         if lost:
-            now = rfc3339(time.time())
-            lines.append(json_line({"time": now, "level": "warning", "event": "log_lines_dropped", "count": lost}))
+            lines.append(json_line({**_warning_now(), "event": "log_lines_dropped", "count": lost}))
         return lines if self._form is None else list(map(self._form, lines))
 
     def _send(self, chunk: bytes) -> None:

@@ -39,6 +39,7 @@ class JsonLines(logging.Handler):
                     "level": "error",
                     "event": "log_failed",
                     "logger": record.name,
+                    "pid": record.process,
                     "message": f"a record of line {record.lineno} cannot be formatted: {type(error).__name__}",
                 }
             )
@@ -57,6 +58,8 @@ class JsonLines(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             # Without the frames' local variables, which hold tokens.
             values["traceback"] = self._redact(_FORMAT.formatException(record.exc_info))
+        # In a line about a worker it is that worker's, which is one of the fields.
+        values.setdefault("pid", record.process)
         return values
 
 

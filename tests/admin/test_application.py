@@ -41,6 +41,20 @@ async def test_routes_are_the_instances_own(admin):
     assert (answer.status, json.loads(body)) == (200, [{"name": "orders"}])
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        *(("GET", path, b"") for path in ("/status", "/refusals", "/health/live", "/health/ready", "/routes", "/metrics")),
+        ("POST", "/explain", b'{"method": "GET", "url": "/orders"}'),
+        ("DELETE", "/cache", b""),
+        ("GET", "/nowhere", b""),
+    ],
+)
+async def test_what_a_shell_prints_ends_with_a_newline(admin, method, path, body):
+    _, shown = await admin.ask(method, path, data=body)
+    assert shown.endswith(b"\n")
+
+
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/routes"])
 async def test_head_is_get_without_the_body(admin, path):
     answer, body = await admin.ask("HEAD", path, token=None)

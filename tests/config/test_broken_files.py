@@ -176,6 +176,11 @@ FILES = [
         ["1: server.tls.cert: cert is called certificate here; write certificate:"],
     ),
     (
+        "a port at the top",
+        WHOLE + "port: 80\n",
+        [f"{WHOLE.count(chr(10)) + 1}: port: unknown key; write server: {{listen: 0.0.0.0:8080}}"],
+    ),
+    (
         "upstream",
         WHOLE.replace("backend:", "upstream:"),
         ["6: routes[0].upstream: upstream is called backend here; write backend: http://orders:8000"],
@@ -408,7 +413,7 @@ FILES = [
     (
         "a method that nobody knows",
         WHOLE.replace("{path: /a}", "{path: /a, methods: GTE}"),
-        ["5: warning: routes[0].match.methods: GTE is not a method that is known; did you mean GET?; write it so"],
+        ["5: warning: routes[0].match.methods: GTE is not a method that is known; write GET, if you mean that"],
     ),
     (
         "typographic quotes",

@@ -104,7 +104,7 @@ def test_there_is_nothing_to_warn_of_in_a_plain_file() -> None:
         (
             file().replace("match: {", "match: {methods: [GTE], "),
             "3: warning: routes[0].match.methods[0]",
-            "did you mean GET?",
+            "GTE is not a method that is known; write GET, if you mean that",
         ),
         (
             file(", auth: {audience: [a], roles: [realm_access.roles.manager]}"),

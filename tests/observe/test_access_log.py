@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -41,6 +42,7 @@ def test_a_line_says_who_asked_for_what_and_what_came_of_it():
         "time": "2023-11-14T22:13:20.123Z",
         "level": "info",
         "event": "request",
+        "pid": os.getpid(),
         "request_id": "id-1",
         "route": "orders",
         "method": "GET",

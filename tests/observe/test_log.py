@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -47,6 +48,14 @@ def test_an_event_is_a_line_with_its_fields(lines):
         "pid": 7,
         "reason": "killed",
     }
+
+
+def test_each_line_says_which_process_wrote_it(lines):
+    configure_logging("info", lines)
+    logging.getLogger("gateway").info("x")
+    cannot_be_formatted = logging.makeLogRecord({"msg": "a %d", "args": ("b",)})
+    JsonLines(lines).emit(cannot_be_formatted)
+    assert [line["pid"] for line in lines.read()] == [os.getpid()] * 2
 
 
 def test_a_field_never_replaces_what_every_line_has(lines):

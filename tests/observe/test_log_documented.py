@@ -9,7 +9,7 @@ from gateway.observe.access_log import access_line
 
 TEXT = (DEPLOY.parent / "docs" / "logs.md").read_text()
 REQUESTS, EVENTS = re.split(r"^## Events$", TEXT.partition("## Requests")[2], flags=re.MULTILINE)
-EVERY_LINE = {"time", "level", "event"}
+EVERY_LINE = {"time", "level", "event", "pid"}
 
 
 def test_every_event_of_the_code_is_documented_and_no_other():
