@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import pty
-import shlex
 import stat
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from support.command_lines import read_command
 from support.scripted_provider import ScriptedProvider
 
 from gateway.cli import COMMANDS, main
@@ -377,10 +377,9 @@ def test_the_help_of_each_command_has_an_example_that_is_right_and_its_exit_stat
     for example in examples:
         assert f"  {example}\n" in shown  # on one line
         for part in example.split("|"):
-            program, *words = shlex.split(part.partition(">")[0].partition("<")[0])
+            program, _, rest = part.partition(">")[0].partition("<")[0].strip().partition(" ")
             if program == "gateway":
-                command = main.get_command(click.Context(main), words[0])
-                command.make_context(words[0], words[1:], resilient_parsing=True)  # knows each option
+                read_command(rest)
 
 
 def test_the_help_tells_defaults() -> None:

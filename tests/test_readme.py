@@ -12,9 +12,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
+import click
 import pytest
+from support.command_lines import read_command
 from support.demonstrated import checked, demonstrated, environment, free_base
 from support.needed import missing
 from support.served import STOP_WITHIN_S
@@ -257,6 +260,13 @@ def test_what_is_linked_or_named_is_there(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
     commands = set(re.findall(r"`(?:\.venv/bin/)?gateway ([a-z]+)", text))
     assert commands <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *sorted((PROJECT / "docs").rglob("*.md"))], ids=lambda path: path.name)
+def test_a_command_in_a_sentence_has_options_that_there_are(path):
+    for line in re.findall(r"`(?:\.venv/bin/)?gateway ([a-z]+ [^`|>]+)", path.read_text(encoding="utf-8")):
+        with suppress(click.BadOptionUsage):  # a sentence may name an option without its value
+            read_command(line)
 
 
 def test_no_command_stands_in_a_place_that_no_test_reads():

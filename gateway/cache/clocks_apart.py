@@ -43,4 +43,5 @@ class ClocksApart:
                 "cache.clock_skew (%g s): the clocks of two instances are apart, or somebody puts old entries back",
                 abs(ahead_s),
                 self._skew_s,
+                extra={"event": "clocks_apart"},
             )

@@ -93,7 +93,7 @@ class Follower:
             purge = purge_everything()
             self._outbox.clear()
         self._outbox[purge.id] = (purge, until_s)
-        _log.warning("a purge could not be told to the fleet; it will be tried again")
+        _log.warning("a purge could not be told to the fleet; it will be tried again", extra={"event": "purge_delayed"})
         return False
 
     async def reads_back(self, purge_id: bytes) -> bool:

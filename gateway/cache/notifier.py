@@ -82,7 +82,8 @@ class Notifier:
                 if self.listening:
                     pause_s = _FIRST_PAUSE_S
                     # Only the class: the text of an error may quote an address or a reply.
-                    _log.info("the fleet's notifications are lost: %s", type(error).__name__)
+                    said = {"event": "notifications_lost"}
+                    _log.info("the fleet's notifications are lost: %s", type(error).__name__, extra=said)
             finally:
                 self.listening = False
                 with suppress(*FAILURES):

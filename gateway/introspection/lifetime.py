@@ -35,5 +35,5 @@ def as_of(result: IntrospectionResult, now: float) -> IntrospectionResult:
     §4).
     """
     if isinstance(result, Facts) and result.exp is not None and result.exp <= now:
-        return Inactive(result.introspected_at)
+        return Inactive(result.introspected_at, f"its exp, {result.exp:.0f}, is past by this clock")
     return result

@@ -11,6 +11,8 @@ from __future__ import annotations
 from gateway.authn.facts import Facts, Inactive
 from gateway.introspection.ports import Memorable
 
+_WHY = "it was issued before the not-before time that its provider has sent"
+
 
 class NotBefore:
     """Keeps the times, in seconds since the epoch. They and `iat` are of the provider's wall clock."""
@@ -40,4 +42,4 @@ class NotBefore:
             return result
         if isinstance(issued_at, int | float) and not isinstance(issued_at, bool) and issued_at >= at:
             return result
-        return Inactive(result.introspected_at)
+        return Inactive(result.introspected_at, _WHY)

@@ -163,7 +163,8 @@ def _audience(provider: Provider) -> str:
 def _mac_key(secret: str) -> bytes:
     key = secret.encode()
     if len(key) < _HS256_MIN_BYTES:
-        _log.warning("client_secret has fewer than 32 bytes, which RFC 7518 §3.2 asks of client_secret_jwt")
+        what = "client_secret has fewer than 32 bytes, which RFC 7518 §3.2 asks of client_secret_jwt"
+        _log.warning(what, extra={"event": "client_secret_short"})
     # HMAC pads a short key with zero bytes anyway (RFC 2104 §2). Padded here, PyJWT does not warn at each call.
     return key.ljust(_HS256_MIN_BYTES, b"\0")
 

@@ -223,7 +223,9 @@ class ProviderClient:
         result = await (await self._introspection_endpoint()).introspect(Token(secrets.token_hex(_PROBE_BYTES)))
         if isinstance(result, Facts) and not self._has_said_active:
             self._has_said_active = True
-            _log.warning("provider %s: it calls a random token active, as if it took any token for good", self.name)
+            fields = {"event": "provider_accepts_anything", "fields": {"provider": self.name}}
+            what = "provider %s: it calls a random token active, as if it took any token for good"
+            _log.warning(what, self.name, extra=fields)
 
     async def _endpoint_to_ask(self) -> IntrospectionEndpoint:
         """The endpoint, discovered if need be. Raises `NotAskedError`: if discovery fails, no token has gone out.

@@ -291,7 +291,8 @@ class WorkerServer:
             return
         self._retiring.pop(task, None)
         if (error := task.exception()) is not None:
-            _logger.error("an old configuration could not be closed", exc_info=error)
+            fields = {"event": "configuration_not_closed"}
+            _logger.error("an old configuration could not be closed", exc_info=error, extra=fields)
 
 
 def _awaited(name: str, why: str) -> str:

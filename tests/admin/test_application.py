@@ -44,7 +44,10 @@ async def test_routes_are_the_instances_own(admin):
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        *(("GET", path, b"") for path in ("/status", "/refusals", "/health/live", "/health/ready", "/routes", "/metrics")),
+        *(
+            ("GET", path, b"")
+            for path in ("/status", "/refusals", "/health/live", "/health/ready", "/routes", "/metrics")
+        ),
         ("POST", "/explain", b'{"method": "GET", "url": "/orders"}'),
         ("DELETE", "/cache", b""),
         ("GET", "/nowhere", b""),

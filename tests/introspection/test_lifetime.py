@@ -32,6 +32,12 @@ def test_exp_is_exclusive(exp: float, now: float) -> None:
     assert as_of(facts, now) == (facts if now < exp else Inactive(5.0))
 
 
+def test_an_operator_is_told_that_exp_is_past() -> None:
+    told = as_of(Facts({}, 5.0, exp=100.0), 100.5)
+    assert isinstance(told, Inactive)
+    assert told.reason == "its exp, 100, is past by this clock"
+
+
 def test_an_answer_without_exp_or_facts_stands_as_it_is() -> None:
     for result in (Facts({}, 1.0), Inactive(1.0), Indeterminate("slow")):
         assert as_of(result, 1e9) is result

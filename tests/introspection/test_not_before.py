@@ -35,6 +35,7 @@ def not_before():
 def test_what_was_issued_earlier_is_not_active(not_before, claims, counts):
     apply = not_before.apply(REALM, facts(**claims))
     assert apply == (facts(**claims) if counts else Inactive(2000.0))
+    assert counts or "not-before" in apply.reason
 
 
 def test_another_realm_is_another_matter(not_before):

@@ -3,7 +3,7 @@ import re
 
 from support import exchanges
 from support.deployed import DEPLOY
-from support.log_events import events_of_the_code
+from support.log_events import eventless_records, events_of_the_code
 
 from gateway.observe.access_log import access_line
 
@@ -19,6 +19,10 @@ def test_every_event_of_the_code_is_documented_and_no_other():
     assert len(code) > 30
     assert sorted(told) == sorted(code)
     assert {name: sorted(fields - told[name]) for name, fields in code.items() if fields - told[name]} == {}
+
+
+def test_every_record_of_the_code_has_an_event():
+    assert eventless_records() == []
 
 
 def test_every_field_of_a_request_is_documented_and_no_other():

@@ -23,6 +23,25 @@ def events_of_the_code() -> dict[str, set[str]]:
     return found
 
 
+def eventless_records() -> list[str]:
+    """Where a logger of ours is told something without the event's name."""
+    return [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted(ROOT.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _is_record(node.func) and "extra" not in {one.arg for one in node.keywords}
+    ]
+
+
+def _is_record(called: ast.expr) -> bool:
+    return (
+        isinstance(called, ast.Attribute)
+        and called.attr in {"debug", "info", "warning", "error", "exception", "critical", "log"}
+        and isinstance(called.value, ast.Name)
+        and called.value.id in {"_log", "_logger"}
+    )
+
+
 def _said(function: ast.AST) -> Iterator[tuple[str, set[str]]]:
     dicts = {}
     for one in ast.walk(function):
