@@ -138,6 +138,10 @@ class Allowance:
         self._owed = 0
         return Borrow(0, 0, change) if change else None
 
+    def forgo(self) -> None:
+        """Drop what is borrowed and owed, since Redis is away. Else this identity could never be forgotten."""
+        self.borrowed = self._owed = 0
+
     def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> bool:
         """The fleet has given so much, and has `level` left. Whether what was needed is among it."""
         # A debt is as large as the bucket at most; Redis may lie, and nobody is to be refused for years.

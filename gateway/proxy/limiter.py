@@ -237,7 +237,9 @@ class Limiter:
         if self._is_shared:
             self._settle(list(islice(self._uneven, _SETTLED_PER_TICK)), at_once=False)
         else:
-            self._uneven.clear()  # each begins anew when it counts alone
+            for each in self._uneven:
+                each.forgo()
+            self._uneven.clear()
         if self._uneven and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._tick)
 

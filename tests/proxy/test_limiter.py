@@ -232,3 +232,31 @@ async def test_explaining_asks_the_fleet_and_spends_nothing(redis_server) -> Non
             outcome, words = await other.foresee(asking("alice", hour))
             assert isinstance(outcome, Met)
             assert words == "per-user has 6 of 10 left"
+
+
+class FleetThatGoesAway:
+    """Lends three more than a request needs, while it is `healthy`."""
+
+    def __init__(self) -> None:
+        self.healthy = True
+
+    def ask(self, limit, identity, borrow, heard) -> None:
+        del limit, identity
+        heard((borrow.needs + min(borrow.extra, 3), 5.0) if self.healthy else None)
+
+
+async def test_what_was_borrowed_before_an_outage_keeps_no_identity_in_memory() -> None:
+    fleet, identity, now_s = FleetThatGoesAway(), "claim 1 p text a", time.monotonic()
+    limiter = Limiter((LIMIT,), 1, fleet, lambda _: LimitTally(), time.monotonic)
+    condition = WithinLimits(((LIMIT, identity),))
+    each = limiter.identities[LIMIT].of(identity, now_s, is_shared=True)
+    for _ in range(99):
+        assert isinstance(limiter.known(condition) or await limiter.find(condition), Met)
+        if each.borrowed:
+            break
+    assert each.borrowed > 0
+    fleet.healthy = False
+    await asyncio.sleep(0.3)
+    fleet.healthy = True
+    assert each.may_be_forgotten(now_s + 60, is_shared=True)
+    await limiter.close()
