@@ -150,6 +150,17 @@ async def test_many_refusals_push_out_no_token() -> None:
     assert stage.obtainer.known(errand()) is not None
 
 
+async def test_many_permissions_that_are_granted_push_out_no_token() -> None:
+    """A policy may cover as many resources as there are paths, and a yes costs its caller nothing."""
+    stage = Stage(max_entries=50)
+    await stage.obtainer.obtain(errand())
+    stage.source.verdict = Granted()
+    for number in range(200):
+        await stage.obtainer.obtain(errand(kind="permission", audience=f"path-{number}"))
+    assert stage.obtainer.known(errand()) is not None
+    assert stage.obtainer.known(errand(kind="permission", audience="path-199")) is not None
+
+
 async def test_a_verdict_that_changed_is_not_hidden_by_the_one_before() -> None:
     stage = Stage()
     for verdict, expected in ((Granted("new", 300.0), Granted), (Denied("no"), Denied), (Granted("n", 9.0), Granted)):
