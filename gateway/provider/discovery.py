@@ -87,7 +87,10 @@ def read_metadata(document: object, issuer: str, *needs: EndpointName) -> Metada
         raise UnusableResponseError(f"the discovery document is of the issuer {quoted}; write exactly that, or mend it")
     for need in needs:
         if document.get(need) is None:
-            raise _NotHereError(f"the discovery document does not name {need}; write {need} into the configuration")
+            what = f"the discovery document does not name {need}; write {need} into the configuration"
+            # Auth0, Entra ID, Cognito and Google have none.
+            other = ", or validation: jwt where there is none" if need == "introspection_endpoint" else ""
+            raise _NotHereError(what + other)
     names = {*ENDPOINT_NAMES, *needs}
     found = {name: _endpoint(name, document[name], issuer) for name in names if document.get(name) is not None}
     return Metadata(issuer, **found, supported=read_supported(document))

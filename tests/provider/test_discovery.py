@@ -132,7 +132,9 @@ async def test_a_wrong_issuer_at_the_first_place_ends_it(calls, scripted):
 
 async def test_no_introspection_endpoint_anywhere_says_what_to_write(calls, scripted):
     scripted.discovery = scripted.metadata(introspection_endpoint=None)
-    with pytest.raises(UnusableResponseError, match="write introspection_endpoint into the configuration"):
+    with pytest.raises(
+        UnusableResponseError, match="write introspection_endpoint into the configuration, or validation: jwt"
+    ):
         await discover(calls, scripted.issuer, "introspection_endpoint")
 
 
