@@ -59,8 +59,8 @@ _REFRESH_OUTCOMES = ("asked", "shared", "failed", "skipped")
 _EVICTING_OUTCOMES: tuple[Outcome, ...] = ("evicted", "unmatched", "replayed", "refused", "unclear")
 _OTHER_OUTCOMES: tuple[Outcome, ...] = ("acknowledged", "replayed")
 _NOBODYS_OUTCOMES: tuple[Outcome, ...] = ("refused", "unclear", "turned_away")
-# `increase()` does not see a series that begins at 1. Statuses are not a closed list, so these begin with the first
-# request to a route by a method.
+# `increase()` does not see a series that begins at 1. Statuses are not a closed list, so a scrape shows these at 0
+# from the first request to a route by a method.
 _ALARMING_STATUSES = (500, 502, 503, 504)
 # Each declared route costs a scrape about 60 lines; beyond this many, a route's series begin with its first request.
 _DECLARED_ROUTES_MAX = 200
@@ -195,11 +195,20 @@ class Metrics:
             _count(self._stale_answers, route)
 
     def _new_row(self, route: str, method: str, status: int) -> _Row:
-        durations = _histogram(self._request_durations, route)
-        for each in (status, *_ALARMING_STATUSES):
-            if (route, method, each) not in self._requests:
-                self._requests[route, method, each] = _Row(durations)
-        return self._requests[route, method, status]
+        row = self._requests[route, method, status] = _Row(_histogram(self._request_durations, route))
+        return row
+
+    def _requests_shown(self) -> list[object]:
+        """All counts of requests, and at 0 those of the alarming statuses that have not come."""
+        requests = self._requests
+        shown: list[object] = [
+            [[route, method, str(status)], row.requests] for (route, method, status), row in requests.items()
+        ]
+        for route, method in dict.fromkeys((route, method) for route, method, _ in requests):
+            shown += [
+                [[route, method, str(each)], 0] for each in _ALARMING_STATUSES if (route, method, each) not in requests
+            ]
+        return shown
 
     def introspected(self, provider: str, outcome: Literal["active", "inactive", "unclear"], duration_s: float) -> None:
         """Count one call to a provider's introspection endpoint."""
@@ -249,7 +258,7 @@ class Metrics:
             self._lookups[_LOCAL_HIT] = self._lookups.get(_LOCAL_HIT, 0) + hits
         return {
             "counters": {
-                REQUESTS.name: [[[r, m, str(s)], row.requests] for (r, m, s), row in self._requests.items()],
+                REQUESTS.name: self._requests_shown(),
                 REFUSALS.name: [[list(key), n] for key, n in self._refusals.items()],
                 INTROSPECTIONS.name: [[list(key), n] for key, n in self._introspections.items()],
                 CACHE_LOOKUPS.name: [[list(key), n] for key, n in self._lookups.items()],
