@@ -26,7 +26,7 @@ COMPILED = (
     "conditions/within_limits",
     "decision",
     "entitlements",
-    "errands/errand",
+    "grants/grant_request",
     "http/fates",
     "http/client_network",
     "http/forwarded",

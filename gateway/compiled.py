@@ -17,7 +17,7 @@ from gateway.config.published_resources import compile_resources
 from gateway.config.realms import by_realm, names_by_realm
 from gateway.config.route_model import Cors, Route
 from gateway.config.server_model import CertificateHeader, Server
-from gateway.errands.errand_rules import ErrandRules, compile_errands
+from gateway.grants.grant_rules import GrantRules, compile_grants
 from gateway.http.backend import Backend
 from gateway.http.fates import FieldFates
 from gateway.http.forwarded import NOBODY_TRUSTED, TrustedProxies
@@ -56,7 +56,7 @@ class CompiledRoute:
     stripped: str | None  # the part taken off each path, where it is always the same
     resource_metadata: str | None  # the URL that each challenge of the route names (RFC 9728 §5.1)
     limits: tuple[CompiledLimit, ...]
-    errands: ErrandRules | None  # what is asked of token endpoints
+    grants: GrantRules | None  # what is asked of token endpoints
     has_conditions: bool  # something beside the facts may have to hold (`gateway.conditions`)
     is_plain: bool  # its responses wait for nothing but the backend
     token_places: TokenPlaces | None  # None: only Authorization
@@ -193,7 +193,7 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
 
 
 def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRoute:
-    response_rules, errands = _response_rules(route), compile_errands(route, config)
+    response_rules, grants = _response_rules(route), compile_grants(route, config)
     places = None if route.auth.mode == "none" else compile_places(route.auth.token_from)
     providers = route.auth.provider or tuple(config.providers)
     algorithms = dict.fromkeys(one for name in providers for one in config.providers[name].algorithms)
@@ -211,8 +211,8 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
         backends=tuple(one.backend for one in route.backend),
         max_body_bytes=route.max_body,
         limits=tuple(common.limits[name] for name in route.limits),
-        errands=errands,
-        has_conditions=bool(route.limits) or errands is not None,
+        grants=grants,
+        has_conditions=bool(route.limits) or grants is not None,
         is_plain=route.on_success is None,
         moves_path=route.rewrite is not None or route.strip_prefix is not None,
         stripped=None if route.strip_prefix is None else route.strip_prefix.only_path,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gateway.authn.question import Question
 from gateway.condition import Condition
-from gateway.conditions.errand_conditions import credential_of, permissions_of
+from gateway.conditions.grant_conditions import credential_of, permissions_of
 from gateway.conditions.new_proof import new_proof
 from gateway.conditions.within_limits import limits_of
 from gateway.decision import Allow

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from gateway.config.check_client_tls import problems_of_backend_tls, problems_of_provider_tls
 from gateway.config.check_decisions import problems_of_decisions
-from gateway.config.check_errands import problems_of_errands
 from gateway.config.check_events import problems_of_events
+from gateway.config.check_grants import problems_of_grants
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners, problems_of_nonces
 from gateway.config.check_realms import problems_of_realms
@@ -44,7 +44,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from _trusted_headers(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
-        yield from problems_of_errands(route, sections.providers)
+        yield from problems_of_grants(route, sections.providers)
         yield from problems_of_limits(route, sections.limit_names)
         yield from problems_of_backend_tls(route)
 

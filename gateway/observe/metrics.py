@@ -15,11 +15,10 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, Literal, TypeVar, get_args
 
-from gateway.errands.errand import Kind
 from gateway.events.security_event import INVALIDATING, EventName
 from gateway.events.verdict import NOBODY, Outcome
+from gateway.grants.grant_request import Kind
 from gateway.http.refusal import STATUS_OF_CODE
-from gateway.observe.errand_counts import ErrandCounts
 from gateway.observe.families import (
     BACKEND_DURATION,
     BOUNDS_S,
@@ -39,8 +38,9 @@ from gateway.observe.families import (
     SECURITY_EVENTS,
     STALE_ANSWERS,
 )
+from gateway.observe.grant_counts import GrantCounts
 from gateway.observe.snapshots import Snapshot
-from gateway.obtaining.errand_runner import ErrandOutcome
+from gateway.obtaining.grant_runner import GrantOutcome
 from gateway.proxy.access_record import NO_ROUTE, AccessRecord
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
@@ -98,8 +98,8 @@ class Metrics:
         "_backend_durations",
         "_breaker_changes",
         "_breakers",
-        "_errands",
         "_events",
+        "_grants",
         "_introspection_durations",
         "_introspections",
         "_leases",
@@ -126,7 +126,7 @@ class Metrics:
         self._leases: dict[str, int] = {}
         self._refreshes: dict[str, int] = {}
         self._breakers: dict[str, int] = {}
-        self._errands = ErrandCounts()
+        self._grants = GrantCounts()
         self._breaker_changes: dict[tuple[str, str], int] = {}
         self._stale_answers: dict[str, int] = {}
         self._reloads: dict[str, int] = {}
@@ -152,7 +152,7 @@ class Metrics:
             _begin(self._introspections, ((provider, outcome) for outcome in _OUTCOMES))
             _begin(self._breakers, (provider,))
             _begin(self._breaker_changes, ((provider, state) for state in _BREAKER_STATES))
-        self._errands.declare(providers)
+        self._grants.declare(providers)
         for provider in self._breakers.keys() - set(providers):
             del self._breakers[provider]  # the state of a removed provider would raise an alarm for ever
         self._declare_events(list(transmitters))
@@ -215,9 +215,9 @@ class Metrics:
         _count(self._introspections, (provider, outcome))
         _histogram(self._introspection_durations, provider).observe(duration_s)
 
-    def errand_ended(self, kind: Kind, provider: str, outcome: ErrandOutcome) -> None:
-        """Count one errand at a provider's token endpoint, a call of its own or one that was not made."""
-        self._errands.count(kind, provider, outcome)
+    def grant_ended(self, kind: Kind, provider: str, outcome: GrantOutcome) -> None:
+        """Count one grant at a provider's token endpoint, a call of its own or one that was not made."""
+        self._grants.count(kind, provider, outcome)
 
     def breaker_changed(self, provider: str, state: Literal["closed", "half_open", "open"]) -> None:
         """Follow a provider's breaker. A repeated state changes nothing."""
@@ -267,7 +267,7 @@ class Metrics:
                 BREAKER_TRANSITIONS.name: [[list(key), n] for key, n in self._breaker_changes.items()],
                 STALE_ANSWERS.name: [[[route], n] for route, n in self._stale_answers.items()],
                 CONFIG_RELOADS.name: [[[result], n] for result, n in self._reloads.items()],
-                **self._errands.counters(),
+                **self._grants.counters(),
                 SECURITY_EVENTS.name: [[list(key), n] for key, n in self._events.items()],
             },
             "histograms": {

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from gateway.authn.facts import Facts
-from gateway.errands.errand import Errand
+from gateway.grants.grant_request import GrantRequest
 from gateway.obtaining.obtainer import CLIENT_FRACTION, Obtainer
 
 _RETRY_S = 5.0
@@ -25,35 +25,33 @@ _PAUSE_MIN_S = 0.1
 
 
 class ClientTokens:
-    """Renews what `obtainer` has for errands without a caller."""
+    """Renews what `obtainer` has for grants without a caller."""
 
     def __init__(self, obtainer: Obtainer, clock: Callable[[], float] = time.time) -> None:
         self._obtainer = obtainer
         self._clock = clock
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._renewing: dict[str, asyncio.Task[None]] = {}
-        self._renewed_for: dict[str, str | None] = {}  # errand -> the token that came by a rejection
+        self._renewed_for: dict[str, str | None] = {}  # grant -> the token that came by a rejection
 
-    def keep(self, errand: Errand) -> None:
+    def keep(self, grant: GrantRequest) -> None:
         """Renew it from now on, until it is over or `close`."""
-        if errand.value in self._keeping:
+        if grant.value in self._keeping:
             return
-        task = asyncio.get_running_loop().create_task(self._keep(errand), name="keep a token of our own")
-        self._keeping[errand.value] = task
-        task.add_done_callback(lambda _: self._keeping.pop(errand.value, None))
+        task = asyncio.get_running_loop().create_task(self._keep(grant), name="keep a token of our own")
+        self._keeping[grant.value] = task
+        task.add_done_callback(lambda _: self._keeping.pop(grant.value, None))
 
-    def rejected(self, errand: Errand, token: str) -> None:
+    def rejected(self, grant: GrantRequest, token: str) -> None:
         """A backend has called `token` invalid. Renew it, if it is still in use and did not come in this way itself."""
-        kept = self._obtainer.kept(errand)
-        if kept is None or kept.phantom != token or errand.value in self._renewing:
+        kept = self._obtainer.kept(grant)
+        if kept is None or kept.phantom != token or grant.value in self._renewing:
             return
-        if self._renewed_for.get(errand.value) == token:
+        if self._renewed_for.get(grant.value) == token:
             return
-        work = self._renew_rejected(errand, kept)
-        task = self._renewing[errand.value] = asyncio.get_running_loop().create_task(
-            work, name="renew a rejected token"
-        )
-        task.add_done_callback(lambda _: self._renewing.pop(errand.value, None))
+        work = self._renew_rejected(grant, kept)
+        task = self._renewing[grant.value] = asyncio.get_running_loop().create_task(work, name="renew a rejected token")
+        task.add_done_callback(lambda _: self._renewing.pop(grant.value, None))
 
     async def close(self) -> None:
         tasks = [*self._keeping.values(), *self._renewing.values()]
@@ -61,17 +59,17 @@ class ClientTokens:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _renew_rejected(self, errand: Errand, rejected: Facts) -> None:
-        if await self._obtainer.renew(errand, rejected) and (kept := self._obtainer.kept(errand)) is not None:
-            self._renewed_for[errand.value] = kept.phantom
+    async def _renew_rejected(self, grant: GrantRequest, rejected: Facts) -> None:
+        if await self._obtainer.renew(grant, rejected) and (kept := self._obtainer.kept(grant)) is not None:
+            self._renewed_for[grant.value] = kept.phantom
 
-    async def _keep(self, errand: Errand) -> None:
-        while (kept := self._obtainer.kept(errand)) is not None:
+    async def _keep(self, grant: GrantRequest) -> None:
+        while (kept := self._obtainer.kept(grant)) is not None:
             assert kept.exp is not None  # whatever is kept has an end
             due = kept.introspected_at + CLIENT_FRACTION * (kept.exp - kept.introspected_at)
             if (wait_s := due - self._clock()) > 0:
                 await asyncio.sleep(wait_s)
-            elif not await self._obtainer.renew(errand, kept):
+            elif not await self._obtainer.renew(grant, kept):
                 await asyncio.sleep(min(_RETRY_S, max(_PAUSE_MIN_S, (kept.exp - self._clock()) / 4)))
             else:
                 await asyncio.sleep(_PAUSE_MIN_S)

@@ -8,9 +8,9 @@ from functools import partial
 
 from gateway.authn.facts import Indeterminate
 from gateway.condition import Met
-from gateway.conditions.errand_conditions import Credential, Phantom
-from gateway.errands.errand import Errand
-from gateway.errands.obtained import Denied, Granted, Verdict, from_facts
+from gateway.conditions.grant_conditions import Credential, Phantom
+from gateway.grants.grant_request import GrantRequest
+from gateway.grants.obtained import Denied, Granted, Verdict, from_facts
 from gateway.http.refusal import Refusal, challenge, no_credential
 from gateway.obtaining.client_tokens import ClientTokens
 from gateway.obtaining.obtainer import Obtainer
@@ -26,37 +26,37 @@ class CredentialPort:
         self._client_tokens = client_tokens
 
     def known(self, condition: Credential) -> Refusal | Met | None:
-        errand = condition.errand
-        kept = self._obtainer.kept(errand)
+        grant = condition.grant
+        kept = self._obtainer.kept(grant)
         if kept is None:
             return None
         outcome: Refusal | Met
-        if kept is errand.kept and self._clock() < errand.due_at:
-            outcome = errand.outcome
+        if kept is grant.kept and self._clock() < grant.due_at:
+            outcome = grant.outcome
             return outcome
-        self._obtainer.renew_if_due(errand, kept)
-        outcome = errand.outcome = self._outcome(errand, from_facts(kept))
-        errand.kept, errand.due_at = kept, self._obtainer.due_at(errand, kept)
+        self._obtainer.renew_if_due(grant, kept)
+        outcome = grant.outcome = self._outcome(grant, from_facts(kept))
+        grant.kept, grant.due_at = kept, self._obtainer.due_at(grant, kept)
         return outcome
 
     async def find(self, condition: Credential) -> Refusal | Met:
-        verdict, _ = await self._obtainer.obtain(condition.errand, condition.address)
-        return self._outcome(condition.errand, verdict)
+        verdict, _ = await self._obtainer.obtain(condition.grant, condition.address)
+        return self._outcome(condition.grant, verdict)
 
     async def foresee(self, condition: Credential) -> tuple[Refusal | Met, str]:
-        verdict, tier = await self._obtainer.obtain(condition.errand)
+        verdict, tier = await self._obtainer.obtain(condition.grant)
         words = f"{in_words(verdict)} from {tier}"
         if isinstance(verdict, Granted) and verdict.exp is not None:
             words += f", good for {max(0.0, verdict.exp - time.time()):.0f} s"
-        return self._outcome(condition.errand, verdict), words
+        return self._outcome(condition.grant, verdict), words
 
-    def _outcome(self, errand: Errand, verdict: Verdict | Indeterminate) -> Refusal | Met:
+    def _outcome(self, grant: GrantRequest, verdict: Verdict | Indeterminate) -> Refusal | Met:
         match verdict:
             case Granted(token=str(token)):
-                if errand.question is not None:
+                if grant.question is not None:
                     return Met(f"Bearer {token}")
-                self._client_tokens.keep(errand)
-                return Met(f"Bearer {token}", on_rejected=partial(self._client_tokens.rejected, errand, token))
+                self._client_tokens.keep(grant)
+                return Met(f"Bearer {token}", on_rejected=partial(self._client_tokens.rejected, grant, token))
             case Granted():
                 return no_credential("no token was obtained")
             case Denied():

@@ -1,11 +1,11 @@
-"""Finds out what comes of errands: in this process, else in the fleet, else at the provider, once for all who wait.
+"""Finds out what comes of grants: in this process, else in the fleet, else at the provider, once for all who wait.
 
     known -> kept here and not over? -> late in its life: a renewal begins -> the verdict
-    obtain -> Authenticator (flights, fleet, lease) -> ErrandRunner -> the verdict, kept in both tiers
+    obtain -> Authenticator (flights, fleet, lease) -> GrantRunner -> the verdict, kept in both tiers
 
 It is an `Authenticator` of its own, with tiers of its own in this process, and shares the fleet's with the facts. So a
 purge reaches what was obtained for a caller by the tags of the caller's facts, under way or kept. Renewals are tasks
-that this object owns; one at a time for an errand, and after one that failed a pause. `close` ends them.
+that this object owns; one at a time for a grant, and after one that failed a pause. `close` ends them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Literal
 
 from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question, Tier
-from gateway.errands.errand import Errand
-from gateway.errands.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is_due
+from gateway.grants.grant_request import GrantRequest
+from gateway.grants.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is_due
 from gateway.http.bounded_memo import keep_at_most
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.lifetime import Lifetimes
@@ -86,43 +86,43 @@ class Obtainer:
             monotonic=monotonic,
             leases=leases,
         )
-        self._renewing: set[int] = set()  # hashes of errands
+        self._renewing: set[int] = set()  # hashes of grants
         self._paused_until_s: dict[int, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def known(self, errand: Errand, address: str = "", max_age_s: float | None = None) -> Verdict | None:
+    def known(self, grant: GrantRequest, address: str = "", max_age_s: float | None = None) -> Verdict | None:
         """The verdict that this process has; `None`: call `obtain`."""
-        found = self._authenticator.cached(Question(errand.asked.provider, errand, max_age_s, None, address))
+        found = self._authenticator.cached(Question(grant.asked.provider, grant, max_age_s, None, address))
         if found is None or not isinstance(found.result, Facts):
             return None
-        self.renew_if_due(errand, found.result)
+        self.renew_if_due(grant, found.result)
         return from_facts(found.result)
 
-    def renew_if_due(self, errand: Errand, kept: Facts) -> None:
+    def renew_if_due(self, grant: GrantRequest, kept: Facts) -> None:
         """Begin to renew `kept`, late in its life."""
-        fraction = self._fraction(errand)
-        if fraction is not None and is_due(kept, errand, self.windows, fraction, self._clock()):
-            self._renew_soon(errand, kept)
+        fraction = self._fraction(grant)
+        if fraction is not None and is_due(kept, grant, self.windows, fraction, self._clock()):
+            self._renew_soon(grant, kept)
 
-    def due_at(self, errand: Errand, kept: Facts) -> float:
+    def due_at(self, grant: GrantRequest, kept: Facts) -> float:
         """When `renew_if_due` is to be asked next, on the wall clock."""
-        fraction = self._fraction(errand)
+        fraction = self._fraction(grant)
         if fraction is None or kept.exp is None:
             return math.inf
         return kept.introspected_at + fraction * (kept.exp - kept.introspected_at)
 
-    def _fraction(self, errand: Errand) -> float | None:
+    def _fraction(self, grant: GrantRequest) -> float | None:
         """The part of its life after which a verdict in use is renewed; `None` for one that is not, or not here."""
-        if errand.asked.kind == "client":
+        if grant.asked.kind == "client":
             return None  # `ClientTokens` renews it, whether it is in use or not
         # To obtain a token takes longer than to introspect one, and each costs one call in its life.
-        return self.fraction or (_EXCHANGE_FRACTION if errand.asked.kind == "exchange" else None)
+        return self.fraction or (_EXCHANGE_FRACTION if grant.asked.kind == "exchange" else None)
 
     async def obtain(
-        self, errand: Errand, address: str = "", max_age_s: float | None = None
+        self, grant: GrantRequest, address: str = "", max_age_s: float | None = None
     ) -> tuple[Verdict | Indeterminate, Tier | None]:
         """The verdict and the tier that it came from. Raises nothing but `CancelledError`."""
-        question = Question(errand.asked.provider, errand, max_age_s, None, address)
+        question = Question(grant.asked.provider, grant, max_age_s, None, address)
         found = await self._authenticator.look_up(question)
         if isinstance(found.result, Facts):
             return from_facts(found.result), found.tier
@@ -130,9 +130,9 @@ class Obtainer:
             return found.result, found.tier
         return Indeterminate("what was obtained had ended before it came"), found.tier
 
-    def kept(self, errand: Errand) -> Facts | None:
+    def kept(self, grant: GrantRequest) -> Facts | None:
         """The verdict that this process has, with its times; no renewal begins. Requests look here, so it is lean."""
-        entry = self._local.get(self._keys.key(self._identities[errand.asked.provider], errand), self._monotonic())
+        entry = self._local.get(self._keys.key(self._identities[grant.asked.provider], grant), self._monotonic())
         if entry is None:
             return None
         result = entry.result
@@ -141,10 +141,10 @@ class Obtainer:
             return None
         return result
 
-    async def renew(self, errand: Errand, kept: Facts) -> bool:
+    async def renew(self, grant: GrantRequest, kept: Facts) -> bool:
         """Ask for a younger verdict than `kept`; returns whether there is one."""
         age_s = max(0.0, self._clock() - kept.introspected_at)
-        verdict, _ = await self.obtain(errand, "", _YOUNGER * age_s)
+        verdict, _ = await self.obtain(grant, "", _YOUNGER * age_s)
         return not isinstance(verdict, Indeterminate)
 
     def forget(self, purge: TagPurge) -> int:
@@ -156,22 +156,22 @@ class Obtainer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._authenticator.close(within_s)
 
-    def _renew_soon(self, errand: Errand, kept: Facts) -> None:
-        now_s, name = self._monotonic(), hash(errand)
+    def _renew_soon(self, grant: GrantRequest, kept: Facts) -> None:
+        now_s, name = self._monotonic(), hash(grant)
         if name in self._renewing or len(self._renewing) >= _RENEWALS_MAX:
             return
         if now_s < self._paused_until_s.get(name, 0.0):
             return
         self._renewing.add(name)
-        task = asyncio.get_running_loop().create_task(self._renew(errand, kept), name="renew what was obtained")
+        task = asyncio.get_running_loop().create_task(self._renew(grant, kept), name="renew what was obtained")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _renew(self, errand: Errand, kept: Facts) -> None:
+    async def _renew(self, grant: GrantRequest, kept: Facts) -> None:
         try:
-            has_come = await self.renew(errand, kept)
+            has_come = await self.renew(grant, kept)
         finally:
-            self._renewing.discard(hash(errand))
-        self._paused_until_s.pop(hash(errand), None)
+            self._renewing.discard(hash(grant))
+        self._paused_until_s.pop(hash(grant), None)
         if not has_come:
-            keep_at_most(_PAUSES_MAX, self._paused_until_s, hash(errand), self._monotonic() + _PAUSE_S)
+            keep_at_most(_PAUSES_MAX, self._paused_until_s, hash(grant), self._monotonic() + _PAUSE_S)

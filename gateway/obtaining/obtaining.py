@@ -10,12 +10,12 @@ from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
 from gateway.config.credential_model import BackendCredential
 from gateway.config.model import Config
-from gateway.errands.obtained import Windows
+from gateway.grants.obtained import Windows
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.ports import Leases, SharedTier
 from gateway.introspection.tag_purge import TagPurge
 from gateway.obtaining.client_tokens import ClientTokens
-from gateway.obtaining.errand_runner import ErrandMeter, ErrandRunner
+from gateway.obtaining.grant_runner import GrantMeter, GrantRunner
 from gateway.obtaining.obtainer import Obtainer
 from gateway.obtaining.verdict_tier import VerdictTier
 from gateway.provider.provider import ProviderClient
@@ -56,11 +56,11 @@ def new_obtaining(
     shared: SharedTier | None,
     leases: Leases | None,
     authenticator: Authenticator,
-    meter: ErrandMeter,
+    meter: GrantMeter,
 ) -> Obtaining:
     windows = _windows(config)
     runners = {
-        name: ErrandRunner(
+        name: GrantRunner(
             each.name, each.identity, each.realm, each.grants, windows, authenticator.tags, meter, clock=time.time
         )
         for name, each in providers.items()

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 from gateway.authn.facts import Indeterminate
 from gateway.condition import MET, Met
-from gateway.conditions.errand_conditions import Permitted
-from gateway.errands.obtained import Denied, Granted, Verdict
-from gateway.errands.permission import permission_denied
+from gateway.conditions.grant_conditions import Permitted
+from gateway.grants.obtained import Denied, Granted, Verdict
+from gateway.grants.permission import permission_denied
 from gateway.http.refusal import Refusal, too_many, unavailable
 from gateway.introspection.token_buckets import RetryAfter, TokenBuckets
 from gateway.obtaining.obtainer import Obtainer
@@ -34,7 +34,7 @@ class PermissionPort:
 
     def known(self, condition: Permitted) -> Refusal | Met | None:
         question = condition.question
-        verdict = self._obtainer.known(condition.errand, question.address, question.max_age_s)
+        verdict = self._obtainer.known(condition.grant, question.address, question.max_age_s)
         return None if verdict is None else _outcome(verdict)
 
     async def find(self, condition: Permitted) -> Refusal | Met:
@@ -44,7 +44,7 @@ class PermissionPort:
         if isinstance(bucket, RetryAfter):
             return too_many(_TOO_MANY, bucket.wait_s)
         question = condition.question
-        verdict, tier = await self._obtainer.obtain(condition.errand, question.address, question.max_age_s)
+        verdict, tier = await self._obtainer.obtain(condition.grant, question.address, question.max_age_s)
         was_asked = tier == "provider" and not (isinstance(verdict, Indeterminate) and not verdict.was_asked)
         if self._buckets is not None and bucket is not None and (isinstance(verdict, Granted) or not was_asked):
             self._buckets.refund(bucket)
@@ -52,7 +52,7 @@ class PermissionPort:
 
     async def foresee(self, condition: Permitted) -> tuple[Refusal | Met, str]:
         """For the operator, who is not limited."""
-        verdict, tier = await self._obtainer.obtain(condition.errand, "", condition.question.max_age_s)
+        verdict, tier = await self._obtainer.obtain(condition.grant, "", condition.question.max_age_s)
         return _outcome(verdict), f"{in_words(verdict)} from {tier}"
 
 

@@ -1,6 +1,6 @@
 """The tier of this process for verdicts: tokens, permissions and refusals lie in spaces apart, and push out their like.
 
-Somebody who walks through many paths makes many errands: of those that are refused, and of those that are granted where
+Somebody who walks through many paths makes many grants: of those that are refused, and of those that are granted where
 a policy covers ever new resources. They push out no token, which cost an exchange and may serve for long. Refusals fill
 a smaller space.
 """

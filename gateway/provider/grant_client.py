@@ -1,4 +1,4 @@
-"""Runs errands at one provider's token endpoint: exchanges, permissions, tokens of the gateway's own client.
+"""Runs grants at one provider's token endpoint: exchanges, permissions, tokens of the gateway's own client.
 
     run -> the endpoint's URL -> guard: slot, deadline, breaker -> post -> read -> Granted | Denied | Indeterminate
 
@@ -23,8 +23,8 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Indeterminate
 from gateway.authn.question import Question
 from gateway.config.provider_model import Provider
-from gateway.errands.errand import Errand, GrantParameters
-from gateway.errands.obtained import Granted, Verdict
+from gateway.grants.grant_request import GrantParameters, GrantRequest
+from gateway.grants.obtained import Granted, Verdict
 from gateway.introspection.joiners import Joiners
 from gateway.provider.breaker import Breaker, State, Thresholds
 from gateway.provider.call import Calls
@@ -53,7 +53,7 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class GrantClient:
-    """Runs errands at the provider `name`. `clock` gives seconds since the epoch; `endpoints` and `calls` are the
+    """Runs grants at the provider `name`. `clock` gives seconds since the epoch; `endpoints` and `calls` are the
     provider's, which closes them.
     """
 
@@ -94,23 +94,25 @@ class GrantClient:
 
     @property
     def max_duration_s(self) -> float:
-        """How long an errand that begins now may take, its wait for a slot and for discovery included."""
+        """How long a grant that begins now may take, its wait for a slot and for discovery included."""
         return self._guard.max_duration_s + self._timeout_s
 
     async def close(self) -> None:
         await self._guard.close()
 
-    async def run(self, errand: Errand, address: str = "", joiners: Joiners | None = None) -> Verdict | Indeterminate:
+    async def run(
+        self, grant: GrantRequest, address: str = "", joiners: Joiners | None = None
+    ) -> Verdict | Indeterminate:
         """What the provider says. Raises nothing but `CancelledError`."""
         try:
             url = await self._url()
-            call = partial(self._call, url, errand)
-            verdict = await self._guard.run(call, errand.value, address, joiners)
+            call = partial(self._call, url, grant)
+            verdict = await self._guard.run(call, grant.value, address, joiners)
         except NotAskedError as error:
             is_queue_full = isinstance(error, CrowdedError)
             return Indeterminate(error.reason, error.retry_after_s, was_asked=False, is_queue_full=is_queue_full)
         except ProviderError as error:
-            is_token_fault = self._guard.is_to_blame(errand.value, address)
+            is_token_fault = self._guard.is_to_blame(grant.value, address)
             if not is_token_fault:
                 self._trouble.failed(error, time.monotonic())
             return Indeterminate(error.reason, error.retry_after_s, is_token_fault=is_token_fault)
@@ -133,46 +135,46 @@ class GrantClient:
             self._quiet_until_s = time.monotonic() + _QUIET_S
             raise self._not_found from None
 
-    async def _call(self, url: str, errand: Errand) -> Verdict:
-        if errand.asked.kind == "permission":
-            return await self._permission(url, errand)
-        caller = errand.caller
+    async def _call(self, url: str, grant: GrantRequest) -> Verdict:
+        if grant.asked.kind == "permission":
+            return await self._permission(url, grant)
+        caller = grant.caller
         subject = () if caller is None else (*_subject(caller), ("subject_token_type", ACCESS_TOKEN_TYPE))
-        return await self._post(url, errand, subject, self._auth.credentials(self._clock()))
+        return await self._post(url, grant, subject, self._auth.credentials(self._clock()))
 
-    async def _permission(self, url: str, errand: Errand) -> Verdict:
-        assert errand.caller is not None  # nobody else has permissions
-        own, bearer = _subject(errand.caller), _bearer(errand.caller)
+    async def _permission(self, url: str, grant: GrantRequest) -> Verdict:
+        assert grant.caller is not None  # nobody else has permissions
+        own, bearer = _subject(grant.caller), _bearer(grant.caller)
         if not self._takes_subject:
             try:
-                return await self._post(url, errand, (), bearer)
+                return await self._post(url, grant, (), bearer)
             except (RejectedError, FailingError):
                 self._takes_subject = not isinstance(self._auth, NoAuth)
                 raise
         try:
-            return await self._post(url, errand, own, self._auth.credentials(self._clock()))
+            return await self._post(url, grant, own, self._auth.credentials(self._clock()))
         except (RejectedError, FailingError) as refused:
             if isinstance(refused, OverloadedError) or refused.retry_after_s:
                 raise
             try:
-                verdict = await self._post(url, errand, (), bearer)
+                verdict = await self._post(url, grant, (), bearer)
             except ProviderError:
                 raise refused from None
             # A no may be all that the provider says to a Bearer. One caller's odd token must not turn all others away.
             self._takes_subject = not isinstance(verdict, Granted)
             return verdict
 
-    async def _post(self, url: str, errand: Errand, subject: Pairs, credentials: Credentials) -> Verdict:
-        asked = errand.asked
+    async def _post(self, url: str, grant: GrantRequest, subject: Pairs, credentials: Credentials) -> Verdict:
+        asked = grant.asked
         pairs = (("grant_type", _GRANT_TYPES[asked.kind]), *subject, *asked.pairs, *credentials.pairs)
         response = await self._calls.post_introspection(url, pairs, credentials.headers)
-        hidden = (self._auth.secret, "" if errand.caller is None else errand.caller.value)
+        hidden = (self._auth.secret, "" if grant.caller is None else grant.caller.value)
         return read_grant(asked.kind, response, self._client_id, hidden)
 
     async def _probe(self) -> None:
         """Exchange a token that nobody has. Raises `ProviderError` where the endpoint cannot be relied on."""
         nobodys = Question(self._name, Token(secrets.token_hex(_PROBE_BYTES)))
-        await self._call(await self._url(), Errand(GrantParameters("exchange", self._name, ()), nobodys, None))
+        await self._call(await self._url(), GrantRequest(GrantParameters("exchange", self._name, ()), nobodys, None))
 
     def _breaker_changed(self, state: State, reason: str) -> None:
         level = {"open": logging.WARNING, "closed": logging.INFO}.get(state, logging.DEBUG)

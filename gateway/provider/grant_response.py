@@ -1,4 +1,4 @@
-"""Reads the token endpoint's response to an errand: yes, no, or an error where neither can be relied on.
+"""Reads the token endpoint's response to a grant: yes, no, or an error where neither can be relied on.
 
 A no is about the caller or about what was asked for. Whatever is about the gateway's own client is not a no: it says
 nothing of the caller. RFC 8693 §2.2, RFC 6749 §5, UMA 2.0 Grant §3.3.6 (in Keycloak's form, `response_mode=decision`).
@@ -13,8 +13,8 @@ from typing import Any
 
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Token
 from gateway.authn.jwt_hint import unverified_end
-from gateway.errands.errand import Kind
-from gateway.errands.obtained import Denied, Granted, Verdict
+from gateway.grants.grant_request import Kind
+from gateway.grants.obtained import Denied, Granted, Verdict
 from gateway.http import strict_json
 from gateway.http.syntax import B64TOKEN
 from gateway.provider.call import ProviderResponse

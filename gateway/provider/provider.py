@@ -48,7 +48,7 @@ def _new_calls(config: Provider, tls: ssl.SSLContext | None, clock: Callable[[],
     return Calls(
         timeout_s=config.timeout,
         max_concurrency=_OTHER_CALLS_MAX,
-        introspections_max=2 * config.max_concurrency,  # and as many errands
+        introspections_max=2 * config.max_concurrency,  # and as many grants
         tls=tls or own_context(config.tls),
         server_name=None if config.tls is None else config.tls.server_name,
         proxy=through_proxy(config),

@@ -18,9 +18,9 @@ from gateway.authn.facts import Indeterminate
 from gateway.authn.question import Question
 from gateway.config.model import Config
 from gateway.config.realms import by_realm, names_by_realm
-from gateway.errands.credential import compile_credential
-from gateway.errands.errand import Errand, GrantParameters
-from gateway.errands.obtained import Denied, Granted, Verdict
+from gateway.grants.credential import compile_credential
+from gateway.grants.grant_request import GrantParameters, GrantRequest
+from gateway.grants.obtained import Denied, Granted, Verdict
 from gateway.provider.provider import ProviderClient
 from gateway.runtime.doctor_network import PROBE_MAX_S
 from gateway.runtime.doctor_verdicts import Diagnosis
@@ -62,7 +62,7 @@ async def _tried(config: Config, asked: GrantParameters, contexts: Mapping[str, 
     question = None if asked.kind == "client" else Question(asked.provider, Token(secrets.token_hex(_TOKEN_BYTES)))
     try:
         async with asyncio.timeout(PROBE_MAX_S):
-            verdict = await client.grants.run(Errand(asked, question, None))
+            verdict = await client.grants.run(GrantRequest(asked, question, None))
     except TimeoutError:
         verdict = Indeterminate(f"it gave no complete answer within {PROBE_MAX_S:g} s")
     finally:

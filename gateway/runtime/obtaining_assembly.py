@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gateway.conditions.errand_conditions import Credential, Permitted, Phantom
-from gateway.errands.obtained import LIFE_MAX_S
+from gateway.conditions.grant_conditions import Credential, Permitted, Phantom
+from gateway.grants.obtained import LIFE_MAX_S
 from gateway.introspection.ports import IntrospectionMeter
 from gateway.obtaining.credential_port import CredentialPort, PhantomPort
-from gateway.obtaining.errand_runner import ErrandMeter
+from gateway.obtaining.grant_runner import GrantMeter
 from gateway.obtaining.obtaining import Obtaining, new_obtaining, obtains
 from gateway.obtaining.permission_port import PermissionPort
 from gateway.proxy.generation import Generation
 
 
-class AssemblyMeter(IntrospectionMeter, ErrandMeter, Protocol):
+class AssemblyMeter(IntrospectionMeter, GrantMeter, Protocol):
     """Counts what the parts of a generation do."""
 
 
-def add_obtaining(new: Generation, before: Generation | None, meter: ErrandMeter) -> Generation:
+def add_obtaining(new: Generation, before: Generation | None, meter: GrantMeter) -> Generation:
     """Return `new`, with it. It is that of `before` where nothing that it is made of has changed."""
     if not obtains(new.config):
         return new
@@ -35,7 +35,7 @@ def add_obtaining(new: Generation, before: Generation | None, meter: ErrandMeter
     return new
 
 
-def _new_obtaining(new: Generation, meter: ErrandMeter) -> Obtaining:
+def _new_obtaining(new: Generation, meter: GrantMeter) -> Obtaining:
     shared = new.cache.shared
     leases = None if shared is None else shared.leases
     return new_obtaining(new.config, new.providers, new.cache.keys, shared, leases, new.authenticator, meter)

@@ -11,11 +11,11 @@ from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate
 from gateway.authn.question import Question
 from gateway.cache.key_ring import keys_of
-from gateway.errands.errand import Errand, GrantParameters, Kind
-from gateway.errands.obtained import Denied, Granted, Verdict, Windows
+from gateway.grants.grant_request import GrantParameters, GrantRequest, Kind
+from gateway.grants.obtained import Denied, Granted, Verdict, Windows
 from gateway.introspection.joiners import Joiners
 from gateway.introspection.tag_purge import purge_everything, purge_of
-from gateway.obtaining.errand_runner import ErrandRunner
+from gateway.obtaining.grant_runner import GrantRunner
 from gateway.obtaining.obtainer import Obtainer
 from gateway.obtaining.verdict_tier import VerdictTier
 
@@ -30,12 +30,14 @@ class Source:
 
     def __init__(self) -> None:
         self.verdict: Verdict | Indeterminate = Granted("new", 300.0)
-        self.calls: list[Errand] = []
+        self.calls: list[GrantRequest] = []
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def run(self, errand: Errand, address: str = "", joiners: Joiners | None = None) -> Verdict | Indeterminate:
-        self.calls.append(errand)
+    async def run(
+        self, grant: GrantRequest, address: str = "", joiners: Joiners | None = None
+    ) -> Verdict | Indeterminate:
+        self.calls.append(grant)
         verdict = self.verdict
         await self.gate.wait()
         return verdict
@@ -45,7 +47,7 @@ class Counts:
     def __init__(self) -> None:
         self.ended: list[tuple[str, str, str]] = []
 
-    def errand_ended(self, kind: str, provider: str, outcome: str) -> None:
+    def grant_ended(self, kind: str, provider: str, outcome: str) -> None:
         self.ended.append((kind, provider, outcome))
 
 
@@ -54,7 +56,7 @@ class Stage:
         self.source, self.counts = Source(), Counts()
         self.keys = keys_of(secrets)
         windows = Windows(60.0, 10.0)
-        runner = ErrandRunner("p", b"id", "realm", self.source, windows, self.tags, self.counts, time.time)
+        runner = GrantRunner("p", b"id", "realm", self.source, windows, self.tags, self.counts, time.time)
         self.obtainer = Obtainer(
             {"p": runner},
             keys=self.keys,
@@ -70,36 +72,36 @@ class Stage:
         return (key, *self.keys.aliases(key), *self.keys.result_tags("realm", facts))
 
 
-def errand(token: str = "alice.1", kind: Kind = "exchange", sub: str = "alice", audience: str = "a") -> Errand:
+def grant(token: str = "alice.1", kind: Kind = "exchange", sub: str = "alice", audience: str = "a") -> GrantRequest:
     facts = Facts({"sub": sub}, time.time())
-    return Errand(GrantParameters(kind, "p", (("audience", audience),)), Question("p", Token(token)), facts)
+    return GrantRequest(GrantParameters(kind, "p", (("audience", audience),)), Question("p", Token(token)), facts)
 
 
 async def test_all_who_wait_get_what_one_call_brings_and_it_is_kept() -> None:
     stage = Stage()
-    assert stage.obtainer.known(errand()) is None
-    found = await asyncio.gather(*(stage.obtainer.obtain(errand()) for _ in range(20)))
+    assert stage.obtainer.known(grant()) is None
+    found = await asyncio.gather(*(stage.obtainer.obtain(grant()) for _ in range(20)))
     assert {verdict for verdict, _ in found} == {found[0][0]}
     assert isinstance(found[0][0], Granted)
-    assert stage.obtainer.known(errand()) == found[0][0]
+    assert stage.obtainer.known(grant()) == found[0][0]
     assert len(stage.source.calls) == 1
     assert stage.counts.ended == [("exchange", "p", "granted")]
 
 
-async def test_another_caller_target_or_kind_is_another_errand() -> None:
+async def test_another_caller_target_or_kind_is_another_request() -> None:
     stage = Stage()
-    await stage.obtainer.obtain(errand())
-    for other in (errand("bob.1"), errand(audience="b"), errand(kind="permission")):
+    await stage.obtainer.obtain(grant())
+    for other in (grant("bob.1"), grant(audience="b"), grant(kind="permission")):
         assert stage.obtainer.known(other) is None
 
 
 async def test_that_nobody_can_tell_is_never_kept() -> None:
     stage = Stage()
     stage.source.verdict = UNCLEAR
-    assert (await stage.obtainer.obtain(errand()))[0] == UNCLEAR
+    assert (await stage.obtainer.obtain(grant()))[0] == UNCLEAR
     stage.source.verdict = Denied("no")
-    assert (await stage.obtainer.obtain(errand()))[0] == Denied("no")
-    assert stage.obtainer.known(errand()) == Denied("no")
+    assert (await stage.obtainer.obtain(grant()))[0] == Denied("no")
+    assert stage.obtainer.known(grant()) == Denied("no")
     assert [outcome for _, _, outcome in stage.counts.ended] == ["unavailable", "refused"]
 
 
@@ -108,7 +110,7 @@ async def test_a_purge_of_any_of_the_callers_tags_takes_what_was_obtained(secret
     for verdict in (Granted("new", 300.0), Denied("no")):
         stage = Stage(*secrets)
         stage.source.verdict = verdict
-        one = errand()
+        one = grant()
         assert one.question is not None
         assert one.facts is not None
         for tag in stage.tags(one.question, one.facts):
@@ -126,7 +128,7 @@ async def test_a_purge_of_any_of_the_callers_tags_takes_what_was_obtained(secret
 async def test_a_purge_voids_what_is_under_way() -> None:
     stage = Stage()
     stage.source.gate.clear()
-    one = errand()
+    one = grant()
     assert one.question is not None
     assert one.facts is not None
     before = asyncio.ensure_future(stage.obtainer.obtain(one))
@@ -143,40 +145,40 @@ async def test_a_purge_voids_what_is_under_way() -> None:
 
 async def test_many_refusals_push_out_no_token() -> None:
     stage = Stage(max_entries=50)
-    await stage.obtainer.obtain(errand())
+    await stage.obtainer.obtain(grant())
     stage.source.verdict = Denied("no")
     for number in range(200):
-        await stage.obtainer.obtain(errand(kind="permission", audience=f"path-{number}"))
-    assert stage.obtainer.known(errand()) is not None
+        await stage.obtainer.obtain(grant(kind="permission", audience=f"path-{number}"))
+    assert stage.obtainer.known(grant()) is not None
 
 
 async def test_many_permissions_that_are_granted_push_out_no_token() -> None:
     """A policy may cover as many resources as there are paths, and a yes costs its caller nothing."""
     stage = Stage(max_entries=50)
-    await stage.obtainer.obtain(errand())
+    await stage.obtainer.obtain(grant())
     stage.source.verdict = Granted()
     for number in range(200):
-        await stage.obtainer.obtain(errand(kind="permission", audience=f"path-{number}"))
-    assert stage.obtainer.known(errand()) is not None
-    assert stage.obtainer.known(errand(kind="permission", audience="path-199")) is not None
+        await stage.obtainer.obtain(grant(kind="permission", audience=f"path-{number}"))
+    assert stage.obtainer.known(grant()) is not None
+    assert stage.obtainer.known(grant(kind="permission", audience="path-199")) is not None
 
 
 async def test_a_verdict_that_changed_is_not_hidden_by_the_one_before() -> None:
     stage = Stage()
     for verdict, expected in ((Granted("new", 300.0), Granted), (Denied("no"), Denied), (Granted("n", 9.0), Granted)):
         stage.source.verdict = verdict
-        await stage.obtainer.obtain(errand(), max_age_s=0.0)
-        assert isinstance(stage.obtainer.known(errand()), expected)
+        await stage.obtainer.obtain(grant(), max_age_s=0.0)
+        assert isinstance(stage.obtainer.known(grant()), expected)
 
 
 async def test_a_renewal_that_fails_leaves_what_is_there_and_is_not_tried_at_once_again() -> None:
     stage = Stage(fraction=0.01)
     stage.source.verdict = Granted("new", 4.0)
-    await stage.obtainer.obtain(errand())
+    await stage.obtainer.obtain(grant())
     await asyncio.sleep(0.1)
     stage.source.verdict = UNCLEAR
     for _ in range(5):
-        assert isinstance(stage.obtainer.known(errand()), Granted)
+        assert isinstance(stage.obtainer.known(grant()), Granted)
         await asyncio.sleep(0.02)
     assert len(stage.source.calls) == 2
     await stage.obtainer.close(1.0)
@@ -185,10 +187,10 @@ async def test_a_renewal_that_fails_leaves_what_is_there_and_is_not_tried_at_onc
 async def test_closing_ends_the_renewal_under_way() -> None:
     stage = Stage(fraction=0.01)
     stage.source.verdict = Granted("new", 4.0)
-    await stage.obtainer.obtain(errand())
+    await stage.obtainer.obtain(grant())
     await asyncio.sleep(0.1)
     stage.source.gate.clear()
-    stage.obtainer.known(errand())
+    stage.obtainer.known(grant())
     await asyncio.sleep(0.01)
     async with asyncio.timeout(5):
         await stage.obtainer.close(0.1)

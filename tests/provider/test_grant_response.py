@@ -1,4 +1,4 @@
-"""What a token endpoint's response to an errand means: yes, no, or nothing that can be relied on."""
+"""What a token endpoint's response to a grant means: yes, no, or nothing that can be relied on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.signing import unsigned
 
-from gateway.errands.errand import Kind
-from gateway.errands.obtained import Denied, Granted
+from gateway.grants.grant_request import Kind
+from gateway.grants.obtained import Denied, Granted
 from gateway.provider.call import ProviderResponse
 from gateway.provider.errors import FailingError, OverloadedError, ProviderError, RejectedError, UnusableResponseError
 from gateway.provider.grant_response import read_grant

@@ -18,7 +18,7 @@ PURE = (
     "cache/test_purge_index.py",
     "cache/test_seal.py",
     "config",
-    "errands",
+    "grants",
     "events/test_jws.py",
     "events/test_logout.py",
     "events/test_replay.py",

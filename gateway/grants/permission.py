@@ -16,7 +16,7 @@ from typing import Any
 from gateway.authn.facts import Claims
 from gateway.config.auth_model import PermissionSettings
 from gateway.config.claim_paths import Template
-from gateway.errands.errand import Pairs
+from gateway.grants.grant_request import Pairs
 from gateway.http.percent import percent_decoded
 from gateway.http.refusal import Refusal, challenge
 

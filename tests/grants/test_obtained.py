@@ -8,8 +8,8 @@ from gateway.authn.bearer import Token
 from gateway.authn.borrowed_tags import BORROWED_TAGS, borrowed_tags
 from gateway.authn.facts import Facts
 from gateway.authn.question import Question
-from gateway.errands.errand import Errand, GrantParameters, Kind
-from gateway.errands.obtained import (
+from gateway.grants.grant_request import GrantParameters, GrantRequest, Kind
+from gateway.grants.obtained import (
     LIFE_MAX_S,
     Denied,
     Granted,
@@ -26,10 +26,10 @@ WINDOWS = Windows(ttl_s=60.0, inactive_s=10.0)
 NO = Denied("no")
 
 
-def errand(kind: Kind, exp: float | None = None, age_s: float = 0.0, token: str = "abc") -> Errand:
+def grant(kind: Kind, exp: float | None = None, age_s: float = 0.0, token: str = "abc") -> GrantRequest:
     facts = None if kind == "client" else Facts({}, NOW - age_s, None if exp is None else NOW + exp)
     question = None if kind == "client" else Question("p", Token(token))
-    return Errand(GrantParameters(kind, "p", (("audience", "a"),)), question, facts)
+    return GrantRequest(GrantParameters(kind, "p", (("audience", "a"),)), question, facts)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def errand(kind: Kind, exp: float | None = None, age_s: float = 0.0, token: str 
 def test_a_verdict_counts_to_the_soonest_end(
     kind: Kind, verdict: Verdict, exp: float | None, age_s: float, expected_s: float
 ) -> None:
-    assert until(errand(kind, exp, age_s), verdict, NOW, WINDOWS) - NOW == expected_s
+    assert until(grant(kind, exp, age_s), verdict, NOW, WINDOWS) - NOW == expected_s
 
 
 def test_it_is_kept_as_facts_that_show_no_token() -> None:
@@ -84,20 +84,20 @@ def test_a_provider_that_sends_such_a_claim_breaks_nothing(tags: object) -> None
     assert borrowed_tags({BORROWED_TAGS: tags}) == ()
 
 
-def test_errands_that_differ_in_one_thing_have_different_keys() -> None:
+def test_requests_that_differ_in_one_thing_have_different_keys() -> None:
     values = {
-        errand("exchange").value,
-        errand("permission").value,
-        errand("client").value,
-        errand("exchange", token="abd").value,
-        Errand(GrantParameters("exchange", "p", (("audience", "b"),)), Question("p", Token("abc")), None).value,
-        Errand(
+        grant("exchange").value,
+        grant("permission").value,
+        grant("client").value,
+        grant("exchange", token="abd").value,
+        GrantRequest(GrantParameters("exchange", "p", (("audience", "b"),)), Question("p", Token("abc")), None).value,
+        GrantRequest(
             GrantParameters("exchange", "p", (("audience", "a"), ("scope", "s"))), Question("p", Token("abc")), None
         ).value,
-        Errand(GrantParameters("exchange", "p", ()), Question("p", Token('[["audience","a"]]abc')), None).value,
+        GrantRequest(GrantParameters("exchange", "p", ()), Question("p", Token('[["audience","a"]]abc')), None).value,
     }
     assert len(values) == 7
-    assert "abc" not in repr(errand("exchange"))
+    assert "abc" not in repr(grant("exchange"))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_errands_that_differ_in_one_thing_have_different_keys() -> None:
 def test_a_yes_is_renewed_late_in_its_life_where_that_gains_anything(
     kind: Kind, exp: float | None, facts_age_s: float, after_s: float, expected: bool
 ) -> None:
-    asking = errand(kind, exp, facts_age_s)
+    asking = grant(kind, exp, facts_age_s)
     kept = as_facts(Granted("t", 300.0), NOW, NOW, NOW + 300, ())
     assert is_due(kept, asking, WINDOWS, 0.8, NOW + after_s) is expected
     assert not is_due(as_facts(NO, NOW, NOW, NOW + 300, ()), asking, WINDOWS, 0.8, NOW + 299)
@@ -120,6 +120,6 @@ def test_a_yes_is_renewed_late_in_its_life_where_that_gains_anything(
 
 def test_a_decision_is_renewed_only_with_newer_facts() -> None:
     kept = as_facts(Granted(), NOW, NOW, NOW + 60, ())
-    assert not is_due(kept, errand("permission"), WINDOWS, 0.8, NOW + 55)
-    newer = errand("permission", age_s=-50.0)
+    assert not is_due(kept, grant("permission"), WINDOWS, 0.8, NOW + 55)
+    newer = grant("permission", age_s=-50.0)
     assert is_due(kept, newer, WINDOWS, 0.8, NOW + 55)

@@ -1,7 +1,7 @@
-"""An errand: what is to be obtained from a provider's token endpoint for one caller, a yes or no or another token.
+"""A grant: what is to be obtained from a provider's token endpoint for one caller, a yes or no or another token.
 
-The tiers remember what comes of it as they remember facts. So an errand is keyed as a token is: by its provider, what
-is asked for, and the caller's token. Two errands that differ in one of these never meet.
+The tiers remember what comes of it as they remember facts. So a grant is keyed as a token is: by its provider, what
+is asked for, and the caller's token. Two grants that differ in one of these never meet.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 # Callers of one route that are kept: with tokens of the usual length a few MiB.
-_ERRANDS_MAX = 2048
+_GRANTS_MAX = 2048
 _TOKEN_CHARS_MAX = 2048
 
 
 class GrantParameters:
     """Holds what is asked of the token endpoint of `provider`, but for the caller. Made once where it does not vary.
 
-    `pairs` are parameters of the request. The errands of callers who come again are kept, with the cache key and the
+    `pairs` are parameters of the request. The grants of callers who come again are kept, with the cache key and the
     outcome that were made of each last time.
     """
 
-    __slots__ = ("_errands", "kind", "pairs", "prefix", "provider")
+    __slots__ = ("_grants", "kind", "pairs", "prefix", "provider")
 
     def __init__(self, kind: Kind, provider: str, pairs: Pairs) -> None:
         self.kind: Kind = kind
@@ -38,16 +38,16 @@ class GrantParameters:
         self.pairs = pairs
         # JSON in ASCII has no line end of its own, so that nobody can move a part of it into the token behind it.
         self.prefix = json.dumps([kind, pairs], separators=(",", ":")) + "\n"
-        self._errands: BoundedMemo[str, Errand] = BoundedMemo(_ERRANDS_MAX)
+        self._grants: BoundedMemo[str, GrantRequest] = BoundedMemo(_GRANTS_MAX)
 
-    def errand(self, question: Question | None, facts: Facts | None) -> Errand:
-        """The errand for the caller whom `question` and `facts` are about; for the gateway's own client without."""
+    def grant(self, question: Question | None, facts: Facts | None) -> GrantRequest:
+        """The grant for the caller whom `question` and `facts` are about; for the gateway's own client without."""
         token = "" if question is None else question.token.value
-        known = self._errands.known.get(token)
+        known = self._grants.known.get(token)
         if known is None or known.facts is not facts:
-            known = Errand(self, question, facts)
+            known = GrantRequest(self, question, facts)
             if len(token) <= _TOKEN_CHARS_MAX:
-                self._errands.keep(token, known)
+                self._grants.keep(token, known)
         return known
 
     @property
@@ -56,7 +56,7 @@ class GrantParameters:
         return " ".join(f"{name}={value}" for name, value in self.pairs) or "nothing in particular"
 
 
-class Errand(Token):
+class GrantRequest(Token):
     """Asks for `asked` in the name of the caller whom `question` and `facts` are about.
 
     Without them it is asked in the name of the gateway's own client. `outcome` is what was made of the verdict `kept`
@@ -76,7 +76,7 @@ class Errand(Token):
         self.due_at = 0.0
 
     def __repr__(self) -> str:
-        return f"Errand({self.asked.kind}, {self.asked.provider})"
+        return f"GrantRequest({self.asked.kind}, {self.asked.provider})"
 
     @property
     def caller(self) -> Token | None:

@@ -1,4 +1,4 @@
-"""What came of an errand, and how long it counts. Nothing outlives the caller's facts, nor the token that was obtained.
+"""What came of a grant, and how long it counts. Nothing outlives the caller's facts, nor the token that was obtained.
 
     permission   yes or no, within the window of the facts that it was asked with
     exchange     to the end of the new token and of the caller's; without `expires_in` for 60 s at most
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from gateway.authn.borrowed_tags import BORROWED_TAGS
 from gateway.authn.facts import Facts
-from gateway.errands.errand import Errand
+from gateway.grants.grant_request import GrantRequest
 
 # Without `expires_in` nobody knows how long a token is good (RFC 6749 §5.1).
 UNSAID_LIFE_S = 60.0
@@ -54,13 +54,13 @@ class Windows:
     inactive_s: float
 
 
-def until(errand: Errand, verdict: Verdict, asked_at: float, windows: Windows) -> float:
+def until(grant: GrantRequest, verdict: Verdict, asked_at: float, windows: Windows) -> float:
     """Until when the verdict counts, on the wall clock; `asked_at` is when the question went out."""
-    facts = errand.facts
+    facts = grant.facts
     ends = [asked_at + LIFE_MAX_S]
     if facts is not None and facts.exp is not None:
         ends.append(facts.exp)
-    if errand.asked.kind == "permission":
+    if grant.asked.kind == "permission":
         ends.append((asked_at if facts is None else facts.introspected_at) + windows.ttl_s)
     elif isinstance(verdict, Denied):
         ends.append(asked_at + windows.inactive_s)
@@ -90,10 +90,10 @@ def from_facts(facts: Facts) -> Verdict:
     return Denied(str(facts.claims.get("reason", "")))
 
 
-def is_due(kept: Facts, errand: Errand, windows: Windows, fraction: float, now: float) -> bool:
+def is_due(kept: Facts, grant: GrantRequest, windows: Windows, fraction: float, now: float) -> bool:
     """Whether a yes should be renewed before its end: late in its life, if a new one can last longer."""
     if kept.exp is None or kept.claims.get("granted") is not True:
         return False
     if now < kept.introspected_at + fraction * (kept.exp - kept.introspected_at):
         return False
-    return until(errand, Granted(expires_in_s=LIFE_MAX_S), now, windows) > kept.exp + _WORTH_S
+    return until(grant, Granted(expires_in_s=LIFE_MAX_S), now, windows) > kept.exp + _WORTH_S

@@ -1,6 +1,6 @@
-"""Runs an errand as an introspection is run, so that the same flights, leases and tiers serve both.
+"""Runs a grant as an introspection is run, so that the same flights, leases and tiers serve both.
 
-To them a verdict is a result about a token: facts with an end. An errand that nobody can settle is indeterminate, and
+To them a verdict is a result about a token: facts with an end. A grant that nobody can settle is indeterminate, and
 as such is never kept.
 """
 
@@ -13,21 +13,21 @@ from typing import Literal, Protocol
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate, IntrospectionResult
 from gateway.authn.question import Question
-from gateway.errands.errand import Errand, Kind
-from gateway.errands.obtained import Granted, Verdict, Windows, as_facts, until
+from gateway.grants.grant_request import GrantRequest, Kind
+from gateway.grants.obtained import Granted, Verdict, Windows, as_facts, until
 from gateway.introspection.joiners import Joiners
 from gateway.introspection.ports import TokenValidator
 
-ErrandOutcome = Literal["granted", "refused", "unavailable"]
+GrantOutcome = Literal["granted", "refused", "unavailable"]
 Tags = Callable[[Question, Facts], tuple[bytes, ...]]
 
 
-class ErrandMeter(Protocol):
-    def errand_ended(self, kind: Kind, provider: str, outcome: ErrandOutcome) -> None: ...
+class GrantMeter(Protocol):
+    def grant_ended(self, kind: Kind, provider: str, outcome: GrantOutcome) -> None: ...
 
 
 class GrantSource(Protocol):
-    """Runs errands at one token endpoint; see `gateway.provider.grant_client`."""
+    """Runs grants at one token endpoint; see `gateway.provider.grant_client`."""
 
     @property
     def max_duration_s(self) -> float: ...
@@ -36,12 +36,12 @@ class GrantSource(Protocol):
     def breaker_is_open(self) -> bool: ...
 
     async def run(
-        self, errand: Errand, address: str = "", joiners: Joiners | None = None
+        self, grant: GrantRequest, address: str = "", joiners: Joiners | None = None
     ) -> Verdict | Indeterminate: ...
 
 
-class ErrandRunner:
-    """Satisfies `introspection.ports.Introspector` for the errands of one provider.
+class GrantRunner:
+    """Satisfies `introspection.ports.Introspector` for the grants of one provider.
 
     `identity` and `realm` are the provider's. `tags` gives those of a caller's facts.
     """
@@ -54,11 +54,11 @@ class ErrandRunner:
         source: GrantSource,
         windows: Windows,
         tags: Tags,
-        meter: ErrandMeter,
+        meter: GrantMeter,
         clock: Callable[[], float],
     ) -> None:
         self.name = name
-        self.identity = hashlib.sha256(b"gateway errands\0" + identity).digest()
+        self.identity = hashlib.sha256(b"gateway grants\0" + identity).digest()
         self.realm = realm
         self.validator: TokenValidator | None = None  # what is obtained is judged by the provider alone
         self._source = source
@@ -76,13 +76,13 @@ class ErrandRunner:
         return self._source.breaker_is_open
 
     async def introspect(self, token: Token, address: str, joiners: Joiners | None = None) -> IntrospectionResult:
-        assert isinstance(token, Errand)  # nothing else is looked up here
+        assert isinstance(token, GrantRequest)  # nothing else is looked up here
         asked_at = self._clock()
         verdict = await self._source.run(token, address, joiners)
         if isinstance(verdict, Indeterminate):
-            self._meter.errand_ended(token.asked.kind, self.name, "unavailable")
+            self._meter.grant_ended(token.asked.kind, self.name, "unavailable")
             return verdict
-        self._meter.errand_ended(token.asked.kind, self.name, "granted" if isinstance(verdict, Granted) else "refused")
+        self._meter.grant_ended(token.asked.kind, self.name, "granted" if isinstance(verdict, Granted) else "refused")
         tags: tuple[bytes, ...] = ()
         if token.question is not None and token.facts is not None:
             tags = self._tags(token.question, token.facts)

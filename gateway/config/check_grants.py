@@ -15,7 +15,7 @@ from gateway.config.route_model import Route
 from gateway.config.sections import Section
 
 
-def problems_of_errands(route: Section[Route], providers: Mapping[str, Section[Provider]]) -> Iterator[Problem]:
+def problems_of_grants(route: Section[Route], providers: Mapping[str, Section[Provider]]) -> Iterator[Problem]:
     """Every problem between a route's wants and its providers. Broken providers are left alone."""
     if not route.is_valid("authorization") or not route.is_valid_within("auth", "mode", "provider", "permissions"):
         return

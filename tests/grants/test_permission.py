@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.auth_model import PermissionSettings
-from gateway.errands.permission import compile_permissions, settle_permissions
+from gateway.grants.permission import compile_permissions, settle_permissions
 from gateway.http.refusal import Refusal
 
 CAPTURES = {"id": "7"}

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from gateway.config.model import Config
 from gateway.config.realms import by_realm
 from gateway.config.route_model import Route
-from gateway.errands.credential import CredentialRule, compile_credential
-from gateway.errands.permission import Permission, compile_permissions
+from gateway.grants.credential import CredentialRule, compile_credential
+from gateway.grants.permission import Permission, compile_permissions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ErrandRules:
+class GrantRules:
     """Holds the permissions to ask for and the credential for the backend; `None`: the caller's, or none.
 
     `client_ids` are the gateway's own clients by provider.
@@ -24,11 +24,11 @@ class ErrandRules:
     client_ids: Mapping[str, str]
 
 
-def compile_errands(route: Route, config: Config) -> ErrandRules | None:
+def compile_grants(route: Route, config: Config) -> GrantRules | None:
     """The rules of a route; `None` for one that asks for nothing."""
     permissions = compile_permissions(route.auth.permissions, is_for_route=bool(route.auth.audience))
     credential = compile_credential(route, config.providers)
     if not permissions and credential is None:
         return None
     client_ids = {name: provider.client_id for name, provider in by_realm(config.providers).items()}
-    return ErrandRules(permissions, credential, client_ids)
+    return GrantRules(permissions, credential, client_ids)

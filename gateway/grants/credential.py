@@ -12,7 +12,7 @@ from gateway.config.credential_model import BackendCredential, ExchangeSettings
 from gateway.config.provider_model import Provider
 from gateway.config.realms import by_realm, entry_name, names_by_realm
 from gateway.config.route_model import Route
-from gateway.errands.errand import GrantParameters
+from gateway.grants.grant_request import GrantParameters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
