@@ -231,7 +231,7 @@ async def test_without_a_value_they_take_turns(serve, backend, bad):
 
 
 async def test_a_caller_has_one_backend(serve, backend, bad):
-    gateway = await serve(backend=[backend.url, bad.url], balance={"hash": "sub"})
+    gateway = await serve(backend=[backend.url, bad.url], balance={"hash": "sub"}, auth="required")
     for _ in range(6):
         assert (await gateway.get("/api/x", token="good")).status == 200
     assert sorted([len(backend.requests), len(bad.requests)]) == [0, 6]

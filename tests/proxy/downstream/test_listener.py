@@ -171,7 +171,7 @@ class TestConnections:
         for _ in range(50):
             client.writer.write(request("GET", "/open/x"))
         client.writer.write(request("GET", "/open/x", "Connection: close"))
-        serving = gateway.service._serving._worker._listener._state.shares
+        serving = gateway.service._serving._worker._listeners._public._state.shares
         await eventually(lambda: len(serving) == 1)
         await eventually(lambda: len(serving) == 0)
 
@@ -250,7 +250,7 @@ class TestUnfinishedHeads:
         monkeypatch.setattr(general_lane, "fields_of", pytest.fail)
         gateway = await serve()
         async with await gateway.client() as client:
-            holders = gateway.service._serving._worker._listener._state.shares.holders
+            holders = gateway.service._serving._worker._listeners._public._state.shares.holders
             await eventually(lambda: holders)
             next(iter(holders)).data_received(b"GET /open/x HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n")
             assert (await client.answer()).code == "headers_too_large"
@@ -271,7 +271,7 @@ class TestUnfinishedHeads:
 
     async def test_where_all_together_are_too_much_the_largest_is_given_up(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
-        heads = gateway.service._serving._worker._listener._state.heads
+        heads = gateway.service._serving._worker._listeners._public._state.heads
         heads.bytes_max = 100_000
         small = await gateway.client()
         await small.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\n")
@@ -289,7 +289,7 @@ class TestUnfinishedHeads:
     async def test_what_is_sent_ahead_of_a_response_counts_too(self, serve, backend, more):
         backend.default = lambda _: script(HANG)
         gateway = await serve()
-        heads = gateway.service._serving._worker._listener._state.heads
+        heads = gateway.service._serving._worker._listeners._public._state.heads
         heads.bytes_max = 100_000
         clients = [await gateway.client() for _ in range(10)]
         for number, client in enumerate(clients, start=1):
@@ -305,7 +305,7 @@ class TestUnfinishedHeads:
 
     async def test_where_one_network_fills_the_budget_another_keeps_its_large_head(self, serve, backend):
         gateway = await serve(server={"header_timeout": "1h"})
-        heads = gateway.service._serving._worker._listener._state.heads
+        heads = gateway.service._serving._worker._listeners._public._state.heads
         heads.bytes_max = 100_000
         victim = await Client.of(gateway.address, source="127.0.0.3")
         await victim.send(b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-A: " + b"a" * 15_000)
@@ -420,7 +420,7 @@ class TestTls:
 
     async def test_handshakes_count_from_the_first_moment(self, serve, backend, files, trusting):
         gateway = await serve(server={"tls": files.tls(), "max_connections": 3, "max_connections_per_network": 3})
-        shares = gateway.service._serving._worker._listener._state.shares
+        shares = gateway.service._serving._worker._listeners._public._state.shares
         silent = [await gateway.client() for _ in range(3)]
         await eventually(lambda: len(shares) == 3)
         assert (await over(gateway, trusting))[0].status == 200
