@@ -130,7 +130,6 @@ async def test_a_token_in_a_broken_line_is_refused_without_a_call(stage, case, r
 NO_TOKENS = {
     "Basic": b"Authorization: Basic YTpi",
     "Negotiate": b"Authorization: Negotiate YTpi",
-    "DPoP": b"Authorization: DPoP abc",
     "MAC": b'Authorization: MAC id="x"',
     "Token": b"Authorization: Token abc",
     "glued": b"Authorization: Bearerabc",
@@ -151,6 +150,18 @@ async def test_another_scheme_or_another_header_is_no_token(stage, name, run):
     assert (answer.status, answer.code) == (401, "token_missing")
     assert answer.value("WWW-Authenticate").startswith("Bearer")
     assert "error=" not in answer.value("WWW-Authenticate")
+    assert (seen.requests, seen.provider_tokens) == ([], [])
+
+
+@in_runs("scheme", ["DPoP", "dpop"])
+async def test_a_token_of_the_scheme_dpop_is_nothing_without_its_proof(stage, scheme, run):
+    """RFC 9449 §7.1. Nobody is asked about it."""
+    seen = await stage.talk(
+        head(API, f"Authorization: {scheme} abc".encode()).replace(b"<authorization>\r\n", b""), run
+    )
+    answer = seen.answers[0]
+    assert (answer.status, answer.code) == (401, "invalid_dpop_proof")
+    assert [value.partition(" ")[0] for value in answer.values("WWW-Authenticate")] == ["Bearer", "DPoP"]
     assert (seen.requests, seen.provider_tokens) == ([], [])
 
 
