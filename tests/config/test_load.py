@@ -269,10 +269,6 @@ def test_sections(text, expected):
         (
             "{issuer: https://i, validation: jwt_then_introspection}",
             [
-                (
-                    "1: providers.p: client_auth client_secret_basic needs a secret; write client_secret or "
-                    "client_secret_file"
-                ),
                 "1: providers.p.client_id: is missing; write client_id: and the name of the gateway at the provider",
                 (
                     "1: providers.p: client_auth client_secret_basic needs a secret; "

@@ -52,7 +52,7 @@ async def test_it_is_tried_again_in_the_background(client, scripted, caplog):
         assert not provider.ready
         scripted.discovery = scripted.metadata()
         await until(lambda: provider.ready)
-    levels = [record.levelname for record in caplog.records if record.name.startswith("gateway.")]
+    levels = [record.levelname for record in caplog.records if record.name.startswith("gateway.provider")]
     assert levels == ["WARNING", "INFO"]  # one failure is said once, however often it comes
 
 

@@ -10,6 +10,8 @@ from support.wire import request
 FIELDS = {
     "time",
     "level",
+    "pid",
+    "trace_id",
     "event",
     "request_id",
     "route",
