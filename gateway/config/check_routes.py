@@ -182,8 +182,9 @@ def _strip_prefix(route: Section[Route], prefix: PathPattern) -> Iterator[Proble
 
 
 def _no_capture(name: str, route: Section[Route]) -> str:
-    known = ", ".join(f"{{{known}}}" for known in sorted(route.value.match.path.captures)) or "nothing"
-    return f"there is no {{{name}}} in {_whose(route)}, {route.value.match.path}; write one of its own ({known})"
+    known = ", ".join(f"{{{known}}}" for known in sorted(route.value.match.path.captures))
+    what = f"write one of its own ({known})" if known else f"write {{{name}}} for a segment there, or leave it out here"
+    return f"there is no {{{name}}} in {_whose(route)}, {route.value.match.path}; {what}"
 
 
 def _whose(route: Section[Route]) -> str:

@@ -10,11 +10,9 @@ from aiohttp import web
 from gateway.decision import NEEDS, Allow, Refuse, Request
 from gateway.http.framing import framing_problem
 from gateway.http.refusal import Refusal
-from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
 from gateway.proxy.added_fields import added_fields
 from gateway.proxy.decision_reply import allowed_reply, told_request
-from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.generation import Generation
 from gateway.proxy.guarded_lane import GuardedLane, LocalResponder
 from gateway.proxy.request_context import RequestContextFactory
@@ -27,20 +25,9 @@ class DecisionLane(GuardedLane):
         super().__init__(contexts, drained_bytes_max=0)
 
     def read_head(self, request: web.Request, running: Generation) -> Request:
-        assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
         beside = running.compiled.beside
         assert beside is not None  # without it there is no listener
-        fields, peer = fields_of(beside.compiled.fates, request.raw_headers), request.protocol.client.peer
-        return Request(
-            method=request.method,
-            target=request.raw_path,
-            fields=fields,
-            peer=peer,
-            scheme=request.scheme,
-            version=(request.version.major, request.version.minor),
-            new_request_id=self._contexts.new_request_id(),
-            trace=self._contexts.trace(running.compiled, fields, peer),
-        )
+        return self.head_of(request, running, beside.compiled.fates)
 
     async def answer(self, responder: LocalResponder, head: Request) -> bool:
         context, fields = responder.context, head.fields

@@ -23,7 +23,6 @@ from gateway.decision import (
     Request,
 )
 from gateway.http.refusal import Refusal
-from gateway.http.request_fields import fields_of
 from gateway.pipeline import decide
 from gateway.proxy.added_fields import added_fields
 from gateway.proxy.cors import RouteCors
@@ -46,18 +45,7 @@ class GeneralLane(GuardedLane):
 
     def read_head(self, request: web.Request, running: Generation) -> Request:
         assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
-        fields, peer = fields_of(running.compiled.fates, request.raw_headers), request.protocol.client.peer
-        return Request(
-            method=request.method,
-            target=request.raw_path,
-            fields=fields,
-            peer=peer,
-            scheme=request.scheme,
-            version=(request.version.major, request.version.minor),
-            new_request_id=self._contexts.new_request_id(),
-            trace=self._contexts.trace(running.compiled, fields, peer),
-            certificate=request.protocol.client.certificate,
-        )
+        return self.head_of(request, running, running.compiled.fates, request.protocol.client.certificate)
 
     async def answer(self, responder: LocalResponder, head: Request) -> bool:
         """Whether the connection goes on."""

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from aiohttp import HttpVersion10, web
 
 from gateway.decision import Request
+from gateway.http.fates import FieldFates
 from gateway.http.refusal import Refusal
+from gateway.http.request_fields import fields_of
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.generation import Generation
 from gateway.proxy.local_reply import AlreadySent, local_reply
@@ -35,6 +37,24 @@ class GuardedLane:
     def read_head(self, request: web.Request, running: Generation) -> Request:
         """The head as the pipeline takes it."""
         raise NotImplementedError
+
+    def head_of(
+        self, request: web.Request, running: Generation, fates: FieldFates, certificate: str | None = None
+    ) -> Request:
+        """The head, its fields read by `fates`; `certificate` is the one that the client showed on its connection."""
+        assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
+        fields, peer = fields_of(fates, request.raw_headers), request.protocol.client.peer
+        return Request(
+            method=request.method,
+            target=request.raw_path,
+            fields=fields,
+            peer=peer,
+            scheme=request.scheme,
+            version=(request.version.major, request.version.minor),
+            new_request_id=self._contexts.new_request_id(),
+            trace=self._contexts.trace(running.compiled, fields, peer),
+            certificate=certificate,
+        )
 
     async def answer(self, responder: LocalResponder, head: Request) -> bool:
         """Respond; whether the connection goes on."""

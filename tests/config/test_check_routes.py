@@ -218,7 +218,10 @@ def test_a_default_that_does_not_fit_a_route_names_the_route():
     good = "name: a, backend: http://a, match: {path: '/api/{t}'}"
     assert lines(routes(good, head=head)) == []
     assert lines(routes(good, "name: b, backend: http://b, match: {path: /other}", head=head)) == [
-        "2: defaults.auth.claims.t: there is no {t} in the path of b, /other; write one of its own (nothing)",
+        (
+            "2: defaults.auth.claims.t: there is no {t} in the path of b, /other; write {t} for a segment there, or "
+            "leave it out here"
+        ),
         (
             "2: defaults.strip_prefix: the path of b, /other, does not begin with /api; "
             "write a prefix made of its first segments"
