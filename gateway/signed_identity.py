@@ -43,8 +43,9 @@ class SignedIdentity:
 
 def signed_identity(rules: IdentityTokenRules, facts: Facts, now: float) -> SignedIdentity:
     """A token for the caller with these facts. Claims keep their types (RFC 7519 §4)."""
-    is_cut = facts.exp is not None and facts.exp < now + rules.ttl_s
-    exp = math.floor(facts.exp if is_cut and facts.exp is not None else now + rules.ttl_s)
+    exp = math.ceil(now + rules.ttl_s)  # whole seconds (RFC 7519 §2), and none less than promised
+    if is_cut := facts.exp is not None and facts.exp < exp:
+        exp = math.floor(facts.exp)
     claims = {name: value for name, paths in rules.claims if (value := _first(facts, paths)) is not None}
     audience = rules.audience if isinstance(rules.audience, str) else list(rules.audience)
     payload = {**claims, "iss": rules.issuer, "aud": audience, "iat": math.floor(now), "exp": exp}

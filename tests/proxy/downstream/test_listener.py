@@ -13,7 +13,7 @@ from support.running_gateway import configuration, eventually, provider_settings
 from support.wire import BrokenOffError, Client, request
 
 from gateway.http import ordinary
-from gateway.proxy import general_lane
+from gateway.proxy import guarded_lane
 
 
 class TestDeadlines:
@@ -247,7 +247,7 @@ class TestUnfinishedHeads:
     @pytest.mark.parametrize("lines", [b"Via:a\r\n" * 37_000, b"A:" + b"b" * 250_000 + b"\r\n"])
     async def test_far_too_much_is_refused_unread_also_where_one_read_brings_it(self, serve, lines, monkeypatch):
         monkeypatch.setattr(ordinary, "read_fields", pytest.fail)
-        monkeypatch.setattr(general_lane, "fields_of", pytest.fail)
+        monkeypatch.setattr(guarded_lane, "fields_of", pytest.fail)
         gateway = await serve()
         async with await gateway.client() as client:
             holders = gateway.service._serving._worker._listeners._public._state.shares.holders
