@@ -12,8 +12,10 @@ import yaml
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 from support.beside import BESIDE, PROXIES, started
+from support.dpop import Prover
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import ScriptedProvider
+from support.signing import key_for
 from support.wire import Client, request
 
 CLIENT = "127.0.0.9"  # the proxies call the gateway from 127.0.0.1
@@ -131,6 +133,35 @@ async def test_a_good_token_is_let_in_and_named(client, gateway):
     assert not fields.get("dpop")
     line = await gateway.log_line()
     assert (line["route"], line["method"], line["path"], line["client"]) == ("orders", "GET", "/orders/7", CLIENT)
+
+
+THIEF = Prover(key=key_for("ES256", 8))
+
+
+async def test_a_bound_token_passes_with_its_proof_for_the_port_of_the_client_and_is_useless_to_a_thief(
+    client, proxy, provider, backend
+):
+    """The URL in a proof (htu, RFC 9449 §4.3) has the port that the client wrote, which each proxy has to tell."""
+    owner, bound = Prover(), "token-that-is-bound"
+    provider.answers[bound] = {**ALICE, "token_type": "DPoP", "cnf": {"jkt": owner.jkt}}
+    url = f"http://127.0.0.1:{proxy[1]}/orders/7"
+    stolen = {
+        "as Bearer": {"Authorization": f"Bearer {bound}"},
+        "without a proof": {"Authorization": f"DPoP {bound}"},
+        "by another key": {"Authorization": f"DPoP {bound}", "DPoP": THIEF.proof("GET", url, bound)},
+        "for another port": {
+            "Authorization": f"DPoP {bound}",
+            "DPoP": owner.proof("GET", "http://127.0.0.1:1/orders/7", bound),
+        },
+    }
+    for passed in range(2):  # before the facts are remembered, and after
+        for what, headers in stolen.items():
+            async with client.get("/orders/7", headers=headers) as answer:
+                assert answer.status == 401, what
+        assert len(backend.seen) == passed
+        own = {"Authorization": f"DPoP {bound}", "DPoP": owner.proof("GET", url, bound)}
+        async with client.get("/orders/7", headers=own) as answer:
+            assert answer.status == 200
 
 
 FORGED = {"X-User-Id": "root", "X-User-Name": "root", "X-Roles": "root", "Authorization": "Bearer root"}

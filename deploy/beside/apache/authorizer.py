@@ -28,6 +28,7 @@ VARIABLES = {
     "Authorization": "X_AUTHORIZATION",
 }
 TIMEOUT_S = 5
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 HEADER = struct.Struct("!BBHHBB")
 BEGIN, END, PARAMS, STDOUT = 1, 3, 4, 6
 # Of the connection, or told anew.
@@ -78,15 +79,25 @@ def subrequest(environment: Mapping[str, str]) -> Fields:
     fields = [
         ("X-Forwarded-Method", environment["REQUEST_METHOD"]),
         ("X-Forwarded-Uri", environment["REQUEST_URI"]),
-        ("X-Forwarded-Host", environment["SERVER_NAME"]),
+        ("X-Forwarded-Host", authority(environment)),
         ("X-Forwarded-For", environment["REMOTE_ADDR"]),
-        ("X-Forwarded-Proto", "https" if environment.get("HTTPS") == "on" else "http"),
+        ("X-Forwarded-Proto", scheme(environment)),
     ]
     for name, value in environment.items():
         field = name[len("HTTP_") :].replace("_", "-")
         if name.startswith("HTTP_") and field.lower() not in OWN | TOLD:
             fields.append((field, value))
     return fields
+
+
+def scheme(environment: Mapping[str, str]) -> str:
+    return "https" if environment.get("HTTPS") == "on" else "http"
+
+
+def authority(environment: Mapping[str, str]) -> str:
+    """The name that Apache went by, and the port that the client wrote: the URL in a DPoP proof has it, too."""
+    name, port = environment["SERVER_NAME"], environment.get("SERVER_PORT", "")
+    return name if port in ("", DEFAULT_PORTS[scheme(environment)]) else f"{name}:{port}"
 
 
 def ask(url: str, environment: Mapping[str, str]) -> tuple[int, Fields, bytes]:
