@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from gateway.config.provider_model import REALM, URLS_BY_REALM, Provider
 
-_BETWEEN = "/"  # in no name of the file
+BETWEEN = "/"  # in no name of the file
 
 
 def by_realm(providers: Mapping[str, Provider]) -> dict[str, Provider]:
@@ -21,7 +21,7 @@ def by_realm(providers: Mapping[str, Provider]) -> dict[str, Provider]:
         if provider.realms is None:
             found[name] = provider
         for realm in provider.realms or ():
-            found[f"{name}{_BETWEEN}{realm}"] = _of_realm(provider, realm)
+            found[f"{name}{BETWEEN}{realm}"] = _of_realm(provider, realm)
     return found
 
 
@@ -30,13 +30,13 @@ def names_by_realm(names: Iterable[str], providers: Mapping[str, Provider]) -> t
     found: list[str] = []
     for name in names:
         realms = providers[name].realms
-        found += [name] if realms is None else [f"{name}{_BETWEEN}{realm}" for realm in realms]
+        found += [name] if realms is None else [f"{name}{BETWEEN}{realm}" for realm in realms]
     return tuple(found)
 
 
 def entry_name(name: str) -> str:
     """The name in the file of what `by_realm` calls `name`."""
-    return name.partition(_BETWEEN)[0]
+    return name.partition(BETWEEN)[0]
 
 
 def _of_realm(provider: Provider, realm: str) -> Provider:

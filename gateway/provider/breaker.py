@@ -22,9 +22,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 State = Literal["closed", "half_open", "open"]
+STATES: Final[tuple[State, ...]] = ("closed", "half_open", "open")  # the worst last
 
 # The gateway honours a provider's Retry-After, but a slip of it ("tomorrow") must not lock everybody out for a day.
 HOLD_MAX_S = 60.0

@@ -16,6 +16,7 @@ from gateway.cache.redis import RedisTier
 from gateway.cache.tier_per_secret import TierPerSecret
 from gateway.compiled import CompiledConfig
 from gateway.config.model import Config
+from gateway.config.realms import BETWEEN
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.not_before import NotBefore
@@ -23,6 +24,7 @@ from gateway.introspection.ports import IntrospectionMeter
 from gateway.introspection.revocations import Revocations
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.obtaining.obtaining import Obtaining
+from gateway.provider.breaker import STATES, State
 from gateway.provider.provider import ProviderClient
 from gateway.proxy.condition_port import ConditionPorts
 from gateway.proxy.event_port import EventPort
@@ -71,6 +73,24 @@ class Generation:
         up = {each.name for each in self.providers.values() if each.ready and each.breaker == "closed"}
         return {each.name: each.name in up for each in self.providers.values()}
 
+    @property
+    def breakers(self) -> dict[str, State]:
+        """The state of each provider's breaker; of one with realms, the worst."""
+        found: dict[str, State] = {}
+        for each in self.providers.values():
+            found[each.name] = max(found.get(each.name, each.breaker), each.breaker, key=STATES.index)
+        return found
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        """Why a provider cannot be asked, or why the last question failed. Of one with realms, which realm it was."""
+        found: dict[str, list[str]] = {}
+        for key, each in self.providers.items():
+            if each.trouble:
+                realm = key.removeprefix(each.name).lstrip(BETWEEN)
+                found.setdefault(each.name, []).append(f"{realm}: {each.trouble}" if realm else each.trouble)
+        return {name: "; ".join(reasons) for name, reasons in found.items()}
+
     def learn_token_type(self, identity: bytes) -> None:
         """Learn that the access tokens of the provider with this identity have a `token_type`."""
         for provider in self.providers.values():
@@ -79,5 +99,5 @@ class Generation:
 
     def show_breakers(self, meter: IntrospectionMeter) -> None:
         """Report the state of each breaker in place of earlier clients' states. Call it once this is in force."""
-        for provider in self.providers.values():
-            meter.breaker_changed(provider.name, provider.breaker)
+        for name, state in self.breakers.items():
+            meter.breaker_changed(name, state)

@@ -17,7 +17,7 @@ from gateway.proxy.generation import Generation
 
 @dataclass(frozen=True, slots=True)
 class Breakers:
-    """Tells the metrics of breaker changes, but only of providers in force.
+    """Tells the metrics of breaker changes, but only of providers in force. Of one with realms, the worst state counts.
 
     Metrics know a provider by its name, and a client that retires or never comes into force may have the same name.
     """
@@ -25,10 +25,10 @@ class Breakers:
     watch: IntrospectionMeter
     in_force: Callable[[], Generation | None]
 
-    def changed(self, provider: ProviderClient, state: State) -> None:
+    def changed(self, provider: ProviderClient) -> None:
         generation = self.in_force()
         if generation is not None and generation.providers.get(provider.key) is provider:
-            self.watch.breaker_changed(provider.name, state)
+            self.watch.breaker_changed(provider.name, generation.breakers[provider.name])
 
 
 def provider_clients(
@@ -53,8 +53,8 @@ def _provider(
         if known.tls_files == _files_of(name, settings):
             return known
 
-    def changed(state: State) -> None:
-        breakers.changed(provider, state)
+    def changed(_: State) -> None:
+        breakers.changed(provider)
 
     _files_of(name, settings)
     provider = ProviderClient(name, settings, on_breaker=changed, on_token_type=on_token_type)

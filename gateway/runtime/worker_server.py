@@ -197,10 +197,10 @@ class WorkerServer:
         shared = self._generation.cache.shared
         checks = {
             "providers": {one.name: "waiting" if one.name in waiting else "ready" for one in providers.values()},
-            "breakers": {name: provider.breaker for name, provider in providers.items()},
+            "breakers": self._generation.breakers,
             "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
         }
-        if troubles := {name: one.trouble for name, one in providers.items() if one.trouble}:
+        if troubles := self._generation.troubles:
             checks["provider_reasons"] = troubles
         if shared is not None and (why := shared.trouble):
             checks["redis_reason"] = why

@@ -350,7 +350,7 @@ async def test_realms_are_told_apart_by_iss_and_their_keys_never_stand_in_for_ea
         await gateway.stop()
 
 
-async def test_an_eviction_in_one_realm_by_an_event_leaves_the_same_name_in_the_other(backend, provider, lane):
+async def test_an_eviction_of_a_token_of_one_realm_leaves_that_of_the_other(backend, provider, lane):
     """`DELETE /cache` names no realm and means all; only the keys of facts are apart."""
     both = {"a": rsa_key(3), "b": rsa_key(4)}
     before = provider.keys
