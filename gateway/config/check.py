@@ -16,6 +16,7 @@ from gateway.config.check_listeners import problems_of_key, problems_of_listener
 from gateway.config.check_realms import problems_of_realms
 from gateway.config.check_routes import problems_of_defaults, problems_of_limits, problems_of_route
 from gateway.config.check_signing import problems_of_signing
+from gateway.config.check_tokens import problems_of_tokens
 from gateway.config.problems import Problem
 from gateway.config.route_model import Route
 from gateway.config.sections import Section, Sections
@@ -42,6 +43,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from problems_of_signing(sections)
     yield from problems_of_decisions(sections)
     yield from _trusted_headers(sections)
+    yield from problems_of_tokens(sections)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
         yield from problems_of_grants(route, sections.providers)

@@ -18,6 +18,7 @@ from gateway.config.dangers import dangers
 from gateway.config.environment import Expansion, expand
 from gateway.config.habits import habits
 from gateway.config.model import Config
+from gateway.config.no_effect import keys_without_effect
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.route_model import Route
 from gateway.config.sections import Sections, split
@@ -55,7 +56,8 @@ def warnings_of(text: str, name: str, *, environ: Mapping[str, str], directory: 
     Raises `ConfigError` where the file has problems.
     """
     sections, expansion = _sections(text, name, environ, directory)
-    found = [*dangers(sections), *habits(sections), *ending_certificates(sections, now_s)]
+    doubtful = [*habits(sections), *keys_without_effect(sections)]
+    found = [*dangers(sections), *doubtful, *ending_certificates(sections, now_s)]
     return [Problem(p.place, expansion.masked(p.what), p.line) for p in found]
 
 

@@ -31,6 +31,7 @@ class TokenPlace:
 
 
 IN_AUTHORIZATION = TokenPlace("authorization")
+IN_STANDARD_QUERY = TokenPlace("query", "access_token")  # RFC 6750 §2.3
 
 
 def parse_token_place(value: object) -> TokenPlace:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
+_METHODS_MEMBER = "bearer_methods_supported"
 METHODS = ("GET", "HEAD", "OPTIONS")
 # The document is public: any origin may ask for it, with any header (MCP-Protocol-Version).
 CORS = (("Access-Control-Allow-Origin", "*"),)
@@ -41,14 +42,19 @@ def metadata_location(identifier: str) -> ResourceLocation:
 
 
 def metadata_document(
-    identifier: str, authorization_servers: Iterable[str], scopes: Iterable[str], name: str | None
+    identifier: str,
+    authorization_servers: Iterable[str],
+    scopes: Iterable[str],
+    bearer_methods: Iterable[str],
+    name: str | None,
 ) -> bytes:
-    """The document (RFC 9728 §2) without empty members."""
+    """The document (RFC 9728 §2) without empty members, but for the methods: an empty list says that there is none."""
     members = {
         "resource": identifier,
         "authorization_servers": list(dict.fromkeys(authorization_servers)),
         "scopes_supported": list(dict.fromkeys(scopes)),
-        "bearer_methods_supported": ["header"],
+        _METHODS_MEMBER: list(dict.fromkeys(bearer_methods)),
         "resource_name": name,
     }
-    return json.dumps({member: value for member, value in members.items() if value}).encode()
+    kept = {member: value for member, value in members.items() if value or member == _METHODS_MEMBER}
+    return json.dumps(kept).encode()

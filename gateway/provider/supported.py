@@ -1,4 +1,4 @@
-"""What a provider's metadata says of its introspection endpoint (RFC 8414 §2, RFC 9701 §7).
+"""What a provider's metadata says of introspection and of proofs (RFC 8414 §2, RFC 9701 §7, RFC 9449 §5.1).
 
 Only for the operator: it explains a refusal, and warns of one to come. It never loosens a check, nor is anything
 refused because metadata does not list it: documents are often behind what the endpoint really does.
@@ -22,6 +22,7 @@ class Supported:
 
     auth_methods: tuple[str, ...] = ()
     signing_algorithms: tuple[str, ...] = ()
+    dpop_algorithms: tuple[str, ...] = ()
 
     def objection(self, config: Provider) -> str:
         """Why the endpoint will probably refuse the gateway, or its answers be refused; empty where nothing says so."""
@@ -35,12 +36,20 @@ class Supported:
             return f"its metadata names for signed introspection {named}, and none of these is accepted"
         return ""
 
+    def objection_to_proofs(self, config: Provider) -> str:
+        """Why the tokens that it binds to keys will all be refused here; empty where nothing says so."""
+        if not self.dpop_algorithms or not set(config.algorithms).isdisjoint(self.dpop_algorithms):
+            return ""
+        named = ", ".join(self.dpop_algorithms)
+        return f"its metadata names for DPoP proofs {named}, and none of these is among algorithms"
+
 
 def read_supported(document: Mapping[str, object]) -> Supported:
     """What a discovery document says; members of other types say nothing."""
     return Supported(
         _names(document.get("introspection_endpoint_auth_methods_supported")),
         _names(document.get("introspection_signing_alg_values_supported")),
+        _names(document.get("dpop_signing_alg_values_supported")),
     )
 
 

@@ -144,6 +144,9 @@ class _Visit:
         if self._objection:
             what = f"{self._objection}; compare client_auth and introspection"
             found.append(Diagnosis("warning", f"{self._subject} metadata", what))
+        if unproven := metadata.supported.objection_to_proofs(self._config):
+            what = f"{unproven}, so that each bound token is refused; name one of them there"
+            found.append(Diagnosis("warning", f"{self._subject} metadata", what))
         return found
 
     async def fetch_keys(self) -> Diagnosis:

@@ -112,6 +112,29 @@ def test_there_is_nothing_to_warn_of_in_a_plain_file() -> None:
             "write manager",
         ),
         (file(", auth: {audience: [a], roles: ['realm:manager']}"), "routes[0].auth.roles[0]", "write manager"),
+        (
+            file(provider=", validation: jwt, introspection: {accept: jwt}", top="events: {}\n"),
+            "1: warning: providers.sso.introspection",
+            "with validation: jwt nobody is asked",
+        ),
+        (
+            file(provider=", validation: jwt, introspection_endpoint: 'https://sso/i'", top="events: {}\n"),
+            "1: warning: providers.sso.introspection_endpoint",
+            "write jwt_then_introspection",
+        ),
+        (file(provider=", client_auth: none"), "1: warning: providers.sso.client_secret", "does not use it"),
+        (file(provider=", private_key_id: k1"), "1: warning: providers.sso.private_key_id", "does not use it"),
+        (file(top="server: {trusted_headers: [X-Real-IP]}\n"), "4: warning: server.trusted_headers", "there are none"),
+        (
+            file(", auth: {audience: [a], proof: ignore}", top="server: {dpop_nonce: true}\n"),
+            "4: warning: server.dpop_nonce",
+            "no route looks at a DPoP proof",
+        ),
+        (
+            file(", auth: {audience: [a], stale_methods: [GET]}"),
+            "3: warning: routes[0].auth.stale_methods",
+            "without stale_if_error",
+        ),
         (file(", auth: {scopes: [a]}"), "3: warning: routes[0]: audience is left out", "write audience: [orders-api]"),
     ],
 )
@@ -170,6 +193,19 @@ def test_a_certificate_that_has_ended_or_ends_soon(tmp_path) -> None:
     assert [line.partition("cert.pem ")[2] for line in expiring(-1)] == ["ended on 2023-11-13; write a new one"]
     assert [line.partition("cert.pem ")[2] for line in expiring(5)] == ["ends on 2023-11-19; write a new one"]
     assert expiring(20) == []
+
+
+def test_how_a_client_shows_its_certificate_says_nothing_where_none_is_asked_for(tmp_path) -> None:
+    authority = trustme.CA()
+    end = dt.datetime.fromtimestamp(NOW_S, dt.UTC) + dt.timedelta(days=90)
+    pair = authority.issue_cert("localhost", not_after=end)
+    pair.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "cert.pem").write_bytes(pair.cert_chain_pems[0].bytes())
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = "tls: {certificate: cert.pem, key: key.pem, client_certificate: ask"
+    (line,) = warned(file(top=f"server: {{{tls}}}}}\n"), tmp_path)
+    assert "server.tls.client_certificate: without client_ca" in line
+    assert warned(file(top=f"server: {{{tls}, client_ca: ca.pem}}}}\n"), tmp_path) == []
 
 
 def test_the_certificates_shown_to_providers_and_backends_are_looked_at_too(tmp_path) -> None:

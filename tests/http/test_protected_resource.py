@@ -28,18 +28,20 @@ def test_the_well_known_name_goes_before_the_path(identifier, url, host, path) -
 
 def test_the_document_names_each_thing_once_and_nothing_that_is_not_there() -> None:
     document = json.loads(
-        metadata_document("https://a/m", ["https://s", "https://t", "https://s"], ["x", "y", "x"], "M")
+        metadata_document(
+            "https://a/m", ["https://s", "https://t", "https://s"], ["x", "y", "x"], ["header", "query"], "M"
+        )
     )
     assert document == {
         "resource": "https://a/m",
         "authorization_servers": ["https://s", "https://t"],
         "scopes_supported": ["x", "y"],
-        "bearer_methods_supported": ["header"],
+        "bearer_methods_supported": ["header", "query"],
         "resource_name": "M",
     }
-    assert json.loads(metadata_document("https://a/m", [], [], None)) == {
+    assert json.loads(metadata_document("https://a/m", [], [], [], None)) == {
         "resource": "https://a/m",
-        "bearer_methods_supported": ["header"],
+        "bearer_methods_supported": [],
     }
 
 

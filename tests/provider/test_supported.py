@@ -10,6 +10,7 @@ from gateway.config.provider_model import Provider
 from gateway.provider.supported import Supported, read_supported
 
 METHODS = "introspection_endpoint_auth_methods_supported"
+DPOP = "dpop_signing_alg_values_supported"
 ALGORITHMS = "introspection_signing_alg_values_supported"
 
 
@@ -39,9 +40,25 @@ def test_what_the_metadata_says_against_the_configuration(document, keys, words)
     assert bool(said) == bool(words)
 
 
+@pytest.mark.parametrize(
+    ("document", "keys", "words"),
+    [
+        ({}, {}, ""),
+        ({DPOP: ["ES256", "ES512"]}, {}, ""),
+        ({DPOP: ["ES512"]}, {}, "names for DPoP proofs ES512"),
+        ({DPOP: ["ES512"]}, {"algorithms": ("ES512",)}, ""),
+    ],
+)
+def test_proofs_that_the_provider_wants_and_nobody_here_takes_are_told(document, keys, words):
+    config = Provider(**{"issuer": "https://a", "client_id": "gw", "client_secret": "s", **keys})
+    said = read_supported(document).objection_to_proofs(config)
+    assert words in said
+    assert bool(said) == bool(words)
+
+
 @pytest.mark.parametrize("value", [None, 7, "client_secret_post", {}, [7, None, "a\nb", "x" * 100]])
 def test_metadata_of_another_form_says_nothing(value):
-    assert read_supported({METHODS: value, ALGORITHMS: value}) == Supported()
+    assert read_supported({METHODS: value, ALGORITHMS: value, DPOP: value}) == Supported()
 
 
 async def test_it_is_told_to_the_operator_and_changes_nothing_else(client, scripted, caplog):
