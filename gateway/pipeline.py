@@ -98,7 +98,7 @@ def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionRes
         return Refuse(known, refusal)
     if isinstance(result, Facts):
         context = known.known_by(provider, result)
-        if context.presented is not AS_BEARER or not result.memo.is_plain:
+        if context.presented is not AS_BEARER or not result.memo.is_unbound:
             context.presented = context.presented.with_certificate(_certificate(compiled, context))
         identity = admit(compiled, needs.route, provider, result, context, now)
         if isinstance(identity, Refusal):

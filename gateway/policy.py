@@ -97,10 +97,9 @@ def judge(
     if facts.nbf is not None and now < facts.nbf and (refusal := _too_early(facts, facts.nbf, trusted_issuer, now)):
         return refusal
     claims = facts.claims
-    if not facts.memo.is_plain or policy.demands_proof or presented is not AS_BEARER:
-        refusal = _type_problem(policy, facts, trusted_issuer, presented)
-        if refusal is not None:
-            return refusal
+    refusal = _kind_problem(policy, facts, trusted_issuer, presented)
+    if refusal is not None:
+        return refusal
     if not _is_from(policy.issuer, trusted_issuer.issuer, claims):
         reason = wrong_issuer(claims, policy.issuer or trusted_issuer.issuer)
         return challenge("invalid_token", "the token is from another issuer", reason=reason)
@@ -129,8 +128,20 @@ def _too_early(facts: Facts, nbf: float, trusted_issuer: TrustedIssuer, now: flo
     return challenge("invalid_token", "the token is not valid yet", reason=is_ahead(nbf, now, allowed_s))
 
 
-def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, presented: Presented) -> Refusal | None:
+def _kind_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, presented: Presented) -> Refusal | None:
     """The refusal of a token that is not an access token, or that is valid only with a proof or under a condition."""
+    memo = facts.memo
+    if not memo.is_unbound or policy.demands_proof or presented is not AS_BEARER:
+        refusal = _binding_problem(policy, facts, presented)
+        if refusal is not None:
+            return refusal
+    if trusted_issuer.token_types.required and not memo.is_typed and is_untyped(facts.claims):
+        return challenge("invalid_token", "the token is not an access token", reason=_UNTYPED)
+    return None
+
+
+def _binding_problem(policy: Policy, facts: Facts, presented: Presented) -> Refusal | None:
+    """The refusal of a token that is valid only with a proof or under a condition."""
     claims = facts.claims
     if not policy.ignores_proof:
         refusal = possession_problem(claims, presented, is_demanded=policy.demands_proof)
@@ -138,11 +149,8 @@ def _type_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, p
             return refusal
     if (reason := unknown_condition(claims)) is not None:
         return challenge("invalid_token", "the token has a condition that is not understood here", reason=reason)
-    if is_untyped(claims):
-        if trusted_issuer.token_types.required:
-            return challenge("invalid_token", "the token is not an access token", reason=_UNTYPED)
-    elif not confirmation_of(claims).is_bound:
-        facts.memo.is_plain = True
+    if not confirmation_of(claims).is_bound:
+        facts.memo.is_unbound, facts.memo.is_typed = True, not is_untyped(claims)
     return None
 
 

@@ -69,7 +69,7 @@ def offers_dpop(presented: Presented, facts: Facts | None, *, is_demanded: bool)
     """Whether a refusal has a challenge in the scheme DPoP: where a proof is demanded, came, or would help."""
     if presented.is_dpop or is_demanded:
         return True
-    if facts is None or facts.memo.is_plain:
+    if facts is None or facts.memo.is_unbound:
         return False
     token_type = facts.claims.get("token_type")
     is_dpop = isinstance(token_type, str) and token_type.lower() == "dpop"

@@ -35,7 +35,8 @@ class Memo:
     rules: Any = None
     made: Any = None
     signed: dict[Any, Any] | None = None  # identity tokens, by their rules
-    is_plain: bool = False  # True: a Bearer token by its token_type, not bound to a key, as most are
+    is_unbound: bool = False  # True: it was found that nothing has to be proven, as with most tokens
+    is_typed: bool = False  # True: it was found, and the provider gave a token_type
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class DecisionFastLane:
         """Whether it answers what came; otherwise nothing has happened."""
         if client.is_congested:
             return False
-        running = self.contexts.current()
+        running = self.contexts.running
         beside = running.compiled.beside
         assert beside is not None  # without it there is no listener
         compiled = beside.compiled

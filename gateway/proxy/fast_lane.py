@@ -31,7 +31,7 @@ class FastLane:
         """Whether it answers what came; otherwise nothing has happened."""
         if client.is_congested:
             return False
-        running = self.contexts.current()
+        running = self.contexts.running
         compiled, last = running.compiled, client.last_request
         if last.decision is not None and last.request is not None and last.is_same(compiled, data):
             last.request.new_request_id = self.contexts.new_request_id()

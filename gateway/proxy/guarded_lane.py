@@ -64,7 +64,7 @@ class GuardedLane:
         connection = request.protocol
         assert isinstance(connection, AiohttpConnection)  # the listener makes no others
         connection.head_is_whole(request.content)
-        running = self._contexts.current()
+        running = self._contexts.running
         head = self.read_head(request, running)
         path = request.raw_path.partition("?")[0]
         context = RequestContext(self._contexts, running, head.new_request_id, head.method, path, head.peer, head.trace)

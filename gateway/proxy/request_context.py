@@ -32,12 +32,10 @@ class Recorder(Protocol):
 
 
 class RequestContextFactory:
-    """Shared by the lanes of a listener. `current` gives the configuration in force."""
+    """Shared by the lanes of a listener. `running` is the configuration in force, which a reload replaces."""
 
-    def __init__(
-        self, current: Callable[[], Generation], recorder: Recorder, new_request_id: Callable[[], str]
-    ) -> None:
-        self.current = current
+    def __init__(self, running: Generation, recorder: Recorder, new_request_id: Callable[[], str]) -> None:
+        self.running = running
         self.recorder = recorder
         self.new_request_id = new_request_id
 

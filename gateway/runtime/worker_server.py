@@ -83,6 +83,7 @@ class WorkerServer:
         self._proof_uses = (SeenProofs(), claim)
         self._streams = Streams(lambda: self.generation, self._relays)
         self._generation: Generation | None = None
+        self._contexts: RequestContextFactory | None = None
         self._retiring: dict[asyncio.Task[None], Generation] = {}
         self._listeners: Listeners | None = None
         self._pools: UpstreamPools | None = None
@@ -110,7 +111,7 @@ class WorkerServer:
         self._show(self._generation)
         self._pools = UpstreamPools(lambda: self.generation.config.server.max_connections)
         self._pools.adjust(config.routes, backend_tls)
-        contexts = RequestContextFactory(lambda: self.generation, self._observer, RequestIds().new)
+        contexts = self._contexts = RequestContextFactory(self._generation, self._observer, RequestIds().new)
         self._listeners = Listeners(self._sockets, contexts, self._pools, self._observer, server)
         self._sweep = Sweep([self._listeners.sweep, self._pools.sweep], config)
         self._streams.start()
@@ -127,9 +128,7 @@ class WorkerServer:
         if (before.config.server.tls is None) != (config.server.tls is None):
             raise ValueError("server.tls cannot be switched by a reload; restart to serve with or without TLS")
         if before.config.server.proxy_protocol != config.server.proxy_protocol:
-            raise ValueError(
-                "server.proxy_protocol cannot be switched by a reload; restart to serve with or without it"
-            )
+            raise ValueError("server.proxy_protocol cannot be switched by a reload; restart to serve with or without")
         tls, backend_tls = listener_context(config.server), tls_contexts(config.routes)  # fail before any change
         new = await self._assembled(config, before)
         if self._listeners is not None:
@@ -139,6 +138,8 @@ class WorkerServer:
         if self._pools is not None:
             self._pools.adjust(config.routes, backend_tls)
         self._generation = new
+        if self._contexts is not None:
+            self._contexts.running = new
         self._show(new)
         if self._health is not None:
             self._health.follow(new.backends.values())

@@ -77,7 +77,7 @@ class Listener:
             self._door.header_timeout_s = limits.header_timeout_s
 
     def _is_trusted(self, peer: str) -> bool:
-        return self._contexts.current().compiled.trusted_proxies.has_peer(peer)
+        return self._contexts.running.compiled.trusted_proxies.has_peer(peer)
 
     def relays(self) -> list[Relay]:
         """The answers under way."""
