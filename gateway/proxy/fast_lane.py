@@ -55,7 +55,7 @@ class FastLane:
         )
         decision = decide(compiled, request)
         route = decision.context.route
-        if isinstance(decision, Receive | Publish) or (route is not None and not route.is_plain):
+        if isinstance(decision, (Receive, Publish)) or (route is not None and not route.is_plain):
             return False
         last.note(compiled, data, request, ordinary.body, decision)
         self._begin(client, running, request, ordinary.body, decision)

@@ -41,7 +41,7 @@ class LastRequest:
     ) -> None:
         """Note what came, and what was decided where the same came before. A proof or a trace is new each time."""
         is_plain = request.trace is None and decision.context.presented is AS_BEARER
-        if is_plain and isinstance(decision, Allow | NeedsFacts) and self.is_same(compiled, data):
+        if is_plain and isinstance(decision, (Allow, NeedsFacts)) and self.is_same(compiled, data):
             self.request, self.body, self.decision = request, body, decision
             return
         self._compiled = compiled
