@@ -1,4 +1,4 @@
-"""Recognizes and reads bytes that are exactly one plain, complete request.
+"""Recognizes and reads bytes that are exactly one plain request, complete or but for the end of its body.
 
 It is strict by construction: a request that is not accepted here takes the general lane and loses nothing. An accepted
 one means the same to every parser: one line ending, one blank, one framing (RFC 9112 §3, §5, §6).
@@ -35,16 +35,17 @@ _TAB: Final = 0x09
 class Ordinary:
     """Holds an HTTP/1.1 request that keeps its connection.
 
-    `body` is complete; `None` where no length was declared.
+    `body` is complete but for `missing_bytes`; `None` where no length was declared.
     """
 
-    __slots__ = ("body", "fields", "method", "target")
+    __slots__ = ("body", "fields", "method", "missing_bytes", "target")
 
-    def __init__(self, method: str, target: str, fields: Fields, body: bytes | None) -> None:
+    def __init__(self, method: str, target: str, fields: Fields, body: bytes | None, missing_bytes: int) -> None:
         self.method = method
         self.target = target
         self.fields = fields
         self.body = body
+        self.missing_bytes = missing_bytes
 
 
 def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinary | None:
@@ -72,6 +73,7 @@ def read_ordinary(fates: FieldFates, limits: HeadLimits, data: bytes) -> Ordinar
         if not CONTENT_LENGTH.fullmatch(length):
             return None
         body_bytes = int(length)
-    if len(body) != body_bytes or body_bytes > BODY_MAX_BYTES:
+    missing_bytes = body_bytes - len(body)
+    if missing_bytes < 0 or body_bytes > BODY_MAX_BYTES:
         return None
-    return Ordinary(method, target.decode(), fields, body if fields.lengths else None)
+    return Ordinary(method, target.decode(), fields, body if fields.lengths else None, missing_bytes)

@@ -40,6 +40,9 @@ class FastLane:
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
             return False
+        if ordinary.missing_bytes:
+            client.body_is_to_come(data, ordinary.missing_bytes)
+            return False
         fields, request_id = ordinary.fields, self.contexts.new_request_id()
         trace = self.contexts.trace(compiled, fields, client.peer)
         request = Request(

@@ -317,6 +317,11 @@ def ordinary(data: bytes) -> None:
     taken = read_ordinary(GATE.fates, GATE.head_limits, data)
     if taken is None:
         return
+    if taken.missing_bytes:
+        data += bytes(taken.missing_bytes)  # it waits for them, and takes it then
+        taken = read_ordinary(GATE.fates, GATE.head_limits, data)
+        must(taken is not None and not taken.missing_bytes, "what waits for its body is taken with it")
+        assert taken is not None
     fields = taken.fields.pairs
     passed, is_sound = all_taken(Scanner(HeadLimits(2 * len(data), 10_000)), data)
     must(is_sound and passed == data, "sound to the scanner")

@@ -153,7 +153,8 @@ async def hold(pair: Pair, lane: str, conversation: Conversation, number: int) -
     try:
         for sent in conversation.sends:
             start = len(line.received)
-            await line.send(sent.wire, len(sent.wire) // sent.pieces + 1)
+            for part in sent.writes:
+                await line.send(part)
             await line.answers(start, sent.methods, until_ended=False)
         taken = pair.taken - taken
         await probe(line, b"own-%d" % number)

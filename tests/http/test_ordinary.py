@@ -30,7 +30,9 @@ LIMITS = HeadLimits(2**15, 100)
 
 
 def read_ordinary(data: bytes) -> Ordinary | None:
-    return ordinary.read_ordinary(FATES, LIMITS, data)
+    """What is ordinary and whole."""
+    taken = ordinary.read_ordinary(FATES, LIMITS, data)
+    return None if taken is None or taken.missing_bytes else taken
 
 
 def get(*lines: bytes) -> bytes:
@@ -170,6 +172,27 @@ def test_no_part_of_one_is_taken_nor_more_than_one(name: str) -> None:
     wire = ORDINARY[name][0][:2000]
     assert all(read_ordinary(wire[:end]) is None for end in range(len(wire) - 1))
     assert read_ordinary(ORDINARY[name][0] + b"\r\n") is None
+
+
+@pytest.mark.parametrize("name", [name for name in ORDINARY if b"Content-Length" in ORDINARY[name][0]])
+def test_of_a_body_that_is_still_to_come_it_is_known_how_much_is_missing(name: str) -> None:
+    wire = ORDINARY[name][0][:2000]
+    whole = ordinary.read_ordinary(FATES, LIMITS, ORDINARY[name][0])
+    assert whole is not None
+    head_end = wire.index(b"\r\n\r\n") + 4
+    for end in range(head_end):
+        assert ordinary.read_ordinary(FATES, LIMITS, wire[:end]) is None
+    for end in range(head_end, len(wire)):
+        part = ordinary.read_ordinary(FATES, LIMITS, wire[:end])
+        assert part is not None
+        assert part.missing_bytes == len(ORDINARY[name][0]) - end
+        assert (part.method, part.target, part.fields.lines) == (whole.method, whole.target, whole.fields.lines)
+
+
+def test_a_body_that_is_too_long_or_framed_oddly_is_not_awaited() -> None:
+    for line in (b"Content-Length: %d" % (BODY_MAX_BYTES + 1), b"Content-Length: +5", b"Transfer-Encoding: chunked"):
+        assert ordinary.read_ordinary(FATES, LIMITS, post(b"", line)) is None
+        assert ordinary.read_ordinary(FATES, LIMITS, post(b"he", line)) is None
 
 
 def test_names_are_remembered_and_nothing_that_they_came_with() -> None:

@@ -69,6 +69,7 @@ ODD_LINES = (
 )  # fmt: skip
 BODIES = (b"hello", b"", b"x" * 20, b"\0\r\n\r\n\xff", b"y" * 5000, b"GET /open/smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
 REASONS = {100: "Continue", 103: "Early Hints", 200: "OK", 204: "No Content", 304: "Not Modified"}
+_LATE = 0.3  # of the bodies
 ODD_REASON = "Odd R\xe9ason"
 STATUSES = (200, 204, 304, 201, 206, 205, 301, 400, 401, 404, 500, 503, 599)
 ANSWER_LINES = (
@@ -100,12 +101,22 @@ BROKEN_ANSWERS: tuple[Script, ...] = (
 
 @dataclass(frozen=True)
 class Sent:
-    """What a client sends before it waits for `methods` to be answered."""
+    """What a client sends before it waits for `methods` to be answered. `cut`: where a second write begins, if any."""
 
     wire: bytes
     methods: tuple[str, ...]
     pieces: int = 1
-    is_ordinary: bool = False  # one plain request at once
+    is_ordinary: bool = False  # one plain request at once, or with its body in a second write
+    cut: int = 0
+
+    @property
+    def writes(self) -> list[bytes]:
+        size = len(self.wire) // self.pieces + 1
+        return (
+            [part for part in (self.wire[: self.cut], self.wire[self.cut :]) if part]
+            if self.cut
+            else [self.wire[start : start + size] for start in range(0, len(self.wire), size)]
+        )
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,8 @@ class Generator:
     def _sent(self, oddness: float) -> Sent:
         if self._chance.random() < oddness:  # several at once
             several = [self._request(oddness / 4) for _ in range(2)]
-            return Sent(b"".join(one.wire for one in several), tuple(one.methods[0] for one in several))
+            methods = tuple(one.methods[0] for one in several)
+            return Sent(b"".join(one.wire for one in several), methods, cut=several[0].cut)
         return self._request(oddness)
 
     def _request(self, oddness: float) -> Sent:
@@ -164,7 +176,8 @@ class Generator:
         is_framed = framing == [f"Content-Length: {len(body)}"] or (not framing and not body)
         single = [name for name in (line.partition(":")[0] for line in lines) if name in SINGLE_NAMES]
         is_plain = is_plain and is_framed and len(set(single)) == len(single) and "Host" in single and pieces == 1
-        return Sent(head + body, (method,), pieces, is_plain)
+        cut = len(head) if body and pieces == 1 and chance.random() < _LATE else 0
+        return Sent(head + body, (method,), pieces, is_plain, cut)
 
     def _authorization(self) -> list[str]:
         self._tokens += 1

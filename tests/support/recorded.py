@@ -1,7 +1,8 @@
 """What clients really send, recorded (`tests/http/recorded`), and which lane of the gateway takes it.
 
 The lane is asked itself: its own `take` says of each recorded request whether it has taken it. Requests are sent by the
-segments in which they came, each origin's on a connection of its own.
+segments in which they came, each origin's on a connection of its own. The sweep is kept away: whether it comes by
+between two segments is chance.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from support.backend import Backend
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import ScriptedProvider
 from support.wire import Client
 
+from gateway.proxy.downstream import sweep
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_lane import FastLane
 
@@ -71,8 +74,8 @@ def clients() -> dict[str, list[Recorded]]:
 
 
 async def replay(requests: Sequence[Recorded]) -> list[Taken]:
-    async with _gateway() as gateway:
-        with _offered() as said:
+    with mock.patch.object(sweep, "_period_s", return_value=3600.0), _offered() as said:
+        async with _gateway() as gateway:
             opened: dict[bytes, Client] = {}
             found = []
             for one in requests:

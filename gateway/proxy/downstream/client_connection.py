@@ -2,7 +2,8 @@
 
 How it works: `connection_state` draws what it may be at. The fast lane is offered what arrives between requests. What
 it does not take goes to aiohttp's protocol, bytes untouched, and so does all that follows until that protocol has
-nothing more to do. What comes while the fast lane is at a request is held, and looked at afterwards.
+nothing more to do. What comes while the fast lane is at a request is held, and looked at afterwards. A request that it
+would take were the body whole is held until that is so, or until the sweep comes by.
 
 What both lanes owe to a connection is here: its place among the connections of its network, the deadlines that a sweep
 looks at, and what becomes of a client that reads nothing.
@@ -11,24 +12,24 @@ looks at, and what becomes of a client that reads nothing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import struct
 from typing import Final
 
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
-from gateway.proxy.downstream.connection_state import ACCEPTED, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
+from gateway.proxy.downstream.awaited_body import AwaitedBody
+from gateway.proxy.downstream.client_transport import ClientTransport
+from gateway.proxy.downstream.connection_state import ACCEPTED, BODY, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
 from gateway.proxy.downstream.draining import LINGER_S
 from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
 from gateway.proxy.downstream.tls import told_by_tls
 from gateway.proxy.last_request import LastRequest
 from gateway.proxy.relay import Relay
 
-_OCCUPIED: Final = (FAST, TUNNEL, LEAVING)  # in these it has no request to wait for
+_OCCUPIED: Final = (FAST, BODY, TUNNEL, LEAVING)  # in these it has no request to wait for
 _HOLDING: Final = (FAST, LEAVING)
 
 
-class ClientConnection:
+class ClientConnection(ClientTransport):
     """An `asyncio.Protocol` without the base, so that it can be compiled (docs/decisions/0007).
 
     `fast_exchange` is of the fast lane; `relay` the response under way; `certificate` the thumbprint of the client's.
@@ -36,14 +37,12 @@ class ClientConnection:
 
     __slots__ = (
         "_ahead",
+        "_awaited",
         "_general",
-        "_handshake",
         "_has_asked",
         "_listener",
-        "_unread_bytes",
         "certificate",
         "fast_exchange",
-        "is_congested",
         "is_counted",
         "last_request",
         "networks",
@@ -52,18 +51,15 @@ class ClientConnection:
         "scheme",
         "silent_since_s",
         "state",
-        "transport",
     )
 
-    transport: asyncio.Transport  # from `connection_made` on
-
     def __init__(self, listener: ListenerState) -> None:
+        super().__init__()
         self._listener = listener
         self._general: AiohttpConnection | None = None
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
-        self._handshake: socket.socket | None = None  # while TLS is not there yet; and so no transport
+        self._awaited: AwaitedBody | None = None  # in BODY
         self._has_asked = False  # it had a response, and now may be idle
-        self._unread_bytes = 0
         self.last_request = LastRequest()
         self.is_counted = False  # among those that the listener has let in
         self.silent_since_s = 0.0
@@ -73,14 +69,9 @@ class ClientConnection:
         self.certificate: str | None = None
         self.relay: Relay | None = None
         self.fast_exchange: FastExchange | None = None
-        self.is_congested = False
         self.state: int = ACCEPTED
 
     # What the lanes do with it.
-
-    @property
-    def is_gone(self) -> bool:
-        return self.transport.is_closing()
 
     @property
     def is_tunnel(self) -> bool:
@@ -90,20 +81,9 @@ class ClientConnection:
     def is_draining(self) -> bool:
         return self._listener.is_draining
 
-    def write(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    @property
-    def has_unsent(self) -> bool:
-        return self.transport.get_write_buffer_size() > 0
-
-    def abort(self, *, by_reset: bool) -> None:
-        """End it so that a response cut short is not taken for a whole one (RFC 9112 §8)."""
-        sock = self.transport.get_extra_info("socket")
-        if by_reset and sock is not None:  # for HTTP/1.0 the connection's end ends a body, and a reset does not
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+    def body_is_to_come(self, data: bytes, missing_bytes: int) -> None:
+        """The fast lane, which is being offered `data`, would take it with so many bytes more."""
+        self._awaited = AwaitedBody(data, missing_bytes)
 
     def fast_exchange_begins(self, exchange: FastExchange) -> None:
         self.fast_exchange = exchange
@@ -128,12 +108,6 @@ class ClientConnection:
 
     # What the listener does with it.
 
-    @property
-    def descriptor(self) -> int:
-        """Of its socket; -1 where it is closed."""
-        sock = self.transport.get_extra_info("socket")
-        return -1 if sock is None else int(sock.fileno())
-
     def is_quiet(self, now_s: float, quiet_s: float) -> bool:
         """Whether it had a response, and then nothing came for `quiet_s`."""
         return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
@@ -149,16 +123,12 @@ class ClientConnection:
         else:
             self.transport.close()  # TLS says goodbye on its own
 
-    def cut(self) -> None:
-        if self._handshake is not None:
-            with contextlib.suppress(OSError):  # the client was faster
-                self._handshake.shutdown(socket.SHUT_RDWR)
-        else:
-            self.transport.abort()
-
     def give_head_up(self) -> None:
-        """What it holds behind a request, whose response may have begun, is wanted for others."""
-        self.cut()
+        """What it holds is wanted for others. What is behind a request, whose response may have begun, goes with it."""
+        if self._awaited is None:
+            self.cut()
+        else:
+            self._stop_awaiting()  # of a body the general lane holds little
 
     def give_way(self) -> None:
         """End it for the sake of another one, which has its place at once."""
@@ -178,6 +148,7 @@ class ClientConnection:
         limits = self._listener.limits
         if self.state == ACCEPTED:
             return  # the handshake has a deadline of its own
+        self._stop_awaiting()
         if self.state == TUNNEL:
             tunnel = None if self.relay is None else self.relay.tunnel
             if tunnel is not None and tunnel.is_abandoned(now_s, limits.idle_timeout_s):
@@ -189,10 +160,9 @@ class ClientConnection:
         if self.transport.is_closing():
             self.transport.abort()  # what was written last is not taken: it would wait for ever
         elif self.is_congested:
-            unread = self.transport.get_write_buffer_size()
-            if unread >= self._unread_bytes:
+            if self.has_stalled():
                 self.transport.abort()
-            self._unread_bytes, self.silent_since_s = unread, now_s
+            self.silent_since_s = now_s
         elif self._is_idle:
             self.transport.close()
 
@@ -207,52 +177,52 @@ class ClientConnection:
 
     def arrived(self, sock: socket.socket, peer: str) -> bool:
         """It is accepted and has yet to shake hands; whether there is room for it."""
-        self._handshake = sock
+        self.handshake = sock
         return self._listener.enter(self, peer, sock.fileno())
 
     def speaks_for(self, peer: str) -> bool:
         """A balancer has told for whom; nobody, where that is empty. Whether there is room for it."""
-        if not peer or self._handshake is None or not self.is_counted:
+        if not peer or self.handshake is None or not self.is_counted:
             return self.is_counted  # it may have had to give way meanwhile
         self._listener.leave(self)
-        return self._listener.enter(self, peer, self._handshake.fileno())
+        return self._listener.enter(self, peer, self.handshake.fileno())
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.state = FRESH
-        if self._handshake is not None:
-            self._handshake = None
+        if self.handshake is not None:
+            self.handshake = None
             self.scheme, self.certificate = told_by_tls(transport)
             if not self.is_counted:
                 self.transport.abort()  # it had to give way meanwhile
             return
         peer = transport.get_extra_info("peername")
-        sock = transport.get_extra_info("socket")
-        address = peer[0] if isinstance(peer, tuple) else ""
-        if not self._listener.enter(self, address, -1 if sock is None else sock.fileno()):
+        if not self._listener.enter(self, peer[0] if isinstance(peer, tuple) else "", self.descriptor):
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         general, state = self._general, self.state
         if state in _HOLDING or self._ahead:
             self._hold(data)
+        elif self._awaited is not None:
+            self._more_of_body(self._awaited, data)
         elif general is not None and not general.is_idle:
             general.data_received(data)
-        elif (fast := self._listener.fast) is None or not fast.take(self, data):
-            self._to_general(data)
+        else:
+            self._offer(data)
 
     def eof_received(self) -> bool:
         """Whether the transport is kept; TLS has no half-open connections here."""
         tunnel = None if self.relay is None else self.relay.tunnel
         if self.state == TUNNEL and tunnel is not None:
             return self.scheme == "http" and tunnel.client_has_ended()
+        self._stop_awaiting()
         if self._general is not None:
             self._general.eof_received()
         return False
 
     def pause_writing(self) -> None:
-        self.is_congested = True
-        self._unread_bytes = self.transport.get_write_buffer_size()
+        self.falls_behind()
         self.silent_since_s = self._listener.loop.time()
         if self.relay is not None:
             self.relay.client_is_slow()
@@ -268,11 +238,41 @@ class ClientConnection:
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.state = CLOSED
+        self._awaited = None
         self._listener.leave(self)
         if self.fast_exchange is not None:
             self.fast_exchange.leave()
         if self._general is not None:
             self._general.connection_lost(exc)
+
+    def _offer(self, data: bytes) -> None:
+        fast = self._listener.fast
+        if fast is not None and fast.take(self, data):
+            return
+        if self._awaited is None:
+            self._to_general(data)
+        else:
+            self.state = BODY
+            self._listener.hold_head(self, len(data))
+
+    def _more_of_body(self, awaited: AwaitedBody, data: bytes) -> None:
+        awaited.add(data)
+        if awaited.missing_bytes > 0:
+            self._listener.hold_head(self, len(awaited.came))
+        elif awaited.missing_bytes:
+            self._stop_awaiting()
+        else:
+            self._offer(self._let_go(awaited))
+
+    def _stop_awaiting(self) -> None:
+        """What came of a request whose body is not whole is the general lane's, which streams it."""
+        if self._awaited is not None:
+            self._to_general(self._let_go(self._awaited))
+
+    def _let_go(self, awaited: AwaitedBody) -> bytes:
+        self._awaited = None
+        self._listener.hold_head(self, 0)
+        return bytes(awaited.came)
 
     def _to_general(self, data: bytes) -> None:
         if self.transport.is_closing():

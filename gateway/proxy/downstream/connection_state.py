@@ -1,8 +1,10 @@
 """What a client's connection is at: one variable for both lanes, `ClientConnection.state`.
 
-    ACCEPTED ──> FRESH ──┐       ┌──> FAST ──────────────────────────────────> IDLE
-                         ├───────┤
-                IDLE ────┘       └──> HEAD ──> REQUEST ──> REST_OF_BODY ──────> IDLE
+                                 ┌──> FAST ──────────────────────────────────> IDLE
+    ACCEPTED ──> FRESH ──┐       │
+                         ├───────┼──> BODY ──> FAST or HEAD
+                IDLE ────┘       │
+                 │               └──> HEAD ──> REQUEST ──> REST_OF_BODY ──────> IDLE
                  │                     │          │             │
                  │                     │          ├──> TUNNEL   │
                  └──> LEAVING          │          │             │
@@ -11,9 +13,11 @@
 
     From every state to CLOSED.
 
-How it works: between requests (FRESH, IDLE) the fast lane is offered what comes, and is at it in FAST. What it does not
-take goes to the general lane, which is at it from HEAD on until the connection is IDLE again. Behind a byte that no
-sound request has there (UNSOUND, BROKEN) nothing is looked at, and the response to what came before is the last.
+How it works: between requests (FRESH, IDLE) the fast lane is offered what comes, and is at it in FAST. A
+request that is its own but for the rest of the body waits for that in BODY, no longer than until the sweep comes by.
+What it does not take goes to the general lane, which is at it from HEAD on until the connection is IDLE again. Behind a
+byte that no sound request has there (UNSOUND, BROKEN) nothing is looked at, and the response to what came before is the
+last.
 """
 
 from __future__ import annotations
@@ -34,11 +38,13 @@ BROKEN: Final = 9  # what came is not the body of the request that is, or was, u
 LAST: Final = 10  # the last response has been written; what comes is dropped
 LEAVING: Final = 11  # nothing more is written; what comes is held until the client has noticed
 CLOSED: Final = 12  # the event loop has said so
+BODY: Final = 13  # an ordinary request is whole but for the rest of its body, and nobody has looked at it yet
 
 MAY_FOLLOW: Final = {
     ACCEPTED: {FRESH, CLOSED},
-    FRESH: {FAST, HEAD, CLOSED},
-    IDLE: {FAST, HEAD, LEAVING, CLOSED},
+    FRESH: {FAST, BODY, HEAD, CLOSED},
+    IDLE: {FAST, BODY, HEAD, LEAVING, CLOSED},
+    BODY: {FAST, HEAD, CLOSED},
     FAST: {IDLE, CLOSED},
     HEAD: {REQUEST, UNSOUND, LAST, CLOSED},
     REQUEST: {REST_OF_BODY, TUNNEL, BROKEN, LAST, CLOSED},

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.http.scanner import Scanner
 from gateway.proxy.downstream.connection_state import (
+    BODY,
     BROKEN,
     FRESH,
     HEAD,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from gateway.proxy.downstream.client_connection import ClientConnection
 
 # In these the next byte is one of a head; in those nothing that comes is looked at.
-EXPECTS_HEAD: Final = (FRESH, IDLE, HEAD)
+EXPECTS_HEAD: Final = (FRESH, IDLE, BODY, HEAD)
+_BEFORE_HEAD: Final = (FRESH, IDLE, BODY)  # in these it has nothing of one yet
 ENDED: Final = (UNSOUND, BROKEN, LAST)
 # What aiohttp's parser may take for one line, or for the number of fields: anything. It gets a head once that is whole,
 # and within the limits.
@@ -111,7 +113,7 @@ class InTurn(web.RequestHandler):
         self.came_bytes += len(data)
         scanner = self._scanner
         line = scanner.line
-        if self.client.state in (FRESH, IDLE):
+        if self.client.state in _BEFORE_HEAD:
             self.client.state = HEAD
             scanner.limits = self._limits().head
         for_parser, end, is_sound = scanner.take(data)

@@ -24,7 +24,7 @@ class FastLanePort(Protocol):
     """Responses ordinary requests."""
 
     def take(self, client: ClientConnection, data: bytes) -> bool:
-        """Whether it answers what came; otherwise nothing has happened."""
+        """Whether it answers what came; otherwise nothing has happened, or `client` has been told what is missing."""
 
 
 class FastExchange(Protocol):
