@@ -216,7 +216,6 @@ class ClientConnection(ClientTransport):
         tunnel = None if self.relay is None else self.relay.tunnel
         if self.state == TUNNEL and tunnel is not None:
             return self.scheme == "http" and tunnel.client_has_ended()
-        self._stop_awaiting()
         if self._general is not None:
             self._general.eof_received()
         return False
