@@ -1,38 +1,14 @@
 """The threat model names tests that are there, and leaves out no file of those that show what it says."""
 
-import ast
-import functools
 import re
-from pathlib import Path
 
 from support.layers import RANKS
+from support.named_tests import TESTS, is_there, named_in
 
-TESTS = Path(__file__).parent
 DOCUMENT = (TESTS.parent / "docs" / "threat-model.md").read_text()
-NAMED = sorted(set(re.findall(r"`(tests/[\w/.-]+\.py(?:::[^`]+)?)`", DOCUMENT)))
+NAMED = named_in(DOCUMENT)
 # A file of `gateway/`, by its room.
 MODULE = re.compile(rf"`((?:(?:{'|'.join(RANKS)})/[a-z_/]+|{'|'.join(RANKS)})\.py)`")
-
-
-@functools.cache
-def names_in(file: Path) -> set[str]:
-    """As pytest calls them: `test_x`, or `TestY::test_x` within a class."""
-    found: set[str] = set()
-    for node in ast.parse(file.read_text()).body:
-        inside = node.body if isinstance(node, ast.ClassDef) else [node]
-        prefix = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
-        found |= {
-            prefix + one.name
-            for one in inside
-            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name.startswith("test_")
-        }
-    return found
-
-
-def is_there(named: str) -> bool:
-    path, _, name = named.partition("::")
-    file = TESTS.parent / path
-    return file.is_file() and (not name or name in names_in(file))
 
 
 def test_each_test_that_is_named_is_there() -> None:

@@ -8,7 +8,10 @@ from hashlib import sha256
 import pytest
 import trustme
 from support.dpop import Prover
-from support.running_gateway import RunningGateway
+from support.lanes import lane_keys
+from support.redis_server import RedisServer
+from support.redis_server import running as redis_running
+from support.running_gateway import RunningGateway, configuration, gateways, provider_settings
 from support.signing import key_for
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -104,6 +107,29 @@ async def test_a_stolen_bound_token_is_refused_on_every_route_and_from_the_cache
         in_cookie = await gateway.get("/cookie/x", f"Cookie: at={bound}")
         assert (in_cookie.status, in_cookie.code) == (401, "invalid_token")
         assert len(backend.requests) == count
+
+
+async def test_a_stolen_bound_token_is_refused_from_redis_by_a_gateway_that_never_asked(
+    backend, provider, routes, server_keys, lane, bound
+) -> None:
+    """The proof is demanded of facts, wherever they come from: here another instance had asked."""
+    with redis_running(server := RedisServer()):
+        text = configuration(
+            providers={"p": provider_settings(provider)},
+            routes=routes,
+            server={**server_keys, **lane_keys(lane)},
+            cache={"redis": server.url, "secret": "a-secret-for-both-of-these"},
+        )
+        async with gateways() as start:
+            asking, other = await start(text), await start(text)
+            assert (await send(asking, "/api/x", bound)).status == 200
+            asked, count = len(provider.introspections), len(backend.requests)
+            for path in (*PATHS, "/cookie/x", "/kept/x"):
+                assert (await other.get(path, token=bound)).code == "invalid_token"
+                assert (await send(other, path, bound, THIEF)).code == "invalid_dpop_proof"
+            assert len(backend.requests) == count
+            assert (await send(other, "/api/x", bound)).status == 200
+            assert len(provider.introspections) == asked, "its facts came from Redis"
 
 
 BAD = [
