@@ -5,31 +5,35 @@ the whole fleet lies there, and an allowance holds what it has borrowed from it:
 
     borrowed >= 1        -> spend one; no round trip
     the fleet is short   -> refuse until one more can be there; no round trip
-    far below the limit  -> spend one on credit and report it in the background; no round trip
+    far below the limit  -> spend one on credit; no round trip
     else                 -> ask the fleet: one round trip, which brings as much as the demand of the next moment
 
 What is borrowed is taken from the fleet's bucket before it is spent, so the fleet never spends more than the limit.
-What is not spent goes back. Credit is one hundredth of the burst at most, and a debt in the fleet's bucket afterwards.
+What is not spent goes back. Credit is one hundredth of the burst at most. It is a debt, which one hundredth of the
+rate pays; what is left of it when the fleet is asked next is taken from the bucket. So an identity below one hundredth
+of its rate at this worker never asks, and a worker adds one hundredth to the limit at most.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from gateway.limits.limit import CompiledLimit
 from gateway.limits.rate_fields import Remaining
 
 # A borrower takes along what it will spend in so long, if its demand goes on.
-_AHEAD_S: Final = 0.25
+_AHEAD_S: Final = 0.5
 # Beyond this age nobody knows any more what the demand is.
 _DEMAND_AGE_S: Final = 1.0
 _DEMAND_LEAST_S: Final = 0.02
 # A worker that found nothing asks again no sooner, so that requests over the limit do not become round trips; but in
 # a part of the time in which the bucket fills, so that nothing is lost.
-_SHORT_LEAST_S: Final = 0.025
+_SHORT_LEAST_S: Final = 0.05
 _SHORT_PART: Final = 0.25
-_KEPT_S: Final = 0.5
+_KEPT_S: Final = 0.7  # longer than it was borrowed for; with the time until somebody looks it is within a second
 _CREDIT_PART: Final = 100
+_NEVER_S: Final = -1e9
 ASK: Final = -1.0
 
 
@@ -53,6 +57,7 @@ class Allowance:
         "_at_s",
         "_level",
         "_owed",
+        "_owed_at_s",
         "_share",
         "_short_until_s",
         "_since_s",
@@ -73,10 +78,11 @@ class Allowance:
         self.is_asking = False  # in the background
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
         self._at_s = now_s
-        self._owed = 0
+        self._owed = 0.0  # as of `_owed_at_s`
+        self._owed_at_s = now_s
         self._short_until_s = 0.0
-        self._spent = 0  # since `_since_s`, when it was last asked for more
-        self._since_s = now_s
+        self._spent = 0  # since `_since_s`, when it was last asked for more, or began to spend again
+        self._since_s = _NEVER_S
         self._alone_level = -1.0  # of this worker's own bucket; below 0 there is none
         self._alone_at_s = now_s
 
@@ -97,50 +103,47 @@ class Allowance:
             self._alone(now_s)
             self._alone_level -= 1
             return
-        self._spent += 1
         if self.borrowed >= 1:
             self.borrowed -= 1
         else:
-            self._owed += 1
+            self._owed = self._debt(now_s) + 1
+            self._owed_at_s = now_s
+            if now_s - self._since_s > _DEMAND_AGE_S:
+                self._spent, self._since_s = 0, now_s
+        self._spent += 1
 
     def refund(self) -> None:
         """Take back what was borrowed for a request that another limit refuses."""
         self.borrowed += 1
 
     def wants_more(self, now_s: float) -> bool:
-        """Whether to ask in the background: because the credit is used up, or a demand goes on."""
-        if self.is_asking:
+        """Whether to ask in the background, because a demand goes on and the next one would have to wait."""
+        if self.is_asking or self.borrowed >= 1 or self._spent <= 1 or now_s < self._short_until_s:
             return False
-        if self._owed and self._owed >= self.limit.burst // _CREDIT_PART:
-            return True
-        return self.borrowed < 1 and self._spent > 1 and now_s >= self._short_until_s
+        return not self._has_credit(now_s) and self._demand(now_s, 0) * _AHEAD_S >= 1
 
     def borrow(self, now_s: float, needs: int) -> Borrow:
         """What to ask the fleet for now, `needs` for requests that wait. What is owed is reported with it."""
-        length_s = now_s - self._since_s
-        demand = 0.0 if length_s > _DEMAND_AGE_S else self._spent / max(length_s, _DEMAND_LEAST_S)
-        extra = min(int(demand * _AHEAD_S), max(1, self.limit.burst // 10))
-        owed, self._owed = self._owed, 0
+        extra = min(int(self._demand(now_s, needs) * _AHEAD_S), self._ahead_most(now_s))
         self._spent, self._since_s = 0, now_s
-        return Borrow(needs, extra, -owed)
+        return Borrow(needs, extra, -self._reported(now_s))
 
     @property
     def is_even(self) -> bool:
-        """Whether nothing is borrowed or owed."""
-        return not (self.borrowed or self._owed)
+        """Whether nothing is borrowed that has to go back."""
+        return not self.borrowed
 
     def settle(self, now_s: float, *, at_once: bool = False) -> Borrow | None:
-        """Report what is owed, and give back what was borrowed and not spent for half a second, or `at_once`."""
-        is_kept = self.borrowed and not at_once and now_s - self._since_s < _KEPT_S
-        unspent = 0 if is_kept else self.borrowed
-        change = unspent - self._owed
-        self.borrowed -= unspent
-        self._owed = 0
+        """Give back what was borrowed and not spent for a while, or `at_once`, less what is owed."""
+        if not self.borrowed or (not at_once and now_s - self._since_s < _KEPT_S):
+            return None
+        change = self.borrowed - self._reported(now_s)
+        self.borrowed = 0
         return Borrow(0, 0, change) if change else None
 
     def forgo(self) -> None:
         """Drop what is borrowed and owed, since Redis is away. Else this identity could never be forgotten."""
-        self.borrowed = self._owed = 0
+        self.borrowed, self._owed = 0, 0.0
 
     def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> bool:
         """The fleet has given so much, and has `level` left. Whether what was needed is among it."""
@@ -161,14 +164,15 @@ class Allowance:
         if not is_shared:
             return Remaining(self.limit, self._alone(now_s), self._share, self.limit.rate_per_s / self.workers)
         burst = float(self.limit.burst)
-        level = min(burst, self._fleet(now_s) + self.borrowed - self._owed)
+        level = min(burst, self._fleet(now_s) + self.borrowed - self._debt(now_s))
         return Remaining(self.limit, level, burst, self.limit.rate_per_s)
 
     def may_be_forgotten(self, now_s: float, *, is_shared: bool) -> bool:
         """Whether a new allowance would say the same: the bucket is full, and nothing is borrowed, owed or asked."""
         if not is_shared:
             return self._alone(now_s) >= self._share
-        return self._fleet(now_s) >= self.limit.burst and not (self.borrowed or self._owed or self.is_asking)
+        is_full = self._fleet(now_s) >= self.limit.burst and self._debt(now_s) == 0
+        return is_full and not (self.borrowed or self.is_asking)
 
     def _alone(self, now_s: float) -> float:
         if now_s == self._alone_at_s and self._alone_level >= 0:
@@ -176,7 +180,7 @@ class Allowance:
         if self._alone_level < 0:
             # It begins with the worker's share of what the fleet had left, so that an outage is no second burst.
             self._alone_level = max(0.0, self._fleet(now_s)) * self._share / self.limit.burst
-            self.borrowed = self._owed = 0
+            self.borrowed, self._owed = 0, 0.0
         else:
             grown = max(0.0, now_s - self._alone_at_s) * self.limit.rate_per_s / self.workers
             self._alone_level = min(self._share, self._alone_level + grown)
@@ -187,6 +191,31 @@ class Allowance:
         """What the fleet's bucket has by now, if nobody took from it."""
         return min(float(self.limit.burst), self._level + max(0.0, now_s - self._at_s) * self.limit.rate_per_s)
 
+    def _debt(self, now_s: float) -> float:
+        """What was spent on credit, and neither reported nor paid by this worker's hundredth of the rate."""
+        paid = max(0.0, now_s - self._owed_at_s) * self.limit.rate_per_s / _CREDIT_PART
+        return max(0.0, self._owed - paid)
+
+    def _reported(self, now_s: float) -> int:
+        """The debt, which the fleet's bucket now takes over."""
+        owed = math.ceil(self._debt(now_s))
+        self._owed = 0.0
+        return owed
+
+    def _demand(self, now_s: float, needs: int) -> float:
+        """How many a second, of late. Unknown is 0. Many that wait at the same moment say nothing of what will come."""
+        length_s = now_s - self._since_s
+        if length_s > _DEMAND_AGE_S:
+            return 0.0
+        if length_s < _DEMAND_LEAST_S:
+            return self._spent / _DEMAND_LEAST_S
+        return (self._spent + needs) / length_s
+
+    def _ahead_most(self, now_s: float) -> int:
+        """A tenth of the bucket. Of a small one, of which the last request counts, only while it is half full."""
+        tenth = self.limit.burst // 10
+        return tenth if tenth > 1 else int(self._fleet(now_s) >= self.limit.burst / 2)
+
     def _has_credit(self, now_s: float) -> bool:
-        burst = self.limit.burst
-        return self._owed < burst // _CREDIT_PART and self._fleet(now_s) - self._owed >= burst / 2
+        burst, debt = self.limit.burst, self._debt(now_s)
+        return debt + 1 <= burst // _CREDIT_PART and self._fleet(now_s) - debt >= burst / 2

@@ -88,31 +88,67 @@ def test_redis_that_lies_refuses_nobody_for_years():
     assert each.wait_s(NOW, is_shared=True) == pytest.approx(1.1)
 
 
-def test_what_goes_back_is_all_after_half_a_second():
+def test_what_goes_back_is_all_after_a_while():
     each = made(limit(10))
     each.lent(each.borrow(NOW, 1), 4, 6.0, NOW)
-    assert each.settle(NOW + 0.4) is None
-    settled = each.settle(NOW + 0.5)
+    assert each.settle(NOW + 0.6) is None
+    settled = each.settle(NOW + 0.7)
     assert settled is not None
     assert (settled.change, settled.needs, each.borrowed) == (3, 0, 0)
     assert each.is_even
 
 
-def test_what_is_owed_is_told_at_once():
+def test_whoever_stays_below_a_hundredth_of_the_rate_never_asks():
+    each = made(limit(100))
+    for second in range(60):
+        now_s = NOW + 1.01 * second
+        assert each.wait_s(now_s, is_shared=True) == 0
+        each.spend(now_s, is_shared=True)
+        assert not each.wants_more(now_s)
+        assert each.is_even
+    assert each.wait_s(now_s + 0.5, is_shared=True) == ASK  # half of the debt is still there
+    assert each.borrow(now_s + 0.5, 1).change == -1  # and is told of, as a whole
+
+
+@given(st.lists(st.floats(0, 2), max_size=80), st.sampled_from([100, 250, 1000]))
+def test_what_no_bucket_learns_of_is_a_hundredth_of_the_limit_at_most(pauses, quota):
+    """A worker whose caller takes all the credit there is, and a fleet that counts what it is told of."""
+    each, now_s, unknown = made(limit(quota)), NOW, 0
+    for pause_s in pauses:
+        now_s += pause_s
+        unknown += spend_all(each, now_s, is_shared=True)
+        asked = each.borrow(now_s, 0)
+        unknown += asked.change
+        each.lent(asked, 0, float(quota), now_s)
+        unknown += spend_all(each, now_s, is_shared=True)
+    assert unknown <= (quota // 100) + (now_s - NOW) * quota / 100 + 0.001
+
+
+def test_a_debt_goes_back_with_what_is_unspent():
     each = made(limit(1000))
-    each.spend(NOW, is_shared=True)
-    settled = each.settle(NOW)
+    assert spend_all(each, NOW, is_shared=True) == 10
+    each.lent(Borrow(0, 4, 0), 4, 900.0, NOW)
+    settled = each.settle(NOW + 0.1, at_once=True)
     assert settled is not None
-    assert settled.change == -1
+    assert settled.change == 4 - 9  # one was paid meanwhile
+    assert each.settle(NOW + 9) is None
 
 
 def test_a_demand_is_borrowed_for_ahead():
     each = made(limit(1000))
     each.lent(each.borrow(NOW, 1), 51, 900.0, NOW)
-    for step in range(50):
+    for step in range(60):
         each.spend(NOW + step / 200, is_shared=True)
-    assert each.wants_more(NOW + 0.25)
-    assert 48 < each.borrow(NOW + 0.25, 0).extra <= 50
+    assert each.wants_more(NOW + 0.3)
+    assert each.borrow(NOW + 0.3, 0).extra == 100
+
+
+def test_a_slow_demand_is_borrowed_for_in_batches_too():
+    """Also where the limit is too small for any credit."""
+    each = made(limit(50))
+    each.lent(each.borrow(NOW, 1), 1, 49.0, NOW)
+    assert each.borrow(NOW + 0.2, 1).extra == 2
+    assert made(limit(50)).borrow(NOW, 1).extra == 0  # of a caller who is new nothing is known
 
 
 def test_an_outage_is_no_second_burst():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from redis.asyncio import Redis
 from support.processes import ServedGateway
 from support.redis_server import RedisServer, free_port
 from support.running_gateway import ADMIN_TOKEN, CLIENT_SECRET
@@ -86,6 +87,12 @@ class Fleet:
                 async with session.get(f"{gateway.admin_url}/metrics") as answer:
                     texts.append(await answer.text())
         return "\n".join(texts)
+
+    async def borrowed(self) -> int:
+        """How often a script was run in Redis, which is what a look at a limit is."""
+        async with Redis.from_url(self.redis.url) as client:
+            stats: dict[str, dict[str, float]] = await client.info("commandstats")
+        return sum(int(each["calls"]) for name, each in stats.items() if name in {"cmdstat_evalsha", "cmdstat_eval"})
 
     def decided_by(self) -> Counter[str]:
         """How many requests each tier has answered for, by the access logs."""
