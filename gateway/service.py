@@ -144,8 +144,10 @@ class Service:
         self._serving: _Serving | None = None
         self._admin: AdminListener | None = None
         self._sockets: list[socket.socket] = []
+        self._duplicates: list[socket.socket] = []  # of those, for the worker in this process
         self._status = ""
         self._decisions: list[socket.socket] = []
+        self._admin_sockets: list[socket.socket] = []
         self._reload_failure: dict[str, Any] | None = None  # of the last reload, where it was refused
         self._reloading = asyncio.Lock()
 
@@ -160,7 +162,8 @@ class Service:
         try:
             if beside_at is not None:
                 self._decisions = self._listeners(beside_at, workers)
-            (admin_socket,) = self._listeners(self.config.admin.listen)
+            self._admin_sockets = self._listeners(self.config.admin.listen)
+            (admin_socket,) = self._admin_sockets
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin, self._about))
             listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
@@ -226,6 +229,10 @@ class Service:
         unbind((*self._sockets, *self._decisions))
         if self._admin is not None:
             await self._admin.stop()
+        # What no listener has taken yet, where the start failed.
+        unbind(self._admin_sockets)
+        for one in self._duplicates:
+            one.close()
         await asyncio.to_thread(self._observation.close)
 
     def _listeners(self, address: Address, count: int = 1) -> list[socket.socket]:
@@ -264,8 +271,8 @@ class Service:
     def _serving_by(self, workers: int) -> _Serving:
         if workers == 1:
             # A listener closes its socket. `unbind` needs one that is still open, to remove a Unix socket's file.
-            sockets = [one.dup() for one in (*self._sockets, *self._decisions)]
-            worker = Worker(sockets, self._observation)
+            self._duplicates += (one.dup() for one in (*self._sockets, *self._decisions))
+            worker = Worker(self._duplicates, self._observation)
             return SingleProcess(worker, self._source, lambda: self._description.of(self.config))
         return Supervisor(
             WORKER_COMMAND,

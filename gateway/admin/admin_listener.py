@@ -34,13 +34,18 @@ class AdminListener:
 
     async def start(self, sock: socket.socket) -> None:
         """Accept on `sock`, which is bound and listening, and which this listener owns from then on."""
+        self._sockets.append(sock)
         await self._runner.setup()
         connect = self._runner.server
         assert connect is not None  # setup has made it
-        self._sockets.append(sock)
         # The server closes this duplicate. The socket itself stays open and still knows its path. For Unix sockets too:
         # create_unix_server would remove the file, which a service manager may own.
-        self._server = await asyncio.get_running_loop().create_server(connect, sock=sock.dup())
+        duplicate = sock.dup()
+        try:
+            self._server = await asyncio.get_running_loop().create_server(connect, sock=duplicate)
+        except BaseException:
+            duplicate.close()
+            raise
 
     async def stop(self) -> None:
         """Stop accepting, give responses under way a moment to end, and close."""

@@ -6,7 +6,6 @@ nothing of the caller. RFC 8693 §2.2, RFC 6749 §5, UMA 2.0 Grant §3.3.6 (in K
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -72,7 +71,8 @@ def _life_s(expires_in: object) -> float | None:
     if expires_in is None:
         return None
     if isinstance(expires_in, int | float) and not isinstance(expires_in, bool):
-        if math.isfinite(expires_in) and expires_in > 0:
+        # Of whole numbers JSON has greater ones than a float can hold, so that the least is taken first.
+        if expires_in > 0:
             return float(min(expires_in, 2**31))
         raise UnusableResponseError("the token endpoint's token has ended already by its expires_in")
     raise UnusableResponseError("the token endpoint's expires_in is not a number")

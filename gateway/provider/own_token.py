@@ -134,4 +134,4 @@ def _read(document: Mapping[str, Any], began_at_s: float, is_replacement: bool) 
         raise UnusableResponseError("its token for the gateway is not a Bearer token")
     if isinstance(life_s, bool) or not isinstance(life_s, int | float) or not life_s > 0:
         life_s = _UNSAID_LIFE_S
-    return _FetchedToken(value, began_at_s, min(float(life_s), _LIFE_MAX_S), is_replacement)
+    return _FetchedToken(value, began_at_s, float(min(life_s, _LIFE_MAX_S)), is_replacement)

@@ -27,7 +27,7 @@ def granted(_: Call) -> dict[str, Any]:
 async def test_five_hundred_requests_at_several_instances_make_one_introspection_and_one_exchange(
     tmp_path: Path,
 ) -> None:
-    async with fleet(tmp_path, gateways=2, route_keys=EXCHANGE, provider_keys={"timeout": "20s"}) as served:
+    async with fleet(tmp_path, gateways=4, route_keys=EXCHANGE, provider_keys={"timeout": "20s"}) as served:
         served.provider.token_answer = granted
         clients = await served.connect(500)
         statuses = await asyncio.gather(*(ask(client, "hot", within_s=60.0) for client in clients))

@@ -30,6 +30,7 @@ def read(kind: Kind, status: int, body: Any) -> Granted | Denied:
         ({"token_type": "bearer"}, Granted("new", 60.0)),
         ({"expires_in": None}, Granted("new")),
         ({"expires_in": 1e12}, Granted("new", 2.0**31)),
+        ({"expires_in": 10**400}, Granted("new", 2.0**31)),
         ({"access_token": unsigned({"exp": 4_000_000_000})}, 4_000_000_000),
     ],
 )

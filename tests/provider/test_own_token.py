@@ -117,6 +117,13 @@ async def test_a_life_that_is_not_told_is_a_minute(
     assert await own.get() == "t2"
 
 
+async def test_a_life_that_no_float_can_hold_is_a_day(own: OwnToken, endpoint: Endpoint, now: Now) -> None:
+    endpoint.answer = {"expires_in": 10**400}
+    await own.get()
+    now.s += 86_401
+    assert await own.get() == "t2"
+
+
 @pytest.mark.parametrize(
     "answer", [{"token_type": "DPoP"}, {"token_type": 7}, {"access_token": "a\r\nX: y"}, {"access_token": ""}]
 )
