@@ -35,12 +35,13 @@ class FastExchange(Protocol):
 
 
 class ListenerState:
-    """`limits` and `fast` may be replaced while it serves.
+    """`limits` and `fast` may be replaced while it serves. `left` records a request whose client has left before it was
+    whole, by the client's address and what came.
 
     No dataclass: compiled, that would look at the class of `recorder` before its module is there.
     """
 
-    __slots__ = ("fast", "general", "heads", "is_draining", "limits", "loop", "recorder", "shares", "told_at_s")
+    __slots__ = ("fast", "general", "heads", "is_draining", "left", "limits", "loop", "recorder", "shares", "told_at_s")
 
     def __init__(
         self,
@@ -51,8 +52,10 @@ class ListenerState:
         fast: FastLanePort | None,
         shares: Shares[ClientConnection],
         heads: HeadBudget[AiohttpConnection | ClientConnection],
+        left: Callable[[str, bytes], None],
     ) -> None:
         self.loop = loop
+        self.left = left
         self.recorder = recorder
         self.limits = limits
         self.general = general

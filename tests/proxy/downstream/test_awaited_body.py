@@ -228,6 +228,8 @@ async def test_a_client_that_leaves_meanwhile_leaves_nothing_behind(serve, backe
         client.reset()
     await client.close()
     await eventually(lambda: heads_of(gateway).held_bytes == 0)
+    line = await gateway.log_line()
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/api/x", 0)  # as always: there was no response
     assert (await gateway.get("/open/x")).status == 200
 
 
