@@ -237,8 +237,7 @@ class ClientConnection(ClientTransport):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.state = CLOSED
-        awaited = self._awaited
-        self._awaited = None
+        awaited, self._awaited = self._awaited, None
         self._listener.leave(self)
         if awaited is not None:
             self._listener.left(self.peer, bytes(awaited.came))
