@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from support.backend import Wait, ok, script
@@ -19,19 +18,6 @@ from gateway.proxy import fast_lane
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_lane import FastLane
 from gateway.runtime.build import BUILD
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """For each time that the lane was offered something: whether it took it."""
-    take, said = FastLane.take, []
-
-    def noted(lane: FastLane, client: ClientConnection, data: bytes) -> bool:
-        said.append(take(lane, client, data))
-        return said[-1]
-
-    monkeypatch.setattr(FastLane, "take", noted)
-    return said
 
 
 async def test_requests_change_between_the_lanes_on_one_connection(serve, backend, taken):

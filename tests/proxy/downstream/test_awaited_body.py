@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
 
 import pytest
 from support.backend import Wait, ok, script
@@ -13,24 +12,9 @@ from support.wire import request
 
 from gateway.http.ordinary import BODY_MAX_BYTES
 from gateway.proxy.downstream import sweep
-from gateway.proxy.downstream.client_connection import ClientConnection
-from gateway.proxy.fast_lane import FastLane
 
 BODY = b"0123456789" * 100
 APART_S = 0.01
-
-
-@pytest.fixture
-def taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
-    """For each time that the lane was offered something: whether it took it."""
-    take, said = FastLane.take, []
-
-    def noted(lane: FastLane, client: ClientConnection, data: bytes) -> bool:
-        said.append(take(lane, client, data))
-        return said[-1]
-
-    monkeypatch.setattr(FastLane, "take", noted)
-    return said
 
 
 @pytest.fixture
