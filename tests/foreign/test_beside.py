@@ -125,13 +125,14 @@ async def test_without_a_token_the_client_gets_the_challenge_and_the_backend_not
 
 
 async def test_a_good_token_is_let_in_and_named(client, gateway):
+    before = len(gateway.lines.requests)
     async with client.get("/orders/7?a=b", headers={**BEARER, "DPoP": "a.b.c"}) as answer:
         assert answer.status == 200
         fields = (await answer.json())["fields"]
     assert (fields["x-user-id"], fields["x-user-name"], fields["x-roles"]) == ("alice", "alice.b", "clerk")
     assert not fields.get("authorization")
     assert not fields.get("dpop")
-    line = await gateway.log_line()
+    line = await gateway.log_line(before + 1)
     assert (line["route"], line["method"], line["path"], line["client"]) == ("orders", "GET", "/orders/7", CLIENT)
 
 

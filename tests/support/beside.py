@@ -7,6 +7,7 @@ gateway's decisions listener.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import importlib.util
 import os
 import re
@@ -77,7 +78,9 @@ async def started(proxy: str, folder: Path, decisions: int, backend: int) -> Asy
     processes = [await asyncio.create_subprocess_exec(*command, cwd=folder) for command in command_of(proxy, folder)]
     try:
         async with asyncio.timeout(STARTED_WITHIN_S):
-            while not all(map(_listens, (port, *([numbers["9192"]] if proxy == "apache" else [])))):
+            while not all(map(_listens, (port, *([numbers["9192"]] if proxy == "apache" else [])))) or (
+                proxy == "traefik" and await asyncio.to_thread(_has_no_router, port)
+            ):
                 assert all(process.returncode is None for process in processes)
                 await asyncio.sleep(0.05)
         yield port
@@ -93,6 +96,15 @@ def _authorizer_places(folder: Path) -> list[str]:
     found = re.search(r"authorizer\.py (\S+) (\S+)", (folder / "authorizer.py").read_text())
     assert found is not None
     return [found[1], found[2]]
+
+
+def _has_no_router(port: int) -> bool:
+    """Traefik listens before it has read its dynamic configuration, and has a plain 404 for everything until then."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STARTED_WITHIN_S)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    connection.close()
+    return answer.status == 404 and (answer.getheader("Content-Type") or "").startswith("text/plain")
 
 
 def _listens(port: int) -> bool:
