@@ -16,7 +16,7 @@ RUN /opt/build/bin/pip install --require-hashes -r deploy/image/build-requiremen
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY gateway gateway
 RUN GATEWAY_COMPILE=1 /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/build/wheels . \
-    && /opt/gateway/bin/pip install --no-deps /opt/build/wheels/gateway-*.whl
+    && /opt/gateway/bin/pip install --no-deps /opt/build/wheels/introspection_gateway-*.whl
 
 FROM python:3.13-slim
 # Nothing is written at run time: pip has compiled the byte code, and the root may be read-only.

@@ -2,7 +2,9 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
+DISTRIBUTION = "introspection-gateway"
+
 try:
-    __version__ = version("gateway")
+    __version__ = version(DISTRIBUTION)
 except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0+unknown"

@@ -145,7 +145,7 @@ class LogSettings(Model):
 
 
 class Telemetry(Model):
-    """Traces: where spans go, and of how many requests. Needs the extra gateway[otel]."""
+    """Traces: where spans go, and of how many requests. Needs the extra introspection-gateway[otel]."""
 
     otlp: Endpoint
     """The collector's URL for OTLP over HTTP: http://collector:4318. The path /v1/traces is added where it has none."""
@@ -160,7 +160,9 @@ class Telemetry(Model):
     @model_validator(mode="after")
     def _the_sdk_is_there(self) -> Telemetry:
         if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
-            raise ValueError("traces need the OpenTelemetry SDK, which is not installed; pip install 'gateway[otel]'")
+            raise ValueError(
+                "traces need the OpenTelemetry SDK, which is not installed; pip install 'introspection-gateway[otel]'"
+            )
         return self
 
 

@@ -1,4 +1,4 @@
-"""Sends the spans of recorded requests to a collector, by OTLP over HTTP (OpenTelemetry, extra `gateway[otel]`).
+"""Sends the spans of recorded requests to a collector, by OTLP over HTTP (extra `introspection-gateway[otel]`).
 
 How this works: a request that is over becomes a server span, with a child for each time it waited for Redis, a provider
 or a backend. The SDK's batch processor sends them from a thread of its own; its queue is bounded, and a request never

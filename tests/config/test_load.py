@@ -871,7 +871,7 @@ def test_traces_without_the_sdk_are_a_problem_that_says_what_to_install(monkeypa
     monkeypatch.setattr("gateway.config.model.find_spec", lambda _: None)
     (line,) = lines(PROVIDER + "telemetry: {otlp: http://collector:4318}\n" + ROUTE)
     assert "telemetry" in line
-    assert "pip install 'gateway[otel]'" in line
+    assert "pip install 'introspection-gateway[otel]'" in line
 
 
 BROKEN = [
