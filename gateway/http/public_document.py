@@ -14,7 +14,10 @@ _KEYS_KEPT = (("Cache-Control", "public, max-age=300"),)
 
 @dataclass(frozen=True, slots=True)
 class PublicDocument:
-    """Holds the response to GET. With `preflight` it also answers OPTIONS, for browsers of any origin."""
+    """Holds the response to GET, whose body ends with a line end, as curl's users want it.
+
+    With `preflight` it also answers OPTIONS, for browsers of any origin.
+    """
 
     what: Literal["the metadata of a protected resource", "the keys of identity tokens"]
     body: bytes
@@ -25,9 +28,9 @@ class PublicDocument:
 
 def resource_metadata(body: bytes) -> PublicDocument:
     """The metadata of a protected resource (RFC 9728)."""
-    return PublicDocument("the metadata of a protected resource", body, (*_JSON, *CORS), METHODS, PREFLIGHT)
+    return PublicDocument("the metadata of a protected resource", body + b"\n", (*_JSON, *CORS), METHODS, PREFLIGHT)
 
 
 def identity_keys(key_set: bytes) -> PublicDocument:
     """The keys that verify identity tokens (RFC 7517). Servers ask for them, not browsers."""
-    return PublicDocument("the keys of identity tokens", key_set, (*_JSON, *_KEYS_KEPT), ("GET", "HEAD"))
+    return PublicDocument("the keys of identity tokens", key_set + b"\n", (*_JSON, *_KEYS_KEPT), ("GET", "HEAD"))

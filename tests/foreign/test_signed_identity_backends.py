@@ -1,9 +1,10 @@
 """The example backends verify what the gateway signed, follow its keys, and believe nobody else.
 
-Node needs jose in the folder that NODE_MODULES names; Go needs its modules; Java the built `backend-1.jar` that
-IDENTITY_BACKEND_JAR names.
+npm installs jose and Maven builds the jar, each once, where NODE_MODULES and IDENTITY_BACKEND_JAR name nothing. Go
+fetches its modules by itself.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from support import maven, npm
 from support.real_servers import Command, found, has, running
 from support.redis_server import free_port
 from support.running_gateway import RunningGateway, configuration, provider_settings
@@ -23,8 +25,8 @@ from support.scripted_provider import ScriptedProvider
 from gateway.config.identity_key import new_private_pem, read_identity_key
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples" / "backends"
-MODULES = Path(os.environ.get("NODE_MODULES", "nowhere")).absolute()
 JAR = os.environ.get("IDENTITY_BACKEND_JAR", "")
+JOSE = "6.2.18"
 ISSUER = "https://gateway.example.com"
 
 
@@ -33,11 +35,10 @@ async def python(_: Path) -> Command:
 
 
 async def node(folder: Path) -> Command:
-    if not (MODULES / "jose" / "package.json").is_file():
-        pytest.skip("no jose in the folder that NODE_MODULES names")
+    program, modules = npm.node(), npm.modules_with("jose", JOSE)
     shutil.copy(EXAMPLES / "node" / "backend.mjs", folder)
-    (folder / "node_modules").symlink_to(MODULES)
-    return [found("node"), str(folder / "backend.mjs")], {}
+    (folder / "node_modules").symlink_to(modules.absolute())
+    return [program, str(folder / "backend.mjs")], {}
 
 
 async def go(folder: Path) -> Command:
@@ -48,9 +49,9 @@ async def go(folder: Path) -> Command:
 
 
 async def java(_: Path) -> Command:
-    if not JAR:
-        pytest.skip("IDENTITY_BACKEND_JAR names no jar of deploy/examples/backends/java")
-    return [found("java"), "-jar", JAR], {}
+    program = found("java")
+    jar = JAR or str(await asyncio.to_thread(maven.jar_of, EXAMPLES / "java"))
+    return [program, "-Xmx256m", "-XX:TieredStopAtLevel=1", "-jar", jar], {}
 
 
 @pytest.fixture
@@ -73,10 +74,14 @@ def document(provider, port: int, signing: dict[str, Any], listen: int, audience
     )
 
 
-@pytest.mark.parametrize("example", [python, node, go, java], ids=lambda one: one.__name__)
-async def test_it_believes_the_gateway_and_nobody_else(example, provider, tmp_path) -> None:
+# Spring's needs Tink beside it for EdDSA.
+TRIED = [*((one, "ES256") for one in (python, node, go, java)), *((one, "EdDSA") for one in (python, node, go))]
+
+
+@pytest.mark.parametrize(("example", "algorithm"), TRIED, ids=lambda one: getattr(one, "__name__", one))
+async def test_it_believes_the_gateway_and_nobody_else(example, algorithm, provider, tmp_path) -> None:
     for name in ("first", "second"):
-        (tmp_path / f"{name}.pem").write_text(new_private_pem("ES256"))
+        (tmp_path / f"{name}.pem").write_text(new_private_pem(algorithm))
     first, second = (str(tmp_path / f"{name}.pem") for name in ("first", "second"))
     port, listen = free_port(), free_port()
     # A key is published before it signs, because libraries ask for unknown keys only so often (PyJWT, jose: 30 s).
@@ -95,7 +100,7 @@ async def test_it_believes_the_gateway_and_nobody_else(example, provider, tmp_pa
             answer = await gateway.get("/x", token="good")
             assert answer.status == 200, answer.body
             assert (json.loads(answer.body)["sub"], json.loads(answer.body)["roles"]) == ("alice", ["a", "b"])
-            await refuses_what_others_sign(url, (tmp_path / "first.pem").read_text())
+            await refuses_what_others_sign(url, (tmp_path / "first.pem").read_text(), algorithm)
             signing = {"key_file": second, "previous_key_files": [first], "issuer": ISSUER}
             assert await gateway.reload(document(provider, port, signing, listen))
             assert (await gateway.get("/x", token="good")).status == 200
@@ -106,15 +111,15 @@ async def test_it_believes_the_gateway_and_nobody_else(example, provider, tmp_pa
         await gateway.stop(0.1)
 
 
-async def refuses_what_others_sign(url: str, pem: str) -> None:
-    ours, theirs = (read_identity_key(one, needs_private=True) for one in (pem, new_private_pem("ES256")))
+async def refuses_what_others_sign(url: str, pem: str, algorithm: str) -> None:
+    ours, theirs = (read_identity_key(one, needs_private=True) for one in (pem, new_private_pem(algorithm)))
     now = int(time.time())
     good = {"iss": ISSUER, "aud": "orders", "iat": now, "exp": now + 60, "sub": "mallory"}
     forged = {
-        "of another key under our kid": jwt.encode(good, theirs.private, "ES256", {"kid": ours.kid}),
+        "of another key under our kid": jwt.encode(good, theirs.private, algorithm, {"kid": ours.kid}),
         "unsigned": jwt.encode(good, None, "none"),
-        "ended": jwt.encode(good | {"exp": now - 300}, ours.private, "ES256", {"kid": ours.kid}),
-        "of another issuer": jwt.encode(good | {"iss": "https://evil"}, ours.private, "ES256", {"kid": ours.kid}),
+        "ended": jwt.encode(good | {"exp": now - 300}, ours.private, algorithm, {"kid": ours.kid}),
+        "of another issuer": jwt.encode(good | {"iss": "https://evil"}, ours.private, algorithm, {"kid": ours.kid}),
         "no token": "x",
     }
     async with aiohttp.ClientSession(trust_env=False) as session:

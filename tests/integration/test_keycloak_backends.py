@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 from support.backend import Backend
+from support.caller_token import TOKEN_PLACES, authorizations, in_all_places, nowhere_in
 from support.configuration import loaded
 from support.running_gateway import RunningGateway, configuration
 
@@ -81,16 +82,16 @@ def route(backend, **keys):
 async def test_a_token_for_one_audience_arrives_as_one_for_another(serve, backend, app, may_exchange):
     token = await value_of(app)
     assert set(claims_of(token)["aud"]) == {"gateway", "orders-api"}
-    gateway = await serve(route(backend, authorization={"exchange": {"audience": "orders-api"}}))
-    for _ in range(2):
-        assert (await gateway.get("/api/x", token=token)).status == 200
-    first, second = backend.requests
-    sent = first.value("Authorization").removeprefix("Bearer ")
-    assert second.value("Authorization") == first.value("Authorization")
-    assert claims_of(sent)["aud"] == "orders-api"
-    assert claims_of(sent)["azp"] == "gateway"
-    assert claims_of(sent)["sub"] == claims_of(token)["sub"]
-    assert all(token.encode() not in bytes(each.received) for each in backend.connections)
+    auth, exchange = {"token_from": list(TOKEN_PLACES)}, {"exchange": {"audience": "orders-api"}}
+    gateway = await serve(route(backend, auth=auth, authorization=exchange, match={"path": "/bills/**"}))
+    for wire in in_all_places(token):
+        assert (await gateway.ask(wire, "POST")).status == 200
+    sent = {value.removeprefix("Bearer ") for value in authorizations(backend)}
+    assert len(sent) == 1  # exchanged once
+    claims = claims_of(*sent)
+    assert (claims["aud"], claims["azp"]) == ("orders-api", "gateway")
+    assert claims["sub"] == claims_of(token)["sub"]
+    nowhere_in(backend, token)
 
 
 async def test_an_audience_that_our_client_cannot_have_is_refused(serve, backend, app, may_exchange):

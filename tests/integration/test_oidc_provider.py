@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support import mcp_guide, npm
 from support.backend import Backend, ok, script
+from support.caller_token import TOKEN_PLACES, authorizations, in_all_places, nowhere_in
 from support.foreign_provider import OidcProvider, browser, running
 from support.running_gateway import RunningGateway, configuration
 
@@ -184,3 +185,57 @@ async def test_an_mcp_client_finds_its_way_from_the_401_alone(oidc: OidcProvider
         assert [one.value("X-User-Id") for one in backend.requests] == ["alice"]
     finally:
         await gateway.stop()
+
+
+# Token exchange (RFC 8693), a grant type that the program registers.
+
+JWT_BILLING = "https://api.example/billing"
+
+
+@asynccontextmanager
+async def exchanging(oidc: OidcProvider, backend: Backend, **exchange: Any) -> AsyncIterator[RunningGateway]:
+    """A gateway with one route, whose backend gets a token for `exchange` in the place of the caller's."""
+    auth = {"audience": ["orders-api"], "token_from": list(TOKEN_PLACES)}
+    route = {"name": "bills", "backend": backend.url, "auth": auth, "authorization": {"exchange": exchange}}
+    providers = {"oidc": {**oidc.settings(), "timeout": "30s"}}
+    gateway = RunningGateway(configuration(providers=providers, routes=[route], events={}))
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@pytest.mark.parametrize("resource", [BILLING, JWT_BILLING], ids=["opaque", "jwt"])
+async def test_a_token_for_one_resource_arrives_as_one_for_another(
+    oidc: OidcProvider, ask: Callable[..., Any], backend: Backend, resource: str
+) -> None:
+    token = (await oidc.user("alice", resource=OPAQUE))["access_token"]
+    async with exchanging(oidc, backend, resource=resource, scopes=["orders:read"]) as gateway:
+        for wire in in_all_places(token):
+            answer = await gateway.ask(wire, "POST")
+            assert answer.status == 200, answer.body
+    sent = {value.removeprefix("Bearer ") for value in authorizations(backend)}
+    assert len(sent) == 1  # exchanged once
+    nowhere_in(backend, token)
+    if resource == BILLING:
+        facts = await ask(*sent)
+        assert isinstance(facts, Facts), facts
+        claims = dict(facts.claims)
+    else:
+        read = read_unverified(*sent)
+        assert isinstance(read, Unverified), read
+        claims = dict(read.claims)
+    assert (claims["sub"], claims["aud"], claims["client_id"]) == ("alice", "billing-api", "gateway")
+    assert claims["scope"] == "orders:read"
+
+
+async def test_a_resource_that_it_does_not_know_is_refused_and_no_token_reaches_the_backend(
+    oidc: OidcProvider, backend: Backend
+) -> None:
+    token = (await oidc.user("alice", resource=OPAQUE))["access_token"]
+    async with exchanging(oidc, backend, resource="https://other.example/") as gateway:
+        refused = await gateway.get("/x", token=token)
+        assert (refused.status, refused.problem["code"]) == (403, "exchange_refused")
+        assert "invalid_target" in (await gateway.log_line())["reason"]
+    assert backend.connections == []

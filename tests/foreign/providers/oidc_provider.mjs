@@ -9,7 +9,10 @@ import { join } from "node:path";
 
 const [port, logoutUrl] = process.argv.slice(2);
 const entry = createRequire(join(process.env.NODE_MODULES, "x.js")).resolve("oidc-provider");
-const { Provider } = await import(pathToFileURL(entry));
+const { Provider, errors } = await import(pathToFileURL(entry));
+
+const EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"; // RFC 8693, which its library leaves to others
+const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
 
 const gone = new Set();
 const app = (id, more = {}) => ({
@@ -40,7 +43,7 @@ const newKey = (alg, type, options) => {
 };
 const provider = new Provider(`http://127.0.0.1:${port}`, {
   clients: [app("app"), app("app-without-sid", { backchannel_logout_session_required: false }),
-    introspecting("gateway", { introspection_signed_response_alg: "RS256" }),
+    introspecting("gateway", { introspection_signed_response_alg: "RS256", grant_types: [EXCHANGE] }),
     introspecting("another", { introspection_signed_response_alg: "ES256" }),
     introspecting("by-mac", { introspection_signed_response_alg: "HS256" })],
   cookies: { keys: ["k"] },
@@ -99,6 +102,29 @@ const acts = {
   "remove-client": async (token) => provider.Client.adapter.destroy((await provider.AccessToken.find(token)).clientId),
   "remove-user": async (token) => gone.add((await provider.AccessToken.find(token)).accountId),
 };
+
+// A token of the same user for the resource that is asked for; a JWT or opaque, as that resource has it.
+async function exchange(ctx) {
+  const { client, params } = ctx.oidc;
+  const subject = await provider.AccessToken.find(params.subject_token ?? "");
+  if (!subject?.isValid || params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidGrant("no such token");
+  if (!params.resource?.startsWith("https://api.example/")) throw new errors.InvalidTarget("there is no such resource");
+  const { accountId } = subject;
+  const grant = new provider.Grant({ accountId, clientId: client.clientId }); // the subject's is another client's
+  grant.addResourceScope(params.resource, params.scope);
+  const grantId = await grant.save();
+  const token = new provider.AccessToken({ accountId, client, grantId, gty: "token-exchange", scope: params.scope });
+  token.resourceServer = new provider.ResourceServer(params.resource, resourceServer(params.resource));
+  ctx.body = {
+    access_token: await token.save(),
+    issued_token_type: ACCESS_TOKEN,
+    expires_in: token.expiration,
+    scope: token.scope,
+    token_type: token.tokenType,
+  };
+}
+const taken = ["subject_token", "subject_token_type", "resource", "scope", "requested_token_type"];
+provider.registerGrantType(EXCHANGE, exchange, taken);
 
 provider.use(async (ctx, next) => {
   if (ctx.path.startsWith("/interaction/")) {
