@@ -2,76 +2,146 @@
 
 Each of them is harmless, so it is a warning. What is contradictory, so that a route lets nobody in, is an error
 (`gateway.config.check_tokens`). Only what stands in the file is warned of, and in a route only what is its own: a
-default may be meant for other routes.
+default may be meant for other routes. A value that turns something off (`null`, `false`, an empty list) asks for
+nothing, so it is not warned of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from gateway.config.problems import Problem
-from gateway.config.provider_model import Provider
+from gateway.config.idle_keys import CACHE, PROVIDER, SERVER, IdleKey
+from gateway.config.idle_route_keys import ROUTE
+from gateway.config.limit_model import LimitSettings
+from gateway.config.node import Node, Origin
+from gateway.config.problems import Loc, Problem
 from gateway.config.route_model import Route
 from gateway.config.sections import Section, Sections
 from gateway.config.server_model import Server
-from gateway.config.token_place import IN_AUTHORIZATION
 
-_NOT_ASKED = "with validation: jwt nobody is asked about a token; take this out, or write jwt_then_introspection"
-# What each way of client_auth leaves unread.
-_UNREAD_BY_WAY = {
-    "private_key_jwt": ("client_secret",),
-    "none": ("client_secret", "private_key", "private_key_id"),
-}
-_UNREAD_BY_SECRETS = ("private_key", "private_key_id")
+_TABLES = {"server": SERVER, "cache": CACHE, "providers": PROVIDER, "routes": ROUTE}
+_OFF: tuple[object, ...] = (None, (), {}, False)
+_BY_ADDRESS = ("address",)
 
 
 def keys_without_effect(sections: Sections) -> Iterator[Problem]:
     """Each such key of a file that has no problems."""
-    yield from _server(sections.sections["server"], sections)
-    for provider in sections.providers.values():
-        yield from _provider(provider)
+    for name, table in (("server", SERVER), ("cache", CACHE)):
+        yield from _idle(sections.sections[name], table, sections)
+    yield from _trusted_proxies(sections.sections["server"], sections)
+    for name, provider in sections.providers.items():
+        yield from _idle(provider, PROVIDER, sections)
+        yield from _unnamed_provider(name, provider.origin, sections)
     for route in sections.routes:
-        yield from _route(route)
+        yield from _idle(route, ROUTE, sections)
+    for name, limit in sections.limits.items():
+        yield from _limit(name, limit, sections)
+    yield from _signing(sections)
+    yield from _defaults(sections)
 
 
-def _server(server: Section[Server], sections: Sections) -> Iterator[Problem]:
-    value, origin = server.value, server.origin
-    if value.trusted_headers and not value.trusted_proxies and sections.decisions is None:
-        what = "only server.trusted_proxies may send them, and there are none; name the proxies there, or take this out"
-        yield origin.problem(("trusted_headers",), what)
-    if value.tls is not None and value.tls.client_ca is None and _is_written(server, "tls", "client_certificate"):
-        what = "without client_ca no client is asked for a certificate; write client_ca: ca.pem, or take this out"
-        yield origin.problem(("tls", "client_certificate"), what)
-    if value.dpop_nonce and sections.routes and not any(_looks_at_proofs(route.value) for route in sections.routes):
-        what = "no route looks at a DPoP proof; take this out, or write proof: if_bound and a place authorization"
-        yield origin.problem(("dpop_nonce",), what)
+def keys_told() -> set[tuple[str, ...]]:
+    """The keys that can be warned of, each with its place in the file."""
+    told = {(name, *row.path) for name, table in _TABLES.items() for row in table}
+    return told | {
+        ("server", "trusted_proxies"),
+        ("providers",),
+        ("limits",),
+        ("limits", "by"),
+        ("limits", "on_redis_error"),
+        ("signing",),
+    }
 
 
-def _looks_at_proofs(route: Route) -> bool:
-    auth = route.auth
-    return auth.mode != "none" and auth.proof != "ignore" and IN_AUTHORIZATION in auth.token_from
+def _idle(section: Section[Any], table: Iterable[IdleKey], sections: Sections) -> Iterator[Problem]:
+    for row in table:
+        loc: Loc = row.path
+        if loc[0] == "backend":
+            loc = ("backend", 0, *loc[1:])  # there is only one
+        value = section.value
+        for step in loc:
+            value = value[step] if isinstance(step, int) else getattr(value, step, None)
+            if value in _OFF:
+                break
+        else:
+            if _is_own(section, loc) and row.is_idle(section.value, sections):
+                yield section.origin.problem(loc, row.what)
 
 
-def _provider(provider: Section[Provider]) -> Iterator[Problem]:
-    value, origin = provider.value, provider.origin
-    if value.validation == "jwt":
-        for key in ("introspection", "introspection_endpoint"):
-            if _is_written(provider, key):
-                yield origin.problem((key,), _NOT_ASKED)
-    for key in _UNREAD_BY_WAY.get(value.client_auth, _UNREAD_BY_SECRETS):
-        if _is_written(provider, key):
-            what = f"client_auth {value.client_auth} does not use it; take it out, or write the client_auth that does"
-            yield origin.problem((key,), what)
+def _is_own(section: Section[Any], loc: Loc) -> bool:
+    found = section.origin.find(loc)
+    return not found.rest and not found.inherited
 
 
-def _route(route: Section[Route]) -> Iterator[Problem]:
-    auth, origin = route.value.auth, route.origin
-    if auth.mode == "none":
-        return  # a demand is an error there
-    if auth.stale_if_error is None and origin.has_own(("auth", "stale_methods")):
-        what = "without stale_if_error no old answer is used at all; write stale_if_error: 1m, or take this out"
-        yield origin.problem(("auth", "stale_methods"), what)
+def _trusted_proxies(server: Section[Server], sections: Sections) -> Iterator[Problem]:
+    """Warn of peers that cannot connect: those of a Unix socket on a port, and networks on a Unix socket."""
+    value = server.value
+    if sections.decisions is not None or value.proxy_protocol:
+        return  # the networks also tell which addresses of X-Forwarded-For are proxies
+    is_unix = value.listen.path is not None
+    if is_unix and "unix" in value.trusted_proxies:
+        return
+    for index, peer in enumerate(value.trusted_proxies):
+        if is_unix or peer == "unix":
+            what = (
+                "server.listen is a Unix socket; write unix" if is_unix else "server.listen is a port; write networks"
+            )
+            yield server.origin.problem(("trusted_proxies", index), f"nobody connects so, because {what}")
 
 
-def _is_written(section: Section[Provider] | Section[Server], *path: str) -> bool:
-    return not section.origin.find(path).rest
+def _unnamed_provider(name: str, origin: Origin, sections: Sections) -> Iterator[Problem]:
+    named = [used for route in sections.routes for used in _providers_of(route.value)]
+    if named and name not in named:
+        what = "no route names this provider; name it in auth.provider of a route, or take it out"
+        yield origin.problem((), what)
+
+
+def _providers_of(route: Route) -> tuple[str, ...]:
+    """The providers that a route names."""
+    forms = [getattr(route.authorization, form, None) for form in ("exchange", "client_credentials")]
+    return (*route.auth.provider, *(form.provider for form in forms if form is not None and form.provider))
+
+
+def _limit(name: str, limit: Section[LimitSettings], sections: Sections) -> Iterator[Problem]:
+    routes = [route.value for route in sections.routes if name in route.value.limits]
+    if not routes:
+        yield limit.origin.problem((), f"no route has this limit; write limits: [{name}] in one, or take this out")
+        return
+    is_anonymous = all(route.auth.mode == "none" for route in routes)
+    if is_anonymous and limit.value.by != _BY_ADDRESS and _is_own(limit, ("by",)):
+        what = "its routes look at no token, so that each caller counts by address; write by: address"
+        yield limit.origin.problem(("by",), what)
+    if sections.section("cache").redis is None and _is_own(limit, ("on_redis_error",)):
+        what = "there is no Redis that could be away; write cache.redis, or take this out"
+        yield limit.origin.problem(("on_redis_error",), what)
+
+
+def _signing(sections: Sections) -> Iterator[Problem]:
+    if sections.signing is not None and all(route.value.identity.token is None for route in sections.routes):
+        what = "no route has identity.token, so that nothing is signed; write one, or take this out"
+        yield sections.signing.origin.problem((), what)
+
+
+def _defaults(sections: Sections) -> Iterator[Problem]:
+    """Warn of defaults that each route replaces by its own."""
+    if sections.defaults is None or not sections.routes:
+        return
+    for loc in _ends(sections.defaults.node):
+        if not any(_inherits(route, loc) for route in sections.routes):
+            what = "each route has its own; take this out here, or there"
+            yield sections.defaults.problem(loc, what)
+
+
+def _inherits(route: Section[Route], loc: Loc) -> bool:
+    found = route.origin.find(loc)
+    return not found.rest and found.inherited
+
+
+def _ends(node: Node, loc: Loc = ()) -> Iterator[Loc]:
+    """The places below `node` that are not mappings: those that a route inherits or replaces as a whole."""
+    if not isinstance(node.value, dict) or not node.value:
+        yield loc
+        return
+    for key, entry in node.value.items():
+        yield from _ends(entry.node, (*loc, key))
