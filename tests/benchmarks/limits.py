@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.fleet import Fleet
 
 RATE = 100
-RATES = {"above": 2.0 * RATE, "at": 0.98 * RATE, "below": 0.5 * RATE, "far below": 0.04 * RATE}
+RATES = {"above": 2.0 * RATE, "at": 0.98 * RATE, "below": 0.5 * RATE, "far-below": 0.04 * RATE}
 _Row = tuple[str, str, str, bool]
 
 
@@ -83,7 +83,7 @@ async def _trips_far_below(for_s: float, served: Fleet) -> _Row:
     from support.limit_load import load
 
     before = await served.borrowed()
-    statuses, _ = await load(served, {"far below": RATES["far below"]}, for_s)
+    statuses, _ = await load(served, {"far-below": RATES["far-below"]}, for_s)
     trips = await served.borrowed() - before
     return "of the one far below alone", "at most 1", f"{trips / statuses.total():.2f}", trips <= statuses.total()
 
@@ -91,7 +91,7 @@ async def _trips_far_below(for_s: float, served: Fleet) -> _Row:
 def _alone(statuses: Counter[tuple[str, int]], took_s: float) -> list[_Row]:
     failed = statuses.total() - sum(count for (_, status), count in statuses.items() if status in {200, 429})
     times = statuses["above", 200] / (RATE * took_s)
-    refused = statuses["below", 429] + statuses["far below", 429]
+    refused = statuses["below", 429] + statuses["far-below", 429]
     return [
         ("Redis killed: requests that fail", "0", f"{failed} of {statuses.total()}", failed == 0),
         ("Redis killed: the one above has", "at most 2 times the rate", f"{times:.2f}", times <= 2),
