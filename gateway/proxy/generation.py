@@ -69,9 +69,9 @@ class Generation:
 
     @property
     def are_up(self) -> dict[str, bool]:
-        """Which providers are discovered and asked. Of one with realms, one realm is enough."""
-        up = {each.name for each in self.providers.values() if each.ready and each.breaker == "closed"}
-        return {each.name: each.name in up for each in self.providers.values()}
+        """Which providers are discovered and asked. One with realms is up when all of its realms are."""
+        down = {each.name for each in self.providers.values() if not each.ready or each.breaker != "closed"}
+        return {each.name: each.name not in down for each in self.providers.values()}
 
     @property
     def breakers(self) -> dict[str, State]:

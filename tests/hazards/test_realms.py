@@ -155,7 +155,9 @@ async def test_the_breaker_of_an_entry_is_that_of_its_worst_realm(gateway, realm
     assert (await gateway.get("/", token=good)).status == 200, "the other realm is asked as before"
     text = gateway.text
     for _ in range(2):  # a reload shows the breakers of all realms anew, the good one last
-        assert 'gateway_provider_breaker_state{provider="sso"} 2' in await told(gateway, "/metrics")
+        metrics = await told(gateway, "/metrics")
+        assert 'gateway_provider_breaker_state{provider="sso"} 2' in metrics
+        assert 'gateway_provider_up{provider="sso"} 0' in metrics
         checks = json.loads(await told(gateway, "/health/ready"))["checks"]
         assert checks["breakers"] == {"sso": "open"}
         assert checks["provider_reasons"]["sso"].startswith("a: ")

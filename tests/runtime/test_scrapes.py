@@ -120,6 +120,21 @@ async def test_a_provider_that_was_not_discovered_or_whose_breaker_is_open_is_no
         assert (await samples(gateway))["gateway_provider_up", "fails"] == 0
 
 
+@pytest.mark.parametrize("realms", [["test", "missing"], ["missing", "test"]], ids=" ".join)
+async def test_a_provider_is_not_up_while_one_of_its_realms_is_not(provider, backend, realms):
+    """The gateway is ready, because it can ask one. But callers of the other get 503."""
+    provider.discovery = provider.metadata()  # whose issuer is that of the realm `test`
+    sso = {"issuer": f"{provider.url}/realms/{{realm}}", "realms": realms, "client_id": "gw", "client_auth": "none"}
+    route = {"name": "a", "backend": backend.url}
+    async with gateways() as start:
+        gateway = await start(configuration(providers={"sso": sso}, routes=[route]))
+        generation = gateway.service._serving._worker.generation
+        await eventually(lambda: generation.providers["sso/test"].ready)
+        await eventually(lambda: generation.providers["sso/missing"].why_not_ready)
+        found = await samples(gateway)
+        assert (found["gateway_ready",], found["gateway_provider_up", "sso"]) == (1, 0)
+
+
 async def test_redis_that_is_not_there_is_not_up(serve):
     gateway = await serve(cache={"redis": "redis://127.0.0.1:9/0", "secret": "s" * 32})
     assert (await samples(gateway))["gateway_redis_up",] == 0
