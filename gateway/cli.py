@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("serving", "demo_command", "Run gateway, provider and backend on loopback, and print what to paste."),
     "doctor": ("diagnosing", "doctor", "Try providers, Redis, backends, certificates and clocks for real."),
     "explain": ("explaining", "explain", "Tell how a request would be decided, and why."),
+    "import": ("importing", "import_command", "Write a configuration from another gateway's rules."),
     "introspect": ("asking", "introspect", "Print the introspection endpoint's result about a token."),
     "keygen": ("keygen", "keygen", "Make a key that signs identity tokens."),
     "schema": ("checking", "schema", "Print the JSON Schema of the configuration, for editors."),

@@ -253,7 +253,7 @@ def test_the_metrics_are_the_metrics():
     assert told == [(family.name, family.kind, list(family.labels)) for family in FAMILIES]
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *sorted((PROJECT / "docs").glob("*.md"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *sorted((PROJECT / "docs").rglob("*.md"))], ids=lambda path: path.name)
 def test_what_is_linked_or_named_is_there(path):
     text = path.read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
@@ -270,5 +270,8 @@ def test_a_command_in_a_sentence_has_options_that_there_are(path):
 
 
 def test_no_command_stands_in_a_place_that_no_test_reads():
+    walked = {PROJECT / "docs" / folder for folder in ("guides", "migrating")}  # tests/docs runs their commands
     for path in (PROJECT / "docs").rglob("*.md"):
+        if path.parent in walked:
+            continue
         assert not re.findall(r"^```(?:sh|bash|console)", path.read_text(encoding="utf-8"), re.MULTILINE), path

@@ -28,6 +28,13 @@ EPILOGS: Final[Mapping[str, tuple[tuple[str, ...], Mapping[int, str]]]] = {
         ),
         {0: "allow", 1: "refuse", 2: "the file or the question cannot be used", 3: "the provider cannot tell"},
     ),
+    "import": (
+        (
+            "gateway import oathkeeper rules.json > gateway.yaml",
+            "gateway import oathkeeper rules.yaml --config oathkeeper.yaml --out gateway.yaml",
+        ),
+        {0: "all rules are carried over", 1: "some are not, and refuse", 2: "a file cannot be used"},
+    ),
     "introspect": (
         ("gateway introspect -c gateway.yaml -",),
         {0: "active", 1: "inactive", **_FILE, 3: "the provider cannot tell"},

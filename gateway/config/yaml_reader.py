@@ -112,7 +112,8 @@ class _Reader:
     def _not_a_mapping(self, root: Node) -> str:
         first = root.value[0].entries if isinstance(root.value, tuple) and root.value else {}
         if first.keys() & _OATHKEEPER:
-            return f"these look like Ory Oathkeeper's access rules; write {self._top_keys}, with a route for each rule"
+            instead = "gateway import oathkeeper writes a configuration for them"
+            return f"these look like Ory Oathkeeper's access rules; {instead}"
         return f"the file is not a mapping of keys to values; write {self._top_keys}"
 
     def _take(self, event: yaml.Event) -> None:

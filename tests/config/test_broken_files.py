@@ -130,7 +130,7 @@ FILES = [
         [
             (
                 "1: these look like Ory Oathkeeper's access rules; "
-                "write server:, providers: and routes:, with a route for each rule"
+                "gateway import oathkeeper writes a configuration for them"
             )
         ],
     ),

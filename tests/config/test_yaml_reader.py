@@ -152,8 +152,7 @@ def test_a_template_is_told_once_and_nothing_follows_from_it():
 def test_access_rules_of_oathkeeper_are_known():
     [(_, _, what)] = wrongs("- id: a\n  upstream: {url: http://a}\n  match: {url: http://b, methods: [GET]}\n")
     assert what == (
-        "these look like Ory Oathkeeper's access rules; "
-        "write server:, providers: and routes:, with a route for each rule"
+        "these look like Ory Oathkeeper's access rules; gateway import oathkeeper writes a configuration for them"
     )
 
 

@@ -23,6 +23,7 @@ LAYERS = (
     Layer(("http",), "the wire's pure rules: target, head, framing, fields; it knows no configuration", is_pure=True),
     Layer(("config",), "the file: model, positions, environment, every problem at once"),
     Layer(("routing",), "the compiled table of routes", is_pure=True),
+    Layer(("migration",), "another gateway's rules as a configuration of ours", is_pure=True),
     Layer(("authn",), "bearer tokens, facts, claims, the question that is asked", is_pure=True),
     Layer(("policy_reasons",), "what a route wanted and what was there, for the log", is_pure=True),
     Layer(
