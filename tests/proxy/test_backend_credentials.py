@@ -200,26 +200,6 @@ async def test_an_eviction_takes_what_was_exchanged(
     assert len(grants(provider)) == 2
 
 
-async def test_the_token_endpoint_may_be_away_while_a_known_exchange_lasts(
-    serve: Serve, provider: ScriptedProvider, backend: Backend
-) -> None:
-    provider.answers["other"] = {**ALICE, "sub": "bob"}
-    provider.token_answer = granted
-    breaker = {"failures": 2, "interval": "30s"}
-    gateway = await serve(api(backend), provider_keys=keys(provider, breaker=breaker))
-    await gateway.get("/api/x", token="good")
-    provider.token_answer = Reply(500, {})
-    for _ in range(5):
-        assert (await gateway.get("/api/x", token="other")).status == 503
-    assert len(grants(provider)) < 10  # its own breaker has opened
-    assert (await gateway.get("/api/x", token="good")).status == 200
-    provider.answers["third"] = {**ALICE, "sub": "carol"}
-    # Introspection goes on: its breaker is another one.
-    assert (await gateway.get("/api/x", token="third")).problem["code"] == "exchange_unavailable"
-    assert len(provider.introspections) == 3
-    assert 'gateway_provider_breaker_state{provider="p"} 0' in await metrics(gateway)
-
-
 async def test_a_token_endpoint_that_says_nothing_is_given_up_in_time(
     serve: Serve, provider: ScriptedProvider, backend: Backend
 ) -> None:

@@ -1,7 +1,7 @@
 """An identity provider on loopback that records what it is sent and answers by script, however badly.
 
-It speaks HTTP by hand, so that it can break any rule of it. Answers are chosen in this order: `fault`, then
-`answers[token]`, then `default`. A callable is given the `Call` and returns an answer.
+It speaks HTTP by hand, so that it can break any rule of it. Answers are chosen in this order: `fault`, `faults_at` of
+the path, `answers[token]`, then `default`. A callable is given the `Call` and returns an answer.
 
     provider = ScriptedProvider()
     await provider.start()
@@ -96,6 +96,7 @@ class ScriptedProvider:
         self.keys: Answer | None = None  # None answers 404
         self.discovery: dict[str, Any] | bytes | Reply | None = None
         self.fault: Fault | None = None
+        self.faults_at: dict[str, Fault] = {}  # by the path, such as `/token`
         self.delay_s = 0.0
         self.drip_s = 0.05
         self.calls: list[Call] = []
@@ -226,8 +227,8 @@ class ScriptedProvider:
 
     async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection goes on."""
-        if self.fault is not None:
-            await self._misbehave(self.fault, call, writer)
+        if (fault := self.fault or self.faults_at.get(call.path)) is not None:
+            await self._misbehave(fault, call, writer)
             return False
         answer = self._choose(call)
         while callable(answer):

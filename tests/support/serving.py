@@ -44,6 +44,7 @@ OVER_BOTH_LANES = {
     "test_response_bytes",
     "test_several_backends",
     "test_scrapes",
+    "test_token_endpoint_away",
     "test_tracing",
     "test_upgrade",
 }
