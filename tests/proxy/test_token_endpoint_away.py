@@ -1,4 +1,4 @@
-"""The token endpoint and the introspection endpoint fail apart: each has a breaker, and neither takes the other down."""
+"""The token endpoint and the introspection endpoint fail apart: each has a breaker, and takes nothing else down."""
 
 from __future__ import annotations
 
