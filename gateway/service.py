@@ -42,7 +42,7 @@ from gateway.runtime.worker_server import WorkerServer
 from gateway.workers.inherited_sockets import check_all_used, sockets_for
 from gateway.workers.instance import Instance
 from gateway.workers.single import SingleProcess
-from gateway.workers.sockets import InheritedSocket, bind, unbind
+from gateway.workers.sockets import InheritedSocket, bind, bound_to, unbind
 from gateway.workers.supervisor import ReloadRefusedError, Supervisor
 from gateway.workers.worker import ConfigSource
 from gateway.workers.worker_count import worker_count
@@ -166,14 +166,16 @@ class Service:
             (admin_socket,) = self._admin_sockets
             self._serving = self._serving_by(workers)
             self._admin = AdminListener(admin_app(self._serving, lambda: self.config.admin, self._about))
-            listen, admin = _bound(self._sockets[0]), _bound(admin_socket)
-            beside = {"decisions": _bound(self._decisions[0])} if self._decisions else {}
+            listen, admin = bound_to(self._sockets[0]), bound_to(admin_socket)
+            beside = {"decisions": bound_to(self._decisions[0])} if self._decisions else {}
             fields = {"listen": listen, "admin": admin, **beside, "workers": workers, "form": BUILD}
             await self._admin.start(admin_socket)
             await self._serving.start()
             await self._taken(self.config)
             self._watching = asyncio.create_task(self._watch.run(), name="watch of the files")
         except BaseException:
+            if self._serving is not None:
+                await self._serving.drain(0)
             await self._close()
             raise
         _logger.info("serving", extra={"event": "serving", "fields": fields})
@@ -292,8 +294,3 @@ class Service:
         extra = {"event": "reload_refused", "fields": {"reason": reason}}
         _logger.error("reload refused, the old configuration stays: %s", reason, extra=extra)
         return False
-
-
-def _bound(sock: socket.socket) -> str:
-    name = sock.getsockname()
-    return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"

@@ -47,6 +47,7 @@ from gateway.runtime.listener_settings import listener_context
 from gateway.runtime.listeners import Listeners
 from gateway.runtime.obtaining_assembly import AssemblyMeter
 from gateway.runtime.proof_replays import ClaimAtInstance, settle_proofs
+from gateway.runtime.readiness import readiness_of
 from gateway.runtime.token_type_sharing import note_token_types
 from gateway.workers.instance import Readiness
 
@@ -104,7 +105,18 @@ class WorkerServer:
         return self._generation is not None
 
     async def start(self, config: Config) -> None:
-        """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served."""
+        """Accept requests under `config`. Raises `ValueError`, with the reason, where it cannot be served.
+
+        Nothing is left of a start that fails: a listener that is open already ends its connections in order.
+        """
+        try:
+            await self._start(config)
+        except BaseException:
+            await self.drain(_CLOSE_S)
+            self._generation = None
+            raise
+
+    async def _start(self, config: Config) -> None:
         server = config.server
         tls, backend_tls = listener_context(server), tls_contexts(config.routes)
         self._generation = await self._assembled(config)
@@ -193,22 +205,8 @@ class WorkerServer:
         """Ready once every provider has been discovered. A reload that adds a provider does not undo that."""
         if self._generation is None:
             return Readiness(ready=False, reasons=("starting",))
-        providers, waiting = self._generation.providers, self._generation.waiting
-        self._was_ready = self._was_ready or not waiting
-        shared = self._generation.cache.shared
-        checks = {
-            "providers": {one.name: "waiting" if one.name in waiting else "ready" for one in providers.values()},
-            "breakers": self._generation.breakers,
-            "redis": "not configured" if shared is None else "shared" if shared.healthy else "away",
-        }
-        if troubles := self._generation.troubles:
-            checks["provider_reasons"] = troubles
-        if shared is not None and (why := shared.trouble):
-            checks["redis_reason"] = why
-        reasons = ["draining"] if self._is_draining else []
-        if not self._was_ready:
-            reasons += [_awaited(name, why) for name, why in waiting.items()]
-        return Readiness(not reasons, tuple(reasons), checks)
+        self._was_ready = self._was_ready or not self._generation.waiting
+        return readiness_of(self._generation, was_ready=self._was_ready, is_draining=self._is_draining)
 
     def lame_duck(self) -> None:
         """Stop being ready and make each response the last on its connection, but serve requests as before."""
@@ -294,7 +292,3 @@ class WorkerServer:
         if (error := task.exception()) is not None:
             fields = {"event": "configuration_not_closed"}
             _logger.error("an old configuration could not be closed", exc_info=error, extra=fields)
-
-
-def _awaited(name: str, why: str) -> str:
-    return f"provider {name}: discovery has not succeeded yet{': ' if why else ''}{why}"

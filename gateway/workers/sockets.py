@@ -54,6 +54,12 @@ def first_address(address: Address) -> str:
     return _resolve(address)[1]
 
 
+def bound_to(sock: socket.socket) -> str:
+    """The address that a socket has in fact: `HOST:PORT`, or `unix:PATH`."""
+    name = sock.getsockname()
+    return f"unix:{name}" if isinstance(name, str) else f"{name[0]}:{name[1]}"
+
+
 def unbind(sockets: Iterable[socket.socket]) -> None:
     """Close the sockets of the process that bound them; a Unix socket's file goes first, once, unless inherited."""
     opened = [one for one in sockets if one.fileno() >= 0]
