@@ -24,7 +24,7 @@ from gateway.authn.bearer import Token
 
 _PARTS = 3
 # Clocks differ. A token that may be valid by the provider's clock is introspected; the result then gets no leeway.
-_CLOCKS_APART_S = 60
+CLOCKS_APART_S = 60.0
 # 9999-12-31, as in results. A number before the year 1 is not a time either.
 _TIME_MAX_S = 253_402_300_799
 # Keycloak, Entra ID, Okta, Auth0 and Hydra name `iss` and `exp` within the first few hundred bytes.
@@ -47,14 +47,17 @@ def unverified_end(token: Token) -> float | None:
     return exp if _is_time(exp) else None
 
 
-def cannot_be_valid(token: Token, issuer: str | None, now: float) -> str | None:
+def cannot_be_valid(
+    token: Token, issuer: str | None, now: float, *, clocks_apart_s: float = CLOCKS_APART_S
+) -> str | None:
     """Why no result could make `token` valid at `now` (wall clock), in words; `None`: it has to be introspected.
 
-    Only tokens of `issuer` count; with `None` those of any issuer do.
+    Only tokens of `issuer` count; with `None` those of any issuer do. Where our own clock judges `exp`, and not the
+    provider's, `clocks_apart_s` is 0.
     """
     payload = _read_members(token, 1, "iss", "exp")
     exp, named = payload.get("exp"), payload.get("iss")
-    if _is_time(exp) and exp <= now - _CLOCKS_APART_S:
+    if _is_time(exp) and exp <= now - clocks_apart_s:
         return "it has expired by its own exp"
     if issuer is not None and isinstance(named, str) and named != issuer:
         return "it is from another issuer by its own iss"

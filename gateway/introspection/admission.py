@@ -21,7 +21,7 @@ from typing import Literal
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, TooMany
-from gateway.authn.jwt_hint import cannot_be_valid
+from gateway.authn.jwt_hint import CLOCKS_APART_S, cannot_be_valid
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig
 from gateway.decision import NeedsFacts
@@ -53,10 +53,11 @@ class Admission:
 
     def cannot_be_valid(self, needs: NeedsFacts) -> str | None:
         """Why no provider need be asked, in words; `None` where one must be."""
-        wanted = needs.route.policy.issuer
-        if wanted is None:
-            wanted = self._compiled.trusted_issuers[needs.question.provider].issuer
-        return cannot_be_valid(needs.question.token, wanted, self._clock())
+        trusted = self._compiled.trusted_issuers[needs.question.provider]
+        wanted = needs.route.policy.issuer or trusted.issuer
+        # A JWT that is judged here is judged by this clock. So one that has just expired costs no signature either.
+        apart_s = CLOCKS_APART_S if trusted.validation == "introspection" else 0.0
+        return cannot_be_valid(needs.question.token, wanted, self._clock(), clocks_apart_s=apart_s)
 
     async def admit(self, needs: NeedsFacts) -> FactsLookup:
         """The result for a question that `Authenticator.cached` has no entry for.

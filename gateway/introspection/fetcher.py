@@ -14,7 +14,7 @@ from gateway.introspection.fleet_lease import FleetLease, seen_under_way
 from gateway.introspection.inflight import FlightResult, LeaseGrant
 from gateway.introspection.invalidation import ClaimSelector, whole_realm
 from gateway.introspection.joiners import Joiners
-from gateway.introspection.lifetime import Lifetimes, as_of, left_s
+from gateway.introspection.lifetime import Lifetimes, as_of, left_s, within_own_end
 from gateway.introspection.not_before import NotBefore
 from gateway.introspection.ports import (
     Absent,
@@ -242,6 +242,7 @@ class FactsFetcher:
         asked_at_s = self.monotonic()
         with span("introspect", introspector.name):
             said = await introspector.introspect(question.token, question.address, joiners)
+        said = within_own_end(said, question.token, is_verified=introspector.validator is not None)
         over_s = self.monotonic()
         age_s = over_s - asked_at_s
         if not isinstance(said, Indeterminate) or said.was_asked:

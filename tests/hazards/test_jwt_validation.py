@@ -118,6 +118,16 @@ async def test_then_introspection_has_the_last_word(served):
     assert await served.status("jwt_then_introspection", revoked) == 401
 
 
+@pytest.mark.parametrize("said", [{}, {"exp": 99_999_999_999}], ids=["no exp", "a later exp"])
+async def test_a_jwt_ends_by_its_own_exp_whatever_introspection_says_of_it(served, said):
+    """`exp` is optional there (RFC 7662 §2.2). Facts that do not end would outlive the token in the cache."""
+    token = signed(served.claims(exp=int(time.time()) + 2))
+    served.provider.answers[token] = {"active": True, "sub": "alice", "token_type": "Bearer", **said}
+    assert await served.status("jwt_then_introspection", token) == 200
+    await asyncio.sleep(2.1)
+    assert await served.status("jwt_then_introspection", token) == 401
+
+
 async def test_an_opaque_token_is_refused_or_asked_about(served):
     before = len(served.provider.introspections)
     assert await served.status("jwt", "opaque") == 401
@@ -300,6 +310,24 @@ async def test_forged_jwts_are_charged_to_the_limit_on_unknown_tokens(backend, p
         found = [await served.status("jwt", signed(served.claims(), rsa_key(2))) for _ in range(8)]
         assert found[:5] == [401] * 5
         assert set(found[6:]) == {429}
+    finally:
+        await gateway.stop()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_that_goes_on_with_a_jwt_that_has_just_ended_is_not_taken_for_one_that_makes_them_up(
+    backend, provider, lane, mode
+):
+    """It neither costs a signature nor shuts out others behind the same address."""
+    document = json.loads(text_for(provider, backend, lane))
+    document["server"]["unknown_tokens"] = {"rate": 1, "burst": 5}
+    gateway = RunningGateway(json.dumps(document))
+    await gateway.start()
+    served = Served(gateway, provider, backend)
+    try:
+        ended = signed(served.claims(exp=int(time.time())))
+        assert [await served.status(mode, ended) for _ in range(30)] == [401] * 30
+        assert await served.status(mode, signed(served.claims())) == 200
     finally:
         await gateway.stop()
 

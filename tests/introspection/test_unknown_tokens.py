@@ -199,7 +199,7 @@ class TestHopeless:
 
     async def test_of_an_address_that_has_nothing_left_no_token_is_looked_at(self, serve, provider, monkeypatch):
         looked_at = []
-        monkeypatch.setattr("gateway.introspection.admission.cannot_be_valid", lambda *_: looked_at.append(1))
+        monkeypatch.setattr("gateway.introspection.admission.cannot_be_valid", lambda *_, **__: looked_at.append(1))
         gateway = await serve(server=FEW, provider_keys={"issuer": ISSUER})
         statuses = [await status(gateway, f"junk-{number}") for number in range(30)]
         assert len(looked_at) == len(statuses) - statuses.count(429) < 20
