@@ -12,6 +12,10 @@ What is borrowed is taken from the fleet's bucket before it is spent, so the fle
 What is not spent goes back. Credit is one hundredth of the burst at most. It is a debt, which one hundredth of the
 rate pays; what is left of it when the fleet is asked next is taken from the bucket. So an identity below one hundredth
 of its rate at this worker never asks, and a worker adds one hundredth to the limit at most.
+
+A question that the fleet does not answer changes nothing: what was owed is owed still, the request counts by the
+worker's own share, and there is no credit until the fleet answers again. Else a Redis that refuses everything, because
+it is full or read-only, would leave a caller without any limit.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ _DEMAND_LEAST_S: Final = 0.02
 # a part of the time in which the bucket fills, so that nothing is lost.
 _SHORT_LEAST_S: Final = 0.05
 _SHORT_PART: Final = 0.25
+# Others may give back what they borrowed, so a worker looks again after so long, however slow the limit is.
+_SHORT_MOST_S: Final = 1.0
 _KEPT_S: Final = 0.7  # longer than it was borrowed for; with the time until somebody looks it is within a second
 _CREDIT_PART: Final = 100
 _NEVER_S: Final = -1e9
@@ -75,7 +81,7 @@ class Allowance:
         self.workers = workers
         self._share = max(1.0, limit.burst / workers)  # the most that this worker allows at once while it is alone
         self.borrowed = 0
-        self.is_asking = False  # in the background
+        self.is_asking = False
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
         self._at_s = now_s
         self._owed = 0.0  # as of `_owed_at_s`
@@ -94,7 +100,7 @@ class Allowance:
         if self.borrowed >= 1:
             return 0.0
         if now_s < self._short_until_s:
-            return self._short_until_s - now_s
+            return max(self._short_until_s - now_s, (1 - self._fleet(now_s)) / self.limit.rate_per_s)
         return 0.0 if self._has_credit(now_s) else ASK
 
     def spend(self, now_s: float, *, is_shared: bool) -> None:
@@ -145,19 +151,25 @@ class Allowance:
         """Drop what is borrowed and owed, since Redis is away. Else this identity could never be forgotten."""
         self.borrowed, self._owed = 0, 0.0
 
-    def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> bool:
-        """The fleet has given so much, and has `level` left. Whether what was needed is among it."""
+    def unanswered(self, asked: Borrow, now_s: float) -> None:
+        """The fleet did not answer. What was reported as owed is owed again; what went back is lost."""
+        if asked.change < 0:
+            self._owed = self._debt(now_s) - asked.change
+            self._owed_at_s = now_s
+
+    def lent(self, asked: Borrow, given: int, level: float, now_s: float) -> int:
+        """The fleet has given so much, and has `level` left. How many of those that were needed are among it."""
         # A debt is as large as the bucket at most; Redis may lie, and nobody is to be refused for years.
         level = max(-float(self.limit.burst), level)
         self._level, self._at_s = level, now_s
         self._alone_level = -1.0
-        is_enough = given >= asked.needs
-        self.borrowed += given - (asked.needs if is_enough else 0)
+        served = min(given, asked.needs)
+        self.borrowed += given - served
         if level < 1 and self.borrowed < 1:
             rate = self.limit.rate_per_s
             least_s = min(_SHORT_LEAST_S, self.limit.burst * _SHORT_PART / rate)
-            self._short_until_s = now_s + max(least_s, (1 - level) / rate)
-        return is_enough
+            self._short_until_s = now_s + min(_SHORT_MOST_S, max(least_s, (1 - level) / rate))
+        return served
 
     def remaining(self, now_s: float, *, is_shared: bool) -> Remaining:
         """How much is left, as far as this process knows."""
@@ -169,10 +181,17 @@ class Allowance:
 
     def may_be_forgotten(self, now_s: float, *, is_shared: bool) -> bool:
         """Whether a new allowance would say the same: the bucket is full, and nothing is borrowed, owed or asked."""
+        if (not is_shared or self._is_alone) and self._alone(now_s) < self._share:
+            return False
         if not is_shared:
-            return self._alone(now_s) >= self._share
+            return True
         is_full = self._fleet(now_s) >= self.limit.burst and self._debt(now_s) == 0
         return is_full and not (self.borrowed or self.is_asking)
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether it has counted for itself since the fleet last answered."""
+        return self._alone_level >= 0
 
     def _alone(self, now_s: float) -> float:
         if now_s == self._alone_at_s and self._alone_level >= 0:
@@ -217,5 +236,7 @@ class Allowance:
         return tenth if tenth > 1 else int(self._fleet(now_s) >= self.limit.burst / 2)
 
     def _has_credit(self, now_s: float) -> bool:
+        if self._is_alone:
+            return False
         burst, debt = self.limit.burst, self._debt(now_s)
         return debt + 1 <= burst // _CREDIT_PART and self._fleet(now_s) - debt >= burst / 2

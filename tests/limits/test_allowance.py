@@ -82,6 +82,43 @@ def test_where_the_fleet_is_short_nobody_asks_until_there_can_be_one():
     assert each.wait_s(NOW + 0.16, is_shared=True) == ASK
 
 
+def test_a_slow_limit_is_looked_at_again_within_a_second_because_others_may_have_given_back():
+    each = made(limit(10, 3600.0))
+    assert not each.lent(each.borrow(NOW, 1), 0, 0.0, NOW)
+    assert each.wait_s(NOW, is_shared=True) == pytest.approx(360)  # what the client is told
+    assert each.wait_s(NOW + 0.9, is_shared=True) == pytest.approx(359.1)
+    assert each.wait_s(NOW + 1.01, is_shared=True) == ASK
+
+
+def test_of_what_was_needed_as_many_are_served_as_are_given():
+    each = made(limit(10))
+    assert each.lent(each.borrow(NOW, 5), 3, 0.2, NOW) == 3
+    assert each.borrowed == 0
+    assert each.lent(Borrow(2, 4, 0), 5, 2.0, NOW) == 2
+    assert each.borrowed == 3
+
+
+def test_a_question_without_an_answer_forgets_no_debt_and_gives_no_credit():
+    each = made(limit(1000))
+    assert spend_all(each, NOW, is_shared=True) == 10
+    asked = each.borrow(NOW, 1)
+    assert asked.change == -10
+    each.unanswered(asked, NOW)
+    assert each.wait_s(NOW, is_shared=True) == ASK
+    assert each.borrow(NOW, 0).change == -10
+    assert spend_all(each, NOW, is_shared=False) == 1000
+    assert each.wait_s(NOW + 60, is_shared=True) == ASK
+    each.lent(each.borrow(NOW + 60, 0), 0, 1000.0, NOW + 60)
+    assert each.wait_s(NOW + 60, is_shared=True) == 0
+
+
+def test_whoever_counted_alone_is_not_forgotten_before_its_own_bucket_is_full():
+    each = made(limit(10))
+    assert spend_all(each, NOW, is_shared=False) == 10
+    assert not each.may_be_forgotten(NOW + 0.5, is_shared=True)
+    assert each.may_be_forgotten(NOW + 1.1, is_shared=True)
+
+
 def test_redis_that_lies_refuses_nobody_for_years():
     each = made(limit(10))
     assert not each.lent(each.borrow(NOW, 1), 0, -1e300, NOW)
