@@ -146,6 +146,13 @@ def test_a_gateway_with_cors_has_a_route_without_it_beside(place):
     assert [route.cors is not None for route in config.routes] == [True, False]
 
 
+def test_a_gateway_with_credentials_for_the_backend_has_a_route_without_them_beside(place):
+    document = ours.document(replace(place, has_credentials=True), Kind.FAST, 1004, 1005)
+    config = load_text(json.dumps(document), "gateway.yaml", environ={}, directory=place.folder)
+    assert [route.authorization != "strip" for route in config.routes] == [True, False, False]
+    assert [route.identity.token is not None for route in config.routes] == [False, True, False]
+
+
 def test_the_backend_refuses_whoever_names_neither_a_user_nor_a_token(tmp_path):
     text = nginx.backend_text(tmp_path, 1004)
     assert 'map "$http_x_user_id$http_authorization" $is_nobody { "" 1; default 0; }' in text
@@ -292,6 +299,9 @@ VARIED = {
     Variation.FEW: 1.0,
     Variation.MANY: 1.04,
     Variation.REDIS: 9.0,
+    Variation.HEADERS: 1.0,
+    Variation.EXCHANGED: 1.09,
+    Variation.SIGNED: 1.08,
 }
 RARE = {Kind.COMPILED, Kind.RESTY, Kind.OATHKEEPER}  # named by whoever has them
 NOT_COMPILED = tuple(kind for kind in Kind if kind not in RARE)
@@ -354,7 +364,7 @@ def test_targets_that_are_just_reached_are_reached():
     found.samples[DOWNLOAD][Kind.FAST] = [sample(0.040, 10**9)]
     found.samples[DOWNLOAD][Kind.NGINX_AUTH] = [sample(0.029, 10**9)]
     assert set(reached(found).values()) == {True}
-    assert len(targets(found)) == 17
+    assert len(targets(found)) == 19
 
 
 @pytest.mark.parametrize(
@@ -391,6 +401,13 @@ def test_latency_routes_and_memory_are_held_to_their_bounds():
     found.varied[Variation.MANY][Kind.FAST] = [sample(0.0425)] * 3
     assert [one.is_reached for one in targets(found)[-5:]] == [False] * 5
     assert [round(one.found.median) for one in targets(found)[-2:]] == [169, 101]
+
+
+def test_credentials_for_the_backend_are_held_to_a_bound():
+    found = results()
+    found.varied[Variation.EXCHANGED][Kind.FAST] = [sample(0.045)] * 3
+    held = {words: is_reached for words, is_reached in reached(found).items() if "against none" in words}
+    assert list(held.values()) == [False, True]
 
 
 def test_a_compiled_gateway_has_targets_of_its_own():

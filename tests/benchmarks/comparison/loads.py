@@ -94,14 +94,15 @@ def turned(contestants: Sequence[_One], number: int) -> list[_One]:
     return [*contestants[first:], *contestants[:first]]
 
 
-def warm_up(contestant: Contestant) -> None:
+def warm_up(contestant: Contestant, prefix: str = "") -> None:
     """Each token of the mixed load is asked for twice, so that its answer is remembered where the peer remembers any.
+    `prefix` stands before each path.
 
     Raises `CheckError` unless every one of these requests is answered by 200 and comes with its token's user.
     """
     for again in range(2):
         first = WARM_UP_RUN * RUN_NUMBERS + again * TOKENS
-        outcome = open_loop.run(contestant.port, partial(_wire, first), TOKENS, None, _WARM_UP_CONNECTIONS)
+        outcome = open_loop.run(contestant.port, partial(_wire, first, prefix), TOKENS, None, _WARM_UP_CONNECTIONS)
         if outcome.failed:
             raise CheckError(f"{contestant.name}: {outcome.failed} of {TOKENS} good tokens were refused")
     for number in (0, TOKENS // 2, TOKENS - 1):
@@ -110,8 +111,8 @@ def warm_up(contestant: Contestant) -> None:
             raise CheckError(f"{contestant.name}: another user than the token's: {seen}")
 
 
-def _wire(first: int, number: int) -> bytes:
-    return wire(first + number)
+def _wire(first: int, prefix: str, number: int) -> bytes:
+    return wire(first + number, prefix)
 
 
 def sample(stage: Stage, contestant: Contestant, load: Load, duration_s: int, number: int = 0) -> Sample:

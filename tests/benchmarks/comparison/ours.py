@@ -14,6 +14,7 @@ from benchmarks.comparison.peer import Contestant, Kind, NotInstalledError
 from benchmarks.comparison.place import Place, port
 
 import gateway
+from gateway.config.identity_key import new_private_pem
 from gateway.config.server_model import Server
 
 _LANE_KEY = "fast_path"
@@ -21,7 +22,13 @@ _THIS_ONE = (sys.executable, "-m", "gateway")
 # Small enough that in a walk over many tokens each comes back as a stranger to the process, and is found in Redis.
 REDIS_ENTRIES_MAX = 1
 CONNECTIONS_MAX = 6_000
+_ISSUER = "https://gateway.example.com"
 _CORS = {"cors": {"allow_origins": ["https://app.example.com"], "allow_headers": ["Authorization"]}}
+_MORE: dict[str, dict[str, Any]] = {
+    "/cors/**": _CORS,
+    "/exchanged/**": {"authorization": {"exchange": {"audience": "orders-api"}}},
+    "/signed/**": {"identity": {"token": {"audience": "orders-api", "claims": {"sub": "sub", "scope": "scope"}}}},
+}
 
 
 def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dict[str, Any]:
@@ -45,9 +52,11 @@ def document(place: Place, kind: Kind, listen_port: int, admin_port: int) -> dic
             **lane,
         },
         "admin": {"listen": f"127.0.0.1:{admin_port}"},
+        **({"signing": {"key_file": _key(place), "issuer": _ISSUER}} if place.has_credentials else {}),
         "providers": {
             "p": {
                 "introspection_endpoint": f"http://127.0.0.1:{place.provider_port}/introspect",
+                "token_endpoint": f"http://127.0.0.1:{place.provider_port}/token",
                 "client_id": "gw",
                 "client_secret": "secret",
             }
@@ -62,17 +71,25 @@ def _routes(place: Place) -> list[dict[str, Any]]:
     """One for everything, or one for each service in the three forms that real files have."""
     forms = ("/service-{}/items/**", "/service-{}/{{kind}}/{{item}}", "/service-{}/items/{{item}}")
     patterns = [forms[number % len(forms)].format(number) for number in range(place.routes)]
-    everything = ["/cors/**", "/**"] if place.has_cors else ["/**"]
+    beside = {"/cors/**": place.has_cors, "/exchanged/**": place.has_credentials, "/signed/**": place.has_credentials}
+    everything = [*(pattern for pattern, is_there in beside.items() if is_there), "/**"]
     return [
         {
             "name": f"api-{number}",
             "match": {"path": pattern},
             "backend": f"http://127.0.0.1:{place.backend_port}",
             "auth": {"scopes": ["read"]},
-            **(_CORS if pattern.startswith("/cors") else {}),
+            **_MORE.get(pattern, {}),
         }
         for number, pattern in enumerate([*patterns, "/whoami", "/"] if patterns else everything)
     ]
+
+
+def _key(place: Place) -> str:
+    """The file of a new key that signs identities."""
+    file = place.folder / "signing.pem"
+    file.write_text(new_private_pem("ES256"))
+    return str(file)
 
 
 def has_lanes() -> bool:

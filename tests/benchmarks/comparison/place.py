@@ -14,9 +14,9 @@ from support.redis_server import free_port
 class Place:
     """`provider_tls_port` and `redis_port` are 0 where there is none.
 
-    `routes` and `has_cors` are for the gateway: one route for each of so many first segments of the mixed load, and
-    whether what is below `/cors` has CORS. With `routes` at 0 one route takes everything.
-    `workers` is for the gateway, too.
+    The rest is for the gateway. `routes`: one route for each of so many first segments of the mixed load; with 0 one
+    route takes everything. `has_cors`: what is below `/cors` has CORS. `has_credentials`: for what is below
+    `/exchanged` and `/signed` the backend gets an exchanged token or a signed identity. `workers`: how many it has.
     """
 
     folder: Path
@@ -27,6 +27,7 @@ class Place:
     redis_port: int = 0
     routes: int = 0
     has_cors: bool = False
+    has_credentials: bool = False
     workers: int = 1
 
     def below(self, name: str) -> Place:

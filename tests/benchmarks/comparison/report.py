@@ -100,6 +100,8 @@ _AGAINST = {
     Variation.NO_ORIGIN: Variation.PLAIN,
     Variation.ORIGIN: Variation.PLAIN,
     Variation.MANY: Variation.FEW,
+    Variation.EXCHANGED: Variation.HEADERS,
+    Variation.SIGNED: Variation.HEADERS,
 }
 
 

@@ -54,12 +54,13 @@ class Stage:
         provider_tls: bool = True,
         routes: int = 0,
         has_cors: bool = False,
+        has_credentials: bool = False,
         workers: int = 1,
     ) -> Iterator[list[Contestant]]:
         """Fresh ones, serving, in the order of `kinds`; those that are not installed are left out.
 
         They share their answers where `redis` is there. Without `provider_tls` they all ask without TLS, also those
-        that would not by themselves. `routes`, `has_cors` and `workers` are as in `Place`.
+        that would not by themselves. The rest is as in `Place`.
         """
         place = replace(
             self.place,
@@ -67,6 +68,7 @@ class Stage:
             provider_tls_port=self.place.provider_tls_port if provider_tls else 0,
             routes=routes,
             has_cors=has_cors,
+            has_credentials=has_credentials,
             workers=workers,
         )
         with ExitStack() as stack:

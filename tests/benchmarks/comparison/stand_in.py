@@ -5,6 +5,7 @@ thinks for 5 ms. The user of token T is `u-T`.
 
     POST /introspect   RFC 7662
     POST /verify       the same in words that nginx understands: 401 for inactive, the claims in headers
+    POST /token        token exchange (RFC 8693): another token of T, as long as Keycloak's
     GET /metadata      where the first of them is (RFC 8414)
     GET /count         how many of those two have come
     anything else      what a backend would answer: 100 bytes, and for /whoami who is said to be calling
@@ -23,6 +24,7 @@ from urllib.parse import parse_qsl
 ACTIVE = ("good", "slow")
 SLOW_S = 0.005
 LIFE_S = 36_000
+EXCHANGED_CHARS = 800
 SCOPE = "openid profile read"
 ANSWER = b'{"answer":"' + b"x" * 87 + b'"}'  # 100 bytes
 
@@ -78,6 +80,10 @@ class Provider:
             self.count += 1
             token = dict(parse_qsl(body.decode())).get("token", "")
             return (SLOW_S if token.startswith("slow") else 0.0), self._about(token, path)
+        if path == "/token":
+            token = f"{dict(parse_qsl(body.decode()))['subject_token']}{'x' * EXCHANGED_CHARS}"
+            document = {"access_token": token, "token_type": "Bearer", "expires_in": LIFE_S}
+            return 0.0, answer_bytes(json.dumps(document).encode())
         if path == "/count":
             return 0.0, answer_bytes(str(self.count).encode())
         if path == "/metadata":

@@ -20,6 +20,7 @@ POST_ALLOWANCE = 1.2
 LANES_AT_MOST = 2.5
 DOWNLOAD_AT_LEAST = 0.7
 ROUTES_AT_MOST = 1.05
+CREDENTIALS_AT_MOST = 1.1
 P99_AT_MOST_S = 0.001
 TOKENS = 100_000
 TOKENS_AT_MOST_BYTES = 150 * 2**20
@@ -57,6 +58,7 @@ def targets(results: Results) -> list[Target]:
             _paired(results, DOWNLOAD, Kind.FAST, Kind.NGINX_AUTH, lambda one: one.mb_per_cpu_s),
             is_least=True,
         ),
+        *_credentials(results),
         *_routes(results),
         _p99(results),
         *_memory(results),
@@ -79,11 +81,26 @@ def _routes(results: Results) -> Iterator[Target]:
         ratio(results.matching[10_000], results.matching[10]) if results.matching else None,
         digits=3,
     )
-    many, few = (results.varied.get(one, {}).get(Kind.FAST) for one in (Variation.MANY, Variation.FEW))
-    found = None
-    if many and few:
-        found = ratio([one.cpu_us_per_request for one in many], [one.cpu_us_per_request for one in few])
+    found = _against(results, Kind.FAST, Variation.MANY, Variation.FEW)
     yield Target("10,000 routes against 10, CPU per mixed GET", ROUTES_AT_MOST, found, digits=3)
+
+
+def _credentials(results: Results) -> Iterator[Target]:
+    for kind in (Kind.FAST, Kind.COMPILED):
+        for one, words in ((Variation.EXCHANGED, "an exchanged token"), (Variation.SIGNED, "a signed identity")):
+            if kind is Kind.COMPILED and kind not in results.varied.get(one, {}):
+                continue
+            name = kind.value.removeprefix("gateway, ")
+            found = _against(results, kind, one, Variation.HEADERS)
+            yield Target(f"CPU per mixed GET, {name}, {words} against none", CREDENTIALS_AT_MOST, found)
+
+
+def _against(results: Results, kind: Kind, one: Variation, other: Variation) -> Spread | None:
+    """What `kind` spends on the one for each request, as a part of what it spends on the other."""
+    mine, others = (results.varied.get(each, {}).get(kind) for each in (one, other))
+    if not mine or not others:
+        return None
+    return ratio([each.cpu_us_per_request for each in mine], [each.cpu_us_per_request for each in others])
 
 
 def _cpu(results: Results, load: Load, words: str, allowance: float) -> Iterator[Target]:

@@ -1,4 +1,5 @@
-"""The mixed load on a gateway with something more to do: `Origin`, thousands of routes, tokens that only Redis knows.
+"""The mixed load on a gateway with something more to do: `Origin`, thousands of routes, tokens that only Redis knows,
+credentials for the backend.
 
 Each group has contestants of its own, which are measured within the same rounds.
 """
@@ -29,6 +30,9 @@ class Variation(Enum):
     FEW = f"{FEW_ROUTES} routes"
     MANY = f"{MANY_ROUTES:,} routes"
     REDIS = "Redis hit"
+    HEADERS = "backend gets identity headers"
+    EXCHANGED = "and an exchanged token"
+    SIGNED = "and a signed identity"
 
 
 class Group(Enum):
@@ -37,9 +41,11 @@ class Group(Enum):
     CORS = "origin"
     ROUTES = "routes"
     REDIS = "redis"
+    CREDENTIALS = "credentials"
 
 
 _CORS = (Variation.PLAIN, Variation.NO_ORIGIN, Variation.ORIGIN)
+_CREDENTIALS = (Variation.HEADERS, Variation.EXCHANGED, Variation.SIGNED)
 # By variation, then by kind: one sample for each round.
 Varied = dict[Variation, dict[Kind, list[Sample]]]
 
@@ -51,6 +57,9 @@ _LOADS: dict[Variation, Load] = {
     Variation.FEW: replace(MIXED, services=FEW_ROUTES),
     Variation.MANY: replace(MIXED, services=MANY_ROUTES),
     Variation.REDIS: MIXED,
+    Variation.HEADERS: MIXED,
+    Variation.EXCHANGED: replace(MIXED, target="/exchanged"),
+    Variation.SIGNED: replace(MIXED, target="/signed"),
 }
 
 
@@ -62,6 +71,8 @@ def measure(stage: Stage, group: Group, plan: Plan, tell: Callable[[str], None])
             warm_up(contestant)
         for variation, contestant in pairs:
             found.setdefault(variation, {})[contestant.kind] = []
+            if variation in {Variation.EXCHANGED, Variation.SIGNED}:
+                warm_up(contestant, _LOADS[variation].target)
         for number in range(plan.rounds):
             for variation, contestant in turned(pairs, number):
                 taken = sample(stage, contestant, _LOADS[variation], plan.round_s, number)
@@ -83,3 +94,6 @@ def _contestants(stage: Stage, group: Group) -> Iterator[list[tuple[Variation, C
             case Group.REDIS:
                 given = stack.enter_context(stage.contestants((*_FAST, Kind.GENERAL, Kind.APACHE), redis=True))
                 yield [(Variation.REDIS, one) for one in given]
+            case Group.CREDENTIALS:
+                given = stack.enter_context(stage.contestants((*_FAST, Kind.GENERAL), has_credentials=True))
+                yield [(variation, one) for one in given for variation in _CREDENTIALS]
