@@ -73,6 +73,7 @@ SLOW = (
     "cache/test_processes.py",
     "deploy/test_compiled_build.py",
     "deploy/test_prometheus.py",
+    "deploy/test_wheels.py",
     "foreign",
     "hazards/test_blame.py",
     "hazards/test_exhaustion.py",
