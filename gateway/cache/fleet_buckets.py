@@ -1,8 +1,11 @@
 """The buckets that the fleet's limits share, in Redis: one key for each identity under a limit, one script for all.
 
 A key is an HMAC, so that Redis does not tell who was counted. It holds the level and the time of that, by the clock of
-Redis alone, and ends when the bucket would be full. A command goes with those of the same iteration of the event loop
-(`gateway.cache.auto_pipeline`). What Redis fails to do is told as `None`, and the caller counts for itself.
+Redis alone, and ends when the bucket would be full: an absent key is a full bucket. So a caller of a slow limit who
+spends little leaves nothing in Redis for long, and looking at a bucket leaves nothing at all.
+
+A command goes with those of the same iteration of the event loop (`gateway.cache.auto_pipeline`). What Redis fails to
+do is told as `None`, and the caller counts for itself.
 """
 
 from __future__ import annotations
@@ -28,14 +31,13 @@ from gateway.limits.limit import CompiledLimit
 
 Heard = Callable[[tuple[int, float] | None], object]
 _UNKNOWN_SCRIPT = "NOSCRIPT"
-_SLACK_MS = 1_000
 
-# KEYS: the bucket. ARGV: its size, what it grows by in a millisecond, its life in ms, what is needed, what would be
-# taken beside that, what comes back (below 0: what was spent on credit). Returns what is given and the level after it.
-# A value that is not one of ours counts as a full bucket.
+# KEYS: the bucket. ARGV: its size, what it grows by in a millisecond, what is needed, what would be taken beside that,
+# what comes back (below 0: what was spent on credit). Returns what is given and the level after it. A value that is not
+# one of ours counts as a full bucket. The time of Redis may be set back, so a key lives a second longer than it needs.
 _BORROW = RedisScript("""
-local size, growth, life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local needs, extra, change = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local size, growth = tonumber(ARGV[1]), tonumber(ARGV[2])
+local needs, extra, change = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local level, there = size, redis.pcall('GET', KEYS[1])
@@ -50,7 +52,12 @@ level = math.max(-size, math.min(size, level + change))
 local given = math.max(0, math.min(needs, math.floor(level)))
 given = given + math.max(0, math.min(extra, math.floor((level - given) / 4)))
 level = level - given
-redis.call('SET', KEYS[1], string.format('%.17g %.17g', level, now), 'PX', life)
+if level < size then
+  local life = math.ceil((size - level) / growth) + 1000
+  redis.call('SET', KEYS[1], string.format('%.17g %.17g', level, now), 'PX', string.format('%.0f', life))
+elseif there then
+  redis.call('DEL', KEYS[1])
+end
 return {given, string.format('%.17g', level)}
 """)
 
@@ -152,6 +159,5 @@ def _lent(reply: object, borrow: Borrow) -> tuple[int, float] | None:
 
 
 def _arguments(limit: CompiledLimit, borrow: Borrow) -> tuple[bytes, ...]:
-    life_ms = math.ceil(2 * limit.burst / limit.rate_per_s * 1000) + _SLACK_MS  # from a debt as large as the bucket
-    numbers = (limit.burst, limit.rate_per_s / 1000, life_ms, borrow.needs, borrow.extra, borrow.change)
+    numbers = (limit.burst, limit.rate_per_s / 1000, borrow.needs, borrow.extra, borrow.change)
     return tuple(repr(number).encode() for number in numbers)

@@ -4,8 +4,12 @@ An identity whose bucket is full again is forgotten: a new allowance would say t
 look at a few of those it keeps, in turn; one that stays empty for days is passed over and does not hold up the others.
 
 Addresses of one IPv6 /48 may have a part of the memory. Beyond that they share one bucket, so that whoever owns 65,536
-networks cannot fill the memory. Where it is full all the same, newcomers share one bucket. So inventing identities
-gains nothing, and those that are known keep what they have.
+networks cannot fill the memory. Where a limit counts by a claim, callers without one count by address, and may have
+half of the memory: strangers never push those with a token into a shared bucket.
+
+Where there is no room all the same, newcomers share buckets: those of one provider, of one IPv4 /8, of one IPv6 /32. So
+inventing identities gains nothing, those that are known keep what they have, and others are not refused for a flood
+from elsewhere.
 """
 
 from __future__ import annotations
@@ -20,20 +24,36 @@ from gateway.limits.limit import OF_ADDRESSES, CompiledLimit
 _SWEPT_PER_NEW = 4
 # The part of the memory that the addresses of one /48 may have.
 _BLOCK_PART = 8
+# The part that addresses may have where a limit counts by a claim.
+_ADDRESSES_PART = 2
 _NEWCOMERS = "newcomers"  # no identity is called so: each begins with its kind
+# More groups than there are /8 and providers; beyond, those of further /32 are in one.
+_GROUPS_MAX = 1024
 
 
 class Identities:
     """Keeps the allowances under `limit`, `most` of them."""
 
-    __slots__ = ("_block_max", "_blocks", "_known", "_most", "_newcomers", "_workers", "limit")
+    __slots__ = (
+        "_addresses",
+        "_addresses_max",
+        "_block_max",
+        "_blocks",
+        "_known",
+        "_most",
+        "_newcomers",
+        "_workers",
+        "limit",
+    )
 
     def __init__(self, limit: CompiledLimit, workers: int, most: int) -> None:
         self.limit = limit
         self._workers = workers
         self._most = most
         self._known: OrderedDict[str, Allowance] = OrderedDict()
-        self._newcomers: Allowance | None = None
+        self._newcomers: dict[str, Allowance] = {}  # by what they are grouped by
+        self._addresses = 0  # how many are known
+        self._addresses_max = most if limit.is_by_address else max(1, most // _ADDRESSES_PART)
         self._block_max = max(1, most // _BLOCK_PART)
         self._blocks: dict[str, int] = {}  # how many addresses of a /48 are known
 
@@ -53,18 +73,32 @@ class Identities:
             identity, block = OF_ADDRESSES + block, None
             if identity in known:
                 return known[identity]
-        if len(known) < self._most:
-            if block is not None:
-                self._blocks[block] = self._blocks.get(block, 0) + 1
-            made = known[identity] = Allowance(self.limit, identity, self._workers, now_s)
-            return made
-        if self._newcomers is None:
-            self._newcomers = Allowance(self.limit, _NEWCOMERS, self._workers, now_s)
-        return self._newcomers
+        if not self._has_room_for(identity):
+            return self._of_newcomers(identity, now_s)
+        if identity.startswith(OF_ADDRESSES):
+            self._addresses += 1
+        if block is not None:
+            self._blocks[block] = self._blocks.get(block, 0) + 1
+        made = known[identity] = Allowance(self.limit, identity, self._workers, now_s)
+        return made
 
     def seen(self, identity: str, now_s: float) -> Allowance:
         """The same without remembering it."""
         return self._known.get(identity) or Allowance(self.limit, identity, self._workers, now_s)
+
+    def _has_room_for(self, identity: str) -> bool:
+        if identity.startswith(OF_ADDRESSES) and self._addresses >= self._addresses_max:
+            return False
+        return len(self._known) < self._most
+
+    def _of_newcomers(self, identity: str, now_s: float) -> Allowance:
+        group = _group_of(identity)
+        if group not in self._newcomers and len(self._newcomers) >= _GROUPS_MAX:
+            group = _NEWCOMERS
+        shared = self._newcomers.get(group)
+        if shared is None:
+            shared = self._newcomers[group] = Allowance(self.limit, group, self._workers, now_s)
+        return shared
 
     def _sweep(self, now_s: float, *, is_shared: bool) -> None:
         known = self._known
@@ -77,6 +111,8 @@ class Identities:
 
     def _forget(self, identity: str) -> None:
         del self._known[identity]
+        if identity.startswith(OF_ADDRESSES):
+            self._addresses -= 1
         block = _block_of(identity)
         if block is not None:
             self._blocks[block] -= 1
@@ -90,3 +126,13 @@ def _block_of(identity: str) -> str | None:
         return None
     found = client_network(identity.removeprefix(OF_ADDRESSES))
     return None if found.block == found.network else found.block
+
+
+def _group_of(identity: str) -> str:
+    """What newcomers are grouped by: the provider, or for an address the first eighth or quarter of it."""
+    if identity.startswith(OF_ADDRESSES):
+        address = identity.removeprefix(OF_ADDRESSES)
+        parts = address.split(":")[:2] if ":" in address else address.split(".")[:1]
+        return f"{_NEWCOMERS} {OF_ADDRESSES}{':'.join(parts)}"
+    _, length, rest = identity.split(" ", 2)
+    return f"{_NEWCOMERS} claim {rest[: int(length)]}"

@@ -57,13 +57,13 @@ def identity_of(limit: CompiledLimit, realm: str | None, claims: Claims | None, 
     if claims is not None and realm is not None and not limit.is_by_address:
         value = claims.get(limit.by[0]) if len(limit.by) == 1 else claim_at(claims, limit.by)
         if value.__class__ is str and value:
-            if len(value) <= _VALUE_CHARS_MAX:
-                return f"claim {len(realm)} {realm} text {value}"
-            return f"claim {len(realm)} {realm} hash {_hashed(value)}"
+            return f"claim {len(realm)} {realm} {_told('text', value)}"
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return f"claim {len(realm)} {realm} number {value}"
+            return f"claim {len(realm)} {realm} {_told('number', str(value))}"
     return OF_ADDRESSES + network_of(address)
 
 
-def _hashed(value: str) -> str:
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+def _told(kind: str, value: str) -> str:
+    if len(value) <= _VALUE_CHARS_MAX:
+        return f"{kind} {value}"
+    return f"{kind}-hash {hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()}"

@@ -84,6 +84,50 @@ async def test_each_identity_and_limit_has_its_own_under_an_hmac_that_ends(tier,
         assert all([0 < await client.pttl(key) <= 3000 for key in keys])
 
 
+async def keys_of(server) -> dict[bytes, int]:
+    """Those of buckets, and how long each lives, in ms."""
+    async with Redis.from_url(server.url) as client:
+        return {key: await client.pttl(key) for key in await client.keys("*") if b":limit:" in key}
+
+
+async def test_a_caller_who_spends_little_of_a_slow_limit_leaves_nothing_in_redis_for_long(tier, redis_server) -> None:
+    day = CompiledLimit("day", 1000, 86400.0, 1000, ("sub",))
+    await lent(tier, needs=1, limit=day)
+    [life_ms] = (await keys_of(redis_server)).values()
+    assert 86_400 < life_ms <= 87_400 + 1  # one more is there in 86.4 s
+    await lent(tier, change=1, limit=day)
+    assert await keys_of(redis_server) == {}
+
+
+async def test_the_longest_debt_of_the_slowest_limit_is_kept(tier, redis_server) -> None:
+    slowest = CompiledLimit("slowest", 1, 30 * 86400.0, 10**9, ("sub",))
+    assert await lent(tier, change=-(2 * 10**9), limit=slowest) == (0, -(10**9))
+    [life_ms] = (await keys_of(redis_server)).values()
+    assert life_ms > 10**18
+
+
+async def test_looking_at_a_bucket_leaves_nothing_in_redis(tier, redis_server) -> None:
+    for number in range(10):
+        assert await lent(tier, who=f"claim {number}") == (0, 100)
+    assert await keys_of(redis_server) == {}
+
+
+@pytest.mark.parametrize("ahead_ms", [-3_600_000, 3_600_000])
+async def test_a_clock_of_redis_that_is_set_neither_fills_nor_empties_a_bucket_twice(
+    tier, redis_server, ahead_ms
+) -> None:
+    """As after a failover to another machine: what was written is an hour ahead, or behind."""
+    hour = CompiledLimit("hour", 100, 3600.0, 100, ("sub",))
+    await lent(tier, needs=50, limit=hour)
+    async with Redis.from_url(redis_server.url) as client:
+        [key] = await keys_of(redis_server)
+        level, at_ms = (await client.get(key)).split()
+        await client.set(key, b"%b %d" % (level, float(at_ms) + ahead_ms))
+    _, level = await lent(tier, needs=1, limit=hour)
+    assert level == pytest.approx(49 if ahead_ms > 0 else 99, abs=0.1)
+    assert (await lent(tier, needs=1, limit=hour))[1] == pytest.approx(level - 1, abs=0.1)
+
+
 async def test_another_secret_counts_apart(tier, redis_server) -> None:
     other = tier_at(redis_server, b"another-secret-of-a-fleet")
     await other.start(lambda _: None)

@@ -33,14 +33,19 @@ def test_two_tokens_of_one_caller_share():
         ({"claims": {"sub": "198.51.100.7"}}, {"claims": {}}),
         ({"claims": {"sub": "a" * 5000}}, {"claims": {"sub": hashlib.sha256(b"a" * 5000).hexdigest()}}),
         ({"claims": {"sub": "a" * 5000 + "x"}}, {"claims": {"sub": "a" * 5000 + "y"}}),
+        ({"claims": {"sub": 10**4000}}, {"claims": {"sub": 10**4000 + 1}}),
+        ({"claims": {"sub": 10**200}}, {"claims": {"sub": str(10**200)}}),
+        ({"claims": {"sub": "\ud800"}}, {"claims": {"sub": "?"}}),
+        ({"claims": {"sub": "address 198.51.100.7"}}, {"claims": {}}),
     ],
 )
 def test_others_never_share(one, other):
     assert who(**one) != who(**other)
 
 
-def test_a_long_claim_costs_no_more_memory():
-    assert len(who(claims={"sub": "a" * 100_000})) < 200
+@pytest.mark.parametrize("value", ["a" * 100_000, 10**4000, 1.5e300], ids=["text", "whole number", "fraction"])
+def test_a_long_claim_costs_no_more_memory(value):
+    assert len(who(claims={"sub": value})) < 200
 
 
 @pytest.mark.parametrize(
