@@ -71,7 +71,7 @@ _READ = {
         OF_PROXIES,
     ),
 }
-# These ask for a chunked body, an interim response, another protocol or a preflight.
+# These ask for trailers, an interim response, another protocol or a preflight.
 _ODD_NAMES = frozenset(
     {
         "access-control-request-headers",
@@ -82,7 +82,6 @@ _ODD_NAMES = frozenset(
         "proxy-connection",
         "sec-websocket-key1",
         "trailer",
-        "transfer-encoding",
         "upgrade",
     }
 )

@@ -1,4 +1,4 @@
-"""Passes over complete plain chunks at once (RFC 9112 §7.1)."""
+"""Passes over complete plain chunks at once, or takes out what they carry (RFC 9112 §7.1)."""
 
 from __future__ import annotations
 
@@ -15,3 +15,13 @@ def behind_whole_chunks(data: bytes, start: int) -> int:
             break
         start = end + 2
     return start
+
+
+def without_chunks(data: bytes) -> bytes:
+    """What complete plain chunks, and nothing else, carry."""
+    pieces, start = list[bytes](), 0
+    while found := _PLAIN_CHUNK.match(data, start):
+        end = found.end() + int(found[1], 16)
+        pieces.append(data[found.end() : end])
+        start = end + 2
+    return b"".join(pieces)

@@ -33,8 +33,9 @@ Pairs = Sequence[tuple[str, str]]
 # All bytes that a line may have: a sound line is empty without them.
 _TEXT: Final = chars_of(FIELD_TEXT_CHARS)
 
-# Most clients send this in Connection. A Keep-Alive field never goes on anyway.
+# Clients send one of these in Connection. A Keep-Alive field never goes on anyway.
 _USUAL_OPTION: Final = b"keep-alive"
+_LAST_OPTION: Final = b"close"
 _BLANK: Final = 0x20  # and what is below it: of field text only the tab
 
 
@@ -42,8 +43,9 @@ class Fields:
     """Holds the fields of a request. `lines` are all of them, `kept` those that may go on to the backend.
 
     `depends` says that some of the kept ones go on only on some routes. `of_proxies` has names and values of fields
-    that trusted proxies may send. `is_odd` says that the request is not an ordinary one because of a field. `size` is
-    that of the fields on the wire. The other attributes hold all values of the field of that name.
+    that trusted proxies may send. `is_odd` says that the request is not an ordinary one because of a field. `ends` and
+    `stays` say what `Connection` wants of the connection, in so many words. `size` is that of the fields on the wire.
+    The other attributes hold all values of the field of that name.
 
     The class is not slotted: attributes that most requests do not set stay in the class.
     """
@@ -59,6 +61,8 @@ class Fields:
     traces: Pairs = ()  # names and values of Trace Context
     depends: bool = False
     is_odd: bool = False
+    ends: bool = False
+    stays: bool = False
 
     def __init__(self, lines: list[bytes], kept: list[bytes], size: int) -> None:
         self.lines = lines
@@ -149,8 +153,18 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.of_proxies = _with(fields.of_proxies, (name.decode("ascii"), text))
     elif what == TRACE:
         fields.traces = _with(fields.traces, (name.decode("ascii"), text))
-    elif what == CONNECTION and value.lower() != _USUAL_OPTION:
-        fields.options = _with(fields.options, text)
+    elif what == CONNECTION:
+        _read_option(fields, value.lower(), text)
+
+
+def _read_option(fields: Fields, option: bytes, text: str) -> None:
+    if option == _USUAL_OPTION:
+        fields.stays = True
+        return
+    fields.options = _with(fields.options, text)
+    if option == _LAST_OPTION:
+        fields.ends = True
+    else:
         fields.is_odd = True
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from gateway.compiled import Beside
 from gateway.decision import NEEDS, Allow, Decision, Needs, Refuse
-from gateway.http.ordinary import read_ordinary
+from gateway.http.ordinary import Manner, read_ordinary
 from gateway.http.refusal import Refusal
 from gateway.pipeline import decide
 from gateway.proxy.added_fields import added_fields
@@ -40,13 +40,15 @@ class DecisionFastLane:
         assert beside is not None  # without it there is no listener
         compiled = beside.compiled
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
-        if ordinary is None or ordinary.missing_bytes:
+        if ordinary is None or ordinary.missing_bytes or ordinary.manner.is_chunked:
             return False
         method, target, request_id = ordinary.method, ordinary.target, self.contexts.new_request_id()
         trace = self.contexts.trace(running.compiled, ordinary.fields, client.peer)
         path = target.partition("?")[0]
         context = RequestContext(self.contexts, running, request_id, method, path, client.peer, trace)
-        exchange = DecisionExchange(client, context, beside, to_head=method == "HEAD")
+        if ordinary.manner.behind:
+            client.hold(ordinary.manner.behind)
+        exchange = DecisionExchange(client, context, beside, ordinary.manner, to_head=method == "HEAD")
         request = told_request(context, method, target, ordinary.fields, client.peer, client.scheme, trace)
         if isinstance(request, Refusal):
             exchange.refuse(request)
@@ -58,10 +60,13 @@ class DecisionFastLane:
 class DecisionExchange:
     """One subrequest and its response."""
 
-    def __init__(self, client: ClientConnection, context: RequestContext, beside: Beside, *, to_head: bool) -> None:
+    def __init__(
+        self, client: ClientConnection, context: RequestContext, beside: Beside, manner: Manner, *, to_head: bool
+    ) -> None:
         self._client = client
         self._context = context
         self._beside = beside
+        self._manner = manner
         self._to_head = to_head
         self._added: Sequence[tuple[str, str]] = ()
         self._has_ended = False
@@ -90,11 +95,17 @@ class DecisionExchange:
             self._fail(error)
 
     def refuse(self, refusal: Refusal) -> None:
-        self._end(
-            keeps_alive=send_refusal(
-                self._client, self._context, refusal, self._added, is_sound=True, to_head=self._to_head
-            )
+        keeps_alive = send_refusal(
+            self._client,
+            self._context,
+            refusal,
+            self._added,
+            keeps_alive=not self._manner.is_last,
+            is_http10=self._manner.is_http10,
+            is_sound=True,
+            to_head=self._to_head,
         )
+        self._end(keeps_alive=keeps_alive)
 
     async def _ask(self, needs: Needs) -> None:
         decision = await self._context.ask(needs)
@@ -112,8 +123,8 @@ class DecisionExchange:
         if decision.identity.is_notable:
             context.running.large_identities.tell(decision.route.name, decision.identity)
         context.status = 200
-        keeps_alive = not client.is_draining
-        option = connection_option(keeps_alive=keeps_alive, is_http10=False)
+        keeps_alive = not (client.is_draining or self._manner.is_last)
+        option = connection_option(keeps_alive=keeps_alive, is_http10=self._manner.is_http10)
         client.write(allowed_reply(self._beside.answered, decision, context.request_id, more=added, connection=option))
         self._end(keeps_alive=keeps_alive)
 

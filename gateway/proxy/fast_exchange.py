@@ -13,6 +13,7 @@ from typing import Any
 from gateway.compiled import CompiledRoute
 from gateway.decision import NEEDS, Allow, Decision, Needs, Refuse
 from gateway.http.location import Outside
+from gateway.http.ordinary import USUAL, Manner
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
 from gateway.proxy.added_fields import added_fields
@@ -23,7 +24,7 @@ from gateway.proxy.request_context import RequestContext
 from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
 from gateway.proxy.upstream.attempts import Attempts
 from gateway.proxy.upstream.backend_error import BackendError
-from gateway.proxy.upstream.backend_request import BackendRequest
+from gateway.proxy.upstream.backend_request import UNKNOWN_LENGTH, BackendRequest
 from gateway.proxy.upstream.backend_state import BackendState
 from gateway.proxy.upstream.connection import BackendConnection
 from gateway.proxy.upstream.pool import Pool
@@ -35,11 +36,12 @@ _logger = logging.getLogger(__name__)
 class OrdinaryExchange(Relay):
     """Serves a request after its decision, and relays its response.
 
-    `body` is `None` where no length was declared.
+    `body` is `None` where none was declared.
     """
 
     _allow: Allow | None = None
     _attempts: Attempts | None = None  # made when the first one has failed
+    _has_chunked_body = False
     _has_ended = False
     _retries = 0
     _added: Sequence[tuple[str, str]] = ()
@@ -48,9 +50,18 @@ class OrdinaryExchange(Relay):
     _was_sent = False
 
     def __init__(
-        self, backends: UpstreamPools, client: ClientConnection, context: RequestContext, body: bytes | None
+        self,
+        backends: UpstreamPools,
+        client: ClientConnection,
+        context: RequestContext,
+        body: bytes | None,
+        manner: Manner,
     ) -> None:
         super().__init__(client, context)
+        if manner is not USUAL:
+            self.keeps_alive = not manner.is_last
+            self._is_http10 = manner.is_http10
+            self._has_chunked_body = manner.is_chunked
         self._context = context
         self._backends = backends
         self._body = body
@@ -117,7 +128,7 @@ class OrdinaryExchange(Relay):
         state = self._state = backends.first(allow) if attempts is None else backends.states[attempts.place]
         backend = state.backend
         self._context.backend = state.label
-        framing = framing_of(None if body is None else len(body))
+        framing = UNKNOWN_LENGTH if self._has_chunked_body else framing_of(None if body is None else len(body))
         request, fields = backend_request(self._context.method, backend, allow, framing)
         if body:
             self._context.bytes_received = len(body)
@@ -180,7 +191,17 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._end(keeps_alive=send_refusal(self._client, self._context, refusal, self._added))
+        # As in the general lane, which does not read a body to its end that it does not need and that has no length.
+        has_unread = self._has_chunked_body and not self._was_sent
+        keeps_alive = send_refusal(
+            self._client,
+            self._context,
+            refusal,
+            self._added,
+            keeps_alive=self.keeps_alive and not has_unread,
+            is_http10=self._is_http10,
+        )
+        self._end(keeps_alive=keeps_alive)
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""

@@ -1,4 +1,4 @@
-"""The fast lane: serves one plain, complete request in the iteration of the event loop in which it arrives.
+"""The fast lane: serves a plain, complete request in the iteration of the event loop in which it arrives.
 
 It decides by the same pipeline as the general lane and relays answers by the same relay; what it spares is the task,
 the request object, the reader and the writer.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.compiled import CompiledRoute
 from gateway.decision import Decision, Publish, Receive, Request
-from gateway.http.ordinary import read_ordinary
+from gateway.http.ordinary import USUAL, Manner, Ordinary, read_ordinary
 from gateway.pipeline import decide
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_exchange import OrdinaryExchange
@@ -17,7 +18,8 @@ from gateway.proxy.generation import Generation
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
 
-_VERSION: Final = (1, 1)
+_HTTP10: Final = (1, 0)
+_HTTP11: Final = (1, 1)
 
 
 class FastLane:
@@ -35,7 +37,7 @@ class FastLane:
         compiled, last = running.compiled, client.last_request
         if last.decision is not None and last.request is not None and last.is_same(compiled, data):
             last.request.new_request_id = self.contexts.new_request_id()
-            self._begin(client, running, last.request, last.body, last.decision)
+            self._begin(client, running, last.request, last.body, last.decision, USUAL)
             return True
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
@@ -43,7 +45,12 @@ class FastLane:
         if ordinary.missing_bytes:
             client.body_is_to_come(data, ordinary.missing_bytes)
             return False
-        fields, request_id = ordinary.fields, self.contexts.new_request_id()
+        return self._serve(client, running, ordinary, data)
+
+    def _serve(self, client: ClientConnection, running: Generation, ordinary: Ordinary, data: bytes) -> bool:
+        """The same for an ordinary request that `data` begins with."""
+        compiled = running.compiled
+        fields, manner, request_id = ordinary.fields, ordinary.manner, self.contexts.new_request_id()
         trace = self.contexts.trace(compiled, fields, client.peer)
         request = Request(
             ordinary.method,
@@ -51,7 +58,7 @@ class FastLane:
             fields,
             client.peer,
             client.scheme,
-            _VERSION,
+            _HTTP10 if manner.is_http10 else _HTTP11,
             request_id,
             trace,
             certificate=client.certificate,
@@ -60,15 +67,31 @@ class FastLane:
         route = decision.context.route
         if isinstance(decision, (Receive, Publish)) or (route is not None and not route.is_plain):
             return False
-        last.note(compiled, data, request, ordinary.body, decision)
-        self._begin(client, running, request, ordinary.body, decision)
+        if manner is USUAL:
+            client.last_request.note(compiled, data, request, ordinary.body, decision)
+        elif manner.is_chunked and route is not None and not _has_room(route, ordinary):
+            return False
+        if manner.behind:
+            client.hold(manner.behind)
+        self._begin(client, running, request, ordinary.body, decision, manner)
         return True
 
     def _begin(
-        self, client: ClientConnection, running: Generation, request: Request, body: bytes | None, decision: Decision
+        self,
+        client: ClientConnection,
+        running: Generation,
+        request: Request,
+        body: bytes | None,
+        decision: Decision,
+        manner: Manner,
     ) -> None:
         target = decision.context.target
         path = request.target.partition("?")[0] if target is None else target.path
         request_id = request.new_request_id
         context = RequestContext(self.contexts, running, request_id, request.method, path, client.peer, request.trace)
-        OrdinaryExchange(self.backends, client, context, body).go(decision)
+        OrdinaryExchange(self.backends, client, context, body, manner).go(decision)
+
+
+def _has_room(route: CompiledRoute, ordinary: Ordinary) -> bool:
+    """Whether a body whose length was not declared may be as long as it is."""
+    return route.max_body_bytes is None or len(ordinary.body or b"") <= route.max_body_bytes

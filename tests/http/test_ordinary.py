@@ -14,7 +14,7 @@ from support.generated import Generator
 
 from gateway.http import ordinary
 from gateway.http.fates import FieldFates
-from gateway.http.ordinary import BODY_MAX_BYTES, Ordinary
+from gateway.http.ordinary import BODY_MAX_BYTES, USUAL, Manner, Ordinary
 from gateway.http.request_fields import fields_of, read_fields
 from gateway.http.scanner import Scanner
 from gateway.http.unfinished import HeadLimits
@@ -23,6 +23,8 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 HOST = ("Host", "a")
+CHUNKED = b"Transfer-Encoding: chunked"
+CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"
 
 
 FATES = FieldFates(frozenset({"xuserid"}))
@@ -93,19 +95,15 @@ def test_a_plain_request_is_taken_as_it_came(name: str) -> None:
         taken = read_ordinary(wire)
         assert taken is not None
         assert (taken.method, taken.target, taken.fields.pairs, taken.body) == expected
+        assert taken.manner is USUAL
 
 
 NOT_ORDINARY = {
     "nothing": b"",
     "a part of a head": GET,
     "all but the last byte": get()[:-1],
-    "two requests": get() + NEXT,
-    "a byte behind": get() + b"\0",
-    "a line end behind": get() + b"\r\n",
     "a line end before": b"\r\n" + get(),
     "a body that is too short": post(b"hell", b"Content-Length: 5"),
-    "a body that is too long": post(b"hello!", b"Content-Length: 5"),
-    "a body without length": post(b"hello"),
     "a body beyond the bound": post(b"b" * (BODY_MAX_BYTES + 1), b"Content-Length: %d" % (BODY_MAX_BYTES + 1)),
     **{
         f"the method {method!r}": method + get()[3:]
@@ -113,11 +111,14 @@ NOT_ORDINARY = {
     },
     **{
         f"the target {target!r}": get().replace(b" /x ", b" " + target + b" ", 1)
-        for target in (b"*", b"x", b"http://a/x", b"a:80", b"//a\x7f", b"/\xe9", b"/a b", b"/a\tb", b"/a\0", b"")
+        for target in (b"*", b"x", b"http://", b"http:///x", b"http://a", b"http://a:80", b"http://u@a/x",
+            b"http://[::1]/x", b"https://a/x", b"HTTP://a/x", b"http://a:99999/x", b"http://a_b/x", b"http:/a/x",
+            b"http://a/\xe9", b"a:80",
+            b"//a\x7f", b"/\xe9", b"/a b", b"/a\tb", b"/a\0", b"")
     },
     **{
         f"the version {version!r}": get().replace(b"HTTP/1.1", version, 1)
-        for version in (b"HTTP/1.0", b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10")
+        for version in (b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10")
     },
     "two blanks": get().replace(b" /x", b"  /x", 1),
     "a tab for a blank": get().replace(b" /x", b"\t/x", 1),
@@ -151,13 +152,97 @@ NOT_ORDINARY = {
             b"Transfer-Encoding: chunked", b"transfer-encoding: identity", b"Expect: 100-continue", b"Expect:",
             b"Upgrade: websocket", b"upgrade: h2c", b"HTTP2-Settings: x", b"Trailer: X-T", b"Keep-Alive: timeout=5",
             b"Proxy-Connection: keep-alive", b"Access-Control-Request-Method: GET",
-            b"Access-Control-Request-Headers: x", b"Connection: close", b"Connection: upgrade",
+            b"Access-Control-Request-Headers: x", b"Connection: upgrade", b"Connection: close, X-User-Id",
             b"Connection: X-User-Id", b"Connection: keep-alive, X-User-Id", b"Connection:", b"connection: ,keep-alive",
             b"Sec-WebSocket-Key1: x",
         )
     },
-    "a length with an encoding": post(b"0\r\n\r\n", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+    "a connection that both ends and stays": get(b"Connection: close", b"Connection: keep-alive"),
+    "an end for an old client that stays": get(b"Connection: keep-alive", b"connection: close").replace(b"1.1", b"1.0"),
+    "a length with an encoding": post(CHUNKS, b"Content-Length: 5", CHUNKED),
+    "chunks of an old client": post(CHUNKS, CHUNKED).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "two encodings": post(CHUNKS, CHUNKED, CHUNKED),
+    **{
+        f"the encoding {value!r}": post(CHUNKS, b"Transfer-Encoding: " + value)
+        for value in (b"gzip", b"chunked, chunked", b"gzip, chunked", b"chunked;q=1", b"\x0bchunked", b"chunke", b"")
+    },
+    **{
+        f"the chunks {chunks!r}": post(chunks, CHUNKED)
+        for chunks in (
+            b"", b"0\r\n\r\n", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\n", b"5\r\nhello0\r\n\r\n",
+            b"5;a=b\r\nhello\r\n0\r\n\r\n",
+            b"5 \r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\r\nX-A: b\r\n\r\n",
+            b"5\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n00\r\n\r\n",
+            b"6\r\nhello\r\n0\r\n\r\n", b"+5\r\nhello\r\n0\r\n\r\n",
+            b"0x5\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r\n0\n\n",
+            b"5\r\nhello\r\n0\r\n\r", b"-5\r\nhello\r\n0\r\n\r\n", b"g\r\n", b"5\r\nhello\r\n0;a\r\n\r\n",
+        )
+    },
+    "chunks beyond the bound": post(
+        b"%x\r\n%b\r\n0\r\n\r\n" % (BODY_MAX_BYTES, b"b" * BODY_MAX_BYTES), CHUNKED
+    ),
+    "a body beyond the bound with something behind": post(
+        b"b" * (BODY_MAX_BYTES + 9), b"Content-Length: %d" % (BODY_MAX_BYTES + 1)
+    ),
 }  # fmt: skip
+
+
+def manner(*, is_http10: bool = False, is_last: bool = False, is_chunked: bool = False, behind: bytes = b"") -> Manner:
+    return Manner(is_http10=is_http10, is_last=is_last, is_chunked=is_chunked, behind=behind)
+
+
+def old(wire: bytes) -> bytes:
+    return wire.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+
+
+# How each differs from most, and its body.
+UNUSUAL = {
+    "two requests": (get() + NEXT, manner(behind=NEXT), None),
+    "a byte behind": (get() + b"\0", manner(behind=b"\0"), None),
+    "a line end behind": (get() + b"\r\n", manner(behind=b"\r\n"), None),
+    "a body that nobody announced": (post(b"hello"), manner(behind=b"hello"), None),
+    "a body that is too long": (post(b"hello!", b"Content-Length: 5"), manner(behind=b"!"), b"hello"),
+    "an end": (get(b"Connection: close"), manner(is_last=True), None),
+    "an end with something behind": (get(b"connection: Close") + NEXT, manner(is_last=True), None),
+    "an end said twice": (get(b"Connection: close", b"Connection: close"), manner(is_last=True), None),
+    "an old client": (old(get()), manner(is_http10=True, is_last=True), None),
+    "an old client with something behind": (old(get()) + NEXT, manner(is_http10=True, is_last=True), None),
+    "an old client that stays": (
+        old(get(b"Connection: Keep-Alive")) + NEXT, manner(is_http10=True, behind=NEXT), None
+    ),
+    "an old client with a body": (
+        old(post(b"hello", b"Content-Length: 5")), manner(is_http10=True, is_last=True), b"hello"
+    ),
+    "chunks": (post(CHUNKS, CHUNKED), manner(is_chunked=True), b"hello"),
+    "chunks with something behind": (post(CHUNKS, CHUNKED) + NEXT, manner(is_chunked=True, behind=NEXT), b"hello"),
+    "several chunks": (
+        post(b"2\r\nhe\r\nA\r\n0123456789\r\n01\r\n\n\r\n0\r\n\r\n", b"transfer-encoding: Chunked"),
+        manner(is_chunked=True),
+        b"he0123456789\n",
+    ),
+    "chunks and an end": (post(CHUNKS, CHUNKED, b"Connection: close"), manner(is_chunked=True, is_last=True), b"hello"),
+    "a chunk that looks like the last": (
+        post(b"5\r\n0\r\n\r\n\r\n0\r\n\r\n" + NEXT, CHUNKED), manner(is_chunked=True, behind=NEXT), b"0\r\n\r\n"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_what_differs_from_most_is_told(name: str) -> None:
+    wire, expected, body = UNUSUAL[name]
+    taken = read_ordinary(wire)
+    assert taken is not None
+    assert {key: getattr(taken.manner, key) for key in Manner.__slots__} == {
+        key: getattr(expected, key) for key in Manner.__slots__
+    }
+    assert taken.body == body
+
+
+@pytest.mark.parametrize("target", [b"http://a/x?y", b"http://a.example:8080/", b"http://127.0.0.1/x#y"])
+def test_a_target_with_an_authority_is_taken_as_it_came(target: bytes) -> None:
+    taken = read_ordinary(get().replace(b" /x ", b" " + target + b" ", 1))
+    assert taken is not None
+    assert taken.target == target.decode()
 
 
 @pytest.mark.parametrize("name", NOT_ORDINARY)
@@ -171,7 +256,9 @@ def test_what_is_not_plainly_one_is_left(name: str) -> None:
 def test_no_part_of_one_is_taken_nor_more_than_one(name: str) -> None:
     wire = ORDINARY[name][0][:2000]
     assert all(read_ordinary(wire[:end]) is None for end in range(len(wire) - 1))
-    assert read_ordinary(ORDINARY[name][0] + b"\r\n") is None
+    taken = read_ordinary(ORDINARY[name][0] + b"\r\n")
+    assert taken is not None
+    assert (taken.body, taken.manner.behind) == (ORDINARY[name][1][3], b"\r\n")
 
 
 @pytest.mark.parametrize("name", [name for name in ORDINARY if b"Content-Length" in ORDINARY[name][0]])
@@ -243,7 +330,7 @@ def parsed() -> Iterator[object]:
     """What aiohttp's parser reads, with the limits of the general lane."""
     loop = asyncio.new_event_loop()
 
-    def parse(wire: bytes) -> tuple[str, str, list[tuple[bytes, bytes]], bytes]:
+    def parse(wire: bytes) -> tuple[str, str, list[tuple[bytes, bytes]], bytes, tuple[bool, bool, bool]]:
         parser = HttpRequestParser(
             BaseProtocol(loop),
             loop,
@@ -254,11 +341,11 @@ def parsed() -> Iterator[object]:
             auto_decompress=False,
         )
         [(message, payload)], is_upgraded, rest = parser.feed_data(wire)
-        assert not any((is_upgraded, rest, message.chunked, message.should_close))
-        assert message.version == (1, 1)
+        assert not any((is_upgraded, rest))
         body = payload.read_nowait(-1) if hasattr(payload, "read_nowait") else b""
         assert payload.is_eof()
-        return message.method, message.path, list(message.raw_headers), body
+        manner = message.version == (1, 0), message.should_close, message.chunked
+        return message.method, message.path, list(message.raw_headers), body, manner
 
     yield parse
     loop.close()
@@ -273,15 +360,24 @@ def test_whatever_is_taken_is_sound_and_whole_to_the_scanner_and_the_same_to_the
     for sent in Generator(seed).draw().sends:
         wire = sent.wire[:position] + splice + sent.wire[position:]
         taken = read_ordinary(wire)
-        assert not (splice == b"" and sent.pieces == 1 and sent.is_ordinary) or taken is not None
+        assert not (splice == b"" and sent.pieces == 1 and sent.ordinary) or taken is not None
         if taken is None:
             continue
         event("taken")
-        scanner = Scanner(HeadLimits(2**16, 10_000))
-        assert all_taken(scanner, wire) == (wire, True)
-        assert scanner.held_bytes == 0
-        assert all_taken(scanner, NEXT) == (NEXT, True)  # it stands where the next request begins
-        method, path, fields, body = parsed(wire)
+        scanner, own, manner = Scanner(HeadLimits(2**16, 10_000)), wire, taken.manner
+        passed, end, is_sound = scanner.take(wire)
+        if manner.is_last:
+            assert (scanner.is_behind_the_last, manner.behind) == (True, b"")
+            own = wire[:end] if end else wire
+        else:
+            own = wire.removesuffix(manner.behind)
+            assert all_taken(Scanner(HeadLimits(2**16, 10_000)), own + NEXT) == (
+                own + NEXT,
+                True,
+            )  # there the next begins
+        assert (passed, end, is_sound, scanner.held_bytes) == (own, len(own), True, 0)
+        method, path, fields, body, told = parsed(own)
         assert (taken.method, taken.target) == (method, path)
         raw = [(name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in taken.fields.pairs]
         assert (raw, taken.body or b"") == (fields, body)
+        assert (manner.is_http10, manner.is_last, manner.is_chunked) == told

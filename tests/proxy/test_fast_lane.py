@@ -65,6 +65,74 @@ async def test_what_comes_before_the_answer_waits_its_turn(serve, backend, taken
     assert taken[0] is True
 
 
+MANNERS = {
+    # the bytes, what the backend gets of the body and by which framing, and whether the connection stays
+    "an end": (b"GET /open/x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", b"", None, False),
+    "an old client": (b"GET /open/x HTTP/1.0\r\nHost: a\r\n\r\n", b"", None, False),
+    "an old client that stays": (b"GET /open/x HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", b"", None, True),
+    "a target with an authority": (b"GET http://a/open/x HTTP/1.1\r\nHost: a\r\n\r\n", b"", None, True),
+    "chunks": (
+        b"POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        b"hello",
+        "Transfer-Encoding",
+        True,
+    ),
+    "a length": (
+        b"POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", b"hello", "Content-Length", True
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+async def test_what_differs_from_most_is_taken(serve, backend, taken, manner):
+    wire, body, framing, stays = MANNERS[manner]
+    client = await (await serve()).client()
+    await client.send(wire)
+    answer = await client.answer("POST" if body else "GET")
+    assert answer.status == 200
+    seen = backend.requests[0]
+    told = {name for name in ("Content-Length", "Transfer-Encoding") if seen.values(name)}
+    assert (seen.body, told) == (body, {framing} if framing else set())
+    await client.send(request("GET", "/open/y"))
+    if stays:
+        assert (await client.answer()).status == 200
+    else:
+        assert answer.values("Connection") == ["close"]
+        with pytest.raises((BrokenOffError, ConnectionError)):
+            await client.answer()
+    assert taken == [True] * (1 + stays)
+    assert len(backend.requests) == 1 + stays
+
+
+async def test_chunks_beyond_the_limit_of_the_route_are_refused(serve, backend, taken):
+    client = await (await serve(server={"max_body": "4B"})).client()
+    await client.send(b"POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    assert (await client.answer("POST")).status == 413
+    assert taken == [False]
+    assert all(one.body != b"hello" or not one.whole for one in backend.requests)
+
+
+async def test_requests_in_one_read_are_answered_in_order_and_one_at_a_time(serve, backend, taken):
+    backend.default = echo_marker
+    client = await (await serve()).client()
+    many = [request("POST", "/api/x", f"X-Marker: {number}", token="good", body=b"hello") for number in range(50)]
+    await client.send(b"".join(many) + b"GET /open/x HTTP/1.1\r\nHost: a\r\nX-Marker: last\r\n")
+    assert [(await client.answer("POST")).body for _ in many] == [b"%d" % number for number in range(50)]
+    assert taken[:50] == [True] * 50
+    await client.send(b"\r\n")
+    assert (await client.answer()).body == b"last"
+    assert len({id(one.connection) for one in backend.requests}) == 1
+
+
+async def test_nothing_behind_a_refused_request_whose_end_is_doubtful_is_read(serve, backend):
+    client = await (await serve()).client()
+    await client.send(request("GET", "/open/..%2fx") + request("GET", "/open/smuggled"))
+    assert (await client.answer()).status == 400
+    with pytest.raises((BrokenOffError, ConnectionError)):
+        await client.answer()
+    assert backend.requests == []
+
+
 async def test_it_is_turned_off_and_on_by_a_reload(serve, backend, taken):
     gateway = await serve()
     client = await gateway.client()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import TypeVar
 
 from support.backend import CLOSE, RESET, Pause, Script, chunked, script
@@ -23,7 +24,8 @@ TARGETS = (
     "/{}/../x", "/{}/./x", "/{}//x", "//{}/x", "/{}/x#y", "/{}/%zz", "/{}/%", "/{}/%00", "/{}/\\x", "/{}/x;a=b/y",
     "/{}/*", "/{}/<x>", '/{}/"x"', "/{}/{{x}}", "/{}/x|y^z`", '/{}/x?a="b"<c>', "/{}/x?a#b", "/{}/[x]", "/{}/x:80",
     "/{}/@x", "/{}/~x!$&'()*+,;=", "/nowhere", "/", "/?x", "/{}/x?token=t", "*", "http://gw.example/{}/x", "gw:80",
-    "{}/x", "/{}/" + "a" * 3000, "/{}/x?" + "%41" * 1000, "/{}/%2e%2e/x", "/{}/x%0d%0aX-A:%20b", "/{}/%c0%ae%c0%ae/",
+    "{}/x", "http://gw.example:8080/{}/x?y", "HTTP://gw.example/{}",
+    "/{}/" + "a" * 3000, "/{}/x?" + "%41" * 1000, "/{}/%2e%2e/x", "/{}/x%0d%0aX-A:%20b", "/{}/%c0%ae%c0%ae/",
 )  # fmt: skip
 HOSTS = (
     ("gw.example",), ("gw.example:8080",), ("GW.Example.",), ("[::1]:80",), ("other.example",), (), ("a", "b"), ("",),
@@ -69,7 +71,14 @@ ODD_LINES = (
 )  # fmt: skip
 BODIES = (b"hello", b"", b"x" * 20, b"\0\r\n\r\n\xff", b"y" * 5000, b"GET /open/smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
 REASONS = {100: "Continue", 103: "Early Hints", 200: "OK", 204: "No Content", 304: "Not Modified"}
+CHUNKED = ["Transfer-Encoding: chunked"]
+NO_CHUNKS = b"0\r\n\r\n"
 _LATE = 0.3  # of the bodies
+_CHUNKED = 0.1  # likewise
+# Of the requests: with another behind it, by an old client, with nothing to follow.
+_SEVERAL = 0.08
+_OLD = 0.05
+_LAST = 0.05
 ODD_REASON = "Odd R\xe9ason"
 STATUSES = (200, 204, 304, 201, 206, 205, 301, 400, 401, 404, 500, 503, 599)
 ANSWER_LINES = (
@@ -106,7 +115,7 @@ class Sent:
     wire: bytes
     methods: tuple[str, ...]
     pieces: int = 1
-    is_ordinary: bool = False  # one plain request at once, or with its body in a second write
+    ordinary: int = 0  # how many plain requests: at once, or one with its body in a second write
     cut: int = 0
 
     @property
@@ -150,10 +159,13 @@ class Generator:
         return [self._chance.choice(table) for _ in range(self._chance.choice(counts))]
 
     def _sent(self, oddness: float) -> Sent:
-        if self._chance.random() < oddness:  # several at once
-            several = [self._request(oddness / 4) for _ in range(2)]
+        if self._chance.random() < max(oddness, _SEVERAL):
+            several = [self._request(oddness / 4) for _ in range(self._chance.choice((2, 2, 5)))]
             methods = tuple(one.methods[0] for one in several)
-            return Sent(b"".join(one.wire for one in several), methods, cut=several[0].cut)
+            wire, cut = b"".join(one.wire for one in several), several[0].cut
+            # What stands behind one that is not plain goes where that goes.
+            ordinary = [*takewhile(bool, (one.ordinary for one in several))]
+            return Sent(wire, methods, ordinary=len(ordinary), cut=cut)
         return self._request(oddness)
 
     def _request(self, oddness: float) -> Sent:
@@ -162,22 +174,31 @@ class Generator:
         route = chance.choice(ROUTES)
         target = self._pick(TARGETS, 0.4).replace("{}", route).replace("{{x}}", "{x}")
         version = self._pick(("HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "HTTP/0.9", "http/1.1"), oddness)
+        if chance.random() < _OLD:
+            version = "HTTP/1.0"
         lines = [f"Host: {host}" for host in self._pick(HOSTS, 0.1)]
         credentials = self._authorization()
         lines += [f"Authorization: {value}" for value in credentials]
         lines += self._some(LINES, (0, 2, 4, 9))
         odd_lines = self._some(ODD_LINES, (1, 1, 2)) if chance.random() < oddness else []
+        if chance.random() < _LAST:
+            lines.append(chance.choice(("Connection: close", "connection: Close")))
         body, framing = self._body(method, oddness)
         lines += framing + odd_lines
         chance.shuffle(lines)
         head = "\r\n".join([f"{method} {target} {version}", *lines, "", ""]).encode("latin-1")
         pieces = 3 if chance.random() < oddness else 1
-        is_plain = method in ORDINARY_METHODS and target.startswith("/") and version == "HTTP/1.1" and not odd_lines
+        is_plain = method in ORDINARY_METHODS and version in {"HTTP/1.1", "HTTP/1.0"} and not odd_lines
+        is_plain = is_plain and target.startswith(("/", "http://"))
         is_framed = framing == [f"Content-Length: {len(body)}"] or (not framing and not body)
+        is_framed |= framing == CHUNKED and version == "HTTP/1.1" and len(body) > len(NO_CHUNKS)
+        is_framed &= body[-len(NO_CHUNKS) :] == NO_CHUNKS or framing != CHUNKED
+        options = {line.partition(": ")[2].lower() for line in lines if line.lower().startswith("connection:")}
+        is_plain = is_plain and len(options) < 2
         single = [name for name in (line.partition(":")[0] for line in lines) if name in SINGLE_NAMES]
         is_plain = is_plain and is_framed and len(set(single)) == len(single) and "Host" in single and pieces == 1
         cut = len(head) if body and pieces == 1 and chance.random() < _LATE else 0
-        return Sent(head + body, (method,), pieces, is_plain, cut)
+        return Sent(head + body, (method,), pieces, int(is_plain), cut if framing != CHUNKED else 0)
 
     def _authorization(self) -> list[str]:
         self._tokens += 1
@@ -190,12 +211,17 @@ class Generator:
         if method not in {"POST", "PUT", "PATCH"} and chance.random() > oddness * 2:
             return b"", []
         body = self._pick(BODIES, 0.5)
-        if chance.random() > oddness:
+        is_chunked = chance.random() < _CHUNKED
+        if not is_chunked and chance.random() > oddness:
             return body, [f"Content-Length: {len(body)}"]
-        chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        cuts = sorted({0, len(body), *(chance.randrange(len(body) + 1) for _ in range(chance.choice((0, 0, 3))))})
+        parts = [body[start:end] for start, end in pairwise(cuts)]
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + NO_CHUNKS
+        if is_chunked:
+            return chunks, CHUNKED
         return chance.choice(
             [
-                (chunks, ["Transfer-Encoding: chunked"]),
+                (chunks, CHUNKED),
                 (chunks, ["transfer-encoding: Chunked", "Content-Length: 3"]),
                 (chunks[:-2] + b"X-Trailer: a\r\n\r\n", ["Transfer-Encoding: chunked"]),
                 (b"5\r\nhelloX", ["Transfer-Encoding: chunked"]),

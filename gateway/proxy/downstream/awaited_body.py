@@ -1,15 +1,15 @@
 """An ordinary request of whose body something is still to come: its bytes, as they came.
 
 Many clients send the head with one write and the body with the next. What such a request asks for, the fast lane can
-answer as soon as the body is there. Until then nothing of it is looked at; if it does not come soon, or more comes than
-was announced, all goes to the general lane as if it had only just arrived.
+answer as soon as the body is there. Until then nothing of it is looked at; if it does not come soon, all goes to the
+general lane as if it had only just arrived.
 """
 
 from __future__ import annotations
 
 
 class AwaitedBody:
-    """`missing_bytes` are still to come; below zero: so many stand behind the request."""
+    """`missing_bytes` are still to come; below zero: so many came behind the request."""
 
     __slots__ = ("came", "missing_bytes")
 

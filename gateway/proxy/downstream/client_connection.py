@@ -85,6 +85,13 @@ class ClientConnection(ClientTransport):
         """The fast lane, which is being offered `data`, would take it with so many bytes more."""
         self._awaited = AwaitedBody(data, missing_bytes)
 
+    def hold(self, data: bytes) -> None:
+        """It came behind a request of the fast lane, and waits for the end of that one. Read no further than a head."""
+        self._ahead += data
+        self._listener.hold_head(self, len(self._ahead))
+        if len(self._ahead) > self._listener.limits.head.bytes_max:
+            self.transport.pause_reading()
+
     def fast_exchange_begins(self, exchange: FastExchange) -> None:
         self.fast_exchange = exchange
         self.state = FAST
@@ -203,7 +210,7 @@ class ClientConnection(ClientTransport):
     def data_received(self, data: bytes) -> None:
         general, state = self._general, self.state
         if state in _HOLDING or self._ahead:
-            self._hold(data)
+            self.hold(data)
         elif self._awaited is not None:
             self._more_of_body(self._awaited, data)
         elif general is not None and not general.is_idle:
@@ -260,8 +267,6 @@ class ClientConnection(ClientTransport):
         awaited.add(data)
         if awaited.missing_bytes > 0:
             self._listener.hold_head(self, len(awaited.came))
-        elif awaited.missing_bytes:
-            self._stop_awaiting()
         else:
             self._offer(self._let_go(awaited))
 
@@ -282,13 +287,6 @@ class ClientConnection(ClientTransport):
             self._general = self._listener.general(self)
             self._general.connection_made(self.transport)
         self._general.data_received(data)
-
-    def _hold(self, data: bytes) -> None:
-        """Read no further ahead than one head."""
-        self._ahead += data
-        self._listener.hold_head(self, len(self._ahead))
-        if len(self._ahead) > self._listener.limits.head.bytes_max:
-            self.transport.pause_reading()
 
     def _go_on(self) -> None:
         if self.transport.is_closing():

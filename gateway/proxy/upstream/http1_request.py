@@ -12,7 +12,7 @@ _END_LAST: Final = b"Connection: close\r\n\r\n"
 
 
 def rendered(request: BackendRequest, fields: bytes, body: bytes | None) -> bytes:
-    """The head and what there is of the body.
+    """The head and the whole body; of that nothing where `body` is `None`.
 
     `fields` are field lines, each with its end, but for `Host` and the framing.
     """
@@ -20,6 +20,8 @@ def rendered(request: BackendRequest, fields: bytes, body: bytes | None) -> byte
     framing = request.framing
     if framing is NO_BODY:
         return b"".join((start, fields, b"\r\n", body or b""))
+    if body and framing.is_chunked:
+        body = body_piece(request, body) + body_end(request)
     return b"".join((start, fields, _framing_lines(framing), _END_LAST if is_last(request) else b"\r\n", body or b""))
 
 

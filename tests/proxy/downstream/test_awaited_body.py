@@ -92,6 +92,17 @@ class TestTheFastLaneTakesIt:
         assert [one.body for one in backend.requests] == [b"", BODY]
         assert taken[-1] is True
 
+    async def test_with_another_request_behind_it(self, serve, backend, taken):
+        backend.default = echo_marker
+        async with await (await serve()).client() as client:
+            head, body = parts(BODY, "X-Marker: 0")
+            await client.send(head)
+            await asyncio.sleep(APART_S)
+            await client.send(body + request("GET", "/api/x", "X-Marker: 1", token="good"))
+            assert [(await client.answer()).body for _ in range(2)] == [b"0", b"1"]
+        assert taken == [False, True, True]
+        assert [one.body for one in backend.requests] == [BODY, b""]
+
     async def test_and_refuses_it(self, serve, backend, provider, taken):
         provider.answers["bad"] = {"active": False}
         async with await (await serve()).client() as client:
@@ -105,17 +116,6 @@ class TestTheFastLaneTakesIt:
 
 @pytest.mark.usefixtures("unswept")
 class TestTheGeneralLaneTakesIt:
-    async def test_where_more_comes_than_the_body(self, serve, backend, taken):
-        backend.default = echo_marker
-        async with await (await serve()).client() as client:
-            head, body = parts(BODY, "X-Marker: 0")
-            await client.send(head)
-            await asyncio.sleep(APART_S)
-            await client.send(body + request("GET", "/api/x", "X-Marker: 1", token="good"))
-            assert [(await client.answer()).body for _ in range(2)] == [b"0", b"1"]
-        assert taken == [False]
-        assert [one.body for one in backend.requests] == [BODY, b""]
-
     async def test_where_the_fast_lane_is_turned_off_meanwhile(self, serve, backend, taken):
         gateway = await serve()
         head, body = parts()
