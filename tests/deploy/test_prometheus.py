@@ -75,7 +75,7 @@ def test_the_scrape_configuration_is_valid(promtool):
 
 def test_every_metric_and_label_in_alerts_and_dashboard_is_one_that_the_gateway_exports():
     for expression in expressions():
-        for name, selector in re.findall(r"\b(gateway_\w+)(?:\{([^}]*)\})?", expression):
+        for name, selector in re.findall(r"\b((?:gateway|process)_\w+)(?:\{([^}]*)\})?", expression):
             assert name in SERIES, expression
             used = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
             assert used <= SERIES[name] | TARGET_LABELS, expression
