@@ -215,7 +215,7 @@ async def test_after_an_outage_they_come_as_a_growing_stream(provider, backend, 
 
 
 # A quarter of the defaults, on a quarter of the connections.
-QUARTER = {"max_concurrency": 16, "max_waiting": 256}
+QUARTER = {"max_concurrency": 16, "max_waiting": 256, "timeout": "10s"}  # so that a busy machine is no slow provider
 
 
 @lanes(FAST)
@@ -234,11 +234,12 @@ async def test_two_networks_that_flood_a_slow_provider_shut_out_no_third_and_kee
         assert await status(gateway, "good-eve", EVE[0]) == 200
         revoked |= {"good-mallory", "good-eve"}
         async with Flood(gateway, 300, junk(), EVE) as flood:
-            began_s = time.monotonic()
+            answered = provider.answered
             assert await statuses_of_fifty(gateway, at_once=10) == {200: 50}
             assert await status(gateway, "good-mallory", MALLORY) == 401
             assert await status(gateway, "good-eve", EVE[0]) in {401, 503}
-            assert time.monotonic() - began_s < 10 + ATTACK_S
+            # Of three networks each has a third: some 200 calls. Behind the others' queue it would be over a thousand.
+            assert provider.answered - answered < 500 + ATTACK_S / 0.3 * 16
         assert 503 in flood.statuses  # the places were all taken
         assert breaker_states(gateway) == []
 
@@ -250,7 +251,7 @@ async def test_two_networks_that_flood_a_slow_provider_shut_out_no_third_and_kee
 async def test_calls_that_last_take_all_slots_of_nobody_else(provider, backend, lane, addresses):
     """One network, or one site with many of them: its tokens are answered after a second, others at once."""
     provider.takes_s = lambda call: 1.0 if str(call.token).startswith("junk") else 0.0
-    keys = {"max_concurrency": 8, "max_waiting": 32}
+    keys = {"max_concurrency": 8, "max_waiting": 32, "timeout": "10s"}
     async with serving(provider, backend, lane, provider_keys=keys) as gateway:
         async with Flood(gateway, 100, junk(), addresses) as flood:
             assert await statuses_of_fifty(gateway, at_once=5) == {200: 50}
@@ -306,12 +307,14 @@ async def test_a_provider_that_fails_for_real_tokens_alone_keeps_nobody_waiting_
         provider.takes_s = lambda call: 60.0 if str(call.token).startswith("good") else 0.0
         await asyncio.sleep(0.5)
         for _ in range(2):  # as it is noticed, and then
-            began_s = time.monotonic()
+            asked = len(provider.arrivals)
             assert await everybody() == {200: 100}
-            assert time.monotonic() - began_s < 5  # in the queue it would be a hundred times half a second, by four
+            # In the queue each would be asked about, and take half a second, by four. Here it is about a dozen.
+            assert len(provider.arrivals) - asked < 40
         assert "open" not in breaker_states(gateway)
         provider.takes_s = lambda _: 0.0
         provider.default = {"active": False}
+        await asyncio.sleep(0.75)  # the calls that were under way hang until their time is over
         # Soon nobody is good any more whom it calls revoked.
         async with asyncio.timeout(10):
             while await status(gateway, "good-1", "198.51.100.1") != 401:  # noqa: ASYNC110 - a client has no other way

@@ -250,10 +250,12 @@ def hello(request: SeenRequest) -> Script:
 class Backend:
     """`answers` are used up first, one for each request, then `default`, which may be made from the request.
 
-    With `path` it listens on a Unix socket.
+    With `path` it listens on a Unix socket, else at `host`.
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext | None = None, *, path: str | None = None) -> None:
+    def __init__(
+        self, ssl_context: ssl.SSLContext | None = None, *, path: str | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.answers: deque[Script] = deque()
         self.default: Script | Callable[[SeenRequest], Script] = hello
         self.connections: list[SeenConnection] = []
@@ -261,6 +263,7 @@ class Backend:
         self.faults: list[str] = []
         self.port = 0
         self._path = path
+        self._host = host
         self._ssl = ssl_context
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -270,14 +273,14 @@ class Backend:
     def url(self) -> str:
         if self._path is not None:
             return f"unix:{self._path}"
-        return f"https://localhost:{self.port}" if self._ssl else f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self._ssl else f"http://{self._host}:{self.port}"
 
     async def start(self) -> None:
         """Listen, on the port it had before where it was stopped."""
         if self._path is not None:
             self._server = await asyncio.start_unix_server(self._accept, self._path)
             return
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._ssl)
+        self._server = await asyncio.start_server(self._accept, self._host, self.port, ssl=self._ssl)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

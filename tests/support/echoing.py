@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,8 +30,8 @@ def echo(request: SeenRequest) -> Script:
     return script(answer)
 
 
-def echoing_backend() -> Backend:
-    backend = Backend()
+def echoing_backend(host: str = "127.0.0.1") -> Backend:
+    backend = Backend(host=host)
     backend.default = echo
     return backend
 
@@ -37,12 +39,25 @@ def echoing_backend() -> Backend:
 @asynccontextmanager
 async def vouched_backend() -> AsyncIterator[Backend]:
     """An echoing backend that must have got sound HTTP alone, and no request without a user."""
-    backend = echoing_backend()
+    backend = echoing_backend(own_loopback_address())
     await backend.start()
     yield backend
     await backend.stop()
     assert backend.faults == []
-    assert [request for request in backend.requests if not request.values(USER_HEADER)] == [], "nobody vouched for it"
+    unvouched = [request.head for request in backend.requests if not request.values(USER_HEADER)]
+    assert unvouched == [], "nobody vouched for it"
+
+
+def own_loopback_address() -> str:
+    """An address that no other process of the tests uses.
+
+    Tests of other processes have backends that are down: ports of 127.0.0.1 that were free a moment ago. As soon as
+    the system gives such a port to a backend here, the requests of their gateways reach it.
+    """
+    if sys.platform != "linux":  # elsewhere only 127.0.0.1 is there
+        return "127.0.0.1"
+    process = os.getpid()
+    return f"127.{64 + (process >> 16) % 64}.{process >> 8 & 255}.{process & 255}"
 
 
 def marked(path: str = "/api") -> str:
