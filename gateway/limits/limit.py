@@ -31,7 +31,7 @@ class CompiledLimit:
         self.by = by
         self.is_by_address = by == ADDRESS
         self.rate_per_s = quota / window_s
-        # What the fields call it (RateLimit header fields, draft 10): a name of letters, digits and `_.:-`.
+        # What the fields call it (RateLimit header fields): a name of letters, digits and `_.:-`.
         self.item = f'"{name}"'
         self.policy = f"{self.item};q={quota};w={round(window_s)}"
         self._hash = hash(self._key())

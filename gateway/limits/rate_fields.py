@@ -1,4 +1,9 @@
-"""The fields that tell a client of its limits: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-10)."""
+"""The fields that tell a client of its limits: `RateLimit-Policy` and `RateLimit`.
+
+Revisions 10 and 11 of draft-ietf-httpapi-ratelimit-headers write them in the same way and read `t` differently: the
+time until there is more (10), or within which no more than `r` can be used (11). The time until one request more fits
+is both. It is never 0: a client that spreads `r` over `t` would divide by it, or spend all at once.
+"""
 
 from __future__ import annotations
 
@@ -27,18 +32,18 @@ class Remaining:
     @property
     def requests(self) -> int:
         """Whole requests."""
-        return max(0, int(self.level))
+        return int(self.level) if self.level > 0 else 0
 
     @property
     def wait_s(self) -> float:
         """How long until one request more fits; nothing where the bucket is full."""
-        return 0.0 if self.level >= self.most else max(0.0, (self.requests + 1 - self.level) / self.rate_per_s)
+        return 0.0 if self.level >= self.most else (self.requests + 1 - self.level) / self.rate_per_s
 
     @property
     def item(self) -> str:
         left = int(self.level) if self.level > 0 else 0
         wait_s = 0.0 if self.level >= self.most else (left + 1 - self.level) / self.rate_per_s
-        return f"{self.limit.item};r={left};t={ceil(wait_s)}"
+        return f"{self.limit.item};r={left};t={ceil(wait_s) or 1}"
 
 
 def rate_fields(known: Sequence[Remaining]) -> Fields:

@@ -174,8 +174,10 @@ class Limiter:
         short = [each.limit for wait_s, each in zip(waits, held, strict=True) if wait_s > 0]
         for limit in short:
             self._tallies[limit.name].refused += 1
-        fields = rate_fields([each.remaining(now_s, is_shared=is_shared) for each in held])
-        return _too_many(" and ".join(map(str, short)), max(waits), fields)
+        remaining = [each.remaining(now_s, is_shared=is_shared) for each in held]
+        # No earlier than the `t` of a limit that refuses (RateLimit header fields §6).
+        wait_s = max(*waits, *(one.wait_s for one in remaining if one.limit in short))
+        return _too_many(" and ".join(map(str, short)), wait_s, rate_fields(remaining))
 
 
 def _too_many(limits: str, wait_s: float, fields: Fields) -> Refusal:

@@ -73,12 +73,12 @@ def test_an_address_of_ipv6_counts_by_its_64(address, network):
     assert who(ADDRESS, {"sub": "a"}, address=address) == f"address {network}"
 
 
-def test_the_fields_are_those_of_draft_10():
+def test_the_fields_are_those_of_the_draft():
     user, client = limit(burst=20), limit(CLIENT, 5, 1.0, name="per-client")
     fields = rate_fields([Remaining(user, 20.0, 20.0, user.rate_per_s), Remaining(client, 3.2, 5.0, client.rate_per_s)])
     assert fields == (
         ("RateLimit-Policy", '"per-user";q=100;w=60, "per-client";q=5;w=1'),
-        ("RateLimit", '"per-user";r=20;t=0, "per-client";r=3;t=1'),
+        ("RateLimit", '"per-user";r=20;t=1, "per-client";r=3;t=1'),
     )
 
 
@@ -90,10 +90,10 @@ def test_the_fields_are_those_of_draft_10():
         (0.0, "r=0;t=1"),
         (-3.0, "r=0;t=3"),
         (1.5, "r=1;t=1"),
-        (100.0, "r=100;t=0"),
+        (100.0, "r=100;t=1"),
     ],
 )
-def test_t_is_the_time_until_one_request_more(level, item):
+def test_t_is_the_time_until_one_request_more_and_never_0(level, item):
     one = limit()
     assert Remaining(one, level, 100.0, one.rate_per_s).item == f'"per-user";{item}'
 

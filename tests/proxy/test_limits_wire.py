@@ -71,7 +71,7 @@ async def test_one_budget_over_all_routes_and_tokens_and_another_callers_own(gat
 async def test_what_is_refused_spends_nothing(gateway) -> None:
     for _ in range(5):
         refused = await gateway.get("/staff", token="good")
-        assert (refused.status, item(refused, "RateLimit")) == (403, ['"per-user";r=3;t=0'])
+        assert (refused.status, item(refused, "RateLimit")) == (403, ['"per-user";r=3;t=1'])
     assert (await gateway.get("/staff", token="junk")).value("RateLimit") is None
     assert (await gateway.get("/api/x", token="good")).value("RateLimit") == '"per-user";r=2;t=1'
 
@@ -145,4 +145,4 @@ async def test_a_preflight_tells_of_limits_by_address_and_spends_none(serve, bac
     gateway = await serve([route], top={"limits": {"u": {"rate": "2/1m"}, "a": {"rate": "2/1m", "by": "address"}}})
     wire = request("OPTIONS", "/api", "Origin: https://app.example.com", "Access-Control-Request-Method: GET")
     answers = [await gateway.ask(wire) for _ in range(3)]
-    assert {(answer.status, answer.value("RateLimit")) for answer in answers} == {(204, '"a";r=2;t=0')}
+    assert {(answer.status, answer.value("RateLimit")) for answer in answers} == {(204, '"a";r=2;t=1')}
