@@ -56,6 +56,9 @@ class DecisionFastLane:
             exchange.go(decide(compiled, request))
         return True
 
+    def left(self, client: ClientConnection, data: bytes) -> None:
+        """No body is waited for."""
+
 
 class DecisionExchange:
     """One subrequest and its response."""

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.compiled import CompiledRoute
 from gateway.decision import Decision, Publish, Receive, Request
 from gateway.http.ordinary import USUAL, Manner, Ordinary, read_ordinary
+from gateway.http.unfinished import HeadLimits
 from gateway.pipeline import decide
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_exchange import OrdinaryExchange
@@ -43,26 +44,27 @@ class FastLane:
         if ordinary is None:
             return False
         if ordinary.missing_bytes:
-            client.body_is_to_come(data, ordinary.missing_bytes)
+            client.body_is_to_come(self, data, ordinary.missing_bytes)
             return False
         return self._serve(client, running, ordinary, data)
 
+    def left(self, client: ClientConnection, data: bytes) -> None:
+        """Record a request whose client has left before its body was whole; `data` is what came of it."""
+        running = self.contexts.running
+        # It was ordinary as it came, and within the limits of that moment.
+        ordinary = read_ordinary(running.compiled.fates, HeadLimits(len(data), len(data)), data)
+        assert ordinary is not None  # as it was then: what comes behind a head does not change what the head says
+        request = self._request(client, running, ordinary)
+        decision = decide(running.compiled, request)
+        context = self._context(client, running, request, decision)
+        context.tell(decision.context)
+        context.bytes_received = len(ordinary.body or b"")
+        context.end()
+
     def _serve(self, client: ClientConnection, running: Generation, ordinary: Ordinary, data: bytes) -> bool:
         """The same for an ordinary request that `data` begins with."""
-        compiled = running.compiled
-        fields, manner, request_id = ordinary.fields, ordinary.manner, self.contexts.new_request_id()
-        trace = self.contexts.trace(compiled, fields, client.peer)
-        request = Request(
-            ordinary.method,
-            ordinary.target,
-            fields,
-            client.peer,
-            client.scheme,
-            _HTTP10 if manner.is_http10 else _HTTP11,
-            request_id,
-            trace,
-            certificate=client.certificate,
-        )
+        compiled, manner = running.compiled, ordinary.manner
+        request = self._request(client, running, ordinary)
         decision = decide(compiled, request)
         route = decision.context.route
         if isinstance(decision, (Receive, Publish)) or (route is not None and not route.is_plain):
@@ -85,11 +87,29 @@ class FastLane:
         decision: Decision,
         manner: Manner,
     ) -> None:
-        target = decision.context.target
-        path = request.target.partition("?")[0] if target is None else target.path
-        request_id = request.new_request_id
-        context = RequestContext(self.contexts, running, request_id, request.method, path, client.peer, request.trace)
+        context = self._context(client, running, request, decision)
         OrdinaryExchange(self.backends, client, context, body, manner).go(decision)
+
+    def _request(self, client: ClientConnection, running: Generation, ordinary: Ordinary) -> Request:
+        fields, contexts = ordinary.fields, self.contexts
+        return Request(
+            ordinary.method,
+            ordinary.target,
+            fields,
+            client.peer,
+            client.scheme,
+            _HTTP10 if ordinary.manner.is_http10 else _HTTP11,
+            contexts.new_request_id(),
+            contexts.trace(running.compiled, fields, client.peer),
+            certificate=client.certificate,
+        )
+
+    def _context(
+        self, client: ClientConnection, running: Generation, request: Request, decision: Decision
+    ) -> RequestContext:
+        target, request_id = decision.context.target, request.new_request_id
+        path = request.target.partition("?")[0] if target is None else target.path
+        return RequestContext(self.contexts, running, request_id, request.method, path, client.peer, request.trace)
 
 
 def _has_room(route: CompiledRoute, ordinary: Ordinary) -> bool:

@@ -55,14 +55,6 @@ class RequestContextFactory:
         self.recorder.finished(record)
         return record.request_id
 
-    def left(self, client: str, data: bytes) -> None:
-        """Record a sound request whose client left before its body was whole; `data` is what came of it."""
-        method, target = data.split(b" ", 2)[:2]
-        path = target.partition(b"?")[0].decode()
-        record = AccessRecord(self.new_request_id(), method.decode(), path, client, time())
-        record.bytes_received = len(data) - data.find(b"\r\n\r\n") - 4
-        self.recorder.finished(record)
-
 
 class RequestContext(AccessRecord):
     """Follows one exchange. It begins when the context is made, and ends once.

@@ -7,13 +7,22 @@ general lane as if it had only just arrived.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.proxy.downstream.listener_state import FastLanePort
+
 
 class AwaitedBody:
-    """`missing_bytes` are still to come; below zero: so many came behind the request."""
+    """`lane` takes it once it is whole.
 
-    __slots__ = ("came", "missing_bytes")
+    `missing_bytes` are still to come; below zero: so many came behind the request.
+    """
 
-    def __init__(self, data: bytes, missing_bytes: int) -> None:
+    __slots__ = ("came", "lane", "missing_bytes")
+
+    def __init__(self, lane: FastLanePort, data: bytes, missing_bytes: int) -> None:
+        self.lane = lane
         self.came = bytearray(data)  # a client may send it byte by byte, and a copy for each would be quadratic
         self.missing_bytes = missing_bytes
 

@@ -20,7 +20,7 @@ from gateway.proxy.downstream.awaited_body import AwaitedBody
 from gateway.proxy.downstream.client_transport import ClientTransport
 from gateway.proxy.downstream.connection_state import ACCEPTED, BODY, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
 from gateway.proxy.downstream.draining import LINGER_S
-from gateway.proxy.downstream.listener_state import FastExchange, ListenerState
+from gateway.proxy.downstream.listener_state import FastExchange, FastLanePort, ListenerState
 from gateway.proxy.downstream.tls import told_by_tls
 from gateway.proxy.last_request import LastRequest
 from gateway.proxy.relay import Relay
@@ -81,9 +81,9 @@ class ClientConnection(ClientTransport):
     def is_draining(self) -> bool:
         return self._listener.is_draining
 
-    def body_is_to_come(self, data: bytes, missing_bytes: int) -> None:
+    def body_is_to_come(self, lane: FastLanePort, data: bytes, missing_bytes: int) -> None:
         """The fast lane, which is being offered `data`, would take it with so many bytes more."""
-        self._awaited = AwaitedBody(data, missing_bytes)
+        self._awaited = AwaitedBody(lane, data, missing_bytes)
 
     def hold(self, data: bytes) -> None:
         """It came behind a request of the fast lane, and waits for the end of that one. Read no further than a head."""
@@ -247,7 +247,7 @@ class ClientConnection(ClientTransport):
         awaited, self._awaited = self._awaited, None
         self._listener.leave(self)
         if awaited is not None:
-            self._listener.left(self.peer, bytes(awaited.came))
+            awaited.lane.left(self, bytes(awaited.came))
         if self.fast_exchange is not None:
             self.fast_exchange.leave()
         if self._general is not None:

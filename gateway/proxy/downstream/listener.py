@@ -45,8 +45,8 @@ class Listener:
         self._runner = web.AppRunner(app, handler_cancellation=True)
         shares: Shares[ClientConnection] = Shares(limits.connections)
         heads: HeadBudget[AiohttpConnection | ClientConnection] = HeadBudget(_network_of)
-        loop, left = asyncio.get_running_loop(), contexts.left
-        self._state = ListenerState(loop, recorder, limits, self._general, fast, shares, heads, left)
+        loop = asyncio.get_running_loop()
+        self._state = ListenerState(loop, recorder, limits, self._general, fast, shares, heads)
         self._server: asyncio.Server | None = None
         self._door: Door | None = None
         self._sock: socket.socket | None = None

@@ -26,6 +26,9 @@ class FastLanePort(Protocol):
     def take(self, client: ClientConnection, data: bytes) -> bool:
         """Whether it answers what came; otherwise nothing has happened, or `client` has been told what is missing."""
 
+    def left(self, client: ClientConnection, data: bytes) -> None:
+        """Record a request that it would have taken, had the client not left before its body was whole."""
+
 
 class FastExchange(Protocol):
     """What the fast lane is doing on a connection."""
@@ -35,13 +38,12 @@ class FastExchange(Protocol):
 
 
 class ListenerState:
-    """`limits` and `fast` may be replaced while it serves. `left` records a request whose client has left before it was
-    whole, by the client's address and what came.
+    """`limits` and `fast` may be replaced while it serves.
 
     No dataclass: compiled, that would look at the class of `recorder` before its module is there.
     """
 
-    __slots__ = ("fast", "general", "heads", "is_draining", "left", "limits", "loop", "recorder", "shares", "told_at_s")
+    __slots__ = ("fast", "general", "heads", "is_draining", "limits", "loop", "recorder", "shares", "told_at_s")
 
     def __init__(
         self,
@@ -52,10 +54,8 @@ class ListenerState:
         fast: FastLanePort | None,
         shares: Shares[ClientConnection],
         heads: HeadBudget[AiohttpConnection | ClientConnection],
-        left: Callable[[str, bytes], None],
     ) -> None:
         self.loop = loop
-        self.left = left
         self.recorder = recorder
         self.limits = limits
         self.general = general

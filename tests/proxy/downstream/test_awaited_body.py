@@ -204,9 +204,10 @@ class TestTheBodyDoesNotComeSoon:
 @pytest.mark.usefixtures("unswept")
 @pytest.mark.parametrize("by_reset", [False, True])
 async def test_a_client_that_leaves_meanwhile_leaves_nothing_behind(serve, backend, by_reset):
-    gateway = await serve()
+    gateway = await serve(server={"trusted_proxies": ["127.0.0.0/8"]})
     client = await gateway.client()
-    await client.send(parts()[0])
+    head, body = parts(BODY, "X-Forwarded-For: 192.0.2.7")
+    await client.send(head + body[:2])
     await eventually(lambda: heads_of(gateway).held_bytes)
     if by_reset:
         client.reset()
@@ -214,6 +215,7 @@ async def test_a_client_that_leaves_meanwhile_leaves_nothing_behind(serve, backe
     await eventually(lambda: heads_of(gateway).held_bytes == 0)
     line = await gateway.log_line()
     assert (line["method"], line["path"], line["status"]) == ("POST", "/api/x", 0)  # as always: there was no response
+    assert (line["route"], line["client"], line["bytes_received"]) == ("api", "192.0.2.7", 2)
     assert (await gateway.get("/open/x")).status == 200
 
 
