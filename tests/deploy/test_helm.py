@@ -3,57 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from support.chart import CHART, CUSTOM, EVERYTHING, VALUES, helm, one, rendered, rendering
 from support.deployed import DEPLOY, documents
 
 from gateway import __version__
 from gateway.config.load import load_text
-
-CHART = DEPLOY / "helm" / "gateway"
-VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
-EVERYTHING = {
-    "ingress": {"enabled": True, "className": "nginx", "tlsSecret": "api-tls"},
-    "httpRoute": {"enabled": True, "parents": [{"name": "public"}]},
-    "monitoring": {name: {"enabled": True} for name in ("serviceMonitor", "rules", "dashboard")},
-    "podLabels": {"team": "edge"},
-    "podAnnotations": {"note": "x"},
-    "service": {"annotations": {"note": "x"}},
-    "imagePullSecrets": [{"name": "registry"}],
-    "nodeSelector": {"kubernetes.io/arch": "amd64"},
-    "tolerations": [{"key": "edge", "operator": "Exists"}],
-}
-CUSTOM = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}  # Kubernetes itself has no schema for these
-Resources = list[dict[str, Any]]
-
-
-def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    found = os.environ.get("HELM") or shutil.which("helm")
-    if found is None:
-        pytest.skip("helm is neither in PATH nor named by HELM; go install helm.sh/helm/v3/cmd/helm@latest makes it")
-    # One that `go install` made knows of no cluster, and takes it for an old one.
-    arguments = (*arguments, "--kube-version", "1.31.0")
-    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False, timeout=60)
-
-
-def rendered(folder: Path, values: dict[str, Any] | None = None) -> Resources:
-    file = folder / "values.yaml"
-    file.write_text(json.dumps(values or {}))
-    done = helm("template", "gateway", str(CHART), "--namespace", "edge", "-f", str(file))
-    assert done.returncode == 0, done.stderr
-    return [each for each in yaml.safe_load_all(done.stdout) if each is not None]
-
-
-def one(resources: Resources, kind: str, name: str = "gateway") -> dict[str, Any]:
-    (found,) = [each for each in resources if each["kind"] == kind and each["metadata"]["name"] == name]
-    return found
 
 
 def test_the_chart_is_of_this_release() -> None:
@@ -70,7 +30,7 @@ def test_its_file_passes_the_check(tmp_path: Path) -> None:
 
 
 def test_helm_finds_nothing_to_say_about_it() -> None:
-    done = helm("lint", "--strict", str(CHART))
+    done = helm("lint", "--strict", "--kube-version", "1.31.0", str(CHART))
     assert done.returncode == 0, done.stdout
 
 
@@ -134,12 +94,14 @@ def test_only_the_admin_service_leads_to_the_admin_port(tmp_path: Path) -> None:
         ({"image": {"repositry": "x"}}, "repositry"),
         ({"service": {"port": "eighty"}}, "port"),
         ({"existingSecret": ""}, "existingSecret"),
+        ({"redis": {"secret": "x"}}, "secret"),
         ({"autoscaling": {"minReplicas": 0}}, "minReplicas"),
+        ({"autoscaling": {"minReplicas": 9, "maxReplicas": 3}}, "minReplicas is above maxReplicas"),
+        ({"httpRoute": {"enabled": True}}, "parents"),
+        ({"ingress": {"enabled": True, "hosts": []}}, "hosts"),
     ],
 )
 def test_wrong_values_are_refused_by_their_name(tmp_path: Path, values: dict[str, Any], named: str) -> None:
-    file = tmp_path / "values.yaml"
-    file.write_text(json.dumps(values))
-    done = helm("template", "gateway", str(CHART), "-f", str(file))
+    done = rendering(tmp_path, values)
     assert done.returncode != 0
     assert named in done.stderr
