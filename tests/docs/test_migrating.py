@@ -35,7 +35,7 @@ def test_each_page_has_a_table_of_what_becomes_what_and_an_example(page: Path) -
 
 def test_what_the_import_writes_is_what_the_page_shows(tmp_path: Path) -> None:
     page = DOCS / "migrating" / "oathkeeper.md"
-    with walked(page, tmp_path) as printed:
+    with walked(page, tmp_path, {8082: 8082}) as printed:
         assert (tmp_path / "gateway.yaml").read_text() == next(one for name, one in EXAMPLES if name == "oathkeeper")
         assert "cookie_session has nothing like it here" in printed[0]
         assert [re.search(r'"code": (\S+),', text)[1] for text in printed[-2:]] == ["null", '"forbidden"']

@@ -74,6 +74,7 @@ SLOW = (
     "deploy/test_compiled_build.py",
     "deploy/test_prometheus.py",
     "deploy/test_wheels.py",
+    "docs/test_guides.py",
     "foreign",
     "hazards/test_blame.py",
     "hazards/test_exhaustion.py",
