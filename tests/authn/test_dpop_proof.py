@@ -100,6 +100,12 @@ OTHER_KEY = jwk(key_for("ES256", 9), None)
         ("compact form", "a.b.c.d.e"),
         ("one meaning", made_of(b"{")),
         ("one meaning", made_of(b'{"alg":1,"alg":2}')),
+        # Good JSON of 1,400 numbers, each of which costs a call, from somebody who has paid for nothing.
+        ("one meaning", made_of(b'{"alg":[' + b",".join([b"1.5"] * 1400) + b"]}")),
+        (
+            "one meaning",
+            f"{encoded(b'{}')}.{encoded(b'{' + b','.join(b'%cx%d%c:0' % (34, n, 34) for n in range(300)) + b'}')}.AA",
+        ),
         ("an object", made_of(b"[]")),
         ("alg is not one of", forged_by_mac({}, typ="dpop+jwt")),
         ("alg is not one of", made_of(b'{"typ":"dpop+jwt","alg":"none"}')),

@@ -69,3 +69,12 @@ def test_every_other_is_not(claimed) -> None:
 def test_the_normal_form_is_idempotent(uri, form) -> None:
     assert normal_form(uri) == form
     assert normal_form(form) == form
+
+
+def test_a_url_that_is_longer_than_any_spelling_of_the_requested_one_costs_nothing(monkeypatch) -> None:
+    """Anybody can send a proof, and nobody is charged for one that does not fit."""
+    path = "A" * 2000
+    assert is_same_resource("https://a:443/" + "%41" * 2000 + "?" + "x" * 9000, f"https://a/{path}")
+    monkeypatch.setattr("gateway.authn.request_uri.normal_form", lambda uri: pytest.fail(f"{len(uri)} were read"))
+    for longer in ("%41" * 2000, "./" * 4000, "a/../" * 2000):
+        assert not is_same_resource(f"https://a/{longer}", "https://a/x")

@@ -1,7 +1,8 @@
+import re
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config import values
@@ -195,6 +196,18 @@ def test_captures_are_cut_out_of_texts():
 def test_folding_makes_one_of_all_spellings(name):
     assert fold_header_name(fold_header_name(name)) == fold_header_name(name)
     assert fold_header_name(name.upper().replace("-", "").replace(".", "!!")) == fold_header_name(name)
+
+
+def canonical_triplet(match: re.Match[str]) -> str:
+    character = chr(int(match[0][1:], 16))
+    return character if re.fullmatch("[A-Za-z0-9._~-]", character) else match[0].upper()
+
+
+@given(st.text("%2eE7fF/aé", max_size=20))
+@example("%41%4%%41%")
+@example("".join(f"%{byte:02x}%{byte:02X}" for byte in range(256)))
+def test_each_triplet_has_one_form_and_what_is_none_stays(text):
+    assert canonical_percent(text) == re.sub("%[0-9A-Fa-f]{2}", canonical_triplet, text)
 
 
 @given(st.text("%2eE7fF/aé", max_size=20))
