@@ -61,6 +61,7 @@ class Allowance:
         "_alone_at_s",
         "_alone_level",
         "_at_s",
+        "_is_unanswered",
         "_level",
         "_owed",
         "_owed_at_s",
@@ -84,6 +85,7 @@ class Allowance:
         self.is_asking = False
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
         self._at_s = now_s
+        self._is_unanswered = False  # the fleet was asked last without an answer
         self._owed = 0.0  # as of `_owed_at_s`
         self._owed_at_s = now_s
         self._short_until_s = 0.0
@@ -153,6 +155,7 @@ class Allowance:
 
     def unanswered(self, asked: Borrow, now_s: float) -> None:
         """The fleet did not answer. What was reported as owed is owed again; what went back is lost."""
+        self._is_unanswered = True
         if asked.change < 0:
             self._owed = self._debt(now_s) - asked.change
             self._owed_at_s = now_s
@@ -162,7 +165,7 @@ class Allowance:
         # A debt is as large as the bucket at most; Redis may lie, and nobody is to be refused for years.
         level = max(-float(self.limit.burst), level)
         self._level, self._at_s = level, now_s
-        self._alone_level = -1.0
+        self._alone_level, self._is_unanswered = -1.0, False
         served = min(given, asked.needs)
         self.borrowed += given - served
         if level < 1 and self.borrowed < 1:
@@ -236,7 +239,7 @@ class Allowance:
         return tenth if tenth > 1 else int(self._fleet(now_s) >= self.limit.burst / 2)
 
     def _has_credit(self, now_s: float) -> bool:
-        if self._is_alone:
+        if self._is_unanswered or self._is_alone:
             return False
         burst, debt = self.limit.burst, self._debt(now_s)
         return debt + 1 <= burst // _CREDIT_PART and self._fleet(now_s) - debt >= burst / 2
