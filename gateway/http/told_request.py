@@ -121,10 +121,13 @@ def _by_original(said: dict[str, str], fields: Fields, beside: list[tuple[str, s
     absolute = _ABSOLUTE.fullmatch(url)
     if absolute is None:
         return _invalid("X-Original-URL is not a whole URL", "write scheme, host and request target")
-    fields.hosts = [absolute[2]]
+    host, target = absolute[2], absolute[3] or "/"
+    if target[0] != "/":
+        # nginx takes `Host: a?`, and would tell of /orders/7 by http://a?/orders/7, whose path is not that one.
+        return _invalid("X-Original-URL has no path", "what is behind its host does not begin with a slash")
+    fields.hosts = [host]
     beside.append((_PROTO, absolute[1]))  # the last one counts, and a client may have written another
-    target = absolute[3]
-    return Told(method, target if target.startswith("/") else f"/{target}", fields)
+    return Told(method, target, fields)
 
 
 def _completed(told: Told, beside: list[tuple[str, str]], scheme: str) -> Told | Refusal:

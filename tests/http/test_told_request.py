@@ -75,6 +75,10 @@ NONE_OR_TWO = "a request is told in exactly one way"
         ([*FORWARDED, ("x-forwarded-URI", "/b")], "/", "the request is told twice"),
         ([("X-Original-Method", "GET"), ("X-Original-URL", "/a")], "/", "X-Original-URL is not a whole URL"),
         ([("X-Original-Method", "GET"), ("X-Original-URL", "ftp://a/b")], "/", "X-Original-URL is not a whole URL"),
+        *(
+            ([("X-Original-Method", "GET"), ("X-Original-URL", f"https://a{after}")], "/", "X-Original-URL has no path")
+            for after in ("?/b", "?", "#/b", "#", "?/b/?c=d")
+        ),
         ([("X-Original-Method", ""), ORIGINAL[1]], "/", "the method that was told is not a method"),
         ([("X-Original-Method", "GET /a"), ORIGINAL[1]], "/", "the method that was told is not a method"),
         (

@@ -101,7 +101,7 @@ def _authorizer_places(folder: Path) -> list[str]:
 def _has_no_router(port: int) -> bool:
     """Traefik listens before it has read its dynamic configuration, and has a plain 404 for everything until then."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=STARTED_WITHIN_S)
-    connection.request("GET", "/")
+    connection.request("TRACE", "/")  # which the gateway always refuses
     answer = connection.getresponse()
     connection.close()
     return answer.status == 404 and (answer.getheader("Content-Type") or "").startswith("text/plain")

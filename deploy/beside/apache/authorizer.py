@@ -35,6 +35,7 @@ BEGIN, END, PARAMS, STDOUT = 1, 3, 4, 6
 OWN = {"host", "connection", "keep-alive", "upgrade", "expect", "te", "transfer-encoding", "content-length"}
 TOLD = {"x-forwarded-method", "x-forwarded-uri", "x-forwarded-host", "x-forwarded-for", "x-forwarded-proto"}
 LONG, LONG_MAX = 0x80, 0x7FFFFFFF
+RECORD_MAX = 0xFFFF
 ALLOWED, REFUSED = 200, 400
 PROBLEM: Fields = [("Content-Type", "application/problem+json"), ("Retry-After", "1")]
 AWAY = (503, PROBLEM, b'{"type": "about:blank", "title": "Service Unavailable", "status": 503}')
@@ -141,7 +142,9 @@ class Authorizer(socketserver.StreamRequestHandler):
             number, environment = read_parameters(self.rfile)
         except (EOFError, OSError):
             return
-        told = response(*ask(self.server.gateway, environment))[:65535]
+        told = response(*ask(self.server.gateway, environment))
+        if len(told) > RECORD_MAX:
+            told = response(*AWAY)  # cut off it could be another identity
         wire = HEADER.pack(1, STDOUT, number, len(told), 0, 0) + told + HEADER.pack(1, STDOUT, number, 0, 0, 0)
         self.wfile.write(wire + HEADER.pack(1, END, number, 8, 0, 0) + bytes(8))
 

@@ -1,7 +1,7 @@
 -- Asks the gateway what it would decide about a request: the action `lua.decide`.
 
 local DECISIONS = "http://127.0.0.1:9191/" -- decisions.listen of the gateway
-local TIMEOUT_MS = 5000
+local TIMEOUT_MS = 5000 -- of each try: HAProxy tries three times more where no answer comes
 -- Each header of identity.headers in the gateway's file. The backend gets these from the gateway only.
 local IDENTITY = {"X-User-Id", "X-User-Name", "X-Roles"}
 
