@@ -85,6 +85,7 @@ SLOW = (
     "hazards/test_soak.py",
     "integration",
     "proxy/streams/test_streams_of_a_fleet.py",
+    "proxy/test_limits_in_trouble.py",
     "runtime/test_file_watch.py",
     "runtime/test_revoked_everywhere.py",
     "runtime/test_token_type_sharing.py",
