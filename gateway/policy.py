@@ -14,6 +14,7 @@ from gateway.authn.facts import Claims, Facts
 from gateway.authn.leeway import leeway_s
 from gateway.authn.presented import AS_BEARER, Presented
 from gateway.authn.token_type import TokenTypeRule, is_untyped, unknown_condition
+from gateway.config.algorithms import SIGNATURE_ALGORITHMS
 from gateway.config.auth_model import Auth
 from gateway.config.provider_model import Provider
 from gateway.entitlements import Entitlements, compile_entitlements, entitlement_problem
@@ -25,7 +26,7 @@ from gateway.policy_reasons import (
     wrong_audience,
     wrong_issuer,
 )
-from gateway.possession import possession_problem
+from gateway.possession import bad_proof, possession_problem
 from gateway.step_up import Authentication, authentication_problem, compile_authentication
 
 _UNTYPED = "the answer has no token_type, which this provider's access tokens have; see require_token_type"
@@ -58,6 +59,7 @@ class TrustedIssuer:
     leeway_s: float | None = None
     token_types: TokenTypeRule = field(default_factory=TokenTypeRule)
     validation: str = "introspection"
+    algorithms: frozenset[str] = SIGNATURE_ALGORITHMS  # of the proofs for its tokens
 
 
 def trusted_issuer(provider: Provider, learned: TokenTypeRule | None) -> TrustedIssuer:
@@ -65,7 +67,8 @@ def trusted_issuer(provider: Provider, learned: TokenTypeRule | None) -> Trusted
     rule = learned or TokenTypeRule(provider.require_token_type)
     # A JWT's own claims have no token_type: its header and its marks say what it is.
     rule = TokenTypeRule(mode=False) if provider.validation == "jwt" else rule
-    return TrustedIssuer(provider.issuer, provider.client_id, provider.leeway, rule, provider.validation)
+    algorithms = frozenset(provider.algorithms)
+    return TrustedIssuer(provider.issuer, provider.client_id, provider.leeway, rule, provider.validation, algorithms)
 
 
 def compile_policy(auth: Auth) -> Policy:
@@ -132,7 +135,7 @@ def _kind_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, p
     """The refusal of a token that is not an access token, or that is valid only with a proof or under a condition."""
     memo = facts.memo
     if not memo.is_unbound or policy.demands_proof or presented is not AS_BEARER:
-        refusal = _binding_problem(policy, facts, presented)
+        refusal = _binding_problem(policy, facts, trusted_issuer, presented)
         if refusal is not None:
             return refusal
     if trusted_issuer.token_types.required and not memo.is_typed and is_untyped(facts.claims):
@@ -140,10 +143,15 @@ def _kind_problem(policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, p
     return None
 
 
-def _binding_problem(policy: Policy, facts: Facts, presented: Presented) -> Refusal | None:
+def _binding_problem(
+    policy: Policy, facts: Facts, trusted_issuer: TrustedIssuer, presented: Presented
+) -> Refusal | None:
     """The refusal of a token that is valid only with a proof or under a condition."""
     claims = facts.claims
     if not policy.ignores_proof:
+        if (proof := presented.proof) is not None and proof.algorithm not in trusted_issuer.algorithms:
+            # Of a route with several providers the proof was read before it was known whose token it is for.
+            return bad_proof(f"the proof's alg is not one of [{', '.join(sorted(trusted_issuer.algorithms))}]")
         refusal = possession_problem(claims, presented, is_demanded=policy.demands_proof)
         if refusal is not None:
             return refusal

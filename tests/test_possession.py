@@ -9,6 +9,9 @@ from gateway.authn.dpop_nonce import Nonces
 from gateway.authn.dpop_proof import Asked, DpopProof, read_proof
 from gateway.authn.facts import Facts, read_introspection_result
 from gateway.authn.presented import AS_BEARER, Presented
+from gateway.config.auth_model import Auth
+from gateway.config.provider_model import Provider
+from gateway.policy import TrustedIssuer, compile_policy, judge, trusted_issuer
 from gateway.possession import offers_dpop, possession_problem, proof_problem
 
 URI, NOW = "https://a/b", 1_700_000_000.0
@@ -118,3 +121,13 @@ def test_the_scheme_dpop_is_offered_to_whom_it_helps(claims, wanted) -> None:
     assert offers_dpop(AS_BEARER, facts, is_demanded=True)
     assert offers_dpop(dpop(), None, is_demanded=False)
     assert not offers_dpop(AS_BEARER, None, is_demanded=False)
+
+
+@pytest.mark.parametrize(("algorithms", "code"), [({"ES256", "RS256"}, None), ({"EdDSA"}, "invalid_dpop_proof")])
+def test_a_proof_is_by_an_algorithm_of_the_provider_whose_token_it_is(algorithms, code) -> None:
+    """A route may have several providers, and each names its own (`algorithms`)."""
+    issuer = TrustedIssuer(None, "gateway", algorithms=frozenset(algorithms))
+    refusal = judge(compile_policy(Auth()), Facts({"cnf": JKT}, NOW), issuer, {}, NOW, dpop())
+    assert (None if refusal is None else refusal.code) == code
+    provider = Provider(issuer="https://a", validation="jwt", algorithms=tuple(algorithms))
+    assert trusted_issuer(provider, None).algorithms == algorithms

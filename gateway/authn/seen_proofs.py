@@ -8,13 +8,15 @@ are bound to. The memory is bounded, and nothing is ever forgotten that could st
 
 - A key has a share. Beyond it the key's own oldest proof is forgotten, and from then on each of that key's proofs that
   was issued no later is refused. A client whose proofs are of the moment does not notice.
-- The shares become smaller as keys become more, so that no key takes another's place. Where very many keys fill all of
-  it, a new proof is refused until one is forgotten.
+- The shares become smaller as keys become more, so that no key takes another's place.
+- Anybody can have a token bound to each of many keys. So a client network may hold as many proofs as are still free:
+  one at its worst has half of the memory, two have two thirds, and there is always room for another. A network beyond
+  that forgets a proof of the same key for a new one, and where there is none, the new one is refused.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
@@ -27,11 +29,15 @@ _SHARE_LEAST = 16
 
 
 class Use(NamedTuple):
-    """One use of a proof: its key, a digest of key and `jti`, and when the proof says that it was issued."""
+    """One use of a proof: its key, a digest of key and `jti`, and when the proof says that it was issued.
+
+    `network` is the widest one that the client's address belongs to.
+    """
 
     jkt: str
     digest: str
     issued_at: float
+    network: str = ""
 
 
 class UseOutcome(Enum):
@@ -53,6 +59,7 @@ class SeenProofs:
         self._most = most
         self._uses: OrderedDict[str, tuple[float, Use]] = OrderedDict()  # by digest, the oldest first, with its end
         self._keys: dict[str, _Key] = {}
+        self._held: Counter[str] = Counter()  # by network
 
     def __len__(self) -> int:
         return len(self._uses)
@@ -73,16 +80,25 @@ class SeenProofs:
         share = max(_SHARE_LEAST, self._most // (2 * max(_FEW_KEYS, len(self._keys))))
         while len(key.digests) >= share:
             self._forget_oldest_of(key)
-        if len(self._uses) >= self._most:
-            return UseOutcome.FULL
+        if self._held[use.network] >= self._most - len(self._uses):
+            if not key.digests:
+                return UseOutcome.FULL
+            self._forget_oldest_of(key)
         self._keys[use.jkt] = key
         self._uses[use.digest] = (now_s + LIFE_S, use)
+        self._held[use.network] += 1
         key.digests.append(use.digest)
         return UseOutcome.NEW
 
     def _forget_oldest_of(self, key: _Key) -> None:
         _, use = self._uses.pop(key.digests.popleft())
+        self._release(use.network)
         key.forgotten_until = max(key.forgotten_until, use.issued_at)
+
+    def _release(self, network: str) -> None:
+        self._held[network] -= 1
+        if not self._held[network]:
+            del self._held[network]
 
     def _forget_old(self, now_s: float) -> None:
         while self._uses:
@@ -90,6 +106,7 @@ class SeenProofs:
             if ends_s > now_s:
                 return
             del self._uses[use.digest]
+            self._release(use.network)
             key = self._keys[use.jkt]
             key.digests.popleft()  # both are in the order in which they came
             if not key.digests:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from gateway.authn.question import Question
 from gateway.authn.seen_proofs import Use
 from gateway.decision import Allow
+from gateway.http.client_network import client_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +30,5 @@ def new_proof(allowed: Allow, _question: Question | None) -> tuple[NewProof, ...
         return ()
     # A thumbprint has one length, so no two pairs give one text.
     digest = sha256(f"{proof.key.thumbprint} {proof.jti}".encode("utf-8", "surrogatepass")).digest()
-    return (NewProof(Use(proof.key.thumbprint, base64.urlsafe_b64encode(digest).decode(), proof.issued_at)),)
+    network = client_network(allowed.context.caller.address).block
+    return (NewProof(Use(proof.key.thumbprint, base64.urlsafe_b64encode(digest).decode(), proof.issued_at, network)),)

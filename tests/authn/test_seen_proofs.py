@@ -6,8 +6,8 @@ from gateway.authn.seen_proofs import LIFE_S, SeenProofs, Use, UseOutcome
 NEW, SEEN, FULL = UseOutcome.NEW, UseOutcome.SEEN, UseOutcome.FULL
 
 
-def use(number: int, jkt: str = "a", issued_at: float = 0.0) -> Use:
-    return Use(jkt, f"{jkt} {number}", issued_at)
+def use(number: int, jkt: str = "a", issued_at: float = 0.0, network: str = "") -> Use:
+    return Use(jkt, f"{jkt} {number}", issued_at, network)
 
 
 def test_a_proof_is_good_once_for_as_long_as_it_is_good_at_all() -> None:
@@ -45,11 +45,38 @@ def test_many_keys_together_take_no_place_of_another() -> None:
     assert seen.claim(use(9, "late"), 1.0 + LIFE_S) is NEW
 
 
+def test_networks_with_very_many_keys_always_leave_room_for_another() -> None:
+    """Somebody who gets tokens for as many keys as it likes, from one address and then from two."""
+    seen = SeenProofs(1000)
+
+    def taken(network: str) -> int:
+        return [seen.claim(use(0, f"{network} {key}", network=network), 1.0) for key in range(2000)].count(NEW)
+
+    assert [taken(network) for network in ("eve", "mallory")] == [500, 250]
+    for number in range(100):
+        assert seen.claim(use(number, f"key {number}", network="bob"), 2.0) is NEW
+    assert seen.claim(use(0, "eve 0", network="eve"), 2.0) is SEEN
+    assert seen.claim(use(0, "eve 0", network="carol"), 2.0) is SEEN  # whoever sends it again
+
+
+def test_a_network_beyond_its_share_goes_on_with_the_keys_that_it_has_and_none_can_be_replayed() -> None:
+    seen = SeenProofs(1000)
+    for key in range(600):
+        seen.claim(use(0, f"k{key}", network="eve"), 1.0)
+    assert seen.claim(use(1, "k7", 5.0, network="eve"), 2.0) is NEW
+    assert seen.claim(use(0, "k7", network="eve"), 2.0) is SEEN
+    assert seen.claim(use(1, "k7", 5.0, network="eve"), 2.0) is SEEN
+    assert len(seen) == 500
+    for key in range(600):
+        assert seen.claim(use(9, f"k{key}", 9.0, network="eve"), 1.0 + 2 * LIFE_S) in (NEW, FULL)
+    assert len(seen) == 500  # what is forgotten is not held
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from("abcdefg"), st.integers(0, 60)), max_size=400))
 def test_whatever_is_used_counts_once_and_is_bounded(uses) -> None:
     seen, taken = SeenProofs(64), set[Use]()
     for now_s, (number, jkt, issued_at) in enumerate(uses):
-        one = Use(jkt, f"{jkt} {number}", float(issued_at))
+        one = Use(jkt, f"{jkt} {number}", float(issued_at), jkt if number % 2 else "")
         if seen.claim(one, now_s / 10) is NEW:
             assert one.digest not in taken
             taken.add(one.digest)

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
 from support.dpop import Prover
 from support.lanes import lane_keys
 from support.redis_server import RedisServer
@@ -251,3 +252,32 @@ async def test_only_a_trusted_proxy_is_believed_about_a_certificate(gateway, bac
 async def test_many_requests_at_once_each_with_its_own_proof(gateway, bound) -> None:
     answers = await asyncio.gather(*(send(gateway, "/api/x", bound) for _ in range(20)))
     assert {answer.status for answer in answers} == {200}
+
+
+async def test_an_address_with_a_key_for_each_of_its_tokens_takes_no_proof_of_another(provider, backend, lane) -> None:
+    """Whoever may have tokens may bind each to another key: here so many that they fill the memory of proofs."""
+    route = {"name": "api", "backend": backend.url}
+    server = {**lane_keys(lane), "trusted_proxies": ["127.0.0.0/8"]}
+    async with gateways() as start:
+        gateway = await start(
+            configuration(providers={"p": provider_settings(provider)}, routes=[route], server=server)
+        )
+        seen, _ = gateway.service._serving._worker._proof_uses
+        seen._most = 8
+
+        async def statuses(address: str) -> list[int]:
+            found = []
+            for number in range(8):
+                prover, token = (
+                    Prover(key=ec.generate_private_key(ec.SECP256R1())),
+                    f"{address}-{number}-{time.monotonic_ns()}",
+                )
+                provider.answers[token] = {"active": True, "token_type": "DPoP", "cnf": {"jkt": prover.jkt}}
+                proof = prover.proof("GET", "http://gw.example/api/x", token)
+                lines = (f"Authorization: DPoP {token}", f"DPoP: {proof}", f"X-Forwarded-For: {address}")
+                found.append((await gateway.get("/api/x", *lines)).status)
+            return found
+
+        assert await statuses("203.0.113.1") == [200] * 4 + [429] * 4
+        assert await statuses("198.51.100.7") == [200] * 2 + [429] * 6
+        assert (await statuses("192.0.2.9"))[0] == 200
