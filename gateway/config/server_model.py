@@ -11,6 +11,7 @@ from gateway.config.value_types import (
     Bytes,
     BytesOrUnlimited,
     Count,
+    Endpoint,
     FilePath,
     Flag,
     Listen,
@@ -136,6 +137,10 @@ class Server(Model):
     watch: Flag = False
     """Whether a change of this file, or of a file of secrets, keys or certificates that it names, reloads it within 5s,
     as SIGHUP does. Default false. Danger: with true, whoever can write to one of them decides at once."""
+
+    problem_types: Endpoint | None = None
+    """Where you publish a page about the codes of refusals, such as docs/guides/troubleshooting.md: type of a problem
+    document is this address, # and the code. Default none: about:blank. The admin listener always says that."""
 
     unknown_tokens: UnknownTokens | None = UnknownTokens()
     """How many tokens that nobody knows one client address may try, per worker; beyond, 429. null: as many as it likes.

@@ -162,10 +162,13 @@ def too_many(detail: str, wait_s: float) -> Refusal:
     return Refusal("rate_limited", detail, (("Retry-After", str(max(_RETRY_AFTER_S, ceil(wait_s)))),))
 
 
-def render(refusal: Refusal, request_id: str) -> Rendered:
-    """Render the refusal as a problem document (RFC 9457 §3), with all headers except the length and the request id."""
+def render(refusal: Refusal, request_id: str, problem_types: str | None = None) -> Rendered:
+    """Render the refusal as a problem document (RFC 9457 §3), with all headers except the length and the request id.
+
+    `problem_types` is the address of a page with an anchor for each code.
+    """
     problem = {
-        "type": "about:blank",
+        "type": "about:blank" if problem_types is None else f"{problem_types}#{refusal.code}",
         "title": HTTPStatus(refusal.status).phrase,
         "status": refusal.status,
         "detail": refusal.detail,

@@ -39,9 +39,10 @@ def refusal_reply(
     connection: str | None = None,
     to_head: bool = False,
     more: Iterable[tuple[str, str]] = (),
+    problem_types: str | None = None,
 ) -> tuple[bytes, int]:
     """A refusal, and how many bytes of it are body; `more` are fields beside its own."""
-    rendered = render(refusal, request_id)
+    rendered = render(refusal, request_id, problem_types)
     fields = (*rendered.headers, *more)
     answer = local_reply(rendered.status, fields, rendered.body, request_id, connection=connection, to_head=to_head)
     return answer, 0 if to_head else len(rendered.body)

@@ -58,6 +58,7 @@ def send_refusal(
         connection=connection_option(keeps_alive=keeps_alive, is_http10=is_http10),
         to_head=record.method == "HEAD" if to_head is None else to_head,
         more=more_fields,
+        problem_types=client.problem_types,
     )
     client.write(wire)
     return keeps_alive

@@ -31,4 +31,5 @@ def listener_limits(server: Server) -> Limits:
         connections=ConnectionLimits(descriptors.connections_max, share),
         clients_end=descriptors.clients_end,
         trusted_proxies=server.trusted_proxies,
+        problem_types=server.problem_types,
     )

@@ -24,6 +24,8 @@ def test_every_code_renders_as_a_problem_document(code: str) -> None:
     assert (problem["code"], problem["detail"], problem["request_id"]) == (code, "because", "id-1")
     assert problem["type"] == "about:blank"
     assert problem["title"]
+    named = json.loads(render(Refusal(code, "because"), "id-1", "https://docs.example.com/codes").body)
+    assert named == {**problem, "type": f"https://docs.example.com/codes#{code}"}
     assert ("Content-Type", "application/problem+json") in rendered.headers
 
 

@@ -27,6 +27,7 @@ OTHER_VALUES: dict[str, Any] = {
     "server.max_body": "11MiB",
     "server.min_body_rate": 241,
     "server.max_connections": 101,
+    "server.problem_types": "https://docs.example.com/problems",
     "server.max_connections_per_network": 7,
     "server.fast_path": False,
     "server.watch": True,

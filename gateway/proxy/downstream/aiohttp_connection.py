@@ -168,7 +168,8 @@ class AiohttpConnection(InTurn):
         """Answer bytes that are not a head, or not yet one. The connection ends with the response."""
         if self.transport is not None and not self._force_close:
             request_id = self._refused(refusal, self.client.peer, line)
-            self.answer_last(refusal_reply(refusal, request_id, connection="close")[0])
+            types = self.client.problem_types
+            self.answer_last(refusal_reply(refusal, request_id, connection="close", problem_types=types)[0])
 
     def answer_last(self, wire: bytes) -> None:
         """Send these bytes as they are, and end the connection so that they arrive."""

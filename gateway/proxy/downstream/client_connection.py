@@ -81,6 +81,10 @@ class ClientConnection(ClientTransport):
     def is_draining(self) -> bool:
         return self._listener.is_draining
 
+    @property
+    def problem_types(self) -> str | None:
+        return self._listener.limits.problem_types
+
     def body_is_to_come(self, lane: FastLanePort, data: bytes, missing_bytes: int) -> None:
         """The fast lane, which is being offered `data`, would take it with so many bytes more."""
         self._awaited = AwaitedBody(lane, data, missing_bytes)
@@ -120,9 +124,7 @@ class ClientConnection(ClientTransport):
         return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
 
     def take_leave(self) -> None:
-        """Send no more, and read on for a moment: a reset would be the response to a request that crosses this end
-        (RFC 9112 §9.6).
-        """
+        """Send no more, and read on for a moment, so that a request that crosses this gets no reset (RFC 9112 §9.6)."""
         if self.transport.can_write_eof():
             self.state = LEAVING
             self.transport.write_eof()

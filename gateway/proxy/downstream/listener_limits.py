@@ -1,4 +1,4 @@
-"""What the connections of a listener are held to, compiled from a configuration."""
+"""What the connections of a listener are held to, and where their refusals are described, compiled from a file."""
 
 from __future__ import annotations
 
@@ -19,3 +19,4 @@ class Limits:
     connections: ConnectionLimits
     clients_end: int  # of the numbers of descriptors, those from here on are not for clients
     trusted_proxies: Sequence[object]
+    problem_types: str | None
