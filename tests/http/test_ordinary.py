@@ -205,6 +205,9 @@ UNUSUAL = {
     "an end": (get(b"Connection: close"), manner(is_last=True), None),
     "an end with something behind": (get(b"connection: Close") + NEXT, manner(is_last=True), None),
     "an end said twice": (get(b"Connection: close", b"Connection: close"), manner(is_last=True), None),
+    "an end with a body": (
+        post(b"hello", b"Content-Length: 5", b"Connection: close"), manner(is_last=True), b"hello"
+    ),
     "an old client": (old(get()), manner(is_http10=True, is_last=True), None),
     "an old client with something behind": (old(get()) + NEXT, manner(is_http10=True, is_last=True), None),
     "an old client that stays": (
@@ -236,6 +239,21 @@ def test_what_differs_from_most_is_told(name: str) -> None:
         key: getattr(expected, key) for key in Manner.__slots__
     }
     assert taken.body == body
+
+
+@pytest.mark.parametrize("name", ["an old client with a body", "an end with a body"])
+def test_of_a_body_that_is_still_to_come_it_is_known_in_any_manner(name: str) -> None:
+    wire = UNUSUAL[name][0]
+    for missing_bytes in range(1, 6):
+        part = ordinary.read_ordinary(FATES, LIMITS, wire[:-missing_bytes])
+        assert part is not None
+        assert part.missing_bytes == missing_bytes
+
+
+def test_an_end_names_a_field_that_does_not_go_on() -> None:
+    taken = read_ordinary(get(b"Connection: close", b"Close: x"))
+    assert taken is not None
+    assert taken.fields.options == ["close"]  # as any other option (RFC 9110 §7.6.1)
 
 
 @pytest.mark.parametrize("target", [b"http://a/x?y", b"http://a.example:8080/", b"http://127.0.0.1/x#y"])
