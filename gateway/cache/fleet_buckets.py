@@ -4,6 +4,9 @@ A key is an HMAC, so that Redis does not tell who was counted. It holds the leve
 Redis alone, and ends when the bucket would be full: an absent key is a full bucket. So a caller of a slow limit who
 spends little leaves nothing in Redis for long, and looking at a bucket leaves nothing at all.
 
+How many workers share the buckets is how many listen to the fleet's channel (`gateway.cache.notifier`): each does. It
+is asked for now and then, but in a cluster, where each node knows of its own clients alone.
+
 A command goes with those of the same iteration of the event loop (`gateway.cache.auto_pipeline`). What Redis fails to
 do is told as `None`, and the caller counts for itself.
 """
@@ -26,11 +29,12 @@ from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.redis_script import RedisScript
 from gateway.cache.resp import ErrorReply, Reply, packed
-from gateway.limits.allowance import Borrow
+from gateway.limits.allowance import Borrow, FleetSize
 from gateway.limits.limit import CompiledLimit
 
 Heard = Callable[[tuple[int, float] | None], object]
 _UNKNOWN_SCRIPT = "NOSCRIPT"
+_FIRST_COUNT_S, _COUNT_S = 1.0, 10.0
 
 # KEYS: the bucket. ARGV: its size, what it grows by in a millisecond, what is needed, what would be taken beside that,
 # what comes back (below 0: what was spent on credit). Returns what is given and the level after it. A value that is not
@@ -73,17 +77,25 @@ class FleetLimits:
         *,
         name: Callable[[str, str], str],
         is_healthy: Callable[[], bool],
+        channel: str,
     ) -> None:
         self._client = client
         self._pipelines = pipelines
         self._guard = guard
         self._name = name
         self._is_healthy = is_healthy
+        self._channel = channel
+        self._counting: asyncio.TimerHandle | None = None
+        self.size = FleetSize()
         self._separate: set[asyncio.Task[None]] = set()
 
     @property
     def healthy(self) -> bool:
         return self._is_healthy()
+
+    def start(self) -> None:
+        """Begin to count the workers that share the buckets, until `close`."""
+        self._count_after(_FIRST_COUNT_S)
 
     def ask(self, limit: CompiledLimit, identity: str, borrow: Borrow, heard: Heard) -> None:
         """Call `heard` once, within the time of an operation: with what is given and the level, or with `None`."""
@@ -100,9 +112,26 @@ class FleetLimits:
         pipeline.ask(wire, 1, partial(self._heard, name, borrow, arguments, heard))
 
     async def close(self) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
         for task in self._separate:
             task.cancel()
         await asyncio.gather(*self._separate, return_exceptions=True)
+
+    def _count_after(self, pause_s: float) -> None:
+        if not isinstance(self._client, RedisCluster):
+            self._counting = asyncio.get_running_loop().call_later(pause_s, self._count)
+
+    def _count(self) -> None:
+        self._count_after(_COUNT_S)
+        pipeline = self._pipelines.of(self._channel)
+        if pipeline is not None and self.healthy:
+            pipeline.ask(packed(b"PUBSUB", b"NUMSUB", self._channel.encode()), 1, self._counted)
+
+    def _counted(self, outcome: list[Reply] | Exception) -> None:
+        match outcome:
+            case [[bytes(), int(listening)]]:
+                self.size.learned(listening)
 
     def _heard(
         self,

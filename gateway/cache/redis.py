@@ -137,6 +137,7 @@ class RedisTier:
             self._guard,
             name=lambda limit, identity: self._name_of_limit(own.limit_key(limit, identity)),
             is_healthy=lambda: self.healthy,
+            channel=self._notifier.channel,
         )
 
     @property
@@ -155,7 +156,8 @@ class RedisTier:
         Returns when Redis can be used, or after a second. Redis is used when it comes.
         """
         if self._is_first:
-            self._notifier.start()  # leases are taken under the first secret only
+            self._notifier.start()  # leases are taken under the first secret only, and limits counted
+            self.limits.start()
         await self._follower.start(on_purge, _FIRST_SYNC_S)
 
     def on_order(self, heard: Callable[[TagPurge], object]) -> None:

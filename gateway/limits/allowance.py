@@ -9,9 +9,10 @@ the whole fleet lies there, and an allowance holds what it has borrowed from it:
     else                 -> ask the fleet: one round trip, which brings as much as the demand of the next moment
 
 What is borrowed is taken from the fleet's bucket before it is spent, so the fleet never spends more than the limit.
-What is not spent goes back. Credit is one hundredth of the burst at most. It is a debt, which one hundredth of the
-rate pays; what is left of it when the fleet is asked next is taken from the bucket. So an identity below one hundredth
-of its rate at this worker never asks, and a worker adds one hundredth to the limit at most.
+What is not spent goes back. Credit is one hundredth of the burst at most, of more than ten workers a part of a tenth.
+It is a debt, which the same part of the rate pays; what is left of it when the fleet is asked next is taken from the
+bucket. So an identity that stays below that part of its rate at this worker never asks, and all workers together add a
+tenth to the limit at most.
 
 A question that the fleet does not answer changes nothing: what was owed is owed still, the request counts by the
 worker's own share, and there is no credit until the fleet answers again. Else a Redis that refuses everything, because
@@ -38,7 +39,9 @@ _SHORT_PART: Final = 0.25
 # Others may give back what they borrowed, so a worker looks again after so long, however slow the limit is.
 _SHORT_MOST_S: Final = 1.0
 _KEPT_S: Final = 0.7  # longer than it was borrowed for; with the time until somebody looks it is within a second
+# The part of a limit that one worker may let in without the fleet's knowledge; all together a tenth.
 _CREDIT_PART: Final = 100
+_CREDIT_OF_ALL: Final = 10
 _NEVER_S: Final = -1e9
 ASK: Final = -1.0
 
@@ -52,6 +55,21 @@ class Borrow:
         self.needs = needs
         self.extra = extra
         self.change = change
+
+
+class FleetSize:
+    """Knows how many workers share the fleet's buckets; `part` of the limit is what one of them may give on credit."""
+
+    __slots__ = ("part",)
+
+    def __init__(self) -> None:
+        self.part = _CREDIT_PART
+
+    def learned(self, workers: int) -> None:
+        self.part = max(_CREDIT_PART, _CREDIT_OF_ALL * workers)
+
+
+_UNKNOWN: Final = FleetSize()
 
 
 class Allowance:
@@ -68,6 +86,7 @@ class Allowance:
         "_share",
         "_short_until_s",
         "_since_s",
+        "_size",
         "_spent",
         "borrowed",
         "identity",
@@ -76,10 +95,13 @@ class Allowance:
         "workers",
     )
 
-    def __init__(self, limit: CompiledLimit, identity: str, workers: int, now_s: float) -> None:
+    def __init__(
+        self, limit: CompiledLimit, identity: str, workers: int, now_s: float, size: FleetSize = _UNKNOWN
+    ) -> None:
         self.limit = limit
         self.identity = identity
         self.workers = workers
+        self._size = size
         self._share = max(1.0, limit.burst / workers)  # the most that this worker allows at once while it is alone
         self.borrowed = 0
         self.is_asking = False
@@ -214,8 +236,8 @@ class Allowance:
         return min(float(self.limit.burst), self._level + max(0.0, now_s - self._at_s) * self.limit.rate_per_s)
 
     def _debt(self, now_s: float) -> float:
-        """What was spent on credit, and neither reported nor paid by this worker's hundredth of the rate."""
-        paid = max(0.0, now_s - self._owed_at_s) * self.limit.rate_per_s / _CREDIT_PART
+        """What was spent on credit, and neither reported nor paid by this worker's part of the rate."""
+        paid = max(0.0, now_s - self._owed_at_s) * self.limit.rate_per_s / self._size.part
         return max(0.0, self._owed - paid)
 
     def _reported(self, now_s: float) -> int:
@@ -242,4 +264,4 @@ class Allowance:
         if self._is_unanswered or self._is_alone:
             return False
         burst, debt = self.limit.burst, self._debt(now_s)
-        return debt + 1 <= burst // _CREDIT_PART and self._fleet(now_s) - debt >= burst / 2
+        return debt + 1 <= burst // self._size.part and self._fleet(now_s) - debt >= burst / 2

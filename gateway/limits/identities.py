@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from gateway.http.client_network import client_network
-from gateway.limits.allowance import Allowance
+from gateway.limits.allowance import Allowance, FleetSize
 from gateway.limits.limit import OF_ADDRESSES, CompiledLimit
 
 # For each new identity so many are looked at: more than one, so that forgetting is faster than learning.
@@ -32,7 +32,7 @@ _GROUPS_MAX = 1024
 
 
 class Identities:
-    """Keeps the allowances under `limit`, `most` of them."""
+    """Keeps the allowances under `limit`, `most` of them. `workers` are those of this instance, `size` knows all."""
 
     __slots__ = (
         "_addresses",
@@ -42,12 +42,14 @@ class Identities:
         "_known",
         "_most",
         "_newcomers",
+        "_size",
         "_workers",
         "limit",
     )
 
-    def __init__(self, limit: CompiledLimit, workers: int, most: int) -> None:
+    def __init__(self, limit: CompiledLimit, workers: int, most: int, size: FleetSize | None = None) -> None:
         self.limit = limit
+        self._size = size or FleetSize()
         self._workers = workers
         self._most = most
         self._known: OrderedDict[str, Allowance] = OrderedDict()
@@ -79,12 +81,15 @@ class Identities:
             self._addresses += 1
         if block is not None:
             self._blocks[block] = self._blocks.get(block, 0) + 1
-        made = known[identity] = Allowance(self.limit, identity, self._workers, now_s)
+        made = known[identity] = self._made(identity, now_s)
         return made
 
     def seen(self, identity: str, now_s: float) -> Allowance:
         """The same without remembering it."""
-        return self._known.get(identity) or Allowance(self.limit, identity, self._workers, now_s)
+        return self._known.get(identity) or self._made(identity, now_s)
+
+    def _made(self, identity: str, now_s: float) -> Allowance:
+        return Allowance(self.limit, identity, self._workers, now_s, self._size)
 
     def _has_room_for(self, identity: str) -> bool:
         if identity.startswith(OF_ADDRESSES) and self._addresses >= self._addresses_max:
@@ -97,7 +102,7 @@ class Identities:
             group = _NEWCOMERS
         shared = self._newcomers.get(group)
         if shared is None:
-            shared = self._newcomers[group] = Allowance(self.limit, group, self._workers, now_s)
+            shared = self._newcomers[group] = self._made(group, now_s)
         return shared
 
     def _sweep(self, now_s: float, *, is_shared: bool) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from gateway.limits.allowance import ASK, Allowance, Borrow
+from gateway.limits.allowance import ASK, Allowance, Borrow, FleetSize
 from gateway.limits.limit import CompiledLimit
 
 _TICK_S = 0.2
@@ -31,6 +31,9 @@ LoanHeard = Callable[[tuple[int, float] | None], object]
 
 class FleetBuckets(Protocol):
     """Keeps the buckets that the fleet shares."""
+
+    @property
+    def size(self) -> FleetSize: ...
 
     @property
     def healthy(self) -> bool: ...

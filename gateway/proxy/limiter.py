@@ -45,7 +45,7 @@ class LimitTally:
 class Limiter:
     """Settles `WithinLimits`; satisfies `ConditionPort`. `workers` are those of this instance.
 
-    What `before` knows of a limit that is still the same goes on.
+    What `before` knows of a limit that is still the same goes on, but with another Redis, which has other buckets.
     """
 
     def __init__(
@@ -65,10 +65,11 @@ class Limiter:
         self._monotonic = monotonic
         self._tallies: Mapping[str, LimitTally] = {limit.name: tally_of(limit.name) for limit in self.limits}
         known: Mapping[CompiledLimit, Identities] = {}
-        if before is not None and before.workers == workers:
+        if before is not None and before.workers == workers and (fleet is None or before.fleet is fleet):
             known = before.identities
+        size = None if fleet is None else fleet.size
         self.identities: Mapping[CompiledLimit, Identities] = {
-            one: known[one] if one in known else Identities(one, workers, identities_max) for one in self.limits
+            one: known[one] if one in known else Identities(one, workers, identities_max, size) for one in self.limits
         }
         self._borrower = None if fleet is None else FleetBorrower(fleet, monotonic)
 

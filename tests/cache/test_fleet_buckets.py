@@ -5,6 +5,7 @@ import time
 
 import pytest
 from redis.asyncio import Redis
+from support.running_gateway import eventually
 
 from gateway.cache.key import HmacKeys
 from gateway.cache.redis import RedisTier
@@ -177,3 +178,25 @@ async def test_a_redis_that_is_gone_is_told_within_the_time_of_an_operation(own_
         assert not tier.limits.healthy
     finally:
         await tier.close()
+
+
+async def test_it_learns_how_many_workers_share_the_buckets(redis_server, monkeypatch) -> None:
+    monkeypatch.setattr("gateway.cache.fleet_buckets._FIRST_COUNT_S", 0.05)
+    monkeypatch.setattr("gateway.cache.fleet_buckets._COUNT_S", 0.05)
+    tiers = [tier_at(redis_server, b"secret-of-one-fleet-of-many") for _ in range(12)]
+    try:
+        for each in tiers:
+            await each.start(lambda _: None)
+        await eventually(lambda: {each.limits.size.part for each in tiers} == {120})
+        for each in tiers[:4]:
+            await each.close()
+        await eventually(lambda: {each.limits.size.part for each in tiers[4:]} == {100})
+    finally:
+        for each in tiers[4:]:
+            await each.close()
+
+
+@pytest.mark.parametrize("reply", [[b"c", 0], [b"c", b"7"], [b"c"], 7, None, [b"c", -5], ValueError()])
+async def test_a_number_of_workers_that_makes_no_sense_changes_nothing(tier, reply) -> None:
+    tier.limits._counted(reply if isinstance(reply, Exception) else [reply])
+    assert tier.limits.size.part == 100

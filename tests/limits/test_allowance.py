@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.allowance import ASK, Allowance, Borrow
+from gateway.limits.allowance import ASK, Allowance, Borrow, FleetSize
 from gateway.limits.limit import CompiledLimit
 
 NOW = 1000.0
@@ -67,6 +67,24 @@ def test_far_below_a_large_limit_nobody_waits():
     assert asked.change == -10
     each.lent(asked, asked.extra, 900.0, NOW)
     assert each.wait_s(NOW, is_shared=True) == 0
+
+
+@pytest.mark.parametrize(("workers", "credit"), [(1, 10), (10, 10), (11, 9), (50, 2), (100, 1), (101, 0), (10_000, 0)])
+def test_all_workers_together_give_credit_for_a_tenth(workers, credit):
+    size = FleetSize()
+    size.learned(workers)
+    each = Allowance(limit(1000), "a", 1, NOW, size)
+    assert spend_all(each, NOW, is_shared=True) == credit <= 1000 / 10 / workers
+
+
+def test_many_workers_pay_with_a_tenth_of_the_rate_together():
+    size = FleetSize()
+    size.learned(50)
+    each = Allowance(limit(1000), "a", 1, NOW, size)
+    assert spend_all(each, NOW, is_shared=True) == 2
+    assert each.wait_s(NOW + 0.49, is_shared=True) == ASK
+    assert each.wait_s(NOW + 0.51, is_shared=True) == 0  # 1000 / 10 / 50 = 2 in a second
+    assert each.wait_s(NOW + 0.51, is_shared=True) == 0
 
 
 def test_there_is_no_credit_where_the_fleet_is_half_empty():

@@ -8,6 +8,7 @@ import pytest
 from gateway.condition import Met
 from gateway.conditions.within_limits import WithinLimits
 from gateway.http.refusal import Refusal
+from gateway.limits.allowance import FleetSize
 from gateway.limits.limit import CompiledLimit
 from gateway.proxy.limiter import Limiter, LimitTally
 
@@ -19,6 +20,7 @@ class SlowFleet:
     """Keeps questions until `answer`; gives what its buckets have, and nothing ahead unless told."""
 
     healthy = True
+    size = FleetSize()
 
     def __init__(self, level: float = 10.0, ahead: int = 0) -> None:
         self.level = level
@@ -46,6 +48,7 @@ class RefusingFleet:
     """As a Redis that is out of memory, or read-only: it is there and answers, and every answer is an error."""
 
     healthy = True
+    size = FleetSize()
 
     def __init__(self) -> None:
         self.asks = 0

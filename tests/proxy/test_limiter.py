@@ -15,6 +15,7 @@ from gateway.condition import Met
 from gateway.conditions.within_limits import WithinLimits
 from gateway.config.redis_url import parse_redis_url
 from gateway.http.refusal import Refusal
+from gateway.limits.allowance import FleetSize
 from gateway.limits.limit import CompiledLimit
 from gateway.proxy.limiter import Limiter, LimitTally
 
@@ -35,6 +36,7 @@ class CountingFleet:
 
     def __init__(self, tier: RedisTier) -> None:
         self._limits = tier.limits
+        self.size = tier.limits.size
         self.asks = 0
         self.waiting = 0
 
@@ -148,13 +150,32 @@ async def test_a_small_limit_is_exact_over_the_fleet(redis_server) -> None:
     assert sum(isinstance(outcome, Met) for outcome in outcomes) == 10
 
 
-async def test_far_below_the_limit_a_request_waits_only_where_the_demand_begins(redis_server) -> None:
+async def test_far_below_the_limit_no_request_waits_and_the_fleet_is_not_asked(redis_server) -> None:
+    """A hundredth of the rate at one worker is 10 a second here."""
+    large = CompiledLimit("per-user", 1000, 1.0, 1000, ("sub",))
+    async with workers(redis_server, 1, (large,)) as [(limiter, fleet)]:
+        for _ in range(30):
+            assert isinstance(limiter.known(asking("alice", large)), Met)
+            await asyncio.sleep(0.11)
+        assert fleet.asks == 0
+
+
+async def test_below_the_limit_only_the_request_where_a_demand_begins_waits(redis_server) -> None:
+    """A fifth of the rate at one worker. The first is let in on credit; what the second brings along is for the others,
+    and is borrowed anew in the background before it ends.
+    """
+    waited = []
     async with workers(redis_server, 1) as [(limiter, fleet)]:
-        for _ in range(20):
-            assert isinstance(await settled(limiter, asking("alice")), Met)
+        for number in range(40):
+            outcome = limiter.known(asking("alice"))
+            if outcome is None:
+                waited.append(number)
+                outcome = await limiter.find(asking("alice"))
+            assert isinstance(outcome, Met)
             await asyncio.sleep(0.05)
-        assert fleet.waiting <= 1
-        assert fleet.asks <= 8
+        assert waited == [1]
+        assert fleet.waiting == 1
+        assert fleet.asks <= 40 / 5
 
 
 async def test_identities_that_come_now_and_then_make_no_round_trip(redis_server) -> None:
@@ -248,6 +269,8 @@ async def test_explaining_asks_the_fleet_and_spends_nothing(redis_server) -> Non
 
 class FleetThatGoesAway:
     """Lends three more than a request needs, while it is `healthy`."""
+
+    size = FleetSize()
 
     def __init__(self) -> None:
         self.healthy = True

@@ -17,6 +17,7 @@ from support.running_gateway import ADMIN_TOKEN
 from support.served import COMMAND, READY_WITHIN_S, STOP_WITHIN_S
 
 _POLL_S = 0.05
+_READY_POLL_S = 0.2  # each look is a client session, and takes time from the processes that start
 _ADMIN_S = 5.0
 
 
@@ -66,7 +67,7 @@ class ServedGateway:
         while not await self.is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"{self.name} did not get ready:\n{self.output.read_text()[-3000:]}")
-            await asyncio.sleep(_POLL_S)
+            await asyncio.sleep(_READY_POLL_S)
 
     async def stop(self) -> None:
         """By SIGTERM, and by SIGKILL where that does not help; `exit_status` is then negative."""
