@@ -192,7 +192,11 @@ class SigningKeys:
                 raise UnusableResponseError(
                     f"its keys were answered with status {response.status}", response.retry_after_s
                 )
-            self._keys = read_keys(_document(response.body))
+            keys = read_keys(_document(response.body))
+            if not keys:
+                # Taken at its word, it would make every genuine token a forged one.
+                raise UnusableResponseError("none of its keys can verify a signature")
+            self._keys = keys
             self._fetched_at_s, self._failure = now_s, None
         except ProviderError as error:
             self._failure = error

@@ -254,9 +254,18 @@ async def test_an_eviction_elsewhere_is_asked_about_again_and_no_revocation(serv
     assert len(served.provider.introspections) == before + 1
 
 
+NO_KEYS = {
+    "an error": Reply(500, {}),
+    "an empty set": {"keys": []},
+    "keys for encryption": {"keys": [jwk(rsa_key(), use="enc")]},
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-async def test_keys_that_are_away_are_503_and_never_401(backend, provider, lane, mode):
-    provider.keys = Reply(500, {})
+@pytest.mark.parametrize("said", NO_KEYS)
+async def test_keys_that_are_away_are_503_and_never_401(backend, provider, lane, mode, said):
+    provider.keys = NO_KEYS[said]
+    provider.default = {"active": True, "sub": "alice", "token_type": "Bearer"}
     gateway = RunningGateway(text_for(provider, backend, lane))
     await gateway.start()
     served = Served(gateway, provider, backend)
