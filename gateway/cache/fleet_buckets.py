@@ -21,14 +21,13 @@ from functools import partial
 from typing import Any
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import ResponseError
 
-from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.connect import Client
 from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.redis_script import RedisScript
 from gateway.cache.resp import ErrorReply, Reply, packed
+from gateway.cache.separate_tasks import SeparateTasks
 from gateway.limits.allowance import Borrow, FleetSize
 from gateway.limits.limit import CompiledLimit
 
@@ -87,7 +86,7 @@ class FleetLimits:
         self._channel = channel
         self._counting: asyncio.TimerHandle | None = None
         self.size = FleetSize()
-        self._separate: set[asyncio.Task[None]] = set()
+        self._separate = SeparateTasks()
 
     @property
     def healthy(self) -> bool:
@@ -114,9 +113,7 @@ class FleetLimits:
     async def close(self) -> None:
         if self._counting is not None:
             self._counting.cancel()
-        for task in self._separate:
-            task.cancel()
-        await asyncio.gather(*self._separate, return_exceptions=True)
+        await self._separate.close()
 
     def _count_after(self, pause_s: float) -> None:
         if not isinstance(self._client, RedisCluster):
@@ -150,14 +147,7 @@ class FleetLimits:
                 # Redis has been restarted, or this is another node: it knows the script from now on.
                 self._ask_separately(name, borrow, arguments, heard)
                 return
-            case [ErrorReply(code)]:
-                self._guard.refused(ResponseError(code))
-            case NotSentError():
-                pass  # says nothing about Redis
-            case Exception() as error:
-                self._guard.failed(error)
-            case _:
-                self._guard.failed()
+        self._guard.unwanted(outcome)
         heard(None)
 
     def _ask_separately(self, name: str, borrow: Borrow, arguments: tuple[bytes, ...], heard: Heard) -> None:
@@ -168,9 +158,7 @@ class FleetLimits:
             finally:
                 heard(_lent(reply, borrow))
 
-        task = asyncio.get_running_loop().create_task(ask(), name="a separate look at a limit in Redis")
-        self._separate.add(task)
-        task.add_done_callback(self._separate.discard)
+        self._separate.start(ask(), "a separate look at a limit in Redis")
 
     async def _evaluated(self, name: str, arguments: tuple[bytes, ...]) -> Any:
         reply: Any = self._client.eval(_BORROW.text, 1, name, *arguments)

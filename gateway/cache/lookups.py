@@ -15,21 +15,18 @@ import asyncio
 from functools import partial
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import ResponseError
 
-from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import Client
 from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.resp import ErrorReply, Reply, packed
+from gateway.cache.separate_tasks import SeparateTasks
 from gateway.introspection.ports import Absent, Recalled
 
 _WHOLE_ENTRY = b"%d" % ENTRY_LIMIT_BYTES
 # Error codes of a cluster's node for a slot that it does not hold, or not now.
 _ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
-# Error codes of a Redis that can serve nothing. Other errors concern one key and are not a reason to back off.
-_CANNOT_SERVE = frozenset({"LOADING", "MASTERDOWN", "NOAUTH"})
 
 _Found = asyncio.Future[Recalled | Absent]
 
@@ -42,7 +39,7 @@ class Lookups:
         self._codec = codec
         self._guard = guard
         self._pipelines = pipelines
-        self._separate: set[asyncio.Task[None]] = set()
+        self._separate = SeparateTasks()
 
     def get(self, name: str, key: bytes, realm: str) -> _Found:
         """Look up the entry `name` of `key`, of a provider of `realm`. The lookup begins at once, awaited or not."""
@@ -57,9 +54,7 @@ class Lookups:
 
     async def close(self) -> None:
         """End the separate lookups; the others end with the pipelines."""
-        for task in self._separate:
-            task.cancel()
-        await asyncio.gather(*self._separate, return_exceptions=True)
+        await self._separate.close()
 
     def _heard(self, found: _Found, name: str, key: bytes, realm: str, outcome: list[Reply] | Exception) -> None:
         match outcome:
@@ -67,22 +62,15 @@ class Lookups:
                 self._guard.succeeded()
                 self._open(found, key, realm, left_ms, sealed)
                 return
-            case [ErrorReply(code), _] | [_, ErrorReply(code)]:
-                if code in _ELSEWHERE and isinstance(self._client, RedisCluster):
-                    self._look_up_separately(found, name, key, realm)
-                    return
-                if code in _CANNOT_SERVE:
-                    self._guard.failed(ResponseError(code))
-                else:
-                    self._guard.refused(ResponseError(code))
-            case NotSentError():
-                pass  # says nothing about Redis
-            case Exception() as error:
-                self._guard.failed(error)
-            case _:
-                self._guard.failed()
+            case [ErrorReply(code), _] | [_, ErrorReply(code)] if self._is_elsewhere(code):
+                self._look_up_separately(found, name, key, realm)
+                return
+        self._guard.unwanted(outcome)
         if not found.done():
             found.set_result(Absent.ERROR)
+
+    def _is_elsewhere(self, code: str) -> bool:
+        return code in _ELSEWHERE and isinstance(self._client, RedisCluster)
 
     def _open(self, found: _Found, key: bytes, realm: str, left_ms: int, sealed: bytes) -> None:
         if found.done():
@@ -100,10 +88,7 @@ class Lookups:
             elif not found.done():
                 found.set_result(Absent.ERROR)
 
-        task = asyncio.get_running_loop().create_task(look(), name="a separate lookup in Redis")
-        self._separate.add(task)
-        task.add_done_callback(self._separate.discard)
-        task.add_done_callback(partial(_told, found))
+        self._separate.start(look(), "a separate lookup in Redis").add_done_callback(partial(_told, found))
 
     async def _read(self, name: str) -> tuple[int, bytes]:
         async with self._client.pipeline(transaction=False) as pipeline:

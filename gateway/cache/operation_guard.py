@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from redis.exceptions import ClusterError, ResponseError
 
+from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.connect import FAILURES
 from gateway.cache.deadline import within
 from gateway.cache.redis_backoff import RedisBackoff
+from gateway.cache.resp import ErrorReply, Reply
 
 _T = TypeVar("_T")
+# Error codes of a Redis that can serve nothing. Other errors concern one operation and are not a reason to back off.
+_CANNOT_SERVE: Final = frozenset({"LOADING", "MASTERDOWN", "NOAUTH"})
 
 
 class OperationGuard:
@@ -62,6 +66,20 @@ class OperationGuard:
         """Redis answered, and said no: no reason to stay away."""
         self._backoff.succeeded()
         self._on_failure(error, self._monotonic())
+
+    def unwanted(self, outcome: list[Reply] | Exception) -> None:
+        """Note what it says about Redis that this came from a pipeline in the place of the reply that was wanted."""
+        if isinstance(outcome, NotSentError):
+            return  # says nothing about Redis
+        if isinstance(outcome, Exception):
+            self.failed(outcome)
+            return
+        for reply in outcome:
+            if isinstance(reply, ErrorReply):
+                error = ResponseError(reply.code)
+                self.failed(error) if reply.code in _CANNOT_SERVE else self.refused(error)
+                return
+        self.failed()
 
     async def tried(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
         """Return the outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
