@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from gateway.config.schema_defaults import written_default
 from gateway.observe.families import FAMILIES
 
 ROOT = Path(__file__).parents[2]
+sys.path += [str(Path(__file__).parent), str(ROOT / "tests")]
+from since import since  # noqa: E402 - beside this file; mkdocs loads a hook by its path
+from support.log_events import events_of_the_code, fields_of_requests  # noqa: E402 - reads what the code logs
+
 _LINK = re.compile(r"(\]\()((?:\.\./)+[^)#]+|\.\./?)((?:#[^)]*)?\))")
 _OUTSIDE = "repository"
 _DANGER = "Danger: "
@@ -29,7 +34,7 @@ _DANGER = "Danger: "
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the reference pages, and each file outside of `docs/` that a document links to."""
-    for name, text in (("keys", keys_page()), ("metrics", metrics_page())):
+    for name, text in (("keys", keys_page()), ("metrics", metrics_page()), ("log", log_page())):
         files.append(File.generated(config, f"reference/{name}.md", content=text))
     for page in list(files.documentation_pages()):
         for target in _outside_of(page.src_uri, page.content_string):
@@ -92,22 +97,29 @@ def _in_repository(here: str, link: str) -> str | None:
 
 def keys_page() -> str:
     """Every key of the file with what the model says of it."""
-    lines = ["# Keys", "", "Every key of the configuration, with its default and its danger.", ""]
+    releases = since()
+    lines = [
+        "# Keys",
+        "",
+        "Every key of the configuration: its default, its danger, and the release that brought it.",
+        "",
+    ]
     for section in keys_below(Config):
         if len(section.path) != 1:
             continue
-        lines += [f"## {section.name}", "", _told(section), ""]
+        lines += [f"## {section.name}", "", f"{_told(section)} Since {releases[section.name]}.", ""]
         inner = model_of(section.field.annotation)
         if inner is not None:
-            lines += ["| key | says |", "| --- | --- |", *_rows(inner), ""]
+            lines += ["| key | says | since |", "| --- | --- | --- |", *_rows(section.name, inner, releases), ""]
     return "\n".join(lines)
 
 
-def _rows(model: type[Model]) -> Iterator[str]:
+def _rows(section: str, model: type[Model], releases: Mapping[str, str]) -> Iterator[str]:
     for key in keys_below(model):
+        path = ".".join(key.path)
         default = written_default(key)
         said = "" if default is None or "efault" in key.description else f" Default `{default}`."
-        yield f"| `{'.'.join(key.path)}` | {_told(key)}{said} |"
+        yield f"| `{path}` | {_told(key)}{said} | {releases[f'{section}.{path}']} |"
 
 
 def _told(key: ConfigKey) -> str:
@@ -126,4 +138,13 @@ def metrics_page() -> str:
     for family in FAMILIES:
         labels = " ".join(f"`{label}`" for label in family.labels)
         lines.append(f"| `{family.name}` | {family.kind} | {labels} | {_safe(family.meaning)} |")
+    return "\n".join([*lines, ""])
+
+
+def log_page() -> str:
+    """Every event of the log with its fields, and the fields of a request's line, as the code writes them."""
+    lines = ["# Log fields", "", "As the code writes them; [the log](../logs.md) says what each means.", ""]
+    lines += ["| event | fields |", "| --- | --- |"]
+    for name, fields in sorted({**events_of_the_code(), "request": fields_of_requests()}.items()):
+        lines.append(f"| `{name}` | {' '.join(f'`{field}`' for field in sorted(fields))} |")
     return "\n".join([*lines, ""])

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from support.admin import TOKEN, Client, FakeInstance
 from support.browser import browser, browser_program
-from support.instance_states import NOW, QUIET, ROUTES, STATES
+from support.instance_states import NOW, QUIET, ROUTES, SHOWN_FIRST, STATES
 
 from gateway.admin.admin_listener import AdminListener
 from gateway.admin.application import admin_app
@@ -36,13 +36,6 @@ REFUSAL = {
     "client": "10.2.0.7",
     "subject": None,
     "request_id": "8b0c89",
-}
-FIRST = {
-    "quiet": ("all is well", "Nothing is wrong."),
-    "provider down": ("something is wrong", "provider sso is not asked: its breaker is open"),
-    "redis away": ("with warnings", "Redis is away: nothing is shared with the fleet"),
-    "backend out": ("with warnings", "route orders: a backend is out"),
-    "under load": ("all is well", "Nothing is wrong."),
 }
 
 
@@ -106,7 +99,7 @@ async def test_what_each_state_shows_first(shown):
     for name, state in STATES.items():
         # Requests come within the minute that is looked at: here without failures, which would be an alarm.
         await turns_to(shown, replace(state, failures=0))
-        overall, first = FIRST[name]
+        overall, first = SHOWN_FIRST[name]
         await shown.until(f"document.querySelector('#state').innerText.includes({overall!r})")
         assert first in await shown.text("#alarms li")
         # What is wrong is the first thing on the page below its head.

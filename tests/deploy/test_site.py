@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,12 +12,24 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from support.log_events import events_of_the_code, fields_of_requests
 
 from gateway.config.keys import keys_below
 from gateway.config.model import Config
 from gateway.observe.families import NAMES
 
 ROOT = Path(__file__).parents[2]
+
+
+# What somebody may type, and the page that is meant.
+SEARCHED = {
+    "keycloak": "guides/keycloak.html",
+    "insufficient_scope": "guides/troubleshooting.html",
+    "oathkeeper": "migrating/oathkeeper.html",
+    "gatewayredisaway": "runbook.html",
+    "limits": "reference/keys.html",
+    "protect a service": "guides/protect-a-service.html",
+}
 
 
 class _Page(HTMLParser):
@@ -93,7 +106,35 @@ def test_every_key_and_every_metric_has_its_line(site: Path) -> None:
     assert [name for name in NAMES if f"<code>{name}</code>" not in metrics] == []
 
 
-def test_the_search_finds_the_documents(site: Path) -> None:
-    index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
-    for word in ("introspection", "runbook", "traceparent", "max_concurrency"):
-        assert word in index.lower()
+def test_every_event_of_the_log_has_its_line(site: Path) -> None:
+    page = (site / "reference" / "log.html").read_text(encoding="utf-8")
+    assert [name for name in events_of_the_code() if f"<code>{name}</code>" not in page] == []
+    assert [name for name in fields_of_requests() if f"<code>{name}</code>" not in page] == []
+
+
+def test_every_key_says_since_which_release_it_is_there(site: Path) -> None:
+    """`python docs/site/since.py` adds a line for a new key."""
+    lines = [line.split() for line in (ROOT / "docs" / "site" / "since.txt").read_text(encoding="utf-8").splitlines()]
+    assert [key for _, key in lines] == [".".join(key.path) for key in keys_below(Config)]
+    page = (site / "reference" / "keys.html").read_text(encoding="utf-8")
+    assert all(f"<td>{release}</td>" in page for release, _ in lines)
+
+
+def test_the_search_finds_the_page_that_is_meant(site: Path) -> None:
+    """Each word stands in the title of a page or of a part of it, which is what the search puts first."""
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    places = {(one["title"].lower(), one["location"]) for one in index["docs"]}
+    for words, page in SEARCHED.items():
+        assert any(words in title and location.startswith(page) for title, location in places), words
+
+
+def test_every_document_is_in_the_search_and_in_the_navigation(site: Path, pages: dict[Path, _Page]) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    found = {one["location"].partition("#")[0] for one in index["docs"]}
+    start = pages[site / "index.html"]
+    linked = {unquote(urlsplit(link).path) for link in start.links}
+    for path in (ROOT / "docs").rglob("*.md"):
+        page = path.relative_to(ROOT / "docs").with_suffix(".html").as_posix().replace("README", "index")
+        assert page in found or (page == "index.html" and "" in found), page
+        if not page.startswith("decisions/") and page != "index.html":
+            assert page in linked, f"{page} is not in nav of mkdocs.yml"

@@ -1,15 +1,10 @@
-import json
 import re
 
-from support import exchanges
 from support.deployed import DEPLOY
-from support.log_events import eventless_records, events_of_the_code
-
-from gateway.observe.access_log import access_line
+from support.log_events import eventless_records, events_of_the_code, fields_of_requests
 
 TEXT = (DEPLOY.parent / "docs" / "logs.md").read_text()
 REQUESTS, EVENTS = re.split(r"^## Events$", TEXT.partition("## Requests")[2], flags=re.MULTILINE)
-EVERY_LINE = {"time", "level", "event", "pid"}
 
 
 def test_every_event_of_the_code_is_documented_and_no_other():
@@ -31,4 +26,4 @@ def test_every_field_of_a_request_is_documented_and_no_other():
         for row in re.findall(r"^\|((?: ?`\w+`)+) \|", REQUESTS, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert told == set(json.loads(access_line(exchanges.exchange()))) - EVERY_LINE
+    assert told == fields_of_requests()

@@ -89,6 +89,14 @@ PROVIDER_DOWN = with_checks(
 REDIS_AWAY = with_checks(QUIET, redis="away", redis_reason="WRONGPASS invalid username-password pair")
 BACKEND_OUT = replace(QUIET, backends={**QUIET.backends, ("orders", "http://orders-2:8000"): False})
 UNDER_LOAD = replace(QUIET, requests=4000, failures=200)
+# In each state: the word beside the title, and what is wrong first.
+SHOWN_FIRST = {
+    "quiet": ("all is well", "Nothing is wrong."),
+    "provider down": ("something is wrong", "provider sso is not asked: its breaker is open"),
+    "redis away": ("with warnings", "Redis is away: nothing is shared with the fleet"),
+    "backend out": ("with warnings", "route orders: a backend is out"),
+    "under load": ("all is well", "Nothing is wrong."),
+}
 STATES = {
     "quiet": QUIET,
     "provider down": PROVIDER_DOWN,

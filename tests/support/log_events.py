@@ -1,14 +1,26 @@
-"""The events of the log and their fields, read from the code: for the test of docs/logs.md."""
+"""The events of the log and their fields, read from the code: for the test of docs/logs.md, and for the site."""
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 
+from support import exchanges
 from support.imports import ROOT
+
+from gateway.observe.access_log import access_line
 
 # These take the name of the event as an argument; the fields are those of the dict in the function itself.
 _SAYING = {"event": ("pid", "reason"), "_say": ("reason",)}
+
+
+EVERY_LINE = frozenset({"time", "level", "event", "pid"})
+
+
+def fields_of_requests() -> set[str]:
+    """What the line of a request has beside what every line has."""
+    return set(json.loads(access_line(exchanges.exchange()))) - EVERY_LINE
 
 
 def events_of_the_code() -> dict[str, set[str]]:
