@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.http.headers import field_line_to_backend
+
 Fields = tuple[tuple[str, str], ...]
 
 
@@ -25,11 +27,12 @@ class Condition(Protocol):
 class Met:
     """Says that a condition holds. `authorization` is the field's value that the backend gets instead of the client's.
 
-    `fields` go with the response, whoever gives it. `on_rejected` is called when the backend's response says that the
-    token in `authorization` is not valid.
+    `line` is that field as a line, made here, because one outcome serves many requests of a caller. `fields` go with
+    the response, whoever gives it. `on_rejected` is called when the backend's response says that the token in
+    `authorization` is not valid.
     """
 
-    __slots__ = ("authorization", "fields", "on_rejected")
+    __slots__ = ("authorization", "fields", "line", "on_rejected")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Met:
         on_rejected: Callable[[], object] | None = None,
     ) -> None:
         self.authorization = authorization
+        self.line = b"" if authorization is None else field_line_to_backend("Authorization", authorization)
         self.fields = fields
         self.on_rejected = on_rejected
 

@@ -218,8 +218,8 @@ class Allow:
             identity=self.identity.pairs,
         )
         for met in context.met:
-            if met.authorization is not None:
-                lines = lines.and_field("Authorization", met.authorization)
+            if met.line:
+                lines = lines.and_line(met.line)
         if request.trace is not None:
             for name, value in request.trace.fields:
                 if name not in self.route.request_rules.gone:

@@ -28,6 +28,8 @@ def conditions_of(allowed: Allow, question: Question | None) -> tuple[Condition,
     conditions: list[Condition] = []
     for of in IN_ORDER:
         found = of(allowed, question)
+        if not found:
+            continue  # as most are on every request
         if isinstance(found, Refusal):
             return found
         conditions += found

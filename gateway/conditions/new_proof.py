@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.authn.question import Question
@@ -12,11 +11,13 @@ from gateway.decision import Allow
 from gateway.http.client_network import client_network
 
 
-@dataclass(frozen=True, slots=True)
 class NewProof:
     """Asks whether this is the first use of a proof."""
 
-    use: Use
+    __slots__ = ("use",)
+
+    def __init__(self, use: Use) -> None:
+        self.use = use
 
     @property
     def in_words(self) -> str:

@@ -114,13 +114,22 @@ class Lines:
 
     def and_field(self, name: str, value: str) -> Lines:
         """The same fields and one more of the gateway's own."""
-        return Lines(self.kept, self.more + _with_ends([f"{name}: {value}"]))
+        return self.and_line(field_line_to_backend(name, value))
+
+    def and_line(self, line: bytes) -> Lines:
+        """The same fields and one more, which `field_line_to_backend` has made."""
+        return Lines(self.kept, self.more + line)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Names and values as text."""
         lines = [line.decode("utf-8", "surrogateescape") for line in (*self.kept, *self.more.split(b"\r\n")[:-1])]
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+
+
+def field_line_to_backend(name: str, value: str) -> bytes:
+    """A field of the gateway's own as a line with its end. Raises `ValueError` for a value with a line end in it."""
+    return _with_ends([f"{name}: {value}"])
 
 
 def lines_to_backend(

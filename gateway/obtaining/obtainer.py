@@ -23,8 +23,9 @@ from gateway.grants.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is
 from gateway.http.bounded_memo import keep_at_most
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.lifetime import Lifetimes
-from gateway.introspection.ports import CacheKeys, Introspector, Leases, LocalTier, SharedTier
+from gateway.introspection.ports import CacheKeys, Introspector, Leases, SharedTier
 from gateway.introspection.tag_purge import TagPurge
+from gateway.obtaining.verdict_tier import VerdictTier
 
 # The part of its life after which the gateway's own token is renewed, whatever `cache.refresh_ahead` says.
 CLIENT_FRACTION = 0.75
@@ -60,7 +61,7 @@ class Obtainer:
         runners: Mapping[str, Introspector],
         *,
         keys: CacheKeys,
-        local: LocalTier,
+        local: VerdictTier,
         shared: SharedTier | None,
         leases: Leases | None,
         windows: Windows,

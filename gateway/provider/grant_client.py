@@ -169,7 +169,7 @@ class GrantClient:
         pairs = (("grant_type", _GRANT_TYPES[asked.kind]), *subject, *asked.pairs, *credentials.pairs)
         response = await self._calls.post_introspection(url, pairs, credentials.headers)
         hidden = (self._auth.secret, "" if grant.caller is None else grant.caller.value)
-        return read_grant(asked.kind, response, self._client_id, hidden)
+        return read_grant(grant, response, self._client_id, hidden)
 
     async def _probe(self) -> None:
         """Exchange a token that nobody has. Raises `ProviderError` where the endpoint cannot be relied on."""

@@ -12,12 +12,13 @@ from typing import Any
 
 from gateway.authn.bearer import TOKEN_MAX_CHARS, Token
 from gateway.authn.jwt_hint import unverified_end
-from gateway.grants.grant_request import Kind
+from gateway.grants.grant_request import GrantRequest, Kind
 from gateway.grants.obtained import Denied, Granted, Verdict
 from gateway.http import strict_json
 from gateway.http.syntax import B64TOKEN
 from gateway.provider.call import ProviderResponse
 from gateway.provider.errors import FailingError, OverloadedError, ProviderError, RejectedError, UnusableResponseError
+from gateway.provider.grants import ACCESS_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE, REQUESTED_TYPE
 from gateway.provider.oauth_error import OAuthError, read_oauth_error
 
 _OK = 200
@@ -35,11 +36,12 @@ _TOO_MANY = 429
 _B64TOKEN = re.compile(B64TOKEN)
 
 
-def read_grant(kind: Kind, response: ProviderResponse, client_id: str, hidden: Iterable[str]) -> Verdict:
+def read_grant(grant: GrantRequest, response: ProviderResponse, client_id: str, hidden: Iterable[str]) -> Verdict:
     """The verdict. Raises `ProviderError`, whose text names our client and none of `hidden`."""
+    kind = grant.asked.kind
     if response.status == _OK:
         document = _json(response)
-        return _permission(document) if kind == "permission" else _token(document)
+        return _permission(document) if kind == "permission" else _token(document, grant)
     error = read_oauth_error(response.body)
     if error is not None and response.status in _NO_STATUSES and error.error in _NO[kind]:
         return Denied(f"the provider answered with status {response.status}: {error.redacted(hidden)}")
@@ -55,8 +57,11 @@ def _permission(document: Any) -> Verdict:
     raise UnusableResponseError("the token endpoint's answer about a permission holds no result")
 
 
-def _token(document: Any) -> Verdict:
-    """The token, which is sent on as `Authorization: Bearer`, so that it must be one by its type and its characters."""
+def _token(document: Any, grant: GrantRequest) -> Verdict:
+    """The token, which is sent on as `Authorization: Bearer`, so that it must be one by its type and its characters.
+
+    Whoever configures an exchange relies on it that the caller's own token stays here.
+    """
     if not isinstance(document, dict):
         raise UnusableResponseError("the token endpoint's answer is not an object")
     token, token_type = document.get("access_token"), document.get("token_type")
@@ -64,7 +69,22 @@ def _token(document: Any) -> Verdict:
         raise UnusableResponseError("the token endpoint's answer holds no access_token that a header can carry")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
         raise UnusableResponseError("the token endpoint's token is not of token_type Bearer")
+    if grant.asked.kind == "exchange" and not _may_be_sent_on(document.get("issued_token_type"), grant):
+        raise UnusableResponseError("the token endpoint's token is no access token, by its issued_token_type")
+    if grant.caller is not None and token == grant.caller.value:
+        raise UnusableResponseError("the token endpoint gave the caller's own token back")
     return Granted(token, _life_s(document.get("expires_in")), unverified_end(Token(token)))
+
+
+def _may_be_sent_on(issued: object, grant: GrantRequest) -> bool:
+    """Whether a token of this type may go to a backend (RFC 8693 §2.2.1). Not every provider names the type.
+
+    A refresh token, which some call Bearer too, would let the backend have tokens made of it.
+    """
+    if issued is None:
+        return True
+    wanted = [value for name, value in grant.asked.pairs if name == REQUESTED_TYPE]
+    return issued in [ACCESS_TOKEN_TYPE, JWT_TYPE, *wanted] and issued != REFRESH_TOKEN_TYPE
 
 
 def _life_s(expires_in: object) -> float | None:

@@ -8,18 +8,24 @@ from typing import Any
 import pytest
 from support.signing import unsigned
 
-from gateway.grants.grant_request import Kind
+from gateway.authn.bearer import Token
+from gateway.authn.question import Question
+from gateway.grants.grant_request import GrantParameters, GrantRequest, Kind, Pairs
 from gateway.grants.obtained import Denied, Granted
 from gateway.provider.call import ProviderResponse
 from gateway.provider.errors import FailingError, OverloadedError, ProviderError, RejectedError, UnusableResponseError
 from gateway.provider.grant_response import read_grant
+from gateway.provider.grants import ACCESS_TOKEN_TYPE, JWT_TYPE, REFRESH_TOKEN_TYPE, REQUESTED_TYPE
 
 TOKEN = {"access_token": "new", "token_type": "Bearer", "expires_in": 60}
 
 
-def read(kind: Kind, status: int, body: Any) -> Granted | Denied:
+def read(kind: Kind, status: int, body: Any, pairs: Pairs = ()) -> Granted | Denied:
+    """What is made of the response to a grant; the caller's own token is `caller.1`."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_grant(kind, ProviderResponse(status, text), "gateway", ("hidden-secret",))
+    question = None if kind == "client" else Question("p", Token("caller.1"))
+    grant = GrantRequest(GrantParameters(kind, "p", pairs), question, None)
+    return read_grant(grant, ProviderResponse(status, text), "gateway", ("hidden-secret",))
 
 
 @pytest.mark.parametrize("kind", ["exchange", "client"])
@@ -52,6 +58,12 @@ def test_a_token(kind: Kind, more: dict[str, Any], expected: Any) -> None:
         {"access_token": "two\r\nX-Roles: admin"},
         {"access_token": "a b"},
         {"access_token": "a" * 40_000},
+        {"access_token": "caller.1"},
+        {"access_token": ["new"]},
+        {"issued_token_type": REFRESH_TOKEN_TYPE},
+        {"issued_token_type": "urn:ietf:params:oauth:token-type:id_token"},
+        {"issued_token_type": ""},
+        {"issued_token_type": [ACCESS_TOKEN_TYPE]},
         {"expires_in": 0},
         {"expires_in": -1},
         {"expires_in": True},
@@ -61,6 +73,24 @@ def test_a_token(kind: Kind, more: dict[str, Any], expected: Any) -> None:
 def test_what_is_no_token_that_can_be_sent_on_is_never_one(more: dict[str, Any]) -> None:
     with pytest.raises(UnusableResponseError):
         read("exchange", 200, TOKEN | more)
+
+
+@pytest.mark.parametrize("issued", [ACCESS_TOKEN_TYPE, JWT_TYPE, None])
+def test_a_token_of_the_types_that_a_backend_can_verify_is_sent_on(issued: str | None) -> None:
+    assert read("exchange", 200, TOKEN | {"issued_token_type": issued}) == Granted("new", 60.0)
+
+
+def test_another_type_has_to_be_asked_for_and_a_refresh_token_is_never_sent_on() -> None:
+    wanted = "urn:example:token-type:of-ours"
+    assert read("exchange", 200, TOKEN | {"issued_token_type": wanted}, ((REQUESTED_TYPE, wanted),))
+    refresh = TOKEN | {"issued_token_type": REFRESH_TOKEN_TYPE}
+    with pytest.raises(UnusableResponseError):
+        read("exchange", 200, refresh, ((REQUESTED_TYPE, REFRESH_TOKEN_TYPE),))
+
+
+def test_a_type_is_looked_at_only_where_a_token_was_exchanged() -> None:
+    """RFC 6749 knows none."""
+    assert read("client", 200, TOKEN | {"issued_token_type": "anything"}) == Granted("new", 60.0)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", [], "text", {}, {"result": "true"}, {"result": 1}])
