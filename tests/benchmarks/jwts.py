@@ -3,6 +3,7 @@
 One gateway, as `gateway serve` starts it, and three routes: `introspection`, `jwt`, `jwt_then_introspection`. A known
 token by turns on the first two; new JWTs that are verified here; and ten thousand forged ones on the third. The exit
 status is 1 where a forged one passed or was asked about, or the keys were fetched more often than every ten seconds.
+Where Apache's mod_oauth2 is installed (libapache2-mod-oauth2), it gets the same tokens, for comparison.
 Loopback alone.
 """
 
@@ -29,7 +30,7 @@ def main() -> int:
     from benchmarks.jwts_run import Plan, measured
 
     cores = split(frozenset(os.sched_getaffinity(0)))
-    plan = Plan(asked.forged, asked.rounds, asked.requests, asked.new, cores.proxy)
+    plan = Plan(asked.forged, asked.rounds, asked.requests, asked.new, cores.proxy, has_peer=True)
     with tempfile.TemporaryDirectory(prefix="jwts-") as folder, pinned(cores.load):
         report = asyncio.run(measured(plan, Path(folder)))
     print(report.tables())

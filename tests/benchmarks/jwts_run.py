@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections import Counter
@@ -14,18 +13,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.cpu_time import AT_ONCE, CONNECTIONS, cpu_us
+from benchmarks.jwts_peer import PeerCost, PeerTokens, is_installed, measured_peer
 from support.echoing import IDENTITY, echoing_backend
 from support.processes import ServedGateway
 from support.redis_server import free_port
 from support.running_gateway import ADMIN_TOKEN
 from support.scripted_provider import ScriptedProvider
 from support.signing import encoded, forged_by_mac, jwk, key_for, rsa_key, signed, unsigned
-from support.wire import Client, request
 
 MODES = ("introspection", "jwt", "jwt_then_introspection")
-NEW = ("RS256", "ES256")
 KEYS_EVERY_S = 10.0
-_CONNECTIONS, _AT_ONCE = 4, 25
 _HUGE_CHARS = 20_000
 _LIFETIME_S = 3_600
 _serials = count(1)
@@ -39,7 +37,8 @@ class Plan:
     rounds: int = 9
     requests: int = 4_000
     new: int = 1_000
-    cores: frozenset[int] = frozenset()  # the gateway's; empty: any
+    cores: frozenset[int] = frozenset()  # the gateway's and the peer's; empty: any
+    has_peer: bool = False  # measured, too, where it is installed
 
 
 @dataclass
@@ -55,6 +54,7 @@ class Report:
     key_fetches: int = 0
     other_calls: int = 0  # to addresses that a forged token names
     reached_backend: int = 0
+    peer: PeerCost | None = None
 
     @property
     def key_fetches_allowed(self) -> int:
@@ -103,8 +103,25 @@ class Report:
                 "| forged JWT, `validation: jwt_then_introspection` | bytes | CPU µs |",
                 "| --- | ---: | ---: |",
                 *forged,
+                *self._beside_peer(by_mode["jwt"]),
             ]
         )
+
+    def _beside_peer(self, known_us: float) -> list[str]:
+        if self.peer is None:
+            return []
+        peer, forged_us = self.peer, self.forged_us["bad signature"]
+        rows = [("the same token again", known_us, peer.known_us)]
+        rows += [(f"a new {name} JWT", us, peer.new_us[name]) for name, us in self.new_us.items()]
+        rows += [("a JWT with a bad signature", forged_us, peer.forged_us)]
+        return [
+            "",
+            "| CPU µs for one request with | gateway | Apache with mod_oauth2 |",
+            "| --- | ---: | ---: |",
+            *(f"| {words} | {ours:.0f} | {theirs:.0f} |" for words, ours, theirs in rows),
+            "",
+            f"mod_oauth2 fetched the keys {peer.key_fetches:,} times for {peer.forged:,} JWTs with a bad signature.",
+        ]
 
 
 async def measured(plan: Plan, folder: Path) -> Report:
@@ -127,6 +144,9 @@ async def measured(plan: Plan, folder: Path) -> Report:
         before = len(backend.requests)
         await stage.measure_forged()
         report.reached_backend = len(backend.requests) - before
+        if plan.has_peer and is_installed():
+            tokens = stage.peer_tokens()
+            report.peer = await measured_peer(provider, backend.url, folder / "apache", plan.cores, tokens)
     return report
 
 
@@ -145,18 +165,25 @@ class _Stage:
         self._provider.default = {"active": True, "token_type": "Bearer", **self.claims()}
         modes = list(self._report.known_us)
         for mode in modes:
-            await self._cpu_us(mode, [token] * (_CONNECTIONS * _AT_ONCE), 200)
+            await self._cpu_us(mode, [token] * (CONNECTIONS * AT_ONCE), 200)
         for number in range(self._report.plan.rounds):
             for mode in modes if number % 2 else reversed(modes):
                 us = await self._cpu_us(mode, [token] * self._report.plan.requests, 200)
                 self._report.known_us[mode].append(us)
 
     async def measure_new(self) -> None:
-        keys = {"RS256": (rsa_key(), "k1"), "ES256": (key_for_es256(), "e1")}
-        for name in NEW:
-            key, kid = keys[name]
-            tokens = [signed(self.claims(), key, name, kid=kid) for _ in range(self._report.plan.new)]
+        for name, tokens in self._new_tokens().items():
             self._report.new_us[name] = await self._cpu_us("jwt", tokens, 200)
+
+    def peer_tokens(self) -> PeerTokens:
+        """As many as the gateway has got, but for forged ones: the peer asks for keys about each."""
+        forged = [signed(self.claims(), rsa_key(2)) for _ in range(self._report.plan.new)]
+        return PeerTokens([signed(self.claims())] * self._report.plan.requests, self._new_tokens(), forged)
+
+    def _new_tokens(self) -> dict[str, list[str]]:
+        keys = {"RS256": (rsa_key(), "k1"), "ES256": (key_for_es256(), "e1")}
+        number = range(self._report.plan.new)
+        return {name: [signed(self.claims(), key, name, kid=kid) for _ in number] for name, (key, kid) in keys.items()}
 
     async def fetch_keys(self) -> None:
         await self._cpu_us("jwt_then_introspection", [signed(self.claims())], 200)
@@ -180,18 +207,7 @@ class _Stage:
 
     async def _cpu_us(self, mode: str, tokens: Sequence[str], status: int) -> float:
         """The CPU time of the gateway for each; every one has to get `status`."""
-        before_s = _cpu_s(self._gateway.pid)
-        await asyncio.gather(*(self._send(mode, tokens[lane::_CONNECTIONS], status) for lane in range(_CONNECTIONS)))
-        return (_cpu_s(self._gateway.pid) - before_s) / len(tokens) * 1e6
-
-    async def _send(self, mode: str, tokens: Sequence[str], status: int) -> None:
-        async with await Client.of(self._gateway.address) as client:
-            for start in range(0, len(tokens), _AT_ONCE):
-                part = tokens[start : start + _AT_ONCE]
-                await client.send(b"".join(request("GET", f"/{mode}/x", token=token) for token in part))
-                for _ in part:
-                    answer = await client.answer()
-                    assert answer.status == status, answer
+        return await cpu_us(self._gateway.address, [self._gateway.pid], f"/{mode}/x", tokens, {status})
 
 
 def forgeries(claims: Callable[..., dict[str, Any]], place: str) -> dict[str, Callable[[], str]]:
@@ -223,12 +239,6 @@ def key_for_es256() -> Any:
     if not _ES256:
         _ES256.append(key_for("ES256"))
     return _ES256[0]
-
-
-def _cpu_s(pid: int) -> float:
-    """Of all threads, to the nanosecond (a tick of /proc/PID/stat is 10 ms)."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def _document(provider: ScriptedProvider, backend_url: str) -> dict[str, Any]:
