@@ -155,7 +155,10 @@ class Allowance:
     def borrow(self, now_s: float, needs: int) -> Borrow:
         """What to ask the fleet for now, `needs` for requests that wait. What is owed is reported with it."""
         extra = min(int(self._demand(now_s, needs) * _AHEAD_S), self._ahead_most(now_s))
-        self._spent, self._since_s = 0, now_s
+        if now_s - self._since_s < _DEMAND_LEAST_S:
+            self._spent += needs  # too short to tell the demand by: the time goes on
+        else:
+            self._spent, self._since_s = 0, now_s
         return Borrow(needs, extra, -self._reported(now_s))
 
     @property

@@ -206,6 +206,20 @@ def test_a_slow_demand_is_borrowed_for_in_batches_too():
     assert made(limit(50)).borrow(NOW, 1).extra == 0  # of a caller who is new nothing is known
 
 
+def test_a_demand_whose_requests_come_close_together_is_borrowed_for_ahead_too():
+    """Sixty a second, of a limit too small for credit: each comes before the demand can be told by the one before."""
+    each, asked = made(limit(60)), 0
+    for number in range(60):
+        now_s = NOW + number / 60
+        if each.wait_s(now_s, is_shared=True) == ASK:
+            asked += 1
+            borrow = each.borrow(now_s, 1)
+            each.lent(borrow, 1 + borrow.extra, 50.0, now_s)
+        else:
+            each.spend(now_s, is_shared=True)
+    assert asked <= 15
+
+
 def test_an_outage_is_no_second_burst():
     each = made(limit(10))
     each.lent(each.borrow(NOW, 1), 1, 0.0, NOW)
