@@ -40,7 +40,7 @@ class DecisionFastLane:
         assert beside is not None  # without it there is no listener
         compiled = beside.compiled
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
-        if ordinary is None or ordinary.missing_bytes or ordinary.manner.is_chunked:
+        if ordinary is None or ordinary.missing_bytes:
             return False
         method, target, request_id = ordinary.method, ordinary.target, self.contexts.new_request_id()
         trace = self.contexts.trace(running.compiled, ordinary.fields, client.peer)

@@ -308,10 +308,26 @@ async def test_subrequests_behind_one_another_are_answered_in_turn(proxy):
     assert [(await proxy.answer()).status for _ in range(2)] == [200, 404]
 
 
-async def test_http_10_is_answered_and_closed(gateway):
+@pytest.mark.parametrize("token", ["good", "bad"])
+@pytest.mark.parametrize(
+    ("version", "lines", "option"),
+    [
+        ("1.1", (), None),
+        ("1.1", ("Connection: close",), "close"),
+        ("1.0", (), "close"),
+        ("1.0", ("Connection: keep-alive",), "keep-alive"),
+    ],
+)
+async def test_each_answer_says_whether_the_connection_stays(gateway, provider, token, version, lines, option):
+    provider.answers["bad"] = {"active": False}
     async with await Client.of(gateway.decisions_address) as proxy:
-        assert (await asked(proxy, by_forwarded("GET", "/api/x", token="good", version="1.0"))).status == 200
-        assert await proxy.rest() == b""
+        answer = await asked(proxy, by_forwarded("GET", "/api/x", *lines, token=token, version=version))
+        assert answer.status == (200 if token == "good" else 401)
+        assert answer.values("Connection") == ([] if option is None else [option])
+        if option == "close":
+            assert await proxy.rest() == b""
+        else:
+            assert (await asked(proxy, by_forwarded("GET", "/open/x"))).status == 200
 
 
 async def test_a_header_that_had_the_token_is_emptied(serve):

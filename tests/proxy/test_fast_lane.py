@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from support.backend import Wait, ok, script
+from support.backend import Wait, chunked, ok, script
 from support.dpop import Prover
 from support.running_gateway import eventually
 from support.transcript import echo_marker
@@ -102,6 +102,42 @@ async def test_what_differs_from_most_is_taken(serve, backend, taken, manner):
             await client.answer()
     assert taken == [True] * (1 + stays)
     assert len(backend.requests) == 1 + stays
+
+
+async def test_an_old_client_gets_what_it_can_read(serve, backend, taken):
+    backend.answers.append(script(chunked(b"he", b"llo")))
+    backend.default = echo_marker
+    client = await (await serve()).client()
+    await client.send(b"GET /open/x HTTP/1.0\r\nHost: a\r\nX-Marker: 1\r\nConnection: keep-alive\r\n\r\n" * 2)
+    answer = await client.answer()
+    assert (answer.body, answer.values("Transfer-Encoding"), answer.values("Connection")) == (b"hello", [], ["close"])
+    with pytest.raises((BrokenOffError, ConnectionError)):
+        await client.answer()
+    assert [one.split()[0] for one in backend.requests[0].values("Via")] == ["1.0"]
+    assert taken == [True]
+
+
+@pytest.mark.parametrize(
+    ("wire", "option"),
+    [
+        (b"GET /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", ["close"]),
+        (b"GET /nowhere HTTP/1.0\r\nHost: a\r\n\r\n", ["close"]),
+        (b"GET /nowhere HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n", ["keep-alive"]),
+        (b"GET /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", ["close"]),
+    ],
+)
+async def test_a_refusal_says_whether_the_connection_stays(serve, taken, wire, option):
+    client = await (await serve()).client()
+    await client.send(wire)
+    answer = await client.answer()
+    assert (answer.status, answer.values("Connection")) == (404, option)
+    await client.send(request("GET", "/open/x"))
+    if option == ["close"]:
+        with pytest.raises((BrokenOffError, ConnectionError)):
+            await client.answer()
+    else:
+        assert (await client.answer()).status == 200
+    assert taken[0] is True
 
 
 async def test_chunks_beyond_the_limit_of_the_route_are_refused(serve, backend, taken):
