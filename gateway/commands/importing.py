@@ -45,7 +45,7 @@ def import_command(
     read = _settings(settings)
     found = [rule for path in rules for rule in _rules(path, read)]
     files = ", ".join(Path(path).name for path in rules)
-    migrated = migrate(found, files, strategy or read.strategy or "regexp", widen=widen)
+    migrated = migrate(found, files, strategy or read.strategy or "regexp", widen=widen, listen=read.listen)
     if out is None:
         click.echo(migrated.text, nl=False)
     else:

@@ -13,6 +13,8 @@ from typing import Any, Literal, cast
 
 Strategy = Literal["regexp", "glob"]
 STRATEGIES: tuple[Strategy, ...] = ("regexp", "glob")
+_PORTS = 65_536
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 _KUBERNETES_KIND = "Rule"
 _NOT_IN_A_COMMENT = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]+")
 
@@ -47,6 +49,7 @@ class OathkeeperSettings:
 
     handlers: Mapping[str, Mapping[str, Any]]
     strategy: Strategy | None = None
+    listen: str | None = None
 
     @classmethod
     def read(cls, document: object) -> OathkeeperSettings:
@@ -59,7 +62,7 @@ class OathkeeperSettings:
         kinds = ("authenticators", "authorizers", "mutators", "errors")
         handlers = {kind: _mapping(document.get(kind)) for kind in kinds}
         handlers["errors"] = _mapping(handlers["errors"].get("handlers"))
-        return cls(handlers, cast("Strategy | None", strategy))
+        return cls(handlers, cast("Strategy | None", strategy), _listen(document))
 
     def config_of(self, kind: str, name: str) -> Mapping[str, Any]:
         return _mapping(_mapping(self.handlers.get(kind, {}).get(name)).get("config"))
@@ -76,6 +79,16 @@ def read_rules(documents: list[object], file: str, settings: OathkeeperSettings)
     if not found:
         raise ValueError(f"{file} has no rules; name a file with a list of access rules")
     return tuple(found)
+
+
+def _listen(document: Mapping[str, Any]) -> str | None:
+    """Where the proxy of Oathkeeper listens, as host and port, if the configuration says so."""
+    proxy = _mapping(_mapping(document.get("serve")).get("proxy"))
+    port = proxy.get("port")
+    if not isinstance(port, int) or not 0 < port < _PORTS:
+        return None
+    host = proxy.get("host") or "0.0.0.0"  # noqa: S104 - as Oathkeeper without a host
+    return f"{host}:{port}" if _HOST.fullmatch(str(host)) else None
 
 
 def printable(value: object) -> str:

@@ -21,14 +21,17 @@ from gateway.migration.rule_places import RulePlaces, places_of
 
 UNCOPIED = "${GATEWAY_CLIENT_SECRET:-write-it-into-the-environment}"  # secrets stay where they are
 UNNAMED_ENDPOINT = "https://sso.example.com/oauth2/introspect"
-# Where a route that refuses would forward, if it ever did: nobody listens on the port for discarding (RFC 863).
+# The backend of a route that refuses, where no rule says one: nobody listens on the port for discarding (RFC 863).
 NOWHERE = "http://127.0.0.1:9"
 _UPSTREAM = frozenset({"url", "strip_path", "preserve_host"})
 
 
 @dataclass(frozen=True, slots=True)
 class CarriedRule:
-    """`keys` are those of a route beside name and match; empty where `why` says why its route refuses."""
+    """`keys` are those of a route beside name and match; empty where `why` says why its route refuses.
+
+    `partly` says why a part of the requests, those of `places.cover`, are refused.
+    """
 
     rule: AccessRule
     methods: tuple[str, ...]
@@ -36,13 +39,15 @@ class CarriedRule:
     keys: Mapping[str, Any]
     provider: ProviderNeed | None
     why: tuple[str, ...]
+    partly: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def carry(rule: AccessRule, strategy: Strategy, *, widen: bool, decisions_only: bool) -> CarriedRule:
     """`decisions_only`: no rule of the file has an upstream, as where another proxy asks Oathkeeper and forwards."""
     places = places_of(rule.url, strategy, widen=widen)
-    why = [places.why] if places.why else []
+    why = [places.why] if places.why and not places.places else []
+    partly = (places.why,) if places.why and places.places else ()
     methods = tuple(method for method in rule.methods if _is_method(method))
     if rule.is_grpc:
         places, why = RulePlaces(), ["it matches gRPC, and the gateway speaks HTTP/1.1"]
@@ -65,7 +70,9 @@ def carry(rule: AccessRule, strategy: Strategy, *, widen: bool, decisions_only: 
         why += _unfit(keys, asked.provider)
     notes = (*places.notes, *asked.notes, *told.notes, *_errors(rule))
     provider = asked.provider if not why else None
-    return CarriedRule(rule, methods, places, {} if why else keys, provider, tuple(why), tuple(dict.fromkeys(notes)))
+    return CarriedRule(
+        rule, methods, places, {} if why else keys, provider, tuple(why), partly, tuple(dict.fromkeys(notes))
+    )
 
 
 def _is_method(method: str) -> bool:
@@ -145,6 +152,17 @@ def _unfit(keys: Mapping[str, Any], provider: ProviderNeed | None) -> list[str]:
     return []
 
 
+def named_provider(rule: AccessRule) -> ProviderNeed | None:
+    """The provider of a rule that may not be carried over, if its configuration would be sound."""
+    try:
+        found = authentication(rule.authenticators).provider
+        if found is not None:
+            Provider.model_validate(provider_keys(found))
+    except (NotLikeThatError, ValidationError):
+        return None
+    return found
+
+
 def _written_out(auth: object) -> object:
     return {"mode": auth} if isinstance(auth, str) else auth
 
@@ -157,12 +175,14 @@ def provider_keys(need: ProviderNeed) -> dict[str, Any]:
         }  # fmt: skip
     keys: dict[str, Any] = {"introspection_endpoint": need.endpoint or UNNAMED_ENDPOINT}
     questions: dict[str, Any] = {}
+    keys["client_id"] = need.client_id or "gateway"
     if need.token_endpoint:
-        keys |= {"token_endpoint": need.token_endpoint, "client_id": need.client_id or "gateway"}
-        keys["client_secret"] = UNCOPIED
+        keys["token_endpoint"] = need.token_endpoint
         questions["auth"] = "bearer"
+    if need.has_secret:
+        keys["client_secret"] = UNCOPIED
     else:
-        keys |= {"client_id": "gateway", "client_auth": "none"}
+        keys["client_auth"] = "none"
     if need.headers:
         questions["headers"] = dict(need.headers)
     return {**keys, "introspection": questions} if questions else keys

@@ -5,9 +5,11 @@ A demand is never weaker than the rule's. Where a handler or a key has nothing l
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_plus
 
 from gateway.migration.access_rules import Handler, printable
 
@@ -41,6 +43,10 @@ class ProviderNeed:
     token_endpoint: str = ""
     client_id: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def has_secret(self) -> bool:
+        return bool(self.token_endpoint or self.client_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +98,18 @@ def _introspected(config: Mapping[str, Any]) -> CarriedAuthentication:
     before = before if isinstance(before, dict) and before.get("enabled", True) else {}
     headers = config.get("introspection_request_headers") or {}
     notes = []
-    kept = {}
+    kept: dict[str, str] = {}
+    client_id = ""
     for name, value in headers.items() if isinstance(headers, dict) else ():
-        if str(name).lower() == "authorization":
-            notes.append("introspection_request_headers has Authorization; write client_id and client_secret")
-        else:
+        if str(name).lower() != "authorization":
             kept[str(name)] = str(value)
+        elif not (client_id := _client_of(str(value))):
+            notes.append("introspection_request_headers has Authorization; write client_id and client_secret")
     provider = ProviderNeed(
         "introspection",
         str(config.get("introspection_url") or ""),
         token_endpoint=str(before.get("token_url") or ""),
-        client_id=str(before.get("client_id") or ""),
+        client_id=str(before.get("client_id") or client_id),
         headers=tuple(sorted(kept.items())),
     )
     if before.get("scope") or before.get("audience"):
@@ -126,6 +133,17 @@ def _verified(config: Mapping[str, Any]) -> CarriedAuthentication:
     algorithms = _texts(config, "allowed_algorithms") or ("RS256",)
     auth, notes = _demands(config)
     return CarriedAuthentication(auth or "required", ProviderNeed("jwt", urls[0], issuers[0], algorithms), notes=notes)
+
+
+def _client_of(authorization: str) -> str:
+    """The client in `Basic …` (RFC 7617), without its secret; empty where there is none."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return unquote_plus(b64decode(credentials, validate=True).decode().partition(":")[0])
+    except ValueError:
+        return ""
 
 
 def _demands(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

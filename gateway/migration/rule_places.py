@@ -30,7 +30,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class RulePlaces:
-    """`why` says why there are no places; then `cover` has all requests of the rule, if it can have any."""
+    """`why` says why there are no places, or not all; `cover` has the requests without a place, if there can be any."""
 
     places: tuple[Place, ...] = ()
     holes: tuple[Place, ...] = ()
@@ -47,14 +47,14 @@ def places_of(url: str, strategy: Strategy, *, widen: bool) -> RulePlaces:
         return RulePlaces(cover=(Place(None, "/**"),), why=f"match.url: {error}")
     why = next((one.why for one in found if one.why and one.cover), "")
     if not why and not any(one.places for one in found):
-        return RulePlaces(why=next((one.why for one in found if one.why), "match.url is empty"))
-    covers = [place for one in found for place in (*one.places, *one.cover)] if why else []
+        why = next((one.why for one in found if one.why), "match.url is empty")
+        return RulePlaces(why=f"{why} (read as {strategy})")
     return RulePlaces(
-        places=() if why else tuple(dict.fromkeys(place for one in found for place in one.places)),
-        holes=() if why else tuple(dict.fromkeys(hole for one in found for hole in one.holes)),
-        cover=tuple(dict.fromkeys(covers)),
+        places=tuple(dict.fromkeys(place for one in found for place in one.places)),
+        holes=tuple(dict.fromkeys(hole for one in found for hole in one.holes)),
+        cover=tuple(dict.fromkeys(place for one in found for place in one.cover)),
         why=why,
-        notes=() if why else tuple(dict.fromkeys(note for one in found for note in one.notes)),
+        notes=tuple(dict.fromkeys(note for one in found for note in one.notes)),
     )
 
 

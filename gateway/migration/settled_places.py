@@ -27,6 +27,7 @@ class SettledRoute:
     carried: CarriedRule | None
     why: tuple[str, ...] = ()
     about: tuple[CarriedRule, ...] = ()
+    beside: tuple[CarriedRule, ...] = ()  # the rules whose `**` has the place, where none is about it
 
 
 @dataclass(slots=True)
@@ -48,9 +49,10 @@ def settle(rules: Sequence[CarriedRule]) -> list[SettledRoute]:
         return at.setdefault(key, _Claims(place))
 
     for one in rules:
-        for place in (*one.places.places, *one.places.cover):
-            here = claims(place)
-            _claim(here.refused if one.why else here.carried, one)
+        for place in one.places.places:
+            _claim(claims(place).refused if one.why else claims(place).carried, one)
+        for place in one.places.cover:
+            _claim(claims(place).refused, one)
     for one in rules:
         for hole in () if one.why else one.places.holes:
             _claim(claims(hole).holes, one)
@@ -74,7 +76,7 @@ def _routes(claims: _Claims) -> Iterator[SettledRoute]:
         same = (route.carried and id(route.carried), route.why)
         outcomes.setdefault(same, ([], route))[0].append(method)
     for methods, route in outcomes.values():
-        yield SettledRoute(route.place, tuple(methods), route.carried, route.why, route.about)
+        yield SettledRoute(route.place, tuple(methods), route.carried, route.why, route.about, route.beside)
 
 
 def _outcome(claims: _Claims, method: str) -> SettledRoute:
@@ -84,17 +86,18 @@ def _outcome(claims: _Claims, method: str) -> SettledRoute:
     if len(carried) == 1 and not refused:
         return SettledRoute(claims.place, (), carried[0], about=(carried[0],))
     if len(everybody) == 1:
-        return SettledRoute(claims.place, (), None, everybody[0].why, (everybody[0],))
+        return SettledRoute(claims.place, (), None, everybody[0].why or everybody[0].partly, (everybody[0],))
     if everybody:
         names = " and ".join(one.rule.id for one in everybody)
-        why = tuple(dict.fromkeys(reason for one in everybody for reason in one.why))
+        why = tuple(dict.fromkeys(reason for one in everybody for reason in one.why or one.partly))
         return SettledRoute(
             claims.place, (), None, (f"{names} match the same requests, which Oathkeeper answers with 500", *why),
             tuple(everybody),
         )  # fmt: skip
     holes = _once(claims.holes[method])
     names = " and ".join(one.rule.id for one in holes)
-    return SettledRoute(claims.place, (), None, (f"{names} does not match this path, and ** here would",))
+    why = (f"{names} does not match this path, and ** here would",)
+    return SettledRoute(claims.place, (), None, why, beside=tuple(holes))
 
 
 def _once(rules: Sequence[CarriedRule]) -> list[CarriedRule]:

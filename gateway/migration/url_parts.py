@@ -14,6 +14,7 @@ from itertools import product
 from gateway.migration.access_rules import Strategy
 
 _EXPANSIONS_MAX = 64
+_TOO_MANY = f"its alternatives make more than {_EXPANSIONS_MAX} URLs"
 # Literal characters of an alternative; in a regular expression `.` stands for more than itself, which may be left out.
 _ALTERNATIVE = re.compile(r"[A-Za-z0-9._~%/:@,=-]*")
 _NARROW = re.compile(r"(?:\\[dw]|\[[^\]\\^/\[][^\]\\/\[]*\])(?:[+*?]|\{[0-9]+(?:,[0-9]*)?\})?")
@@ -74,7 +75,7 @@ def variants(parts: list[UrlPart], strategy: Strategy) -> list[list[UrlPart]]:
         choice = [part] if part.kind is PartKind.LITERAL else _choices(part.text, strategy)
         count *= len(choice)
         if count > _EXPANSIONS_MAX:
-            raise ValueError(f"its alternatives make more than {_EXPANSIONS_MAX} URLs")
+            raise ValueError(_TOO_MANY)
         choices.append(choice)
     return [_joined(list(chosen)) for chosen in product(*choices)]
 
@@ -83,10 +84,12 @@ def _choices(pattern: str, strategy: Strategy) -> list[UrlPart]:
     kinds = _GLOB_KINDS if strategy == "glob" else _REGEXP_KINDS
     if pattern in kinds:
         return [UrlPart(PartKind[kinds[pattern]], pattern)]
-    alternatives = _glob_alternatives(pattern) if strategy == "glob" else _regexp_alternatives(pattern)
+    if strategy == "glob":
+        return [_glob_part(text) for text in dict.fromkeys(_glob_alternatives(pattern))]
+    alternatives = _regexp_alternatives(pattern)
     if alternatives is not None:
         return [UrlPart(PartKind.LITERAL, text) for text in dict.fromkeys(alternatives)]
-    is_narrow = strategy == "regexp" and _NARROW.fullmatch(pattern.removeprefix("(").removesuffix(")"))
+    is_narrow = _NARROW.fullmatch(pattern.removeprefix("(").removesuffix(")"))
     return [UrlPart(PartKind.NARROW if is_narrow else PartKind.OTHER, pattern)]
 
 
@@ -104,11 +107,45 @@ def _regexp_alternatives(pattern: str) -> list[str] | None:
     return [*found, ""] if optional else found
 
 
-def _glob_alternatives(pattern: str) -> list[str] | None:
-    inner = pattern[1:-1] if pattern.startswith("{") and pattern.endswith("}") else pattern
-    is_list = inner is not pattern
-    found = inner.split(",") if is_list else [inner]
-    return found if all(_ALTERNATIVE.fullmatch(text) and "," not in text for text in found) else None
+def _glob_part(text: str) -> UrlPart:
+    if text in _GLOB_KINDS:
+        return UrlPart(PartKind[_GLOB_KINDS[text]], text)
+    is_literal = _ALTERNATIVE.fullmatch(text) and "," not in text
+    return UrlPart(PartKind.LITERAL if is_literal else PartKind.OTHER, text)
+
+
+def _glob_alternatives(pattern: str) -> list[str]:
+    """The texts of `{a,b/{c,d}}`, with what stands around the braces. Others stand as they are."""
+    start = pattern.find("{")
+    end = _closing(pattern, start) if start >= 0 else -1
+    if end < 0:
+        return [pattern]
+    rests = _glob_alternatives(pattern[end + 1 :])
+    inner = [text for one in _divided(pattern[start + 1 : end]) for text in _glob_alternatives(one)]
+    if len(inner) * len(rests) > _EXPANSIONS_MAX:
+        raise ValueError(_TOO_MANY)
+    return [pattern[:start] + text + rest for text in inner for rest in rests]
+
+
+def _closing(pattern: str, start: int) -> int:
+    depth = 0
+    for at in range(start, len(pattern)):
+        depth += {"{": 1, "}": -1}.get(pattern[at], 0)
+        if depth == 0:
+            return at
+    return -1
+
+
+def _divided(inner: str) -> list[str]:
+    """What stands between the commas outside of braces."""
+    found, depth = [""], 0
+    for character in inner:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return found
 
 
 def _joined(parts: list[UrlPart]) -> list[UrlPart]:

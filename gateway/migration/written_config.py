@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
+from gateway.config.addresses import parse_backend
 from gateway.migration.access_rules import AccessRule, Strategy
-from gateway.migration.carried_rule import NOWHERE, UNNAMED_ENDPOINT, CarriedRule, carry, provider_keys
+from gateway.migration.carried_rule import NOWHERE, UNNAMED_ENDPOINT, CarriedRule, carry, named_provider, provider_keys
 from gateway.migration.rule_authentication import ProviderNeed
 from gateway.migration.settled_places import SettledRoute, settle
 
@@ -36,13 +37,16 @@ class Migrated:
     notes: tuple[str, ...]
 
 
-def migrate(rules: Sequence[AccessRule], files: str, strategy: Strategy, *, widen: bool) -> Migrated:
+def migrate(
+    rules: Sequence[AccessRule], files: str, strategy: Strategy, *, widen: bool, listen: str | None = None
+) -> Migrated:
     """The configuration that decides as the rules do, or refuses. It passes `gateway check`."""
     decisions_only = not any(rule.upstream.get("url") for rule in rules)
     carried = [carry(rule, strategy, widen=widen, decisions_only=decisions_only) for rule in rules]
     routes = settle(carried)
     providers = _named(carried, refuses=any(route.carried is None for route in routes))
-    parts: dict[str, Any] = {"decisions": {"listen": "127.0.0.1:9191"}} if decisions_only else {}
+    parts: dict[str, Any] = {"server": {"listen": listen}} if listen and not decisions_only else {}
+    parts |= {"decisions": {"listen": "127.0.0.1:9191"}} if decisions_only else {}
     if providers:
         parts["providers"] = {name: _escaped_provider(need) for need, name in providers.items()}
     names = _Names()
@@ -53,11 +57,13 @@ def migrate(rules: Sequence[AccessRule], files: str, strategy: Strategy, *, wide
     return Migrated(text, tuple(_refusals(carried, routes)), tuple(_notes(carried, providers)))
 
 
-def _named(carried: Iterable[CarriedRule], *, refuses: bool) -> dict[ProviderNeed, str]:
+def _named(carried: Sequence[CarriedRule], *, refuses: bool) -> dict[ProviderNeed, str]:
     """A name for each provider. Where a route refuses, there is one at least: only its tokens can be looked at."""
     needs = list(dict.fromkeys(one.provider for one in carried if one.provider is not None))
     if refuses and not needs:
-        needs = [ProviderNeed("introspection", "")]
+        needs = [
+            next((need for one in carried if (need := named_provider(one.rule))), ProviderNeed("introspection", ""))
+        ]
     return {need: f"sso-{index}" if index > 1 else "sso" for index, need in enumerate(needs, 1)}
 
 
@@ -105,14 +111,25 @@ def _route(
         yield indent(_comment(f"NOT CARRIED OVER: {why}"), "  ")
     match = {"host": route.place.host} if route.place.host else {}
     match |= {"path": route.place.path, "methods": list(route.methods)}  # type: ignore[dict-item]
-    wanted = route.about[0].rule.id if route.about else "not-carried-over"
+    wanted = route.about[0].rule.id if route.about else f"{route.beside[0].rule.id}-itself"
     keys: dict[str, Any] = {"name": names.new(wanted), "match": match}
-    keys |= _escaped(route.carried.keys) if route.carried else {"backend": NOWHERE, "auth": REFUSES}
+    keys |= _escaped(route.carried.keys if route.carried else {"backend": _upstream(route), "auth": REFUSES})
     if decisions_only:
         keys.pop("backend", None)
     if len(providers) > 1:
         _name_provider(keys, route, providers)
     yield indent(_yaml([keys]), "  ")
+
+
+def _upstream(route: SettledRoute) -> str:
+    """The backend that the rule names, so that `auth` is all that is left to write; that of nobody if it is none."""
+    rules = route.about or route.beside
+    url = str(rules[0].rule.upstream.get("url") or "") if len(rules) == 1 else ""
+    try:
+        parse_backend(url.rstrip("/"))
+    except ValueError:
+        return NOWHERE
+    return url.rstrip("/")
 
 
 def _name_provider(keys: dict[str, Any], route: SettledRoute, providers: Mapping[ProviderNeed, str]) -> None:
@@ -132,7 +149,7 @@ def _placeless(carried: Iterable[CarriedRule]) -> Iterator[str]:
 
 def _refusals(carried: Iterable[CarriedRule], routes: Iterable[SettledRoute]) -> Iterator[str]:
     for one in carried:
-        for why in one.why:
+        for why in (*one.why, *one.partly):
             yield f"{one.rule.place} {one.rule.id}: not carried over: {why}"
     shared = (route for route in routes if len(route.about) > 1)
     yield from dict.fromkeys(f"{route.about[0].rule.place}: not carried over: {route.why[0]}" for route in shared)
@@ -145,7 +162,7 @@ def _notes(carried: Iterable[CarriedRule], providers: Mapping[ProviderNeed, str]
     for need, name in providers.items():
         if need.validation == "introspection" and not need.endpoint:
             yield f"providers.{name}: the rules name no introspection endpoint; set INTROSPECTION_ENDPOINT"
-        if need.token_endpoint:
+        if need.has_secret:
             yield f"providers.{name}: the client's secret is not copied; set GATEWAY_CLIENT_SECRET"
 
 

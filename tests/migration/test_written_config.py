@@ -1,5 +1,6 @@
 """Handlers of access rules as keys of a route: what is carried over, what is refused, what is only told."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,13 @@ JWT = {"jwks_urls": ["https://sso.example.com/jwks"], "trusted_issuers": ["https
 
 def migrated(*rules, settings=None, widen=False):
     read = OathkeeperSettings.read(settings or {})
-    found = migrate(read_rules([list(rules)], "rules.yaml", read), "rules.yaml", read.strategy or "regexp", widen=widen)
+    found = migrate(
+        read_rules([list(rules)], "rules.yaml", read),
+        "rules.yaml",
+        read.strategy or "regexp",
+        widen=widen,
+        listen=read.listen,
+    )
     load_text(found.text, "gateway.yaml", environ={}, directory=Path("/"))  # as gateway check does
     return found
 
@@ -135,9 +142,15 @@ def test_what_a_rule_says_is_said_here(change, keys):
 )  # fmt: skip
 def test_what_has_nothing_like_it_here_becomes_a_route_that_refuses(change, why):
     route, found = route_of({**RULE, **change})
-    assert (route["auth"], route["backend"]) == (REFUSES, NOWHERE)
+    assert (route["auth"], route["backend"]) == (REFUSES, backend_of({**RULE, **change}))
     assert any(why in line for line in found.refused), found.refused
     assert any(why in line for line in found.text.splitlines() if "# NOT CARRIED OVER: " in line)
+
+
+def backend_of(rule):
+    """The rule's own, so that `auth` is all that is left to write; nobody's where that is none."""
+    url = rule["upstream"]["url"]
+    return url if url.startswith("http://") else NOWHERE
 
 
 @pytest.mark.parametrize(
@@ -145,7 +158,7 @@ def test_what_has_nothing_like_it_here_becomes_a_route_that_refuses(change, why)
     [
         (introspection(required_scope=["a"], scope_strategy="wildcard"), "strategy wildcard"),
         ({"errors": [{"handler": "redirect"}]}, "error handler redirect"),
-        (introspection(introspection_request_headers={"Authorization": "Basic eDp5"}), "client_id and client_secret"),
+        (introspection(introspection_request_headers={"Authorization": "Token eDp5"}), "client_id and client_secret"),
         (
             {"authenticators": [INTROSPECTION, {"handler": "anonymous"}], **header(**{"X-U": "{{ .Subject }}"})},
             "X-U is absent for a caller without a token",
@@ -256,3 +269,45 @@ def test_what_is_not_oathkeepers_configuration_is_said(document):
 )  # fmt: skip
 def test_whatever_stands_in_a_rule_the_text_passes_the_check(rule):
     migrated(RULE, rule)
+
+
+def test_alternatives_that_cannot_be_carried_over_refuse_and_the_others_do_not():
+    rule = {**RULE, "match": {"url": "https://a/<{login,health/{alive,ready},**.css}>", "methods": ["GET"]}}
+    found = migrated(rule, settings={"access_rules": {"matching_strategy": "glob"}})
+    routes = yaml.safe_load(found.text)["routes"]
+    assert {route["match"]["path"]: route["auth"] for route in routes} == {
+        "/login": "required", "/health/alive": "required", "/health/ready": "required", "/**": REFUSES
+    }  # fmt: skip
+    assert "<**.css> is no whole segment" in found.refused[0]
+
+
+def test_the_client_of_a_basic_header_is_carried_over_without_its_secret():
+    basic = "Basic " + b64encode(b"gw%3A1:hunter2-hunter2").decode()
+    found = migrated({**RULE, **introspection(introspection_request_headers={"Authorization": basic})})
+    provider = yaml.safe_load(found.text)["providers"]["sso"]
+    assert (provider["client_id"], "client_auth" in provider) == ("gw:1", False)
+    assert provider["client_secret"].startswith("${GATEWAY_CLIENT_SECRET:-")
+    assert any("GATEWAY_CLIENT_SECRET" in note for note in found.notes)
+    assert basic not in found.text
+
+
+@pytest.mark.parametrize(
+    ("serve", "listen"),
+    [
+        ({"proxy": {"port": 4455}}, "0.0.0.0:4455"),
+        ({"proxy": {"port": 4455, "host": "127.0.0.1"}}, "127.0.0.1:4455"),
+        ({"proxy": {"port": "x"}}, None),
+        ({"proxy": {"port": 0}}, None),
+        ({"api": {"port": 4456}}, None),
+    ],
+)
+def test_the_gateway_listens_where_the_proxy_did(serve, listen):
+    assert OathkeeperSettings.read({"serve": serve}).listen == listen
+
+
+def test_where_nothing_is_carried_over_the_named_provider_is_kept():
+    asked = introspection(introspection_url="https://sso.example.com/introspect")
+    found = migrated({**RULE, **asked, "authorizer": {"handler": "deny"}})
+    assert (
+        yaml.safe_load(found.text)["providers"]["sso"]["introspection_endpoint"] == "https://sso.example.com/introspect"
+    )
