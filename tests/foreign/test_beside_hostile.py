@@ -199,7 +199,7 @@ ANONYMOUS = {
     "an empty token": request("GET", GUARDED, "Authorization: Bearer "),
     "a token in a line of its own": request("GET", GUARDED, "Authorization:", " Bearer x"),
     **{
-        f"{name} on an open path": request("GET", OPEN, f"{name}: root", *more)
+        f"{name} on an open path and {more}": request("GET", OPEN, f"{name}: root", *more)
         for name in (
             "X-User-Id",
             "x-USER-id",
@@ -208,6 +208,9 @@ ANONYMOUS = {
             "X!User!Id",
             "XUserId",
             "X-User_Id",
+            "X-User-Id!",
+            "!X-User-Id",
+            "Author.ization",
             "Authorization",
         )
         for more in ((), (f"{name}: root",), (f"Connection: {name}",), (f"Connection: close, {name}",))

@@ -19,19 +19,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from support.istio_envoy import envoy_text
 from support.needed import missing
 from support.redis_server import free_port
 
 BESIDE = Path(__file__).parents[2] / "deploy" / "beside"
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 STARTED_WITHIN_S = 30.0
-PROXIES = ("nginx", "haproxy", "apache", "envoy", "caddy", "traefik")
+PROXIES = ("nginx", "haproxy", "apache", "envoy", "istio", "caddy", "traefik")
 # These cannot be had from Debian or PyPI, and are tried where somebody names the program.
 NAMED = {"caddy": "CADDY", "traefik": "TRAEFIK"}
 
 
 def program_of(proxy: str) -> str:
     """Its path; the test is skipped where there is none."""
+    proxy = "envoy" if proxy == "istio" else proxy
     name = {"apache": "apache2"}.get(proxy, proxy)
     found = os.environ.get(proxy.upper()) or shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if found is None and proxy == "envoy":
@@ -72,9 +74,12 @@ async def started(proxy: str, folder: Path, decisions: int, backend: int) -> Asy
     program_of(proxy)
     port = free_port()
     numbers = {"8080": port, "8000": backend, "9191": decisions, "9192": free_port()}
-    for file in (BESIDE / proxy).iterdir():
-        text = re.sub(r"\b(8080|8000|9191|9192)\b", lambda found: str(numbers[found[1]]), file.read_text())
-        (folder / file.name).write_text(text)
+    texts = {file.name: file.read_text() for file in (BESIDE / proxy).iterdir()}
+    if proxy == "istio":
+        texts["envoy.yaml"] = envoy_text(BESIDE / proxy)
+    for name, text in texts.items():
+        own = re.sub(r"\b(8080|8000|9191|9192)\b", lambda found: str(numbers[found[1]]), text)
+        (folder / name).write_text(own)
     processes = [await asyncio.create_subprocess_exec(*command, cwd=folder) for command in command_of(proxy, folder)]
     try:
         async with asyncio.timeout(STARTED_WITHIN_S):
