@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from packaging.version import Version
 from support.log_events import events_of_the_code, fields_of_requests
 
 from gateway.config.keys import keys_below
@@ -113,11 +116,21 @@ def test_every_event_of_the_log_has_its_line(site: Path) -> None:
 
 
 def test_every_key_says_since_which_release_it_is_there(site: Path) -> None:
-    """`python docs/site/since.py` adds a line for a new key."""
-    lines = [line.split() for line in (ROOT / "docs" / "site" / "since.txt").read_text(encoding="utf-8").splitlines()]
-    assert [key for _, key in lines] == [".".join(key.path) for key in keys_below(Config)]
     page = (site / "reference" / "keys.html").read_text(encoding="utf-8")
-    assert all(f"<td>{release}</td>" in page for release, _ in lines)
+    sections = {key.path[0] for key in keys_below(Config)}
+    releases = re.findall(r"<td>([0-9]+\.[0-9]+\.[0-9]+)</td>", page)
+    assert len(releases) == len(list(keys_below(Config))) - len(sections)
+    assert len(re.findall(r"Since [0-9]+\.[0-9]+\.[0-9]+\.", page)) == len(sections)
+
+
+def test_what_is_written_down_of_releases_is_of_keys_and_of_no_later_release() -> None:
+    lines = (ROOT / "docs" / "site" / "since.txt").read_text(encoding="utf-8").splitlines()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    keys = [line.partition(" ")[2] for line in lines]
+    assert len(keys) == len(set(keys))
+    for line in lines:
+        assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+ [a-z_.]+", line), line
+        assert Version(line.partition(" ")[0]) <= Version(version)
 
 
 def test_the_search_finds_the_page_that_is_meant(site: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.demonstrated import demonstrated, environment
+from support.needed import missing
 from support.served import STOP_WITHIN_S
 
 from gateway.demo.places import Places
@@ -33,6 +35,7 @@ DOCS = PROJECT / "docs"
 _OF_THE_CLONE = ("config", "deploy")
 # Programs that need more than a test has. The files that they are given must be there.
 _NOT_RUN = ("docker", "kubectl", "helm", "git", "pip")
+_PROGRAMS = ("curl", "openssl")
 _BLOCK = re.compile(r"^( *)```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _EXPECTED = re.compile(r"^(.*?\S)\s+# (?:exits with ([0-9]+))?(?:, )?(?:prints (.+))?$", re.DOTALL)
 _PORT = re.compile(r"(?:127\.0\.0\.1|localhost):([0-9]{4,5})\b")
@@ -150,7 +153,14 @@ def _script(command: str) -> list[str]:
     return ["bash", "-c", f"{before}\n{command}\nstatus=$?; export -p > .exported; exit $status"]
 
 
+def _check_programs(command: str) -> None:
+    for name in _PROGRAMS:
+        if re.search(rf"\b{name}\b", command) and shutil.which(name) is None:
+            missing(f"no {name} on the PATH, with which a guide is written")
+
+
 def _run(command: str, folder: Path) -> str:
+    _check_programs(command)
     found = _EXPECTED.match(command)
     text, status, prints = (found[1], int(found[2] or 0), found[3]) if found else (command, 0, None)
     done = subprocess.run(
