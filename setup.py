@@ -51,6 +51,7 @@ COMPILED = (
     "introspection/lifetime",
     "introspection/ports",
     "limits/allowance",
+    "limits/fleet_size",
     "limits/identities",
     "limits/limit",
     "limits/rate_fields",

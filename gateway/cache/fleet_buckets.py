@@ -28,12 +28,14 @@ from gateway.cache.pipelines import Pipelines
 from gateway.cache.redis_script import RedisScript
 from gateway.cache.resp import ErrorReply, Reply, packed
 from gateway.cache.separate_tasks import SeparateTasks
-from gateway.limits.allowance import Borrow, FleetSize
+from gateway.limits.allowance import Borrow
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 
 Heard = Callable[[tuple[int, float] | None], object]
 _UNKNOWN_SCRIPT = "NOSCRIPT"
-_FIRST_COUNT_S, _COUNT_S = 1.0, 10.0
+_FIRST_COUNT_S, _COUNT_S = 1.0, 5.0
+_WORKERS_MAX = 1_000_000  # Redis may lie
 
 # KEYS: the bucket. ARGV: its size, what it grows by in a millisecond, what is needed, what would be taken beside that,
 # what comes back (below 0: what was spent on credit). Returns what is given and the level after it. A value that is not
@@ -127,7 +129,7 @@ class FleetLimits:
 
     def _counted(self, outcome: list[Reply] | Exception) -> None:
         match outcome:
-            case [[bytes(), int(listening)]]:
+            case [[bytes(), int(listening)]] if 0 < listening <= _WORKERS_MAX:
                 self.size.learned(listening)
 
     def _heard(

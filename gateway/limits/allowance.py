@@ -1,6 +1,7 @@
 """What one identity may still spend of one limit in this process. Pure: `now_s` is the monotonic clock, passed in.
 
-Alone (no Redis, or Redis is away) it is a token bucket with this worker's share of the limit. With Redis the bucket of
+Alone (no Redis, or Redis is away) it is a token bucket with this worker's share of the limit: that of the instance's
+workers, or of a larger fleet's so much that all of it lets in twice the limit. With Redis the bucket of
 the whole fleet lies there, and an allowance holds what it has borrowed from it:
 
     borrowed >= 1        -> spend one; no round trip
@@ -24,6 +25,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 from gateway.limits.rate_fields import Remaining
 
@@ -39,9 +41,6 @@ _SHORT_PART: Final = 0.25
 # Others may give back what they borrowed, so a worker looks again after so long, however slow the limit is.
 _SHORT_MOST_S: Final = 1.0
 _KEPT_S: Final = 0.7  # longer than it was borrowed for; with the time until somebody looks it is within a second
-# The part of a limit that one worker may let in without the fleet's knowledge; all together a tenth.
-_CREDIT_PART: Final = 100
-_CREDIT_OF_ALL: Final = 10
 _NEVER_S: Final = -1e9
 ASK: Final = -1.0
 
@@ -55,18 +54,6 @@ class Borrow:
         self.needs = needs
         self.extra = extra
         self.change = change
-
-
-class FleetSize:
-    """Knows how many workers share the fleet's buckets; `part` of the limit is what one of them may give on credit."""
-
-    __slots__ = ("part",)
-
-    def __init__(self) -> None:
-        self.part = _CREDIT_PART
-
-    def learned(self, workers: int) -> None:
-        self.part = max(_CREDIT_PART, _CREDIT_OF_ALL * workers)
 
 
 _UNKNOWN: Final = FleetSize()
@@ -83,7 +70,6 @@ class Allowance:
         "_level",
         "_owed",
         "_owed_at_s",
-        "_share",
         "_short_until_s",
         "_since_s",
         "_size",
@@ -102,7 +88,6 @@ class Allowance:
         self.identity = identity
         self.workers = workers
         self._size = size
-        self._share = max(1.0, limit.burst / workers)  # the most that this worker allows at once while it is alone
         self.borrowed = 0
         self.is_asking = False
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
@@ -120,7 +105,7 @@ class Allowance:
         """0 where a request may be spent now, `ASK` where the fleet has to be asked, else how long to wait."""
         if not is_shared:
             missing = 1 - self._alone(now_s)
-            return 0.0 if missing <= 0 else missing * self.workers / self.limit.rate_per_s
+            return 0.0 if missing <= 0 else missing * self._among / self.limit.rate_per_s
         if self.borrowed >= 1:
             return 0.0
         if now_s < self._short_until_s:
@@ -202,7 +187,7 @@ class Allowance:
     def remaining(self, now_s: float, *, is_shared: bool) -> Remaining:
         """How much is left, as far as this process knows."""
         if not is_shared:
-            return Remaining(self.limit, self._alone(now_s), self._share, self.limit.rate_per_s / self.workers)
+            return Remaining(self.limit, self._alone(now_s), self._share, self.limit.rate_per_s / self._among)
         burst = float(self.limit.burst)
         level = min(burst, self._fleet(now_s) + self.borrowed - self._debt(now_s))
         return Remaining(self.limit, level, burst, self.limit.rate_per_s)
@@ -217,6 +202,16 @@ class Allowance:
         return is_full and not (self.borrowed or self.is_asking)
 
     @property
+    def _among(self) -> float:
+        """Among how many the limit is shared while they are alone: those of the instance, or half of the fleet's."""
+        return self._size.alone_among(self.workers)
+
+    @property
+    def _share(self) -> float:
+        """The most that this worker allows at once while it is alone."""
+        return max(1.0, self.limit.burst / self._among)
+
+    @property
     def _is_alone(self) -> bool:
         """Whether it has counted for itself since the fleet last answered."""
         return self._alone_level >= 0
@@ -229,7 +224,7 @@ class Allowance:
             self._alone_level = max(0.0, self._fleet(now_s)) * self._share / self.limit.burst
             self.borrowed, self._owed = 0, 0.0
         else:
-            grown = max(0.0, now_s - self._alone_at_s) * self.limit.rate_per_s / self.workers
+            grown = max(0.0, now_s - self._alone_at_s) * self.limit.rate_per_s / self._among
             self._alone_level = min(self._share, self._alone_level + grown)
         self._alone_at_s = now_s
         return self._alone_level

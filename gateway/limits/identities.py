@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from gateway.http.client_network import client_network
-from gateway.limits.allowance import Allowance, FleetSize
+from gateway.limits.allowance import Allowance
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import OF_ADDRESSES, CompiledLimit
 
 # For each new identity so many are looked at: more than one, so that forgetting is faster than learning.

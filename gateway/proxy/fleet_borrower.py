@@ -16,7 +16,8 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from gateway.limits.allowance import ASK, Allowance, Borrow, FleetSize
+from gateway.limits.allowance import ASK, Allowance, Borrow
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 
 _TICK_S = 0.2

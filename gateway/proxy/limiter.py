@@ -45,7 +45,8 @@ class LimitTally:
 class Limiter:
     """Settles `WithinLimits`; satisfies `ConditionPort`. `workers` are those of this instance.
 
-    What `before` knows of a limit that is still the same goes on, but with another Redis, which has other buckets.
+    What `before` knows of a limit that is still the same goes on, but with another Redis, or without one, which has
+    other buckets.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Limiter:
         self._monotonic = monotonic
         self._tallies: Mapping[str, LimitTally] = {limit.name: tally_of(limit.name) for limit in self.limits}
         known: Mapping[CompiledLimit, Identities] = {}
-        if before is not None and before.workers == workers and (fleet is None or before.fleet is fleet):
+        if before is not None and before.workers == workers and before.fleet is fleet:
             known = before.identities
         size = None if fleet is None else fleet.size
         self.identities: Mapping[CompiledLimit, Identities] = {

@@ -196,7 +196,7 @@ async def test_it_learns_how_many_workers_share_the_buckets(redis_server, monkey
             await each.close()
 
 
-@pytest.mark.parametrize("reply", [[b"c", 0], [b"c", b"7"], [b"c"], 7, None, [b"c", -5], ValueError()])
+@pytest.mark.parametrize("reply", [[b"c", 0], [b"c", b"7"], [b"c"], 7, None, [b"c", -5], [b"c", 10**400], ValueError()])
 async def test_a_number_of_workers_that_makes_no_sense_changes_nothing(tier, reply) -> None:
     tier.limits._counted(reply if isinstance(reply, Exception) else [reply])
     assert tier.limits.size.part == 100

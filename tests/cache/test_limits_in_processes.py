@@ -1,4 +1,4 @@
-"""Four gateways and one limit: callers above, at and below it; Redis is killed in the middle."""
+"""Four gateways and one limit: callers above, at and below it, and one far above once Redis is killed in the middle."""
 
 from support.fleet import fleet
 from support.limit_load import load
@@ -18,7 +18,8 @@ async def test_the_rate_is_one_for_all_processes_and_an_outage_fails_nobody(tmp_
         assert statuses["below", 429] == 0, statuses
         assert {status for _, status in statuses} == {200, 429}
         served.redis.kill()
-        statuses, for_s = await load(served, rates, 4.0)
+        statuses, for_s = await load(served, rates | {"far-above": 6.0 * RATE}, 4.0)
         assert {status for _, status in statuses} <= {200, 429}, statuses
         assert statuses["above", 200] <= 2 * RATE * for_s * 1.1, statuses
+        assert statuses["far-above", 200] <= 2 * (RATE * for_s + RATE) * 1.1, statuses  # twice its burst, too
         assert statuses["below", 429] == 0, statuses

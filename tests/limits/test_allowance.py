@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits.allowance import ASK, Allowance, Borrow, FleetSize
+from gateway.limits.allowance import ASK, Allowance, Borrow
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 
 NOW = 1000.0
@@ -49,6 +50,31 @@ def test_a_share_of_less_than_one_still_lets_one_pass():
     assert spend_all(each, NOW, is_shared=False) == 1
     assert spend_all(each, NOW + 239, is_shared=False) == 0
     assert spend_all(each, NOW + 241, is_shared=False) == 1
+
+
+@pytest.mark.parametrize(
+    ("fleet", "instance", "each"),
+    [
+        (0, 2, 50),
+        (2, 2, 50),
+        (4, 2, 50),
+        (8, 2, 25),
+        (8, 8, 12),
+        (1, 1, 100),
+        (2, 1, 100),
+        (3, 1, 66),
+        (8, 1, 25),
+        (1000, 1, 25),
+    ],
+)
+def test_a_fleet_of_eight_instances_without_its_redis_lets_twice_the_limit_in_at_most(fleet, instance, each):
+    size = FleetSize()
+    if fleet:
+        size.learned(fleet)
+    one = Allowance(limit(100), "a", instance, NOW, size)
+    assert spend_all(one, NOW, is_shared=False) == each
+    assert spend_all(one, NOW + 1, is_shared=False) <= each + 1
+    assert each * fleet <= 200 or fleet > 8 * instance
 
 
 def test_with_a_fleet_a_small_limit_is_asked_for_and_never_spent_on_credit():

@@ -8,7 +8,7 @@ import pytest
 from gateway.condition import Met
 from gateway.conditions.within_limits import WithinLimits
 from gateway.http.refusal import Refusal
-from gateway.limits.allowance import FleetSize
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 from gateway.proxy.limiter import Limiter, LimitTally
 

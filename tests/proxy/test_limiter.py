@@ -15,7 +15,7 @@ from gateway.condition import Met
 from gateway.conditions.within_limits import WithinLimits
 from gateway.config.redis_url import parse_redis_url
 from gateway.http.refusal import Refusal
-from gateway.limits.allowance import FleetSize
+from gateway.limits.fleet_size import FleetSize
 from gateway.limits.limit import CompiledLimit
 from gateway.proxy.limiter import Limiter, LimitTally
 
