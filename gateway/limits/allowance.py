@@ -65,11 +65,13 @@ class Allowance:
     __slots__ = (
         "_alone_at_s",
         "_alone_level",
+        "_among",
         "_at_s",
         "_is_unanswered",
         "_level",
         "_owed",
         "_owed_at_s",
+        "_share",
         "_short_until_s",
         "_since_s",
         "_size",
@@ -88,6 +90,7 @@ class Allowance:
         self.identity = identity
         self.workers = workers
         self._size = size
+        self._shared_among(size.alone_among(workers))
         self.borrowed = 0
         self.is_asking = False
         self._level = float(limit.burst)  # of the fleet's bucket, as of `_at_s`
@@ -202,16 +205,6 @@ class Allowance:
         return is_full and not (self.borrowed or self.is_asking)
 
     @property
-    def _among(self) -> float:
-        """Among how many the limit is shared while they are alone: those of the instance, or half of the fleet's."""
-        return self._size.alone_among(self.workers)
-
-    @property
-    def _share(self) -> float:
-        """The most that this worker allows at once while it is alone."""
-        return max(1.0, self.limit.burst / self._among)
-
-    @property
     def _is_alone(self) -> bool:
         """Whether it has counted for itself since the fleet last answered."""
         return self._alone_level >= 0
@@ -220,6 +213,7 @@ class Allowance:
         if now_s == self._alone_at_s and self._alone_level >= 0:
             return self._alone_level
         if self._alone_level < 0:
+            self._shared_among(self._size.alone_among(self.workers))
             # It begins with the worker's share of what the fleet had left, so that an outage is no second burst.
             self._alone_level = max(0.0, self._fleet(now_s)) * self._share / self.limit.burst
             self.borrowed, self._owed = 0, 0.0
@@ -228,6 +222,11 @@ class Allowance:
             self._alone_level = min(self._share, self._alone_level + grown)
         self._alone_at_s = now_s
         return self._alone_level
+
+    def _shared_among(self, workers: float) -> None:
+        """Alone, this worker has one part of so many, and at least one request at once."""
+        self._among = workers
+        self._share = max(1.0, self.limit.burst / workers)
 
     def _fleet(self, now_s: float) -> float:
         """What the fleet's bucket has by now, if nobody took from it."""
