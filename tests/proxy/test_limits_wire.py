@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 from support.running_gateway import ADMIN_TOKEN
-from support.wire import request
+from support.wire import Client, request
 
 LIMITS = {"per-user": {"rate": "100/1m", "burst": 3}, "per-client": {"rate": "10/1s", "burst": 2, "by": "client_id"}}
 
@@ -66,6 +66,13 @@ async def test_one_budget_over_all_routes_and_tokens_and_another_callers_own(gat
     assert (await gateway.get("/more/x", token="good")).status == 429
     assert (await gateway.get("/more/x", token="bob")).status == 200
     assert (await gateway.get("/free", token="good")).value("RateLimit") is None
+
+
+async def test_a_request_that_is_repeated_on_one_connection_spends_each_time(gateway) -> None:
+    async with await Client.of(gateway.address) as client:
+        await client.send(request("GET", "/api/x", token="good") * 5)
+        answers = [await client.answer() for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
 
 
 async def test_what_is_refused_spends_nothing(gateway) -> None:
