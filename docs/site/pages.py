@@ -28,6 +28,7 @@ from since import since  # noqa: E402 - beside this file; mkdocs loads a hook by
 from support.log_events import events_of_the_code, fields_of_requests  # noqa: E402 - reads what the code logs
 
 _LINK = re.compile(r"(\]\()((?:\.\./)+[^)#]+|\.\./?)((?:#[^)]*)?\))")
+_ITEM = re.compile(r"([0-9]+\. |- )\S")
 _OUTSIDE = "repository"
 _DANGER = "Danger: "
 
@@ -66,7 +67,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"{found[1]}{posixpath.relpath('README.md', posixpath.dirname(here) or '.')})"
         return found[1] + posixpath.relpath(f"{_OUTSIDE}/{target}", posixpath.dirname(here) or ".") + found[3]
 
-    return _from_root(markdown, here) if is_outside else _LINK.sub(led, markdown)
+    return indented(_from_root(markdown, here) if is_outside else _LINK.sub(led, markdown))
 
 
 def _from_root(markdown: str, here: str) -> str:
@@ -80,6 +81,23 @@ def _from_root(markdown: str, here: str) -> str:
         return found[0] if "://" in target or target.startswith(("#", "mailto:")) else f"`{text}`"
 
     return re.sub(r"\[([^\]]*)\]\(([^)]*)\)", led, markdown)
+
+
+def indented(markdown: str) -> str:
+    """What belongs to an item of a list, indented by four blanks as Python-Markdown wants it, and not by two or three.
+
+    Else a block within an item ends its list, and the next item is number 1 again.
+    """
+    lines, by, is_code = [], 0, False
+    for line in markdown.split("\n"):
+        item = None if is_code else _ITEM.match(line)
+        is_code ^= line.startswith("```")
+        if item:
+            by = len(item[1])
+        elif line and not line.startswith(" " * by):
+            by = 0
+        lines.append(" " * (4 - by) + line if by and line and not item else line)
+    return "\n".join(lines)
 
 
 def _outside_of(here: str, markdown: str) -> Iterator[str]:

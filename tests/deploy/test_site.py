@@ -98,6 +98,16 @@ def test_every_link_leads_somewhere(site: Path, pages: dict[Path, _Page]) -> Non
     assert broken == []
 
 
+def test_the_steps_of_a_list_are_numbered_through(site: Path) -> None:
+    """A block within an item that is not indented far enough would end the list, and each step would be number 1."""
+    for path in sorted((ROOT / "docs").rglob("*.md")):
+        text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        begun = len(re.findall(r"^ *1\. ", text, re.MULTILINE))
+        page = path.relative_to(ROOT / "docs").with_suffix(".html").as_posix().replace("README", "index")
+        shown = (site / page).read_text(encoding="utf-8").count("<ol>")
+        assert shown == begun, f"{page} shows {shown} lists, and {path.name} begins {begun}"
+
+
 def test_nothing_is_loaded_from_elsewhere(pages: dict[Path, _Page]) -> None:
     assert {one for page in pages.values() for one in page.loaded if urlsplit(one).netloc} == set()
 
