@@ -19,6 +19,7 @@ COMPILED = (
     "cache/codec",
     "cache/key",
     "cache/local",
+    "cache/prefixed_mac",
     "cache/reply_queue",
     "cache/resp",
     "cache/seal",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from functools import lru_cache
-from hashlib import scrypt, sha256
+from hashlib import scrypt
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,19 +20,16 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.authn.bearer import Token
 from gateway.authn.borrowed_tags import BORROWED_TAGS, borrowed_tags
 from gateway.authn.facts import Facts, Inactive
+from gateway.cache.prefixed_mac import PrefixedMac
 from gateway.http.bounded_memo import BoundedMemo
-from gateway.introspection.invalidation import ClaimName, ClaimSelector, selectable, whole_realm
+from gateway.introspection.invalidation import ClaimName, ClaimSelector, selectable
 
 KEY_BYTES = _KEY_BYTES = 32
-_LENGTH_BYTES = 8
-_BLOCK_BYTES = 64
 _SALT = b"gateway cache: 2"
 _SCRYPT_COST = 2**14
 # Half of the hash is enough to tell tags apart (RFC 2104 §5), and a cached token has six.
 _TAG_BYTES = 16
 _CLIENT_TAGS_MAX = 256
-_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class HmacKeys:
@@ -51,13 +48,13 @@ class HmacKeys:
         self.is_random = not secret
         root = stretched(secret) if secret else secrets.token_bytes(_KEY_BYTES)
         self._token_key: Final = _derived(root, b"gateway cache: tokens")
-        self._token_macs: dict[bytes, _Mac] = {}  # by identity: one for each provider
+        self._token_macs: dict[bytes, PrefixedMac] = {}  # by identity: one for each provider
         self._tag_key: Final = _derived(root, b"gateway cache: tags")
         self._client_tags: BoundedMemo[tuple[str, str, str], bytes] = BoundedMemo(
             _CLIENT_TAGS_MAX
         )  # those of realms too
-        self._limit_macs: dict[str, _Mac] = {}  # by the limit's name
-        self._tag_macs: dict[tuple[str, str], _Mac] = {}  # by kind and realm: a few for each provider
+        self._limit_macs: dict[str, PrefixedMac] = {}  # by the limit's name
+        self._tag_macs: dict[tuple[str, str], PrefixedMac] = {}  # by kind and realm: a few for each provider
         self.sealing: Final = _derived(root, b"gateway cache: sealing")
         self.nonces: Final = _derived(root, b"gateway cache: nonces of proofs")
         self.fleet: Final = _derived(root, b"gateway cache: name of the fleet")[:8].hex()
@@ -73,7 +70,7 @@ class HmacKeys:
     def made_key(self, identity: bytes, token: Token) -> bytes:
         mac = self._token_macs.get(identity)
         if mac is None:
-            mac = self._token_macs[identity] = _Mac(self._token_key, identity)
+            mac = self._token_macs[identity] = PrefixedMac(self._token_key, identity)
         return mac.of(_bytes(token.value))
 
     def aliases(self, key: bytes) -> tuple[bytes, ...]:  # noqa: ARG002 - a key ring needs it
@@ -92,7 +89,7 @@ class HmacKeys:
         if isinstance(result, Inactive):
             return ()
         tags = [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
-        tags.append(self.tag(whole_realm(realm)))
+        tags.append(self._tag(realm, "realm", ""))
         if BORROWED_TAGS in result.claims:
             tags += borrowed_tags(result.claims)
         return tuple(tags)
@@ -113,19 +110,19 @@ class HmacKeys:
         value = value.casefold() if claim == "email" else value
         mac = self._tag_macs.get((claim, realm))
         if mac is None:
-            mac = self._tag_macs[claim, realm] = _Mac(self._tag_key, claim.encode(), _bytes(realm))
+            mac = self._tag_macs[claim, realm] = PrefixedMac(self._tag_key, claim.encode(), _bytes(realm))
         return mac.of(_bytes(value))[:_TAG_BYTES]
 
     def limit_key(self, limit: str, identity: str) -> bytes:
         """The key of an identity's bucket under a limit."""
         mac = self._limit_macs.get(limit)
         if mac is None:
-            mac = self._limit_macs[limit] = _Mac(self._tag_key, b"limit", _bytes(limit))
+            mac = self._limit_macs[limit] = PrefixedMac(self._tag_key, b"limit", _bytes(limit))
         return mac.of(_bytes(identity))[:_TAG_BYTES]
 
     def event_key(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""
-        return _Mac(self._tag_key, b"event", _bytes(realm)).of(_bytes(event_id))
+        return PrefixedMac(self._tag_key, b"event", _bytes(realm)).of(_bytes(event_id))
 
 
 @lru_cache(maxsize=8)
@@ -139,24 +136,6 @@ def stretched(secret: bytes) -> bytes:
 
 def _derived(root: bytes, purpose: bytes) -> bytes:
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=purpose).derive(root)
-
-
-class _Mac:
-    """HMAC-SHA256 of `first`, each length-delimited, and a text; both halves are computed up to the text only once."""
-
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, key: bytes, *first: bytes) -> None:
-        block = key.ljust(_BLOCK_BYTES, b"\0")
-        delimited = b"".join(len(field).to_bytes(_LENGTH_BYTES, "big") + field for field in first)
-        self._inner = sha256(block.translate(_INNER_PAD) + delimited)
-        self._outer = sha256(block.translate(_OUTER_PAD))
-
-    def of(self, text: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(text)
-        outer.update(inner.digest())
-        return outer.digest()
 
 
 def _bytes(text: str) -> bytes:

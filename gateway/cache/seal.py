@@ -7,11 +7,13 @@ number of random nonces at which two are expected to meet under one key.
 
 from __future__ import annotations
 
-import hmac
 import os
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gateway.cache.prefixed_mac import PrefixedMac
 
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
@@ -23,7 +25,7 @@ class Seal:
     """Seals and opens texts of at most `limit_bytes`, sealed."""
 
     def __init__(self, key: bytes, limit_bytes: int) -> None:
-        self._key = key
+        self._keys: Final = PrefixedMac(key)
         self.limit_bytes = limit_bytes
 
     def seal(self, place: bytes, plain: bytes) -> bytes | None:
@@ -44,4 +46,4 @@ class Seal:
             return None
 
     def _cipher(self, place: bytes) -> AESGCM:
-        return AESGCM(hmac.digest(self._key, place, "sha256"))
+        return AESGCM(self._keys.of(place))
