@@ -151,10 +151,10 @@ class FactsFetcher:
         try:
             log_position, patience_s = self.shared.log_position(), max(0.0, patience_s)
             flight_result = await self._introspect(key, question, joiners, log_position, patience_s, grant, ahead_s)
-        except BaseException:
+        except BaseException as error:
             if self.fleet_lease is not None and grant is not None:
                 await self.fleet_lease.leases.release(key, grant.fence)
-            raise
+            raise error  # noqa: TRY201 - compiled, a bare `raise` after an `await` raises nothing and breaks the process
         return flight_result if ahead_s else replace(flight_result, last_known=last_known)
 
     async def _judge(self, key: bytes, question: Question, validator: TokenValidator) -> FlightResult | None:
