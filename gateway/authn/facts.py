@@ -25,35 +25,57 @@ scope_set = lru_cache(maxsize=256)(frozenset[str])
 _TIME_MAX_S = 253_402_300_799
 
 
-@dataclass(slots=True, eq=False)
 class Memo:
     """Keeps what the last request made of some facts, and by which rules, so that the next one need not make it again.
 
     Only for values that follow from the claims and the configuration. A decision depends on more and is never kept.
     """
 
-    rules: Any = None
-    made: Any = None
-    signed: dict[Any, Any] | None = None  # identity tokens, by their rules
-    is_unbound: bool = False  # True: it was found that nothing has to be proven, as with most tokens
-    is_typed: bool = False  # True: it was found, and the provider gave a token_type
+    __slots__ = ("is_typed", "is_unbound", "made", "rules", "signed")
+
+    def __init__(self) -> None:
+        self.rules: Any = None
+        self.made: Any = None
+        self.signed: dict[Any, Any] | None = None  # identity tokens, by their rules
+        self.is_unbound = False  # True: it was found that nothing has to be proven, as with most tokens
+        self.is_typed = False  # True: it was found, and the provider gave a token_type
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Facts:
     """Holds what the provider says of an active token. Times are seconds since the epoch on the wall clock.
 
     `phantom` is the JWT that says the same, where the provider gave one. Whoever has it may act as the caller: it is in
     no claim, so that no log, no header of the configuration's and no `explain` shows it.
+
+    Nobody changes facts. They are not frozen, and have their own `__init__`, because a hit in Redis makes them anew:
+    compiled, a frozen dataclass takes fourteen times as long to make.
     """
 
     claims: Claims = field(repr=False)
     introspected_at: float
-    exp: float | None = None
-    nbf: float | None = None
-    scopes: frozenset[str] = frozenset()
-    phantom: str | None = field(default=None, repr=False)
-    memo: Memo = field(default_factory=Memo, init=False, repr=False, compare=False)
+    exp: float | None
+    nbf: float | None
+    scopes: frozenset[str]
+    phantom: str | None = field(repr=False)
+    memo: Memo = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        claims: Claims,
+        introspected_at: float,
+        exp: float | None = None,
+        nbf: float | None = None,
+        scopes: frozenset[str] = frozenset(),
+        phantom: str | None = None,
+    ) -> None:
+        self.claims = claims
+        self.introspected_at = introspected_at
+        self.exp = exp
+        self.nbf = nbf
+        self.scopes = scopes
+        self.phantom = phantom
+        self.memo = Memo()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from redis.exceptions import InvalidResponse
 
@@ -181,8 +182,8 @@ class _Batch:
             self._deadline.cancel()
 
 
-class _Line(asyncio.Protocol):
-    """Writes to an open connection and reads from it.
+class _Line:
+    """Writes to an open connection and reads from it, as `asyncio.Protocol` does.
 
     Calls `received` when replies have come, and `lost` when there will be no more.
     """
@@ -199,12 +200,24 @@ class _Line(asyncio.Protocol):
         self._received = received
         self._lost = lost
         self.queue = ReplyQueue(bulk_bytes_max)
-        self._transport.set_protocol(self)
+        self._transport.set_protocol(cast("asyncio.Protocol", self))  # compiled, it can have no other base
 
     def send(self, members: list[Pending]) -> None:
         for pending in members:
             self.queue.expect(pending)
         self._transport.write(b"".join([pending.wire for pending in members]))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Nothing: the transport was there before."""
+
+    def pause_writing(self) -> None:
+        """Nothing: what is under way is bounded, and has its deadline."""
+
+    def resume_writing(self) -> None:
+        """Nothing, as above."""
+
+    def eof_received(self) -> None:
+        """The connection is closed, and `connection_lost` called."""
 
     def data_received(self, data: bytes) -> None:
         try:

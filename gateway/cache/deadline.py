@@ -9,8 +9,7 @@ up. It waits for as much longer as it was late, because its own command may have
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 # Turns of the loop: one reads the socket, one wakes the waiter, one lets the waiter's own waiters run.
 _LOOKS = 3
@@ -43,18 +42,3 @@ class Deadline:
             self._timer = self._loop.call_soon(self._look, left - 1)
         else:
             self._expired()
-
-
-@asynccontextmanager
-async def within(timeout_s: float) -> AsyncIterator[None]:
-    """Raises `TimeoutError` when the body takes longer than `timeout_s` of a loop that is on time.
-
-    That is `timeout_s` on an idle machine, and at most twice as much, apart from the loop's own turns.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = Deadline(timeout_s, lambda: bound.reschedule(loop.time()))
-    try:
-        async with asyncio.timeout(None) as bound:
-            yield
-    finally:
-        deadline.cancel()

@@ -13,17 +13,17 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive, scope_set
 from gateway.introspection.ports import Memorable, Recalled
 
 # A larger number is not a time, and would not survive arithmetic.
-_NUMBER_MAX = 2**53
-_FLAGS = (True, False)
+_NUMBER_MAX: Final = 2**53
+_MISSING: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class StoredEntry:
     """Holds a result with its age. `age_ms`, `left_ms` and `kept_ms` are as of the writing.
 
@@ -36,9 +36,27 @@ class StoredEntry:
     age_ms: int
     left_ms: int
     log_position: bytes
-    fence: bytes = b""
-    kept_ms: int = 0
-    is_announced: bool = False
+    fence: bytes
+    kept_ms: int
+    is_announced: bool
+
+    def __init__(
+        self,
+        result: Memorable,
+        age_ms: int,
+        left_ms: int,
+        log_position: bytes,
+        fence: bytes = b"",
+        kept_ms: int = 0,
+        is_announced: bool = False,
+    ) -> None:
+        self.result = result
+        self.age_ms = age_ms
+        self.left_ms = left_ms
+        self.log_position = log_position
+        self.fence = fence
+        self.kept_ms = kept_ms
+        self.is_announced = is_announced
 
     def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
         """The result when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
@@ -94,51 +112,78 @@ def encode(entry: StoredEntry) -> bytes:
 def decode(text: bytes) -> StoredEntry | None:
     """The inverse of `encode`; `None` for an entry that another version of the gateway may have written."""
     try:
-        fields = _DECODER.decode(text.decode())
+        whole = text.decode()
+        fields, end = _DECODER.raw_decode(whole)
     except (ValueError, RecursionError):
         return None
-    match fields:
-        case {"at": at, "age": int(age_ms), "left": int(left_ms), "known": str(known), "call": str(call)}:
-            kept_ms, is_announced = fields.get("kept", 0), fields.get("told", False)
-        case _:
-            return None
-    if not (_is_number(at) and _is_number(age_ms) and _is_number(left_ms) and _is_number(kept_ms)):
+    if end != len(whole) or not isinstance(fields, dict):
         return None
-    result = _result(fields, at)
-    if result is None or not isinstance(kept_ms, int) or is_announced not in _FLAGS:
+    at: Any = fields.get("at")
+    known, call = fields.get("known"), fields.get("call")
+    age_ms, left_ms, kept_ms = fields.get("age"), fields.get("left"), fields.get("kept", 0)
+    is_announced = fields.get("told", False)
+    if not (_is_number(at) and _is_count(age_ms) and _is_count(left_ms) and _is_count(kept_ms)):
+        return None
+    if not isinstance(known, str) or not isinstance(call, str) or not isinstance(is_announced, bool):
+        return None
+    result = _result(fields, float(at))
+    if result is None:
         return None
     try:
         log_position, fence = bytes.fromhex(known), bytes.fromhex(call)
     except ValueError:
         return None
-    return StoredEntry(result, age_ms, left_ms, log_position, fence, kept_ms, is_announced is True)
+    return StoredEntry(result, age_ms, left_ms, log_position, fence, kept_ms, is_announced)
 
 
 def _result(fields: dict[str, Any], at: float) -> Memorable | None:
-    match fields:
-        case {"active": True, "claims": dict(claims), "exp": exp, "nbf": nbf, "scopes": list(scopes)}:
-            has_times = (exp is None or _is_number(exp)) and (nbf is None or _is_number(nbf))
-            phantom = fields.get("phantom")
-            if not has_times or not all(isinstance(one, str) for one in scopes) or not isinstance(phantom, str | None):
-                return None
-            pooled = CLAIM_NAMES.pooled
-            named = {pooled(name): claims[name] for name in claims}
-            return Facts(named, at, exp, nbf, scope_set(tuple(scopes)), phantom)
-        case {"active": False}:
-            why = fields.get("why")
-            return Inactive(at, why) if isinstance(why, str | None) else None
-    return None
+    active = fields.get("active")
+    if active is True:
+        return _facts(fields, at)
+    why = fields.get("why")
+    if active is not False or not (why is None or isinstance(why, str)):
+        return None
+    return Inactive(at, why)
+
+
+def _facts(fields: dict[str, Any], at: float) -> Facts | None:
+    claims, scopes, phantom = fields.get("claims"), fields.get("scopes"), fields.get("phantom")
+    exp, nbf = fields.get("exp", _MISSING), fields.get("nbf", _MISSING)
+    if not isinstance(claims, dict) or not isinstance(scopes, list):
+        return None
+    if not _is_time(exp) or not _is_time(nbf) or not (phantom is None or isinstance(phantom, str)):
+        return None
+    for scope in scopes:
+        if not isinstance(scope, str):
+            return None
+    pooled = CLAIM_NAMES.pooled
+    named = {pooled(name): value for name, value in claims.items()}
+    return Facts(named, at, _seconds(exp), _seconds(nbf), scope_set(tuple(scopes)), phantom)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _NUMBER_MAX
+    # Not `abs`: compiled, it takes only what it was compiled for, and JSON has numbers of two types.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_NUMBER_MAX <= value <= _NUMBER_MAX
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and -_NUMBER_MAX <= value <= _NUMBER_MAX
+
+
+def _is_time(value: object) -> bool:
+    return value is None or _is_number(value)
+
+
+def _seconds(value: Any) -> float | None:
+    # JSON may hold a time as an integer, which is not a `float` to the compiled form.
+    return None if value is None else float(value)
 
 
 def _constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_constant)
+_DECODER: Final = json.JSONDecoder(parse_constant=_constant)
 
 
 def as_introspected_at(result: Memorable, at: float) -> Memorable:

@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from gateway.cache.connect import FAILURES
-from gateway.cache.deadline import within
 from gateway.cache.purge_log import LOG_TTL_S, LogGoneError, PurgeLog
 from gateway.cache.redis_trouble import RedisTrouble
+from gateway.cache.within import within
 from gateway.introspection.tag_purge import TagPurge, purge_everything
 
 _log = logging.getLogger(__name__)

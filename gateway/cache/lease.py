@@ -26,7 +26,8 @@ from redis.exceptions import NoScriptError
 from gateway.cache.connect import Client
 from gateway.cache.notifier import Notifier
 from gateway.cache.redis_script import RedisScript
-from gateway.introspection.ports import Absent, LeaseSignal, LeaseState, Recalled
+from gateway.introspection.lease_port import LeaseSignal, LeaseState
+from gateway.introspection.ports import Absent, Recalled
 
 Tried = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 

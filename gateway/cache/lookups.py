@@ -21,6 +21,7 @@ from gateway.cache.connect import Client
 from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.resp import ErrorReply, Reply, packed
+from gateway.cache.separate_lookup import separate_lookup
 from gateway.cache.separate_tasks import SeparateTasks
 from gateway.introspection.ports import Absent, Recalled
 
@@ -82,23 +83,13 @@ class Lookups:
 
     def _look_up_separately(self, found: _Found, name: str, key: bytes, realm: str) -> None:
         async def look() -> None:
-            reply = await self._guard.run(partial(self._read, name))
+            reply = await self._guard.run(partial(separate_lookup, self._client, name, ENTRY_LIMIT_BYTES))
             if reply is not None:
                 self._open(found, key, realm, *reply)
             elif not found.done():
                 found.set_result(Absent.ERROR)
 
         self._separate.start(look(), "a separate lookup in Redis").add_done_callback(partial(_told, found))
-
-    async def _read(self, name: str) -> tuple[int, bytes]:
-        async with self._client.pipeline(transaction=False) as pipeline:
-            pipeline.pttl(name)
-            pipeline.getrange(name, 0, ENTRY_LIMIT_BYTES)
-            reply = await pipeline.execute()
-        match reply:
-            case [int(left_ms), bytes(sealed)]:
-                return left_ms, sealed
-        raise ValueError("not what PTTL and GETRANGE answer")
 
 
 def _told(found: _Found, task: asyncio.Task[None]) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gateway.cache.connect import FAILURES, Link
-from gateway.introspection.ports import LeaseSignal
+from gateway.introspection.lease_port import LeaseSignal
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from redis.exceptions import ClusterError, ResponseError
 
 from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.connect import FAILURES
-from gateway.cache.deadline import within
 from gateway.cache.redis_backoff import RedisBackoff
 from gateway.cache.resp import ErrorReply, Reply
+from gateway.cache.within import within
 
 _T = TypeVar("_T")
 # Error codes of a Redis that can serve nothing. Other errors concern one operation and are not a reason to back off.

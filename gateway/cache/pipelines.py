@@ -27,16 +27,17 @@ class Pipelines:
         self._timeout_s = timeout_s
         self._bulk_bytes_max = bulk_bytes_max
         self._by_place: dict[_Place, AutoPipeline] = {}
+        # Asked once: this class is a protocol, and the question takes longer than all else here.
+        self._cluster = client if isinstance(client, RedisCluster) else None
         if not isinstance(client, RedisCluster):
             self._by_place[_ONLY] = self._made(client.connection_pool.make_connection)
 
     def of(self, name: str) -> AutoPipeline | None:
         """The pipeline to the node of `name`; `None` where the cluster's layout is not known, or does not cover it."""
-        client = self._client
-        if not isinstance(client, RedisCluster):
+        if self._cluster is None:
             return self._by_place[_ONLY]
         try:
-            node = client.get_node_from_key(name)
+            node = self._cluster.get_node_from_key(name)
         except (RedisClusterException, RedisError):
             return None
         if node is None:

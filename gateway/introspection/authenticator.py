@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -27,20 +26,13 @@ from gateway.introspection.fallback import Fallback
 from gateway.introspection.fetcher import FactsFetcher
 from gateway.introspection.fleet_lease import FleetLease
 from gateway.introspection.flights import Flights
-from gateway.introspection.inflight import FlightResult, Inflight
+from gateway.introspection.inflight import FlightResult, Inflight, outliving
 from gateway.introspection.invalidation import Invalidation
 from gateway.introspection.last_known import LastKnown
+from gateway.introspection.lease_port import Leases
 from gateway.introspection.lifetime import Lifetimes, as_of
 from gateway.introspection.not_before import NotBefore
-from gateway.introspection.ports import (
-    CacheEntry,
-    CacheKeys,
-    IntrospectionMeter,
-    Introspector,
-    Leases,
-    LocalTier,
-    SharedTier,
-)
+from gateway.introspection.ports import CacheEntry, CacheKeys, IntrospectionMeter, Introspector, LocalTier, SharedTier
 from gateway.introspection.purge_order import purge_of_claims, purge_of_invalidation, purge_of_token
 from gateway.introspection.refresh import Ahead, Refresher
 from gateway.introspection.revocations import Revocations
@@ -206,7 +198,7 @@ class Authenticator:
         while True:
             flight, landing = self._flights.join(key, question)
             joined_at = self._purges
-            outcome = await asyncio.shield(landing)
+            outcome = await outliving(landing)
             if flight.was_crowded_out(outcome, question.address):
                 continue  # it had joined the question of another network, which had no place left
             if flight.serves(outcome, joined_at, question.max_age_s, arrived_s):

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.introspection.inflight import FlightResult, LeaseGrant
-from gateway.introspection.ports import Absent, IntrospectionMeter, Introspector, Leases, Recalled, SharedTier
+from gateway.introspection.lease_port import Leases
+from gateway.introspection.ports import Absent, IntrospectionMeter, Introspector, Recalled, SharedTier
 
 # Reads what the shared tier has: something usable, or nothing. The mapping holds the calls that were seen under way,
 # and when each was seen last.

@@ -75,13 +75,12 @@ class Flights:
         """Asks the fleet, which needs no task. Makes one if the fleet does not have the result."""
         landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
         self._tasks.add(landing)
-        landing.add_done_callback(self._tasks.discard)
         flight.was_active = self._is_active(flight.key)
         recalling = self._fetcher.recall(flight.key, question)
         if recalling is None:
             self._fly(flight, landing, self._asked(flight, question, None, 0.0))
         else:
-            flight.recalling = asyncio.ensure_future(recalling)
+            flight.recalling = recalling if isinstance(recalling, asyncio.Future) else asyncio.ensure_future(recalling)
             flight.recalling.add_done_callback(partial(self._recalled, flight, landing, question, self._monotonic()))
         return landing
 
@@ -134,6 +133,7 @@ class Flights:
         outcome: FlightResult | BaseException | None = None,
     ) -> None:
         """Ends the flight. Nobody joins it any more; all who wait get the outcome, or with `None` are cancelled."""
+        self._tasks.discard(landing)
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
         if landing.done():

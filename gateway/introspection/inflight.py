@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from gateway.authn.facts import Indeterminate
 from gateway.authn.question import FactsLookup
@@ -27,7 +28,7 @@ class LeaseGrant:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False, eq=False)
 class FlightResult:
     """Holds the end of a flight: a result that is `age_s` old and may be kept for `left_s`, 0 for not at all.
 
@@ -40,33 +41,63 @@ class FlightResult:
     """
 
     found: FactsLookup
-    tags: tuple[bytes, ...] = ()
-    age_s: float = 0.0
-    left_s: float = 0.0
-    log_position: bytes | None = None
-    patience_s: float = 0.0
-    under_way_s: float = -math.inf
-    grant: LeaseGrant | None = None
-    last_known: Recalled | None = None
-    is_announced: bool = False
-    is_judged_here: bool = False
+    tags: tuple[bytes, ...]
+    age_s: float
+    left_s: float
+    log_position: bytes | None
+    patience_s: float
+    under_way_s: float
+    grant: LeaseGrant | None
+    last_known: Recalled | None
+    is_announced: bool
+    is_judged_here: bool
+
+    def __init__(
+        self,
+        found: FactsLookup,
+        tags: tuple[bytes, ...] = (),
+        age_s: float = 0.0,
+        left_s: float = 0.0,
+        log_position: bytes | None = None,
+        patience_s: float = 0.0,
+        under_way_s: float = -math.inf,
+        grant: LeaseGrant | None = None,
+        *,
+        last_known: Recalled | None = None,
+        is_announced: bool = False,
+        is_judged_here: bool = False,
+    ) -> None:
+        self.found = found
+        self.tags = tags
+        self.age_s = age_s
+        self.left_s = left_s
+        self.log_position = log_position
+        self.patience_s = patience_s
+        self.under_way_s = under_way_s
+        self.grant = grant
+        self.last_known = last_known
+        self.is_announced = is_announced
+        self.is_judged_here = is_judged_here
 
 
-@dataclass(slots=True, eq=False)
 class Inflight:
-    """Keeps one question under way. Purges are numbered as this process hears of them; the earliest per tag counts."""
+    """Keeps one question under way. Purges are numbered as this process hears of them; the earliest per tag counts.
 
-    key: bytes
-    address: str = ""  # in whose name the provider is asked
-    landing: asyncio.Future[FlightResult] | None = None
-    recalling: asyncio.Future[Recalled | Absent] | None = None  # what the fleet has; is kept here until it is known
-    was_active: bool = False  # by what this process knew at take-off
-    joiners: Joiners = field(init=False)  # whose question it is
-    _first: dict[bytes, int] = field(default_factory=dict)
-    _everything: int | None = None
+    The provider is asked in the name of `address`. `joiners` are those whose question it is.
+    """
 
-    def __post_init__(self) -> None:
-        self.joiners = Joiners(client_network(self.address))
+    __slots__ = ("_everything", "_first", "address", "joiners", "key", "landing", "recalling", "was_active")
+
+    def __init__(self, key: bytes, address: str = "") -> None:
+        self.key = key
+        self.address = address
+        self.landing: asyncio.Future[FlightResult] | None = None
+        # What the fleet has; is kept here until it is known.
+        self.recalling: asyncio.Future[Recalled | Absent] | None = None
+        self.was_active = False  # by what this process knew at take-off
+        self.joiners = Joiners(client_network(address))
+        self._first: dict[bytes, int] = {}
+        self._everything: int | None = None
 
     def was_crowded_out(self, outcome: FlightResult, address: str) -> bool:
         """Whether the queue had no place for this flight's network, while one at `address` may find a place."""
@@ -86,6 +117,8 @@ class Inflight:
 
     def purged_at(self, tags: Iterable[bytes] = ()) -> int | None:
         """The number of the first purge since the start that covers the key or one of `tags`."""
+        if not self._first:
+            return self._everything
         numbers = [self._first[tag] for tag in (self.key, *tags) if tag in self._first]
         if self._everything is not None:
             numbers.append(self._everything)
@@ -101,3 +134,26 @@ class Inflight:
         if purged_at is not None and purged_at <= joined_at:
             return False
         return max_age_s is None or outcome.age_s < max_age_s or arrived_s <= outcome.under_way_s
+
+
+def outliving(landing: asyncio.Future[FlightResult]) -> asyncio.Future[FlightResult]:
+    """Ends as `landing` does, for one caller: its cancellation does not reach `landing`.
+
+    `asyncio.shield` does the same and takes longer than the rest of what a caller's wait costs.
+    """
+    waiting: asyncio.Future[FlightResult] = landing.get_loop().create_future()
+    landing.add_done_callback(partial(_pass_on, waiting))
+    return waiting
+
+
+def _pass_on(waiting: asyncio.Future[FlightResult], landing: asyncio.Future[FlightResult]) -> None:
+    if landing.cancelled():
+        waiting.cancel()
+        return
+    error = landing.exception()  # looked at in any case, so that asyncio does not report it as forgotten
+    if waiting.done():
+        return
+    if error is None:
+        waiting.set_result(landing.result())
+    else:
+        waiting.set_exception(error)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, Protocol
@@ -88,20 +87,37 @@ class Introspector(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class CacheEntry:
     """Holds a result that this process keeps. Times are seconds on its monotonic clock.
 
     A use at `refresh_at_s` or later refreshes the entry ahead of its end; infinity means never. From `good_until_s` to
-    `kept_until_s` it is not fresh any more, but still the last known result.
+    `kept_until_s` it is not fresh any more, but still the last known result. Nobody changes an entry; as with `Facts`,
+    a frozen one would take longer to make.
     """
 
     result: Memorable
     tags: tuple[bytes, ...]
     introspected_at_s: float
     good_until_s: float
-    refresh_at_s: float = math.inf
-    kept_until_s: float = 0.0
+    refresh_at_s: float
+    kept_until_s: float
+
+    def __init__(
+        self,
+        result: Memorable,
+        tags: tuple[bytes, ...],
+        introspected_at_s: float,
+        good_until_s: float,
+        refresh_at_s: float = math.inf,
+        kept_until_s: float = 0.0,
+    ) -> None:
+        self.result = result
+        self.tags = tags
+        self.introspected_at_s = introspected_at_s
+        self.good_until_s = good_until_s
+        self.refresh_at_s = refresh_at_s
+        self.kept_until_s = kept_until_s
 
 
 class CacheKeys(Protocol):
@@ -144,7 +160,7 @@ class LocalTier(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Recalled:
     """Holds a result that the fleet remembers: `age_s` old, fresh for `left_s` more, kept for `kept_s` more.
 
@@ -157,11 +173,30 @@ class Recalled:
     result: Memorable
     age_s: float
     left_s: float
-    fence: bytes = b""
-    kept_s: float = 0.0  # `left_s` included; less than that means `left_s`
-    is_announced: bool = False
-    ahead_s: float = 0.0
-    tags: tuple[bytes, ...] | None = field(default=None, compare=False, repr=False)
+    fence: bytes
+    kept_s: float  # `left_s` included; less than that means `left_s`
+    is_announced: bool
+    ahead_s: float
+    tags: tuple[bytes, ...] | None = field(compare=False, repr=False)
+
+    def __init__(
+        self,
+        result: Memorable,
+        age_s: float,
+        left_s: float,
+        fence: bytes = b"",
+        kept_s: float = 0.0,
+        is_announced: bool = False,
+        ahead_s: float = 0.0,
+    ) -> None:
+        self.result = result
+        self.age_s = age_s
+        self.left_s = left_s
+        self.fence = fence
+        self.kept_s = kept_s
+        self.is_announced = is_announced
+        self.ahead_s = ahead_s
+        self.tags = None
 
 
 class Absent(Enum):
@@ -207,55 +242,6 @@ class SharedTier(Protocol):
 
     def hide(self, purge: TagPurge) -> None:
         """Makes sure that this process finds nothing older that `purge` covers, even if the fleet is not told yet."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseState:
-    """Says which call asks the provider now: `holder` is its fence, for `left_s` more at most.
-
-    `recalled` is what the shared tier had at the same moment.
-    """
-
-    holder: bytes
-    left_s: float
-    recalled: Recalled | Absent
-
-
-class LeaseSignal(Protocol):
-    async def wait(self, at_most_s: float) -> None:
-        """Returns when a lease was settled or released, perhaps for no reason, or after `at_most_s`."""
-        ...
-
-
-class Leases(Protocol):
-    """Gives the right to ask about a key to one holder at a time in the whole fleet.
-
-    A `fence` is random and names one call. Raises nothing but `CancelledError`; each operation ends within the shared
-    tier's `timeout_s`.
-    """
-
-    async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
-        """Acquires the lease if nobody has it, for `length_s`; `realm` as in `SharedTier.get`.
-
-        `None` when it cannot be told who has it.
-        """
-        ...
-
-    async def settle(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes) -> bool | None:
-        """Puts the result of the call `fence` into the shared tier and releases its lease, in one step.
-
-        False, and nothing is put, when another call has taken over or has put a result meanwhile. `None` when it could
-        not be put at all.
-        """
-        ...
-
-    async def release(self, key: bytes, fence: bytes) -> None:
-        """Ends the lease if `fence` still holds it."""
-        ...
-
-    def signal(self, key: bytes) -> AbstractContextManager[LeaseSignal]:
-        """The signal of the key's lease. Enter it before you try to acquire the lease, so that you miss nothing."""
         ...
 
 

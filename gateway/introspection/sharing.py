@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from gateway.authn.facts import Inactive
 from gateway.introspection.inflight import FlightResult, Inflight, LeaseGrant
-from gateway.introspection.ports import IntrospectionMeter, Leases, Recalled, SharedTier
+from gateway.introspection.lease_port import Leases
+from gateway.introspection.ports import IntrospectionMeter, Recalled, SharedTier
 from gateway.introspection.tag_purge import TagPurge
 
 

@@ -22,8 +22,9 @@ from gateway.grants.grant_request import GrantRequest
 from gateway.grants.obtained import LIFE_MAX_S, Verdict, Windows, from_facts, is_due
 from gateway.http.bounded_memo import keep_at_most
 from gateway.introspection.authenticator import Authenticator
+from gateway.introspection.lease_port import Leases
 from gateway.introspection.lifetime import Lifetimes
-from gateway.introspection.ports import CacheKeys, Introspector, Leases, SharedTier
+from gateway.introspection.ports import CacheKeys, Introspector, SharedTier
 from gateway.introspection.tag_purge import TagPurge
 from gateway.obtaining.verdict_tier import VerdictTier
 

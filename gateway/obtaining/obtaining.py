@@ -12,7 +12,8 @@ from gateway.config.credential_model import BackendCredential
 from gateway.config.model import Config
 from gateway.grants.obtained import Windows
 from gateway.introspection.authenticator import Authenticator
-from gateway.introspection.ports import Leases, SharedTier
+from gateway.introspection.lease_port import Leases
+from gateway.introspection.ports import SharedTier
 from gateway.introspection.tag_purge import TagPurge
 from gateway.obtaining.client_tokens import ClientTokens
 from gateway.obtaining.grant_runner import GrantMeter, GrantRunner

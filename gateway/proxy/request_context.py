@@ -111,11 +111,16 @@ class RequestContext(AccessRecord):
 
     async def ask(self, needs: Needs) -> Decision:
         """What comes of the response that `go_on` did without."""
+        if self.spans is None:
+            return await self._ask(needs)
         with recording(self.spans):
-            if isinstance(needs, NeedsFacts):
-                return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
-            condition = needs.conditions[0]
-            return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
+            return await self._ask(needs)
+
+    async def _ask(self, needs: Needs) -> Decision:
+        if isinstance(needs, NeedsFacts):
+            return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
+        condition = needs.conditions[0]
+        return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
 
     def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s

@@ -21,8 +21,9 @@ from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.introspection.authenticator import Authenticator, Question
 from gateway.introspection.joiners import Joiners
+from gateway.introspection.lease_port import LeaseState
 from gateway.introspection.lifetime import Lifetimes
-from gateway.introspection.ports import Absent, LeaseState, Recalled
+from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.refresh import Ahead
 from gateway.introspection.tag_purge import TagPurge
 

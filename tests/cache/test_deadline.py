@@ -9,9 +9,9 @@ import pytest
 import uvloop
 from support.redis_server import RedisServer
 
-from gateway.cache.deadline import within
 from gateway.cache.key import HmacKeys
 from gateway.cache.redis import RedisTier
+from gateway.cache.within import within
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.ports import Absent
 

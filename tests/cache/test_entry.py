@@ -158,3 +158,14 @@ def test_what_is_kept_longer_is_told_apart_from_what_is_good() -> None:
     put_back = entry.recalled(360_000, NOW + 260.5, SKEW_S)
     assert put_back is not None
     assert (put_back.age_s, put_back.left_s, put_back.kept_s) == (260.5, 0.0, 100.0)
+
+
+def test_times_that_were_written_as_integers_are_read_as_floats() -> None:
+    """The compiled form tells them apart."""
+    times = b'"at":1,"exp":9,"nbf":7,"age":1,"left":1'
+    entry = decode(b'{"active":true,"claims":{"exp":9},"scopes":[],"known":"","call":"",%b}' % times)
+    assert entry is not None
+    facts = entry.result
+    assert isinstance(facts, Facts)
+    assert [type(each) for each in (facts.introspected_at, facts.exp, facts.nbf)] == [float] * 3
+    assert facts.claims == {"exp": 9}

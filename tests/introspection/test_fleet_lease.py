@@ -14,7 +14,8 @@ from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup
 from gateway.introspection.fleet_lease import FleetLease, seen_under_way
 from gateway.introspection.inflight import FlightResult, LeaseGrant
-from gateway.introspection.ports import Absent, LeaseState, Recalled
+from gateway.introspection.lease_port import LeaseState
+from gateway.introspection.ports import Absent, Recalled
 from gateway.introspection.tag_purge import TagPurge
 
 KEY = b"key"

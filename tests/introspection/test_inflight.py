@@ -1,6 +1,9 @@
+import asyncio
+import gc
+
 from gateway.authn.facts import Inactive
 from gateway.authn.question import FactsLookup
-from gateway.introspection.inflight import FlightResult, Inflight
+from gateway.introspection.inflight import FlightResult, Inflight, outliving
 from gateway.introspection.tag_purge import purge_everything, purge_of
 
 LANDED = FlightResult(FactsLookup(Inactive(0.0), "provider"), tags=(b"alice",))
@@ -41,3 +44,37 @@ def test_the_age_counts_unless_the_call_was_not_over_when_the_question_came() ->
         outcome = FlightResult(FactsLookup(Inactive(0.0), tier), age_s=5.0, under_way_s=CAME_S)
         assert flight.serves(outcome, 0, 0.0, CAME_S)
         assert not flight.serves(outcome, 0, 0.0, CAME_S + 0.1)
+
+
+async def test_a_caller_that_leaves_takes_the_flight_from_nobody() -> None:
+    landing: asyncio.Future[FlightResult] = asyncio.get_running_loop().create_future()
+    leaving, staying = outliving(landing), outliving(landing)
+    leaving.cancel()
+    await asyncio.sleep(0)
+    assert not landing.done()
+    landing.set_result(LANDED)
+    assert await staying is LANDED
+
+
+async def test_a_flight_that_is_cancelled_or_fails_ends_so_for_all_who_wait() -> None:
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.Future[FlightResult] = loop.create_future()
+    failed: asyncio.Future[FlightResult] = loop.create_future()
+    of_cancelled, of_failed = outliving(cancelled), outliving(failed)
+    cancelled.cancel()
+    failed.set_exception(ZeroDivisionError())
+    outcomes = await asyncio.gather(of_cancelled, of_failed, return_exceptions=True)
+    assert [type(each) for each in outcomes] == [asyncio.CancelledError, ZeroDivisionError]
+
+
+async def test_the_error_of_a_flight_that_nobody_waits_for_any_more_is_not_called_forgotten() -> None:
+    told: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    landing: asyncio.Future[FlightResult] = loop.create_future()
+    outliving(landing).cancel()
+    landing.set_exception(ZeroDivisionError())
+    await asyncio.sleep(0)
+    del landing
+    gc.collect()
+    assert told == []
