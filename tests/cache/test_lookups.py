@@ -49,6 +49,11 @@ def made(
 async def started(tier: RedisTier | TierPerSecret) -> AsyncIterator[None]:
     await tier.start(lambda _: None)
     try:
+        # `start` waits for a second. On a busy machine a cluster takes longer, and before nothing is kept or found.
+        began = time.monotonic()
+        while not tier.healthy:
+            assert time.monotonic() - began < PATIENT_S
+            await asyncio.sleep(0.02)
         yield
     finally:
         await tier.close()
