@@ -12,7 +12,7 @@ from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
 from gateway.condition import Condition, Met
 from gateway.http.forwarded import Caller
-from gateway.http.headers import Lines, lines_to_backend
+from gateway.http.headers import Lines, field_line_to_backend, lines_to_backend
 from gateway.http.location import Outside
 from gateway.http.public_document import PublicDocument
 from gateway.http.refusal import Refusal, with_dpop_challenge, with_parameter
@@ -217,14 +217,11 @@ class Allow:
             stripped=self.stripped,
             identity=self.identity.pairs,
         )
-        for met in context.met:
-            if met.line:
-                lines = lines.and_line(met.line)
+        more = [met.line for met in context.met if met.line]
         if request.trace is not None:
-            for name, value in request.trace.fields:
-                if name not in self.route.request_rules.gone:
-                    lines = lines.and_field(name, value)
-        return lines
+            gone = self.route.request_rules.gone
+            more += [field_line_to_backend(name, value) for name, value in request.trace.fields if name not in gone]
+        return lines.and_lines(more) if more else lines
 
 
 class Preflight:

@@ -5,8 +5,6 @@ A proof of possession is checked before a provider is asked, and a limit is spen
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gateway.authn.question import Question
 from gateway.condition import Condition
 from gateway.conditions.grant_conditions import credential_of, permissions_of
@@ -15,22 +13,16 @@ from gateway.conditions.within_limits import limits_of
 from gateway.decision import Allow
 from gateway.http.refusal import Refusal
 
-ConditionOf = Callable[[Allow, Question | None], tuple[Condition, ...] | Refusal]
-
-IN_ORDER: tuple[ConditionOf, ...] = (new_proof, permissions_of, credential_of, limits_of)
-
 
 def conditions_of(allowed: Allow, question: Question | None) -> tuple[Condition, ...] | Refusal:
     """The conditions under which `allowed` is right, or the refusal where one of them cannot hold.
 
     `question` is the one whose facts admitted the request; `None` for nobody.
     """
-    conditions: list[Condition] = []
-    for of in IN_ORDER:
-        found = of(allowed, question)
-        if not found:
-            continue  # as most are on every request
-        if isinstance(found, Refusal):
-            return found
-        conditions += found
-    return tuple(conditions)
+    permissions = permissions_of(allowed, question)
+    if isinstance(permissions, Refusal):
+        return permissions
+    credential = credential_of(allowed, question)
+    if isinstance(credential, Refusal):
+        return credential
+    return (*new_proof(allowed, question), *permissions, *credential, *limits_of(allowed, question))

@@ -6,7 +6,6 @@ What is asked for does not vary between callers, so that it is made once per rou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.config.credential_model import BackendCredential, ExchangeSettings
 from gateway.config.provider_model import Provider
@@ -15,13 +14,19 @@ from gateway.config.route_model import Route
 from gateway.grants.grant_request import GrantParameters
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class CredentialRule:
-    """Holds what is asked for, by the provider that the caller's facts are from, or whoever calls, or the phantom."""
+    """Holds what is asked for, by the provider that the caller's facts are from, or whoever calls.
 
-    of_callers: Mapping[str, GrantParameters] | None = None
-    for_all: GrantParameters | None = None
-    is_phantom: bool = False
+    With neither it is the phantom, for which nobody is asked.
+    """
+
+    __slots__ = ("for_all", "of_callers")
+
+    def __init__(
+        self, of_callers: Mapping[str, GrantParameters] | None = None, for_all: GrantParameters | None = None
+    ) -> None:
+        self.of_callers = of_callers
+        self.for_all = for_all
 
 
 def compile_credential(route: Route, providers: Mapping[str, Provider]) -> CredentialRule | None:
@@ -43,7 +48,7 @@ def compile_credential(route: Route, providers: Mapping[str, Provider]) -> Crede
         settings = credential.client_credentials
         asked = names_by_realm((settings.provider,), providers)[0] if settings.provider is not None else names[0]
         return CredentialRule(for_all=GrantParameters("client", asked, _scope(settings.scopes)))
-    return CredentialRule(is_phantom=True)
+    return CredentialRule()
 
 
 def _asked(named: str | None, of_caller: str, providers: Mapping[str, Provider]) -> str:

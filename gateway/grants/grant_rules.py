@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.config.model import Config
 from gateway.config.realms import by_realm
@@ -12,16 +11,20 @@ from gateway.grants.credential import CredentialRule, compile_credential
 from gateway.grants.permission import Permission, compile_permissions
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class GrantRules:
     """Holds the permissions to ask for and the credential for the backend; `None`: the caller's, or none.
 
     `client_ids` are the gateway's own clients by provider.
     """
 
-    permissions: tuple[Permission, ...]
-    credential: CredentialRule | None
-    client_ids: Mapping[str, str]
+    __slots__ = ("client_ids", "credential", "permissions")
+
+    def __init__(
+        self, permissions: tuple[Permission, ...], credential: CredentialRule | None, client_ids: Mapping[str, str]
+    ) -> None:
+        self.permissions = permissions
+        self.credential = credential
+        self.client_ids = client_ids
 
 
 def compile_grants(route: Route, config: Config) -> GrantRules | None:

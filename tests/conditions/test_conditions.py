@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from gateway import pipeline
 from gateway.authn.facts import read_introspection_result
 from gateway.compiled import CompiledConfig, compile_config
 from gateway.condition import Met
-from gateway.conditions import conditions
 from gateway.config.model import Config
 from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Refuse, Request
 from gateway.http.headers import values_of
@@ -19,7 +19,7 @@ from gateway.pipeline import conclude, decide, resume
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.added_fields import added_fields
 
-# The list of conditions is replaced, which a compiled module does not allow.
+# What makes the conditions is replaced, which a compiled module does not allow.
 pytestmark = [pytest.mark.pure, pytest.mark.interpreted]
 NOW = 1_700_000_000.0
 NO = Refusal("forbidden", "it does not hold")
@@ -38,7 +38,7 @@ class Asked:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> CompiledConfig:
-    monkeypatch.setattr(conditions, "IN_ORDER", (lambda *_: (Asked("first"),), lambda *_: (Asked("second"),)))
+    monkeypatch.setattr(pipeline, "conditions_of", lambda *_: (Asked("first"), Asked("second")))
     provider = {"issuer": "https://sso", "client_id": "gateway", "client_secret": "s"}
     route = {"name": "a", "backend": "http://backend:1", "auth": {"scopes": ["read"]}, "max_body": 10}
     made = compile_config(Config.model_validate({"providers": {"kc": provider}, "routes": [route]}))
@@ -91,7 +91,7 @@ def test_fields_for_the_response_go_with_a_later_refusal_too(gate: CompiledConfi
 def test_a_condition_that_cannot_hold_is_a_refusal_at_once(
     gate: CompiledConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conditions, "IN_ORDER", (lambda *_: NO,))
+    monkeypatch.setattr(pipeline, "conditions_of", lambda *_: NO)
     refused = decided(gate)
     assert isinstance(refused, Refuse)
     assert refused.refusal == NO

@@ -27,7 +27,8 @@ _CORS = {"cors": {"allow_origins": ["https://app.example.com"], "allow_headers":
 _MORE: dict[str, dict[str, Any]] = {
     "/cors/**": _CORS,
     "/exchanged/**": {"authorization": {"exchange": {"audience": "orders-api"}}},
-    "/signed/**": {"identity": {"token": {"audience": "orders-api", "claims": {"sub": "sub", "scope": "scope"}}}},
+    # Not signed anew within a comparison, as the token is not exchanged anew.
+    "/signed/**": {"identity": {"token": {"audience": "orders-api", "ttl": "1h", "claims": {"scope": "scope"}}}},
 }
 
 
