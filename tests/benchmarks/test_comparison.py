@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from benchmarks.comparison import apache, envoy, mixed, nginx, oathkeeper, open_loop, ours, resty, stand_in, wrk
 from benchmarks.comparison.arithmetic import Spread, difference, quantile, ratio, spread
+from benchmarks.comparison.askers import Answerer, Asker, nginx_text
+from benchmarks.comparison.asking import Cost
 from benchmarks.comparison.checks import Checked
 from benchmarks.comparison.cores import split
 from benchmarks.comparison.latency import Case, Timed
@@ -222,6 +225,15 @@ def test_envoy_listens_and_forwards_where_it_should(place):
     assert "access_log" not in json.dumps(resources)
 
 
+def test_nginx_asks_each_time_or_keeps_what_it_was_answered(tmp_path):
+    numbers = {"8080": 1, "8000": 2, "9191": 3}
+    for answerer, keeps in ((Answerer.GATEWAY, False), (Answerer.GATEWAY, True), (Answerer.OATHKEEPER, False)):
+        text = nginx_text(numbers, answerer, tmp_path, keeps=keeps)
+        assert not re.search(r"\b(8080|8000|9191)\b", text)
+        assert ("proxy_cache kept;" in text, "proxy_cache_path" in text) == (keeps, keeps)
+        assert ("http://decisions/decisions$request_uri" in text) is (answerer is Answerer.OATHKEEPER)
+
+
 def test_the_backends_answer_has_a_hundred_bytes():
     assert len(stand_in.ANSWER) == 100
     json.loads(stand_in.ANSWER)
@@ -346,6 +358,7 @@ def results(kinds: tuple[Kind, ...] = NOT_COMPILED) -> Results:
             }
         },
         asked={kind: Asked(100, 0) for kind in kinds if kind.does_auth},
+        questions={(Asker.NGINX, Answerer.GATEWAY): [Cost(80.0, 100.0), Cost(90.0, 110.0)]},
         matching={10: [1.0, 2.0], 1_000: [1.0, 2.0], 10_000: [1.02, 2.06]},
         held={
             kind: Held(50 * MIB, 99 * MIB, CONNECTIONS, *([100_000, 149 * MIB, 60 * MIB] if kind is Kind.FAST else []))
@@ -437,6 +450,10 @@ def test_the_report_marks_targets_and_says_what_failed():
     assert json.loads(json.dumps(as_json(found)))["samples"]["repeated GET, 32 connections"]["gateway, fast lane"]
 
 
+def test_the_report_says_what_a_question_costs_each_of_the_two():
+    assert "| nginx | the gateway | 85.0 (80.0…90.0) | 105 (100…110) | 190 (180…200) |" in render(results())
+
+
 def test_what_a_variation_costs_is_held_against_the_same_without_it():
     text = render(results())
     assert "| CORS route, with Origin | gateway, fast lane | 60.0 | 1.50 |" in text
@@ -450,7 +467,7 @@ def test_the_first_column_is_the_mixed_load():
     assert len(heads) == 2
 
 
-@pytest.mark.parametrize("part", ["samples", "varied", "latencies", "asked", "matching", "held"])
+@pytest.mark.parametrize("part", ["samples", "varied", "latencies", "asked", "questions", "matching", "held"])
 def test_a_part_is_shown_by_itself(part):
     whole = results()
     found = Results(whole.plan, whole.machine, whole.helpers, whole.versions, whole.absent, whole.checked)

@@ -48,6 +48,7 @@ def _parts(results: Results) -> Iterator[list[str]]:
         ("Download of 10 MiB, 8 connections", results.samples.get(DOWNLOAD), _download),
         (f"Latency beyond the backend's own at {RATE_PER_S:,} requests/s, in ms", results.latencies, _latencies),
         ("Calls to the provider per 1,000 requests", results.asked, _calls),
+        ("A proxy that asks about each request: CPU µs per request", results.questions, _questions),
         ("Route matching", results.matching, _matching),
         ("Resident memory, MiB", results.held, _memory),
     )
@@ -165,6 +166,14 @@ def _calls(results: Results) -> Iterator[str]:
         known = sum(one.introspections for one in samples) / max(1, sum(one.requests for one in samples)) * 1000
         rows.append([kind.value, f"{known:.1f}", str(asked.introspections)])
     return table(["", "known tokens", f"{REQUESTS // EACH} unknown ones, {EACH} requests of each at once"], "lrr", rows)
+
+
+def _questions(results: Results) -> Iterator[str]:
+    rows = []
+    for (asker, answerer), costs in results.questions.items():
+        parts = [(one.asker_us, one.answerer_us, one.asker_us + one.answerer_us) for one in costs]
+        rows.append([asker.value, answerer.value, *(text(spread(part), 1) for part in zip(*parts, strict=True))])
+    return table(["proxy", "asks", "proxy", "asked", "together"], "llrrr", rows)
 
 
 def _matching(results: Results) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from benchmarks.comparison.asking import Questions
 from benchmarks.comparison.checks import Checked
 from benchmarks.comparison.latency import Latencies
 from benchmarks.comparison.loads import Samples
@@ -36,6 +37,7 @@ class Results:
     varied: Varied = field(default_factory=dict)
     latencies: Latencies = field(default_factory=dict)
     asked: dict[Kind, Asked] = field(default_factory=dict)
+    questions: Questions = field(default_factory=dict)
     matching: dict[int, list[float]] = field(default_factory=dict)
     held: dict[Kind, Held] = field(default_factory=dict)
     minutes: float = 0.0
@@ -58,4 +60,6 @@ def _key(key: Any) -> str:
         return "backend, no proxy"
     if isinstance(key, Load):
         return key.name
+    if isinstance(key, tuple):
+        return ", ".join(_key(one) for one in key)
     return str(key.value if isinstance(key, Enum) else key)

@@ -6,7 +6,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.comparison import latency, loads, machine, matching, memory, nginx, provider_calls, variations, wrk
+from benchmarks.comparison import (
+    asking,
+    latency,
+    loads,
+    machine,
+    matching,
+    memory,
+    nginx,
+    provider_calls,
+    variations,
+    wrk,
+)
 from benchmarks.comparison.checks import check
 from benchmarks.comparison.cores import Cores
 from benchmarks.comparison.plan import Plan
@@ -15,13 +26,14 @@ from benchmarks.comparison.stage import Stage, staged
 from benchmarks.comparison.variations import Group
 from support.redis_server import redis_version
 
-_LATENCY, _CALLS, _MATCHING, _MEMORY = "latency", "calls", "matching", "memory"
+_LATENCY, _CALLS, _BESIDE, _MATCHING, _MEMORY = "latency", "calls", "beside", "matching", "memory"
 # What may be asked for by itself.
 PARTS = (
     *(load.key for load in loads.LOADS),
     *(group.value for group in Group),
     _LATENCY,
     _CALLS,
+    _BESIDE,
     _MATCHING,
     _MEMORY,
 )
@@ -46,6 +58,8 @@ def compare(folder: Path, cores: Cores, plan: Plan, parts: frozenset[str], tell:
                 results.varied |= variations.measure(stage, group, plan, tell)
         if _LATENCY in parts:
             results.latencies = latency.measure(stage, plan, tell)
+        if _BESIDE in parts:
+            results.questions = asking.measure(stage, plan, tell)
         if _MATCHING in parts:
             tell("route matching")
             results.matching = matching.measure(plan.matching_rounds)
