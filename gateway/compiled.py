@@ -47,6 +47,7 @@ class CompiledRoute:
     policy: Policy
     identity: IdentityRules
     providers: tuple[str, ...]
+    providers_by_issuer: Mapping[str, tuple[str, ...]]  # the first of each issuer; a server may have very many realms
     request_rules: RequestRules
     fields_to_client: ResponseHeaderRules
     own_urls: OwnUrls
@@ -160,11 +161,13 @@ class _CommonToRoutes:
     to_client: dict[ResponseRules, ResponseHeaderRules]
     key: IdentityKey | None  # which signs
     limits: Mapping[str, CompiledLimit]
+    issuers: Mapping[str, str | None]  # of each provider, and of each realm of one
 
 
 def _common_to_routes(config: Config, keys: Sequence[IdentityKey]) -> _CommonToRoutes:
     names = frozenset(name for route in config.routes for name in route.identity.names)
-    return _CommonToRoutes(names, {}, keys[0] if keys else None, compile_limits(config))
+    issuers = {name: provider.issuer for name, provider in by_realm(config.providers).items()}
+    return _CommonToRoutes(names, {}, keys[0] if keys else None, compile_limits(config), issuers)
 
 
 def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
@@ -196,6 +199,7 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
     response_rules, grants = _response_rules(route), compile_grants(route, config)
     places = None if route.auth.mode == "none" else compile_places(route.auth.token_from)
     providers = route.auth.provider or tuple(config.providers)
+    names = names_by_realm(providers, config.providers)
     algorithms = dict.fromkeys(one for name in providers for one in config.providers[name].algorithms)
     compiled = CompiledRoute(
         config=route,
@@ -204,7 +208,8 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
         tolerances_s=tolerances_s(route.auth),
         policy=compile_policy(route.auth),
         identity=_identity(route, config, common.key),
-        providers=names_by_realm(route.auth.provider or config.providers, config.providers),
+        providers=names,
+        providers_by_issuer=_by_issuer(names, common.issuers),
         request_rules=_request_rules(route, config.server, common.identity_names, places),
         fields_to_client=common.to_client.setdefault(response_rules, ResponseHeaderRules(response_rules)),
         own_urls=OwnUrls([one.url for one in route.backend]),
@@ -226,6 +231,10 @@ def _gated(route: Route, config: Config, common: _CommonToRoutes) -> CompiledRou
     private_rules = replace(response_rules, is_private=True)
     private = common.to_client.setdefault(private_rules, ResponseHeaderRules(private_rules))
     return replace(compiled, for_query_token=replace(compiled, fields_to_client=private))
+
+
+def _by_issuer(names: Sequence[str], issuers: Mapping[str, str | None]) -> Mapping[str, tuple[str, ...]]:
+    return {issuer: (name,) for name in reversed(names) if (issuer := issuers[name]) is not None}
 
 
 def _response_rules(route: Route) -> ResponseRules:

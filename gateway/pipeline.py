@@ -85,7 +85,7 @@ def decide(compiled: CompiledConfig, request: Request) -> Decision:
         (target.has_encoded_slash or target.has_parameters) and not takes(target, found)
     ):
         return Refuse(DecisionContext(request, caller, target, body_bytes), unrouted(target, found))
-    return _authenticate(compiled, DecisionContext(request, caller, target, body_bytes, found), found.value)
+    return _authenticate(DecisionContext(request, caller, target, body_bytes, found), found.value)
 
 
 def resume(compiled: CompiledConfig, needs: NeedsFacts, result: IntrospectionResult | TooMany, now: float) -> Decision:
@@ -203,7 +203,7 @@ def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> 
     return found if isinstance(found, Matched) and found.value.cors is not None else None
 
 
-def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: CompiledRoute) -> Decision:
+def _authenticate(context: DecisionContext, route: CompiledRoute) -> Decision:
     if route.mode == "none":
         return _admitted(context, route, NOBODY, None)
     token = bearer_token(context.request.fields.authorizations) if route.token_places is None else NO_TOKEN
@@ -217,7 +217,7 @@ def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: Com
                 return _admitted(context, route, NOBODY, None)
             missing = challenge("token_missing", "this resource needs a bearer token", reason=found.reason)
             return Refuse(context, missing)
-    providers = route.providers if len(route.providers) == 1 else _providers_for(compiled, route, token)
+    providers = route.providers if len(route.providers) == 1 else _providers_for(route, token)
     if not providers:
         return Refuse(context, challenge("invalid_token", "the token is from another issuer"))
     tolerated_s = route.tolerances_s.get(context.request.method)
@@ -225,12 +225,10 @@ def _authenticate(compiled: CompiledConfig, context: DecisionContext, route: Com
     return NeedsFacts(context, route, question, providers[1:])
 
 
-def _providers_for(compiled: CompiledConfig, route: CompiledRoute, token: Token) -> tuple[str, ...]:
+def _providers_for(route: CompiledRoute, token: Token) -> tuple[str, ...]:
     """The providers to ask. Among several, the unverified issuer of a JWT picks one; it never lets anything in."""
     issuer = unverified_issuer(token)
-    if issuer is None:
-        return route.providers
-    return tuple(name for name in route.providers if compiled.trusted_issuers[name].issuer == issuer)[:1]
+    return route.providers if issuer is None else route.providers_by_issuer.get(issuer, ())
 
 
 def _admitted(

@@ -40,6 +40,8 @@ def test_all_groups_are_needed(claim, expected) -> None:
         ([{"type": "payment", "actions": ["read"]}], True),
         ([{"type": "payment", "actions": ["write", "read"]}], True),
         ([{"type": "payment", "actions": ["delete"]}], False),
+        ([{"type": "payment", "actions": ["read", "delete"]}], False),  # a subset, and not one of them
+        ([{"type": "payment", "account": {"iban": "DE1", "bic": "X"}}], False),
         ([{"type": "payment", "actions": "read"}], False),
         ([{"type": "payment", "max": 7}], True),
         ([{"type": "payment", "max": "7"}], False),

@@ -201,6 +201,16 @@ def jwt(issuer: str) -> str:
     return f"e30.{part}.c2ln"
 
 
+def test_of_two_providers_with_one_issuer_the_first_of_the_route_is_asked() -> None:
+    providers = {**TWO, "c": {**TWO["b"], "client_id": "other"}}
+    for names in (["b", "c"], ["c", "b"], ["kc", "c", "b"]):
+        needs = decide(
+            gate({**PATH, "auth": {"provider": names}}, providers=providers), request(token=jwt("https://b"))
+        )
+        assert isinstance(needs, NeedsFacts)
+        assert (needs.question.provider, needs.others) == (names[-2], ())
+
+
 def test_among_several_providers_the_issuer_of_a_jwt_picks() -> None:
     routes = gate({**PATH, "auth": {"provider": ["kc", "b"]}}, providers=TWO)
     needs = decide(routes, request(token=jwt("https://b")))

@@ -29,15 +29,18 @@ class Token:
     """Holds a secret: `value` goes to the provider and into the cache key, and is shown nowhere.
 
     `key` is the cache key that `key_maker` made of it last, for the provider with the identity `key_identity`.
+    `named_issuer` is the `iss` that a JWT names, unverified, once `is_read`.
     """
 
-    __slots__ = ("is_remembered", "key", "key_identity", "key_maker", "value")
+    __slots__ = ("is_read", "is_remembered", "key", "key_identity", "key_maker", "named_issuer", "value")
 
     def __init__(self, value: str) -> None:
         self.value = value
         self.key = self.key_identity = b""
         self.key_maker: object = None
         self.is_remembered = False
+        self.named_issuer: str | None = None
+        self.is_read = False
 
     def __repr__(self) -> str:
         return "Token()"

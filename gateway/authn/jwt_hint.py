@@ -36,9 +36,11 @@ _TOKEN = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*+"|[{}\[\]:,]|[^ \t\r\n"{}\[\]
 
 
 def unverified_issuer(token: Token) -> str | None:
-    """The `iss` of a JWT's payload; `None` for an opaque token and for a JWT without `iss`."""
-    issuer = _read_members(token, 1, "iss").get("iss")
-    return issuer if isinstance(issuer, str) else None
+    """The `iss` of a JWT's payload; `None` for an opaque token and for a JWT without `iss`. A token is read once."""
+    if not token.is_read:
+        issuer = _read_members(token, 1, "iss").get("iss")
+        token.named_issuer, token.is_read = issuer if isinstance(issuer, str) else None, True
+    return token.named_issuer
 
 
 def unverified_end(token: Token) -> float | None:

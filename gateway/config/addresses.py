@@ -17,6 +17,7 @@ _UNIX_BACKEND = re.compile(r"unix:(/[^\x00-\x20:\x7f]{1,106})(?::(/[!-~]*))?")
 _HEALTH_PATH = re.compile(r"/[!-\"$-~]{0,2047}")
 _SERVER_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){0,30}")
 _PRINTABLE = re.compile(VISIBLE)
+_URI_CHARACTERS = re.compile(r"[A-Za-z0-9._~:/?@!$&'()*+,;=%\[\]-]+")
 
 
 def parse_backend(value: object) -> Backend:
@@ -56,6 +57,9 @@ def parse_resource(value: object) -> str:
     scheme, _, _, path = _split(value, example=example, query=True)
     if scheme != "https":
         raise ValueError(f"{quoted(value)} is not an https URL, which a resource identifier is; write {example}")
+    if not _URI_CHARACTERS.fullmatch(str(value)):
+        # It goes into a quoted text of the challenge (RFC 6750 §3), and a quote in it would end that.
+        raise ValueError(f"{quoted(value)} has a character that no URL has (RFC 3986 §2); write {example}")
     if canonical_percent(path) != path or any(part in {".", ".."} for part in path.split("/")) or "//" in path:
         raise ValueError(f"the path of {quoted(value)} is not in its canonical form; write {example}")
     return str(value)

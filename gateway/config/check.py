@@ -14,6 +14,7 @@ from gateway.config.check_grants import problems_of_grants
 from gateway.config.check_introspection import problems_of_introspection
 from gateway.config.check_listeners import problems_of_key, problems_of_listeners, problems_of_nonces
 from gateway.config.check_realms import problems_of_realms
+from gateway.config.check_resources import problems_of_resources
 from gateway.config.check_routes import problems_of_defaults, problems_of_limits, problems_of_route
 from gateway.config.check_signing import problems_of_signing
 from gateway.config.check_tokens import problems_of_tokens
@@ -44,6 +45,7 @@ def problems_across(sections: Sections) -> Iterator[Problem]:
     yield from problems_of_decisions(sections)
     yield from _trusted_headers(sections)
     yield from problems_of_tokens(sections)
+    yield from problems_of_resources(sections.routes)
     for route in sections.routes:
         yield from problems_of_route(route, sections.provider_names)
         yield from problems_of_grants(route, sections.providers)

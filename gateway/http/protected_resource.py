@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from gateway.http.host import canonical_host
+
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 _METHODS_MEMBER = "bearer_methods_supported"
 METHODS = ("GET", "HEAD", "OPTIONS")
@@ -38,7 +40,9 @@ def metadata_location(identifier: str) -> ResourceLocation:
     parts = urlsplit(identifier)
     path = WELL_KNOWN + ("" if parts.path == "/" else parts.path)
     query = f"?{parts.query}" if parts.query else ""
-    return ResourceLocation(f"https://{parts.netloc}{path}{query}", (parts.hostname or "").lower(), path)
+    name = parts.hostname or ""
+    host = canonical_host(f"[{name}]" if ":" in name else name) or name  # as that of a request
+    return ResourceLocation(f"https://{parts.netloc}{path}{query}", host, path)
 
 
 def metadata_document(

@@ -100,6 +100,7 @@ OTHER_KEY = jwk(key_for("ES256", 9), None)
         ("compact form", "a.b.c.d.e"),
         ("one meaning", made_of(b"{")),
         ("one meaning", made_of(b'{"alg":1,"alg":2}')),
+        ("one meaning", made_of(b'{"alg":[' + b",".join([b"[]"] * 40) + b"]}")),
         # Good JSON of 1,400 numbers, each of which costs a call, from somebody who has paid for nothing.
         ("one meaning", made_of(b'{"alg":[' + b",".join([b"1.5"] * 1400) + b"]}")),
         (

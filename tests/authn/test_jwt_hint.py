@@ -28,6 +28,15 @@ def test_what_names_nobody_is_opaque(token: Token) -> None:
     assert unverified_issuer(token) is None
 
 
+def test_a_token_is_read_once(monkeypatch) -> None:
+    """A token that comes again is the same object. Its issuer is asked for on each request, to pick one of many."""
+    token, opaque = jwt(b'{"iss":"https://a"}'), Token("opaque")
+    expected = [(token, "https://a"), (opaque, None)]
+    assert [(one, unverified_issuer(one)) for one in (token, opaque)] == expected
+    monkeypatch.setattr("gateway.authn.jwt_hint._read_members", lambda *_: pytest.fail("it is read again"))
+    assert [(one, unverified_issuer(one)) for one in (token, opaque)] == expected
+
+
 NOW = 1_700_000_000.0
 OURS = "https://sso.example.com/realms/demo"
 

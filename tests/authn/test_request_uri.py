@@ -71,6 +71,11 @@ def test_the_normal_form_is_idempotent(uri, form) -> None:
     assert normal_form(form) == form
 
 
+@pytest.mark.parametrize("uri", ["http://a/%", "http://a/%4", "http://a/%zz", "http://a/b%/c"])
+def test_a_triplet_that_is_none_has_no_normal_form(uri) -> None:
+    assert normal_form(uri) is None
+
+
 def test_a_url_that_is_longer_than_any_spelling_of_the_requested_one_costs_nothing(monkeypatch) -> None:
     """Anybody can send a proof, and nobody is charged for one that does not fit."""
     path = "A" * 2000

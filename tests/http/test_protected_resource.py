@@ -11,6 +11,8 @@ from gateway.http.refusal import Refusal, challenge, with_parameter
     [
         ("https://a.example", "https://a.example/.well-known/oauth-protected-resource", "a.example", ""),
         ("https://a.example/", "https://a.example/.well-known/oauth-protected-resource", "a.example", ""),
+        ("https://[0:0::1]/m", "https://[0:0::1]/.well-known/oauth-protected-resource/m", "[::1]", "/m"),
+        ("https://a.example./m", "https://a.example./.well-known/oauth-protected-resource/m", "a.example", "/m"),
         ("https://a.example/mcp", "https://a.example/.well-known/oauth-protected-resource/mcp", "a.example", "/mcp"),
         (
             "https://A.example:8443/mcp/x/?v=1",

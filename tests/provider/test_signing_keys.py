@@ -248,3 +248,27 @@ async def test_while_the_keys_are_away_nobody_knows_that_a_key_is_unknown(keys, 
     clock.advance(1)
     assert len(await keys.of_token("RS256", "new")) == 1
     assert await keys.of_token("RS256", "unknown") == (), "within ten seconds of a fetch it is a clear no"
+
+
+async def test_a_key_that_was_withdrawn_verifies_no_access_token_after_five_minutes(keys, provider, clock):
+    """Somebody may have stolen it. For a quiet gateway too, which has looked at no token meanwhile."""
+    assert len(await keys.of_token("RS256", "k1")) == 1
+    provider.keys = {"keys": [jwk(rsa_key(2), "k2")]}
+    clock.advance(301)
+    assert await keys.of_token("RS256", "k1") == ()
+    provider.keys = Reply(500, {})
+    clock.advance(301)
+    with pytest.raises(ProviderError):
+        await keys.of_token("RS256", "k2")
+
+
+async def test_a_set_in_use_is_fetched_again_before_it_is_old_and_nobody_waits_for_that(keys, provider, clock):
+    assert len(await keys.of_token("RS256", "k1")) == 1
+    provider.keys = {"keys": [jwk(rsa_key(2), "k2")]}
+    clock.advance(241)
+    assert len(await keys.of_token("RS256", "k1")) == 1, "as known, at once"
+    await provider.wait_for_calls(2)
+    async with asyncio.timeout(5):
+        while await keys.of_token("RS256", "k1"):  # noqa: ASYNC110 - nothing tells of the fetch
+            await asyncio.sleep(0.01)  # until the answer has come
+    assert len(provider.key_fetches) == 2
