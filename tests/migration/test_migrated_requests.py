@@ -62,8 +62,23 @@ def matches(url: str, host: str, path: str) -> bool:
     return re.fullmatch(pattern, f"http://{host}{path}") is not None
 
 
-def table_of(document):
-    text = migrate(read_rules([document], "rules.json", OathkeeperSettings({})), "rules.json", "regexp", widen=False)
+def matches_glob(url: str, host: str, path: str) -> bool:
+    """As Oathkeeper's engine for globs (gobwas/glob, whose separators are `.` and `/`); the host as above."""
+    url = re.sub(r":\d+(?=/)", "", url).replace("http://<**>", "http://<[^/]*>")
+    parts = re.split(r"<([^<>]*)>", url)
+    pattern = "".join(glob_as_regexp(text) if index % 2 else re.escape(text) for index, text in enumerate(parts))
+    return re.fullmatch(pattern, f"http://{host}{path}") is not None
+
+
+def glob_as_regexp(glob: str) -> str:
+    if glob == "[^/]*":
+        return glob
+    words = {"**": ".*", "*": "[^./]*", "{": "(?:", "}": ")", ",": "|"}
+    return "".join(words.get(word, re.escape(word)) for word in re.findall(r"\*\*|.", glob))
+
+
+def table_of(document, strategy="regexp"):
+    text = migrate(read_rules([document], "rules.json", OathkeeperSettings({})), "rules.json", strategy, widen=False)
     return compile_config(load_text(text.text, "gateway.yaml", environ={}, directory=Path("/"))).table
 
 
@@ -97,6 +112,24 @@ def test_what_passes_here_passed_there_by_the_same_rule(generated):
         assert passed in by, (method, host, path)
         assert next(rule for rule in document if rule["id"] == passed)["authorizer"]["handler"] == "allow"
         assert by & exact <= {passed}, (method, host, path, "another rule matches, which Oathkeeper answers with 500")
+
+
+glob_urls = st.builds(
+    lambda host, parts: f"http://{host}/{'/'.join(parts)}",
+    st.sampled_from(["a.ex", "<**>", "<**>.ex", "<{a,b}>.ex", "<*>.ex"]),
+    st.lists(st.sampled_from(["x", "y", "<*>", "<**>", "<{x,y}>", "<{x,y/{x,z},**.css}>", "x<**>"]), max_size=3),
+)
+
+
+@given(st.lists(glob_urls, min_size=1, max_size=3))
+def test_what_passes_here_passed_there_by_globs_too(urls):
+    document = rule_file(
+        {"match": {"url": url, "methods": ["GET"]}, "authorizer": {"handler": "allow"}} for url in urls
+    )
+    table = table_of(document, "glob")
+    for _, host, path in (one for one in REQUESTS if one[0] == "GET"):
+        passed = lets_through(table, "GET", host, path)
+        assert passed is None or matches_glob(urls[int(passed)], host, path), (host, path)
 
 
 @given(rules)
