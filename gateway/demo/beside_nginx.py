@@ -99,11 +99,15 @@ class DemoNginx:
         self._process = await asyncio.create_subprocess_exec(
             program, "-p", str(self._folder), "-e", "stderr", "-c", str(file)
         )
-        async with asyncio.timeout(_STARTED_WITHIN_S):
-            while not await self._serves():
-                if self._process.returncode is not None:
-                    raise OSError("nginx did not start; it says why above")
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(_STARTED_WITHIN_S):
+                while not await self._serves():
+                    if self._process.returncode is not None:
+                        raise OSError("nginx did not start; it says why above")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            at = f"{HOST}:{self._places.gateway}"
+            raise OSError(f"nginx does not listen on {at} after {_STARTED_WITHIN_S:.0f} s") from None
 
     async def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:

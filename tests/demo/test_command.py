@@ -90,3 +90,20 @@ def test_where_there_is_no_nginx_it_says_so(monkeypatch, tmp_path):
     nginx = DemoNginx(Places(proxy="nginx"), tmp_path, ("X-User-Id",))
     with pytest.raises(OSError, match="there is no nginx on this machine; install it, or leave --beside out"):
         asyncio.run(nginx.start())
+
+
+def test_an_nginx_that_does_not_listen_is_said_to_and_stopped(monkeypatch, tmp_path):
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("gateway.demo.beside_nginx.shutil.which", lambda *_, **__: str(program))
+    monkeypatch.setattr("gateway.demo.beside_nginx._STARTED_WITHIN_S", 0.2)
+    nginx = DemoNginx(Places(gateway=free_base(), proxy="nginx"), tmp_path, ("X-User-Id",))
+
+    async def tried() -> int | None:
+        with pytest.raises(OSError, match=r"nginx does not listen on 127\.0\.0\.1:[0-9]+ after 0 s"):
+            await nginx.start()
+        await nginx.stop()
+        return nginx._process and nginx._process.returncode
+
+    assert asyncio.run(tried()) == -signal.SIGTERM
