@@ -12,9 +12,21 @@ import yaml
 from gateway.commands.options import NO, UNUSABLE, fail
 from gateway.config.load import describe_problems, read_text
 from gateway.config.problems import ConfigError
-from gateway.migration.access_rules import STRATEGIES, AccessRule, OathkeeperSettings, Strategy, read_rules
+from gateway.migration.access_rules import (
+    STRATEGIES,
+    AccessRule,
+    OathkeeperSettings,
+    Strategy,
+    printable,
+    read_rules,
+)
+from gateway.migration.rule_authentication import NEEDS_TOKEN
 from gateway.migration.written_config import migrate
 
+_DEMANDS_UNKNOWN = (
+    "what Oathkeeper's own configuration demands of tokens, such as scopes and audiences, is not carried over; name "
+    "its file with --config"
+)
 _FILE = click.Path(dir_okay=False, exists=True)
 
 
@@ -44,12 +56,14 @@ def import_command(
     del source
     read = _settings(settings)
     found = [rule for path in rules for rule in _rules(path, read)]
-    files = ", ".join(Path(path).name for path in rules)
+    files = ", ".join(_shown(path) for path in rules)
     migrated = migrate(found, files, strategy or read.strategy or "regexp", widen=widen, listen=read.listen)
     if out is None:
         click.echo(migrated.text, nl=False)
     else:
         _write_new(out, migrated.text)
+    if settings is None and any(one.name in NEEDS_TOKEN for rule in found for one in rule.authenticators):
+        click.echo(f"note: {_DEMANDS_UNKNOWN}", err=True)
     for line in migrated.notes:
         click.echo(f"note: {line}", err=True)
     for line in migrated.refused:
@@ -70,9 +84,14 @@ def _settings(path: str | None) -> OathkeeperSettings:
 
 def _rules(path: str, settings: OathkeeperSettings) -> tuple[AccessRule, ...]:
     try:
-        return read_rules(_documents(path), Path(path).name, settings)
+        return read_rules(_documents(path), _shown(path), settings)
     except ValueError as error:
         fail(UNUSABLE, f"gateway: {error}")
+
+
+def _shown(path: str) -> str:
+    """The name of a file as it may stand in a comment."""
+    return printable(Path(path).name)
 
 
 def _documents(path: str) -> list[Any]:

@@ -16,7 +16,8 @@ STRATEGIES: tuple[Strategy, ...] = ("regexp", "glob")
 _PORTS = 65_536
 _HOST = re.compile(r"[A-Za-z0-9.-]+")
 _KUBERNETES_KIND = "Rule"
-_NOT_IN_A_COMMENT = re.compile(r"[^\x20-\x7e\xa0-\ud7ff\ue000-\ufffd]+")
+# U+2028 and U+2029 end a line in YAML, and so a comment: what stands behind them would be a part of the file.
+_NOT_IN_A_COMMENT = re.compile(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,10 @@ class Handler:
 
 @dataclass(frozen=True, slots=True)
 class AccessRule:
-    """One rule. What it does not have is empty; `place` says where it stands, for messages."""
+    """One rule. What it does not have is empty; `place` says where it stands, for messages.
+
+    `turned_off` are those of its handlers that Oathkeeper's configuration does not enable.
+    """
 
     id: str
     place: str
@@ -41,6 +45,7 @@ class AccessRule:
     errors: tuple[Handler, ...]
     upstream: Mapping[str, Any]
     is_grpc: bool
+    turned_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,10 @@ class OathkeeperSettings:
         handlers = {kind: _mapping(document.get(kind)) for kind in kinds}
         handlers["errors"] = _mapping(handlers["errors"].get("handlers"))
         return cls(handlers, cast("Strategy | None", strategy), _listen(document))
+
+    def turns_off(self, kind: str, name: str) -> bool:
+        """Whether it says so. Where it says nothing, a variable of the environment may."""
+        return str(_mapping(self.handlers.get(kind, {}).get(name)).get("enabled")).lower() == "false"
 
     def config_of(self, kind: str, name: str) -> Mapping[str, Any]:
         return _mapping(_mapping(self.handlers.get(kind, {}).get(name)).get("config"))
@@ -110,18 +119,28 @@ def _rules(documents: list[object]) -> Iterator[tuple[object, str]]:
 
 def _rule(rule: Mapping[str, Any], default_id: str, place: str, settings: OathkeeperSettings) -> AccessRule:
     match = _mapping(rule.get("match"))
-    mutators = rule.get("mutators", rule.get("mutator"))
+    handlers = {
+        "authenticators": _handlers(rule.get("authenticators"), "authenticators", settings),
+        "authorizers": _handlers(rule.get("authorizer"), "authorizers", settings),
+        "mutators": _handlers(rule.get("mutators", rule.get("mutator")), "mutators", settings),
+    }
     return AccessRule(
         id=printable(rule.get("id") or default_id),
         place=place,
         url=str(match.get("url") or ""),
         methods=tuple(dict.fromkeys(str(method).upper() for method in _list(match.get("methods")))),
-        authenticators=_handlers(rule.get("authenticators"), "authenticators", settings),
-        authorizer=next(iter(_handlers(rule.get("authorizer"), "authorizers", settings)), None),
-        mutators=_handlers(mutators, "mutators", settings),
+        authenticators=handlers["authenticators"],
+        authorizer=next(iter(handlers["authorizers"]), None),
+        mutators=handlers["mutators"],
         errors=_handlers(rule.get("errors"), "errors", settings),
         upstream=_mapping(rule.get("upstream")),
         is_grpc="full_method" in match,
+        turned_off=tuple(
+            f"{kind}.{one.name}"
+            for kind, found in handlers.items()
+            for one in found
+            if settings.turns_off(kind, one.name)
+        ),
     )
 
 

@@ -54,6 +54,7 @@ def carry(rule: AccessRule, strategy: Strategy, *, widen: bool, decisions_only: 
     elif not methods:
         places, why = RulePlaces(), ["match.methods names none, so that no request matches it"]
     why += _authorizer(rule)
+    why += [f"{name} is not enabled, so that Oathkeeper refuses every request" for name in rule.turned_off]
     asked, told = CarriedAuthentication("required"), ToldHeaders()
     try:
         asked = authentication(rule.authenticators)

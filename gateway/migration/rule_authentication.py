@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from gateway.migration.access_rules import Handler, printable
 
 _OPEN = frozenset({"noop", "anonymous"})
-_NEEDS_TOKEN = frozenset({"oauth2_introspection", "jwt"})
+NEEDS_TOKEN = frozenset({"oauth2_introspection", "jwt"})
 _ANONYMOUS = "anonymous"
 # The keys that change neither who passes nor what the backend gets.
 _WITHOUT_EFFECT = frozenset({"retry", "cache", "enabled", "jwks_max_wait", "jwks_ttl"})
@@ -67,16 +67,16 @@ class CarriedAuthentication:
 def authentication(handlers: tuple[Handler, ...]) -> CarriedAuthentication:
     """Raises `NotLikeThatError`. The handlers are asked in their order, and the first that is responsible decides."""
     for handler in handlers:
-        if handler.name not in _OPEN | _NEEDS_TOKEN:
+        if handler.name not in _OPEN | NEEDS_TOKEN:
             raise NotLikeThatError(_unknown(handler.name))
     names = [handler.name for handler in handlers]
     if not names:
         raise NotLikeThatError("it has no authenticators, so that Oathkeeper refuses every request")
     subject = next((str(one.config.get("subject") or _ANONYMOUS) for one in handlers if one.name == _ANONYMOUS), "")
     subject = "" if names[0] == "noop" else subject
-    if names[0] == "noop" or not _NEEDS_TOKEN & set(names):
+    if names[0] == "noop" or not NEEDS_TOKEN & set(names):
         return CarriedAuthentication("none", subject=subject)
-    asked = [handler for handler in handlers if handler.name in _NEEDS_TOKEN]
+    asked = [handler for handler in handlers if handler.name in NEEDS_TOKEN]
     if len(asked) > 1:
         raise NotLikeThatError(f"{' and '.join(one.name for one in asked)} both judge its tokens; write two providers")
     found = _introspected(asked[0].config) if asked[0].name == "oauth2_introspection" else _verified(asked[0].config)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from gateway.config.pattern import HostPattern, Segment, SegmentKind, parse_host, parse_path
 from gateway.migration.carried_rule import CarriedRule
 from gateway.migration.rule_places import Place
 
+Host = HostPattern | str | None
 _Key = tuple[str | None, tuple[str, ...]]
 
 
@@ -45,8 +47,7 @@ def settle(rules: Sequence[CarriedRule]) -> list[SettledRoute]:
     at: dict[_Key, _Claims] = {}
 
     def claims(place: Place) -> _Claims:
-        key = (place.host, parse_path(place.path).shape)
-        return at.setdefault(key, _Claims(place))
+        return at.setdefault(_key(place), _Claims(place))
 
     for one in rules:
         for place in one.places.places:
@@ -106,22 +107,45 @@ def _once(rules: Sequence[CarriedRule]) -> list[CarriedRule]:
 
 def _shared(rules: Sequence[CarriedRule]) -> Iterator[tuple[Place, list[str], list[CarriedRule]]]:
     """The places that two rules share without having them in common as they are written."""
-    parts = [
-        (one, place.host and parse_host(place.host), parse_path(place.path).segments)
-        for one in rules
-        for place in one.places.places
-    ]
-    for index, (one, host, path) in enumerate(parts):
-        for other, other_host, other_path in parts[:index]:
+    parts = [(one, _part(place)) for one in rules for place in one.places.places]
+    for index, (one, part) in enumerate(parts):
+        for other, other_part in parts[:index]:
             methods = [method for method in one.methods if method in other.methods]
-            if other is one or not methods or not _hosts_meet(host, other_host):
+            if other is one or not methods:
                 continue
-            shared = _intersection(path, other_path)
-            if shared is None:
-                continue
-            place = Place(_narrower(host, other_host), _text(shared))
-            if not _is_hole(place, one) and not _is_hole(place, other):
+            place = _meeting(part, other_part)
+            if place is not None and not _is_hole(place, one) and not _is_hole(place, other):
                 yield place, methods, [other, one]
+
+
+def doubts(one: CarriedRule, others: Sequence[CarriedRule]) -> Iterator[CarriedRule]:
+    """Those that are not carried over and may match a request of `one` all the same, which decides here then.
+
+    A cover that lies within a place of `one` is no doubt: its route is found first, and refuses.
+    """
+    for other in others:
+        pairs = product(one.places.places, other.places.cover if other.why else ())
+        if set(one.methods) & set(other.methods) and any(_decides_within(*pair) for pair in pairs):
+            yield other
+
+
+def _decides_within(place: Place, cover: Place) -> bool:
+    met = _meeting(_part(place), _part(cover))
+    return met is not None and _key(met) != _key(cover)
+
+
+def _key(place: Place) -> _Key:
+    return place.host, parse_path(place.path).shape
+
+
+def _part(place: Place) -> tuple[Host, Sequence[Segment]]:
+    return place.host and parse_host(place.host), parse_path(place.path).segments
+
+
+def _meeting(one: tuple[Host, Sequence[Segment]], other: tuple[Host, Sequence[Segment]]) -> Place | None:
+    """The place of the requests that both have."""
+    shared = _intersection(one[1], other[1]) if _hosts_meet(one[0], other[0]) else None
+    return None if shared is None else Place(_narrower(one[0], other[0]), _text(shared))
 
 
 def _is_hole(place: Place, one: CarriedRule) -> bool:
@@ -134,9 +158,6 @@ def _covers(hole: Sequence[Segment], path: Sequence[Segment]) -> bool:
         wide == narrow or (wide.kind is SegmentKind.CAPTURE and narrow.kind is not SegmentKind.REST)
         for wide, narrow in zip(hole, path, strict=True)
     )
-
-
-Host = HostPattern | str | None
 
 
 def _hosts_meet(one: Host, other: Host) -> bool:

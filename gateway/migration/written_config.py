@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import indent
 from typing import Any
 
@@ -14,7 +14,7 @@ from gateway.config.addresses import parse_backend
 from gateway.migration.access_rules import AccessRule, Strategy
 from gateway.migration.carried_rule import NOWHERE, UNNAMED_ENDPOINT, CarriedRule, carry, named_provider, provider_keys
 from gateway.migration.rule_authentication import ProviderNeed
-from gateway.migration.settled_places import SettledRoute, settle
+from gateway.migration.settled_places import SettledRoute, doubts, settle
 
 # No provider says this of a token, so that a route which wants it refuses.
 REFUSES = {"claims": {"not_carried_over": True}}
@@ -43,6 +43,7 @@ def migrate(
     """The configuration that decides as the rules do, or refuses. It passes `gateway check`."""
     decisions_only = not any(rule.upstream.get("url") for rule in rules)
     carried = [carry(rule, strategy, widen=widen, decisions_only=decisions_only) for rule in rules]
+    carried = [one if one.why else _with_doubts(one, carried) for one in carried]
     routes = settle(carried)
     providers = _named(carried, refuses=any(route.carried is None for route in routes))
     parts: dict[str, Any] = {"server": {"listen": listen}} if listen and not decisions_only else {}
@@ -55,6 +56,15 @@ def migrate(
     text = _HEAD.format(files=files) + (_yaml(parts) if parts else "") + "".join(lost)
     text += "routes:\n" + "".join(written) if written else "routes: []\n"
     return Migrated(text, tuple(_refusals(carried, routes)), tuple(_notes(carried, providers)))
+
+
+def _with_doubts(one: CarriedRule, others: Sequence[CarriedRule]) -> CarriedRule:
+    more = [
+        f"{other.rule.id}, which is not carried over, may match these requests as well: Oathkeeper would answer 500, "
+        "and this route decides"
+        for other in doubts(one, others)
+    ]
+    return replace(one, notes=(*one.notes, *more)) if more else one
 
 
 def _named(carried: Sequence[CarriedRule], *, refuses: bool) -> dict[ProviderNeed, str]:

@@ -33,8 +33,6 @@ class DecisionFastLane:
 
     def take(self, client: ClientConnection, data: bytes) -> bool:
         """Whether it answers what came; otherwise nothing has happened."""
-        if client.is_congested:
-            return False
         running = self.contexts.running
         beside = running.compiled.beside
         assert beside is not None  # without it there is no listener

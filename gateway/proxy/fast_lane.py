@@ -32,8 +32,6 @@ class FastLane:
 
     def take(self, client: ClientConnection, data: bytes) -> bool:
         """Whether it answers what came; otherwise nothing has happened."""
-        if client.is_congested:
-            return False
         running = self.contexts.running
         compiled, last = running.compiled, client.last_request
         if last.decision is not None and last.request is not None and last.is_same(compiled, data):

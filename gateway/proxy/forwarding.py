@@ -159,7 +159,7 @@ class _Attempt:
         finally:
             if not self._over.done() or self._over.cancelled():
                 # Cancelled: the client has left, or the gateway is leaving.
-                if self._client.is_tunnel:
+                if self._client.state == TUNNEL:
                     self.relay.end_tunnel()
                 else:
                     self.relay.abandon()

@@ -48,6 +48,11 @@ def test_what_is_not_carried_over_is_told_and_is_a_no(run):
     assert run("rules.json", "--matching-strategy", "glob").exit_code == 0
 
 
+def test_demands_of_a_configuration_that_is_not_named_are_told(run):
+    assert "note: what Oathkeeper's own configuration demands of tokens" in run("rules.json").stderr
+    assert "own configuration" not in run("rules.json", "-c", "oathkeeper.yaml").stderr
+
+
 def test_a_file_is_written_once(run, tmp_path):
     assert run("rules.json", "-c", "oathkeeper.yaml", "-o", "gateway.yaml").stdout == ""
     assert (

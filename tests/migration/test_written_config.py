@@ -311,3 +311,44 @@ def test_where_nothing_is_carried_over_the_named_provider_is_kept():
     assert (
         yaml.safe_load(found.text)["providers"]["sso"]["introspection_endpoint"] == "https://sso.example.com/introspect"
     )
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_nothing_that_a_rule_calls_itself_leaves_its_comment(line_end):
+    told = f"x{line_end}signing: {{}}{line_end}"
+    url = f"http://api.example.com/<(?!{told})>"
+    found = migrated({**RULE, "id": told}, {**RULE, "id": "y", "match": {"url": url, "methods": ["GET"]}})
+    assert set(yaml.safe_load(found.text)) == {"providers", "routes"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "handler", "change"),
+    [
+        ("authenticators", "noop", {"authenticators": [INTROSPECTION, {"handler": "noop"}]}),
+        ("authorizers", "allow", {}),
+        ("mutators", "noop", {}),
+    ],
+)
+def test_a_handler_that_is_not_enabled_refuses(kind, handler, change):
+    route, found = route_of({**RULE, **change}, settings={kind: {handler: {"enabled": False}}})
+    assert route["auth"] == REFUSES
+    assert any(f"{kind}.{handler} is not enabled" in line for line in found.refused)
+    route, found = route_of({**RULE, **change}, settings={kind: {handler: {"enabled": True}}})
+    assert (route["auth"] != REFUSES, found.refused) == (True, ())
+
+
+@pytest.mark.parametrize(
+    ("url", "methods", "is_told"),
+    [
+        ("https://api.example.com/<(?!private).*>", ["GET"], True),
+        ("https://<[a-z]+>.example.com/orders/7", ["GET"], True),
+        ("https://api.example.com/<(?!private).*>", ["PUT"], False),
+        ("https://api.example.com/orders/<(?!private).*>", ["GET"], False),  # its route is found first, and refuses
+        ("https://api.example.com/bills/<(?!private).*>", ["GET"], False),
+    ],
+)
+def test_a_rule_that_may_match_the_same_and_is_not_carried_over_is_told(url, methods, is_told):
+    found = migrated(RULE, {**RULE, "id": "lost", "match": {"url": url, "methods": methods}})
+    assert any(line.startswith("rules.yaml: [0] orders: lost, which is not carried over") for line in found.notes) is (
+        is_told
+    )

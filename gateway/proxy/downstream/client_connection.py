@@ -2,8 +2,8 @@
 
 How it works: `connection_state` draws what it may be at. The fast lane is offered what arrives between requests. What
 it does not take goes to aiohttp's protocol, bytes untouched, and so does all that follows until that protocol has
-nothing more to do. What comes while the fast lane is at a request is held, and looked at afterwards. A request that it
-would take were the body whole is held until that is so, or until the sweep comes by.
+nothing more to do. What comes while the fast lane is at a request, or the client leaves responses unread, is held, and
+looked at afterwards. A request that it would take were the body whole is held until then, or until the sweep comes by.
 
 What both lanes owe to a connection is here: its place among the connections of its network, the deadlines that a sweep
 looks at, and what becomes of a client that reads nothing.
@@ -74,10 +74,6 @@ class ClientConnection(ClientTransport):
     # What the lanes do with it.
 
     @property
-    def is_tunnel(self) -> bool:
-        return self.state == TUNNEL
-
-    @property
     def is_draining(self) -> bool:
         return self._listener.is_draining
 
@@ -90,7 +86,7 @@ class ClientConnection(ClientTransport):
         self._awaited = AwaitedBody(lane, data, missing_bytes)
 
     def hold(self, data: bytes) -> None:
-        """It came behind a request of the fast lane, and waits for the end of that one. Read no further than a head."""
+        """It came before its turn. Read no further ahead than a head."""
         self._ahead += data
         self._listener.hold_head(self, len(self._ahead))
         if len(self._ahead) > self._listener.limits.head.bytes_max:
@@ -217,6 +213,8 @@ class ClientConnection(ClientTransport):
             self._more_of_body(self._awaited, data)
         elif general is not None and not general.is_idle:
             general.data_received(data)
+        elif self.is_congested:
+            self.hold(data)
         else:
             self._offer(data)
 
@@ -243,6 +241,8 @@ class ClientConnection(ClientTransport):
             self._general.resume_writing()
         if self.relay is not None:
             self.relay.client_is_ready()
+        if self._ahead:
+            self._listener.loop.call_soon(self._go_on)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.state = CLOSED
@@ -291,7 +291,7 @@ class ClientConnection(ClientTransport):
         self._general.data_received(data)
 
     def _go_on(self) -> None:
-        if self.transport.is_closing():
+        if self.is_congested or not self._ahead or self.state in _HOLDING or self.transport.is_closing():
             return
         data, self._ahead = self._ahead, b""
         self._listener.hold_head(self, 0)

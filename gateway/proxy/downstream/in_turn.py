@@ -1,8 +1,8 @@
 """Requests of one connection, given to aiohttp's parser one at a time.
 
 How it works: the parser is given one request at a time. What came behind that is held, as it came, until the request
-has its response; then it is looked at. Of the request line the parser gets a neutral one: it knows some methods alone,
-and has opinions on targets. The real one is put into its message.
+has its response and the client takes what is written; then it is looked at. Of the request line the parser gets a
+neutral one: it knows some methods alone, and has opinions on targets. The real one is put into its message.
 """
 
 from __future__ import annotations
@@ -91,6 +91,11 @@ class InTurn(web.RequestHandler):
         """So much is held that came behind the request under way."""
         raise NotImplementedError
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._ahead:
+            self._loop.call_soon(self._go_on)
+
     def data_received(self, data: bytes) -> None:
         if self._force_close or self.client.state in ENDED:
             return  # the last response has been given, or will be
@@ -158,7 +163,7 @@ class InTurn(web.RequestHandler):
         was_full = len(ahead) > self._ahead_max
         client = self.client
         while ahead and self.transport is not None and not (self._force_close or client.state in ENDED):
-            if client.state not in EXPECTS_HEAD and self._scanner.is_between:
+            if client.is_congested or (client.state not in EXPECTS_HEAD and self._scanner.is_between):
                 break
             del ahead[: self._feed(bytes(ahead[:_PIECE_BYTES]))]
             if self._scanner.is_behind_the_last:
