@@ -95,6 +95,11 @@ def _remembers_no_refusal(_: Cache, sections: Sections) -> bool:
     return are_jwt and not _wants_grants(sections)
 
 
+def _demands_nothing(server: Server, _: Sections) -> bool:
+    """Whoever is asked may show a certificate without an authority, so that `ask` has its effect alone."""
+    return server.tls is not None and server.tls.client_ca is None and server.tls.client_certificate == "demand"
+
+
 def _has_no_proxies(server: Server, sections: Sections) -> bool:
     return not server.trusted_proxies and sections.decisions is None
 
@@ -111,8 +116,8 @@ SERVER: tuple[IdleKey, ...] = (
     ),
     IdleKey(
         ("tls", "client_certificate"),
-        lambda server, _: server.tls is not None and server.tls.client_ca is None,
-        "without client_ca no client is asked for a certificate; write client_ca: ca.pem, or take this out",
+        _demands_nothing,
+        "without client_ca no certificate is demanded; write client_ca: ca.pem, or ask, or take this out",
     ),
     IdleKey(("dpop_nonce",), lambda _, sections: _nobody_looks_at_proofs(sections), _NO_PROOFS.format("DPoP proof")),
     IdleKey(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, starmap
 
 from gateway.config.pattern import HostPattern, Segment, SegmentKind, parse_host, parse_path
 from gateway.migration.carried_rule import CarriedRule
@@ -119,13 +119,13 @@ def _shared(rules: Sequence[CarriedRule]) -> Iterator[tuple[Place, list[str], li
 
 
 def doubts(one: CarriedRule, others: Sequence[CarriedRule]) -> Iterator[CarriedRule]:
-    """Those that are not carried over and may match a request of `one` all the same, which decides here then.
+    """Those that may match a request of `one` where they are not carried over, so that `one` decides here.
 
     A cover that lies within a place of `one` is no doubt: its route is found first, and refuses.
     """
     for other in others:
-        pairs = product(one.places.places, other.places.cover if other.why else ())
-        if set(one.methods) & set(other.methods) and any(_decides_within(*pair) for pair in pairs):
+        pairs = product(one.places.places, other.places.cover)
+        if other.rule is not one.rule and {*one.methods} & {*other.methods} and any(starmap(_decides_within, pairs)):
             yield other
 
 

@@ -60,7 +60,7 @@ def migrate(
 
 def _with_doubts(one: CarriedRule, others: Sequence[CarriedRule]) -> CarriedRule:
     more = [
-        f"{other.rule.id}, which is not carried over, may match these requests as well: Oathkeeper would answer 500, "
+        f"{other.rule.id} may match these requests as well, where it is not carried over: Oathkeeper would answer 500, "
         "and this route decides"
         for other in doubts(one, others)
     ]

@@ -91,8 +91,8 @@ IDLE = [
     ),
     (
         "server.tls.client_certificate",
+        file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_certificate: demand}}\n"),
         file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_certificate: ask}}\n"),
-        file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_ca: ca.pem, client_certificate: ask}}\n"),
     ),
     (
         "server.dpop_nonce",
