@@ -31,6 +31,9 @@ from gateway.pipeline import unproven
 
 # The part that is charged for an unknown token that is only read. Reading costs little, so it is not free.
 _COST_OF_A_LOOK = 0.1
+# So many other providers or realms are looked at before an unknown token is charged. Each costs a hash of the token,
+# and a server may have thousands of realms.
+_OTHERS_MAX = 32
 
 
 class Admission:
@@ -122,7 +125,8 @@ class Admission:
         """
         if self._authenticator.was_recently_active(needs.question):
             return True
-        return any(self._authenticator.was_recently_active(needs.question.to(name)) for name in needs.others)
+        others = needs.others[:_OTHERS_MAX]
+        return any(self._authenticator.was_recently_active(needs.question.to(name)) for name in others)
 
 
 def _cost(found: FactsLookup) -> Literal[0, 1, 2]:
