@@ -217,11 +217,14 @@ class Allow:
             stripped=self.stripped,
             identity=self.identity.pairs,
         )
-        more = [met.line for met in context.met if met.line]
         if request.trace is not None:
-            gone = self.route.request_rules.gone
-            more += [field_line_to_backend(name, value) for name, value in request.trace.fields if name not in gone]
-        return lines.and_lines(more) if more else lines
+            for name, value in request.trace.fields:
+                if name not in self.route.request_rules.gone:
+                    lines = lines.and_line(field_line_to_backend(name, value))
+        for met in context.met:  # the longest comes last, and is copied least often
+            if met.line:
+                lines = lines.and_line(met.line)
+        return lines
 
 
 class Preflight:

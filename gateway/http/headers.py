@@ -112,9 +112,9 @@ class Lines:
         self.kept = kept
         self.more = more
 
-    def and_lines(self, lines: list[bytes]) -> Lines:
-        """The same fields and more of the gateway's own, which `field_line_to_backend` has made."""
-        return Lines(self.kept, b"".join([self.more, *lines]))
+    def and_line(self, line: bytes) -> Lines:
+        """The same fields and one more of the gateway's own, which `field_line_to_backend` has made."""
+        return Lines(self.kept, self.more + line)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
