@@ -22,9 +22,9 @@ ALWAYS = {
     "it says where the gateway listens, or how it runs": """
         server.listen server.workers server.tls.certificate server.tls.key server.tls.client_ca server.header_timeout
         server.idle_timeout server.drain_delay server.shutdown_timeout server.max_header_bytes server.max_headers
-        server.min_body_rate server.max_connections server.fast_path server.watch admin.listen admin.token
-        admin.cors.allow_origins decisions.listen log.level log.access log.format telemetry.otlp telemetry.sample
-        telemetry.service""",
+        server.min_body_rate server.max_connections server.fast_path server.watch server.problem_types
+        admin.listen admin.token admin.cors.allow_origins decisions.listen log.level log.access log.format
+        telemetry.otlp telemetry.sample telemetry.service""",
     "without what it needs it is an error": """
         server.proxy_protocol providers.realms providers.events.issuer providers.events.jwks_uri
         providers.events.audience providers.events.authorization routes.identity.token.header
