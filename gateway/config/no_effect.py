@@ -128,7 +128,7 @@ def _defaults(sections: Sections) -> Iterator[Problem]:
     if sections.defaults is None or not sections.routes:
         return
     for loc in _ends(sections.defaults.node):
-        if not any(_inherits(route, loc) for route in sections.routes):
+        if loc and not any(_inherits(route, loc) for route in sections.routes):  # an empty mapping asks for nothing
             what = "each route has its own; take this out here, or there"
             yield sections.defaults.problem(loc, what)
 

@@ -341,6 +341,7 @@ def test_each_key_that_is_warned_of_has_its_example_here():
         file(top="defaults: {retries: 0, outliers: {max_ejected: 10%}, balance: least_requests}\n"),
         file(top="server: {trusted_headers: [], dpop_nonce: false, trusted_proxies: []}\n"),
         file(route("limits: [], preserve_host: false")),
+        file(top="defaults: {}\n"),
     ],
 )
 def test_what_a_default_says_for_other_routes_and_what_is_turned_off_is_left_alone(folder, text):
