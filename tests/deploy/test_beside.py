@@ -3,7 +3,10 @@
 `tests/foreign/test_beside.py` runs them.
 """
 
+import importlib.util
 import re
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,23 @@ def test_each_replaces_every_identity_header_and_authorization(proxy):
 @pytest.mark.parametrize("path", sorted(BESIDE.rglob("*.yaml")), ids=lambda path: str(path.relative_to(BESIDE)))
 def test_each_yaml_file_is_one(path):
     assert all(isinstance(one, dict) for one in yaml.safe_load_all(path.read_text()))
+
+
+def test_apache_s_authorizer_lets_nobody_in_whose_identity_does_not_fit_a_record(monkeypatch):
+    """Cut off, `admin-of-nothing` could be `admin`."""
+    spec = importlib.util.spec_from_file_location("authorizer", BESIDE / "apache" / "authorizer.py")
+    assert spec is not None
+    authorizer = importlib.util.module_from_spec(spec)
+    assert spec.loader is not None
+    spec.loader.exec_module(authorizer)
+    for size, status in ((60_000, b"Status: 200"), (70_000, b"Status: 503")):
+        fields = [(name, "r" * size if name == "X-Roles" else "") for name in authorizer.VARIABLES]
+        monkeypatch.setattr(authorizer, "ask", lambda *_, fields=fields: (200, fields, b""))
+        with authorizer.Server(("127.0.0.1", 0), "http://127.0.0.1:1") as server:
+            threading.Thread(target=server.handle_request, daemon=True).start()
+            with socket.create_connection(server.server_address, timeout=10) as apache:
+                apache.sendall(authorizer.HEADER.pack(1, authorizer.PARAMS, 1, 0, 0, 0))
+                told = b""
+                while part := apache.recv(2**16):
+                    told += part
+        assert told[authorizer.HEADER.size :].startswith(status)
