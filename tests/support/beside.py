@@ -70,10 +70,30 @@ def command_of(proxy: str, folder: Path) -> list[list[str]]:
 
 @asynccontextmanager
 async def started(proxy: str, folder: Path, decisions: int, backend: int) -> AsyncIterator[int]:
-    """The port of the proxy."""
+    """The port of the proxy. Another program may take a port that was free, so it is tried three times."""
     program_of(proxy)
-    port = free_port()
-    numbers = {"8080": port, "8000": backend, "9191": decisions, "9192": free_port()}
+    for tries_left in (2, 1, 0):
+        port = free_port()
+        try:
+            processes = await _processes(proxy, folder, {"8080": port, "8000": backend, "9191": decisions})
+        except EarlyEndError:
+            if not tries_left:
+                raise
+        else:
+            break
+    try:
+        yield port
+    finally:
+        await _stop(processes)
+
+
+class EarlyEndError(Exception):
+    """A program has ended before it served."""
+
+
+async def _processes(proxy: str, folder: Path, numbers: dict[str, int]) -> list[asyncio.subprocess.Process]:
+    """Those that make it up, once it serves."""
+    numbers = {**numbers, "9192": free_port()}
     texts = {file.name: file.read_text() for file in (BESIDE / proxy).iterdir()}
     if proxy == "istio":
         texts["envoy.yaml"] = envoy_text(BESIDE / proxy)
@@ -82,18 +102,28 @@ async def started(proxy: str, folder: Path, decisions: int, backend: int) -> Asy
         (folder / name).write_text(own)
     processes = [await asyncio.create_subprocess_exec(*command, cwd=folder) for command in command_of(proxy, folder)]
     try:
-        async with asyncio.timeout(STARTED_WITHIN_S):
-            while not all(map(_listens, (port, *([numbers["9192"]] if proxy == "apache" else [])))) or (
-                proxy == "traefik" and await asyncio.to_thread(_has_no_router, port)
-            ):
-                assert all(process.returncode is None for process in processes)
-                await asyncio.sleep(0.05)
-        yield port
-    finally:
-        for process in processes:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
+        await _until_served(proxy, processes, numbers)
+    except BaseException:
+        await _stop(processes)
+        raise
+    return processes
+
+
+async def _until_served(proxy: str, processes: list[asyncio.subprocess.Process], numbers: dict[str, int]) -> None:
+    port = numbers["8080"]
+    ports = (port, *([numbers["9192"]] if proxy == "apache" else []))
+    async with asyncio.timeout(STARTED_WITHIN_S):
+        while not all(map(_listens, ports)) or (proxy == "traefik" and await asyncio.to_thread(_has_no_router, port)):
+            if any(process.returncode is not None for process in processes):
+                raise EarlyEndError(proxy)
+            await asyncio.sleep(0.05)
+
+
+async def _stop(processes: list[asyncio.subprocess.Process]) -> None:
+    for process in processes:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
 
 
 def _authorizer_places(folder: Path) -> list[str]:
