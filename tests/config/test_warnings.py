@@ -202,10 +202,12 @@ def test_how_a_client_shows_its_certificate_says_nothing_where_none_is_asked_for
     pair.private_key_pem.write_to_path(tmp_path / "key.pem")
     (tmp_path / "cert.pem").write_bytes(pair.cert_chain_pems[0].bytes())
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    tls = "tls: {certificate: cert.pem, key: key.pem, client_certificate: ask"
+    tls = "tls: {certificate: cert.pem, key: key.pem, client_certificate: demand"
     (line,) = warned(file(top=f"server: {{{tls}}}}}\n"), tmp_path)
     assert "server.tls.client_certificate: without client_ca" in line
     assert warned(file(top=f"server: {{{tls}, client_ca: ca.pem}}}}\n"), tmp_path) == []
+    asks = tls.replace("demand", "ask")  # any certificate is taken then, for tokens that are bound to one
+    assert warned(file(top=f"server: {{{asks}}}}}\n"), tmp_path) == []
 
 
 def test_the_certificates_shown_to_providers_and_backends_are_looked_at_too(tmp_path) -> None:
