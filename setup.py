@@ -58,6 +58,7 @@ COMPILED = (
     "http/response_head",
     "http/strict_json",
     "http/target",
+    "http/trace_context",
     "http/told_request",
     "http/unfinished",
     "identity",

@@ -12,14 +12,17 @@ from typing import Final
 
 Pairs = Sequence[tuple[str, str]]
 
-_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_SAMPLED = 1
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
+_SAMPLED: Final = 1
 # §3.3.1.5: at least so much has to go on; more may be left out, and then as a whole.
-_STATE_CHARS_MAX = 512
+_STATE_CHARS_MAX: Final = 512
 _PARENT: Final = "traceparent"
 _STATE: Final = "tracestate"
-_SPAN_CHARS = 16
-_DRAW_CHARS = 8
+_SPAN_CHARS: Final = 16
+_DRAW_CHARS: Final = 8
+_DRAWS: Final = 16**8
 
 
 class TraceContext:
@@ -67,13 +70,19 @@ def follow_trace(
     where no trusted caller has decided (`is_believed`).
     """
     span_id, backend_span_id = new_span_ids[:_SPAN_CHARS], new_span_ids[_SPAN_CHARS:]
-    is_drawn = int(span_id[:_DRAW_CHARS], 16) < sample * 16**_DRAW_CHARS
-    parents = [value for name, value in fields if name.lower() == _PARENT]
+    is_drawn = int(span_id[:_DRAW_CHARS], 16) < sample * _DRAWS
+    parents, states = list[str](), list[str]()
+    for name, value in fields:
+        lower = name.lower()
+        if lower == _PARENT:
+            parents.append(value)
+        elif lower == _STATE:
+            states.append(value)
     found = _TRACEPARENT.fullmatch(parents[0].strip()) if len(parents) == 1 else None
     if found is None or (found[1] == "00" and found[5]):
         return TraceContext(new_trace_id, span_id, backend_span_id, is_sampled=is_drawn)
     is_sampled = bool(int(found[4], 16) & _SAMPLED) if is_believed else is_drawn
-    state = ",".join(value for name, value in fields if name.lower() == _STATE)
+    state = ",".join(states)
     return TraceContext(
         found[2],
         span_id,
