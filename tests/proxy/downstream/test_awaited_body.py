@@ -12,6 +12,7 @@ from support.wire import request
 
 from gateway.http.ordinary import BODY_MAX_BYTES
 from gateway.proxy.downstream import sweep
+from gateway.runtime.build import BUILD
 
 BODY = b"0123456789" * 100
 APART_S = 0.01
@@ -47,7 +48,8 @@ class TestTheFastLaneTakesIt:
                     assert (await client.answer()).body == str(number).encode()
         assert taken == [False, True] * 3
         assert [(one.method, one.body) for one in backend.requests] == [(method, BODY)] * 3
-        assert steps >= {("FRESH", "BODY"), ("BODY", "FAST"), ("IDLE", "BODY")}
+        # Compiled code does not ask the watch.
+        assert BUILD == "compiled" or steps >= {("FRESH", "BODY"), ("BODY", "FAST"), ("IDLE", "BODY")}
         assert heads_of(gateway).held_bytes == 0
 
     async def test_byte_by_byte(self, serve, backend, taken):

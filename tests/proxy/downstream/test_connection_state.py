@@ -27,6 +27,7 @@ WAYS = {
 }
 
 
+@pytest.mark.interpreted  # compiled code does not ask the watch
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_steps_of_an_exchange(serve, backend, way):
     wires, steps = WAYS[way]
