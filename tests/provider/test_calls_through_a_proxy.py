@@ -10,6 +10,7 @@ from support.scripted_provider import ScriptedProvider
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Indeterminate
+from gateway.provider.errors import UnusableResponseError
 from gateway.provider.grants import ClientCredentials
 
 TOKEN = Token("secret-token")
@@ -41,7 +42,8 @@ async def test_every_kind_of_call_goes_through_it_and_nothing_else_does(client, 
         provider = client(issuer=scripted.issuer, proxy=through(proxy))
         assert isinstance(await provider.introspect(TOKEN), Facts)
         await provider.token(ClientCredentials())
-        assert await provider.keys.has_signed("a.b.c", "RS256", None) is None
+        with pytest.raises(UnusableResponseError, match="none of its keys"):  # it came to the set, which is empty
+            await provider.keys.has_signed("a.b.c", "RS256", None)
         asked = [line.split(" ")[1] for line in proxy.lines]
         assert len(asked) == len(scripted.calls)
         assert all(target.startswith(scripted.url) for target in asked)  # absolute-form (RFC 9112 §3.2.2)
