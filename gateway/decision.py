@@ -11,55 +11,21 @@ from gateway.authn.presented import AS_BEARER, Presented
 from gateway.authn.question import Question
 from gateway.compiled import CompiledRoute
 from gateway.condition import Condition, Met
+from gateway.cors import PreflightAnswer
 from gateway.http.forwarded import Caller
 from gateway.http.headers import Lines, field_line_to_backend, lines_to_backend
 from gateway.http.location import Outside
 from gateway.http.public_document import PublicDocument
 from gateway.http.refusal import Refusal, with_dpop_challenge, with_parameter
-from gateway.http.request_fields import Fields
 from gateway.http.target import Target, with_query
-from gateway.http.trace_context import TraceContext
 from gateway.identity import Identity
 from gateway.possession import offers_dpop
+from gateway.request import Request
 from gateway.route_path import stripped
 from gateway.routing import Matched
 
 NO_CAPTURES: Final[Mapping[str, str]] = MappingProxyType({})
 ReceivedKind = Literal["logout", "security_event", "k_push_not_before", "k_logout"]
-
-
-class Request:
-    """Holds the head of a request as it came, unchecked and untrusted. The query of its target may hold secrets.
-
-    `peer` is the address of the connection's other end, empty for a Unix socket; `scheme` is the connection's.
-    `new_request_id` is used unless a trusted proxy sent one. `trace` is there where the gateway takes part in traces.
-    `certificate` is the thumbprint of the one that the client showed on its connection (RFC 8705 §3.1).
-    """
-
-    __slots__ = ("certificate", "fields", "method", "new_request_id", "peer", "scheme", "target", "trace", "version")
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        fields: Fields,
-        peer: str,
-        scheme: str,
-        version: tuple[int, int],
-        new_request_id: str,
-        trace: TraceContext | None = None,
-        *,
-        certificate: str | None = None,
-    ) -> None:
-        self.trace = trace
-        self.certificate = certificate
-        self.method = method
-        self.target = target
-        self.fields = fields
-        self.peer = peer
-        self.scheme = scheme
-        self.version = version
-        self.new_request_id = new_request_id
 
 
 class DecisionContext:
@@ -228,13 +194,16 @@ class Allow:
 
 
 class Preflight:
-    """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8)."""
+    """A CORS preflight for a route with `cors`, which the gateway answers itself, without a token (Fetch §4.8).
 
-    __slots__ = ("context", "route")
+    `answer` are the fields of its 204, or the refusal.
+    """
 
-    def __init__(self, context: DecisionContext, route: CompiledRoute) -> None:
+    __slots__ = ("answer", "context")
+
+    def __init__(self, context: DecisionContext, answer: PreflightAnswer) -> None:
         self.context = context
-        self.route = route
+        self.answer = answer
 
 
 class NeedsFacts:

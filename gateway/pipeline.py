@@ -19,6 +19,7 @@ from gateway.authn.question import Question
 from gateway.compiled import CompiledConfig, CompiledRoute
 from gateway.condition import Met
 from gateway.conditions.conditions import conditions_of
+from gateway.cors import preflight_answer
 from gateway.decision import (
     NO_CAPTURES,
     Allow,
@@ -31,7 +32,6 @@ from gateway.decision import (
     Receive,
     ReceivedKind,
     Refuse,
-    Request,
 )
 from gateway.http.forwarded import Caller, read_caller
 from gateway.http.framing import framing_problem
@@ -43,6 +43,7 @@ from gateway.identity import NOBODY, Identity, render
 from gateway.policy import judge
 from gateway.possession import proof_problem
 from gateway.presentation import RequestCredentials, find_credentials
+from gateway.request import Request
 from gateway.route_path import moved, takes, unrouted
 from gateway.routing import Matched
 
@@ -176,8 +177,8 @@ def _own(
             return Publish(context, document)
         allow = (("Allow", ", ".join(document.methods)),)
         return Refuse(context, Refusal("method_not_allowed", "the document is only read", allow))
-    if request.method == "OPTIONS" and (preflighted := _preflighted(compiled, request, target)):
-        return Preflight(DecisionContext(request, caller, target, body_bytes, preflighted), preflighted.value)
+    if request.method == "OPTIONS" and compiled.answers_preflights:
+        return _preflighted(compiled, request, caller, target, body_bytes)
     return None
 
 
@@ -191,16 +192,19 @@ def _received(context: DecisionContext, rest: str) -> Decision:
     return Receive(context, kind)
 
 
-def _preflighted(compiled: CompiledConfig, request: Request, target: Target) -> Matched[CompiledRoute] | None:
-    """The route with `cors` that a preflight asks about; `None` where the request is not one."""
-    if not compiled.answers_preflights:
+def _preflighted(
+    compiled: CompiledConfig, request: Request, caller: Caller, target: Target, body_bytes: int
+) -> Preflight | None:
+    """The decision on a preflight for a route with `cors`; `None` where the request is not one."""
+    fields = request.fields
+    if len(fields.origins) != 1 or len(fields.asked_methods) != 1:
         return None
-    pairs = request.fields.pairs
-    origins, methods = values_of(pairs, "origin"), values_of(pairs, "access-control-request-method")
-    if len(origins) != 1 or len(methods) != 1:
+    method = fields.asked_methods[0]
+    found = compiled.table.find(target.host, target.segments, method)
+    if not isinstance(found, Matched) or found.value.cors is None:
         return None
-    found = compiled.table.find(target.host, target.segments, methods[0])
-    return found if isinstance(found, Matched) and found.value.cors is not None else None
+    answer = preflight_answer(found.value.cors, fields.origins[0], method, fields.asked_headers)
+    return Preflight(DecisionContext(request, caller, target, body_bytes, found), answer)
 
 
 def _authenticate(context: DecisionContext, route: CompiledRoute) -> Decision:

@@ -8,13 +8,14 @@ from gateway import pipeline
 from gateway.authn.facts import Inactive, Indeterminate, read_introspection_result
 from gateway.compiled import CompiledConfig, compile_config
 from gateway.config.model import Config
-from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse, Request
+from gateway.decision import Allow, Decision, NeedsFacts, Preflight, Receive, Refuse
 from gateway.http.backend import Backend
 from gateway.http.headers import values_of
 from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import resume
 from gateway.proxy.request_head import backend_request
 from gateway.proxy.upstream.backend_request import NO_BODY
+from gateway.request import Request
 
 NOW = 1_700_000_000.0
 ONE = {"kc": {"issuer": "https://sso/realms/demo", "client_id": "gateway", "client_secret": "s"}}

@@ -41,6 +41,8 @@ CONNECTION: Final = 5
 VIA: Final = 6
 OF_PROXIES: Final = 7  # believed if a trusted proxy sends it
 ORIGIN: Final = 8
+ASKED_METHOD: Final = 10  # of a preflight
+ASKED_HEADERS: Final = 11
 TRACE: Final = 9  # of W3C Trace Context, where the gateway takes part in traces
 # The line goes on to the backend: always, or `DEPENDS` on the route and the caller.
 PASSES: Final = 16
@@ -58,6 +60,8 @@ _READ = {
     "connection": CONNECTION,
     "via": VIA,
     "origin": ORIGIN,
+    "access-control-request-method": ASKED_METHOD,
+    "access-control-request-headers": ASKED_HEADERS,
     **dict.fromkeys(
         (
             "forwarded",
@@ -71,11 +75,9 @@ _READ = {
         OF_PROXIES,
     ),
 }
-# These ask for trailers, an interim response, another protocol or a preflight.
+# These ask for trailers, an interim response or another protocol.
 _ODD_NAMES = frozenset(
     {
-        "access-control-request-headers",
-        "access-control-request-method",
         "expect",
         "http2-settings",
         "keep-alive",

@@ -23,6 +23,7 @@ _METHODS: Final = {
     b"DELETE": "DELETE",
     b"PATCH": "PATCH",
     b"HEAD": "HEAD",
+    b"OPTIONS": "OPTIONS",
 }
 _HTTP11: Final = b"HTTP/1.1"
 _HTTP10: Final = b"HTTP/1.0"

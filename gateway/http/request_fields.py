@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from gateway.http.fates import (
+    ASKED_HEADERS,
+    ASKED_METHOD,
     AUTHORIZATION,
     CONNECTION,
     CONTENT_LENGTH,
@@ -57,6 +59,8 @@ class Fields:
     options: Sequence[str] = ()  # of Connection, if the value is not the usual one
     vias: Sequence[str] = ()
     origins: Sequence[str] = ()
+    asked_methods: Sequence[str] = ()  # of Access-Control-Request-Method
+    asked_headers: Sequence[str] = ()  # of Access-Control-Request-Headers
     of_proxies: Pairs = ()
     traces: Pairs = ()  # names and values of Trace Context
     depends: bool = False
@@ -143,10 +147,6 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.authorizations = _with(fields.authorizations, text)
     elif what == CONTENT_LENGTH:
         fields.lengths = _with(fields.lengths, text)
-    elif what == TRANSFER_ENCODING:
-        fields.encodings = _with(fields.encodings, text)
-    elif what == VIA:
-        fields.vias = _with(fields.vias, text)
     elif what == ORIGIN:
         fields.origins = _with(fields.origins, text)
     elif what == OF_PROXIES:
@@ -155,6 +155,19 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.traces = _with(fields.traces, (name.decode("ascii"), text))
     elif what == CONNECTION:
         _read_option(fields, value.lower(), text)
+    else:
+        _read_rare(fields, what, text)
+
+
+def _read_rare(fields: Fields, what: int, text: str) -> None:
+    if what == TRANSFER_ENCODING:
+        fields.encodings = _with(fields.encodings, text)
+    elif what == VIA:
+        fields.vias = _with(fields.vias, text)
+    elif what == ASKED_METHOD:
+        fields.asked_methods = _with(fields.asked_methods, text)
+    elif what == ASKED_HEADERS:
+        fields.asked_headers = _with(fields.asked_headers, text)
 
 
 def _read_option(fields: Fields, option: bytes, text: str) -> None:

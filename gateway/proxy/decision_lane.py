@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.decision import NEEDS, Allow, Refuse, Request
+from gateway.decision import NEEDS, Allow, Refuse
 from gateway.http.framing import framing_problem
 from gateway.http.refusal import Refusal
 from gateway.pipeline import decide
@@ -16,6 +16,7 @@ from gateway.proxy.decision_reply import allowed_reply, told_request
 from gateway.proxy.generation import Generation
 from gateway.proxy.guarded_lane import GuardedLane, LocalResponder
 from gateway.proxy.request_context import RequestContextFactory
+from gateway.request import Request
 
 
 class DecisionLane(GuardedLane):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gateway.decision import Allow, Request
+from gateway.decision import Allow
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import Fields
 from gateway.http.response_head import field_line
@@ -17,6 +17,7 @@ from gateway.http.told_request import read_told
 from gateway.http.trace_context import TraceContext
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.date_field import date_line
+from gateway.request import Request
 
 _HTTP11 = (1, 1)
 _AUTHORIZATION = "authorization"

@@ -11,14 +11,16 @@ from time import monotonic
 from typing import Any
 
 from gateway.compiled import CompiledRoute
-from gateway.decision import NEEDS, Allow, Decision, Needs, Refuse
+from gateway.cors import PreflightAnswer
+from gateway.decision import NEEDS, Allow, Decision, Needs, Preflight, Refuse
 from gateway.http.location import Outside
 from gateway.http.ordinary import USUAL, Manner
 from gateway.http.refusal import Refusal
 from gateway.http.response_head import field_line
 from gateway.proxy.added_fields import added_fields
 from gateway.proxy.downstream.client_connection import ClientConnection
-from gateway.proxy.refusing import FAILED, refusal_of, send_refusal
+from gateway.proxy.local_reply import own_reply
+from gateway.proxy.refusing import FAILED, connection_option, refusal_of, send_refusal
 from gateway.proxy.relay import Relay
 from gateway.proxy.request_context import RequestContext
 from gateway.proxy.request_head import IDEMPOTENT, backend_request, framing_of
@@ -107,7 +109,10 @@ class OrdinaryExchange(Relay):
         if isinstance(decision, Refuse):
             self._refuse(decision.refusal)
             return
-        assert isinstance(decision, Allow)  # a preflight is not an ordinary request
+        if isinstance(decision, Preflight):
+            self._answer(decision.answer)
+            return
+        assert isinstance(decision, Allow)  # the lane takes no other
         if decision.identity.is_notable:
             context.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
@@ -191,17 +196,30 @@ class OrdinaryExchange(Relay):
             self._fail(error)
 
     def _refuse(self, refusal: Refusal) -> None:
-        # As in the general lane, which does not read a body to its end that it does not need and that has no length.
-        has_unread = self._has_chunked_body and not self._was_sent
         keeps_alive = send_refusal(
             self._client,
             self._context,
             refusal,
             self._added,
-            keeps_alive=self.keeps_alive and not has_unread,
+            keeps_alive=self._keeps_alive,
             is_http10=self._is_http10,
         )
         self._end(keeps_alive=keeps_alive)
+
+    def _answer(self, preflight: PreflightAnswer) -> None:
+        if isinstance(preflight, Refusal):
+            self._refuse(preflight)
+            return
+        keeps_alive = self._keeps_alive and not self._client.is_draining
+        option = connection_option(keeps_alive=keeps_alive, is_http10=self._is_http10)
+        self._client.write(own_reply(self._context, 204, self._added, connection=option))
+        self._end(keeps_alive=keeps_alive)
+
+    @property
+    def _keeps_alive(self) -> bool:
+        """Whether the connection goes on after a response of the gateway's own."""
+        # As in the general lane, which does not read a body to its end that it does not need and that has no length.
+        return self.keeps_alive and not (self._has_chunked_body and not self._was_sent)
 
     def _fail(self, error: BaseException) -> None:
         """Nobody expected it, so nothing of it is told to the client."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.compiled import CompiledRoute
-from gateway.decision import Decision, Publish, Receive, Request
+from gateway.decision import Decision, Publish, Receive
 from gateway.http.ordinary import USUAL, Manner, Ordinary, read_ordinary
 from gateway.http.unfinished import HeadLimits
 from gateway.pipeline import decide
@@ -18,6 +18,7 @@ from gateway.proxy.fast_exchange import OrdinaryExchange
 from gateway.proxy.generation import Generation
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
 from gateway.proxy.upstream.pools import UpstreamPools
+from gateway.request import Request
 
 _HTTP10: Final = (1, 0)
 _HTTP11: Final = (1, 1)

@@ -10,22 +10,10 @@ from typing import assert_never
 
 from aiohttp import web
 
-from gateway.decision import (
-    NEEDS,
-    Allow,
-    Decision,
-    NeedsFacts,
-    NeedsOutcome,
-    Preflight,
-    Publish,
-    Receive,
-    Refuse,
-    Request,
-)
+from gateway.decision import NEEDS, Allow, Decision, NeedsFacts, NeedsOutcome, Preflight, Publish, Receive, Refuse
 from gateway.http.refusal import Refusal
 from gateway.pipeline import decide
 from gateway.proxy.added_fields import added_fields
-from gateway.proxy.cors import RouteCors
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.event_port import Passing
 from gateway.proxy.forwarding import Forwarder
@@ -33,15 +21,15 @@ from gateway.proxy.generation import Generation
 from gateway.proxy.guarded_lane import GuardedLane, LocalResponder
 from gateway.proxy.request_body import Pace, expects_continue
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
+from gateway.request import Request
 
 
 class GeneralLane(GuardedLane):
     """Handles the requests of the public listener."""
 
-    def __init__(self, app: web.Application, contexts: RequestContextFactory, forwarder: Forwarder) -> None:
+    def __init__(self, contexts: RequestContextFactory, forwarder: Forwarder) -> None:
         super().__init__(contexts)
         self._forwarder = forwarder
-        self._cors = RouteCors(app)
 
     def read_head(self, request: web.Request, running: Generation) -> Request:
         assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
@@ -59,7 +47,7 @@ class GeneralLane(GuardedLane):
             case Refuse():
                 return responder.refuse(decision.refusal)
             case Preflight():
-                return await self._preflight(responder, decision)
+                return _preflight(responder, decision)
             case Receive():
                 reply = await context.running.receiver.receive(request, decision, context)
                 if isinstance(reply, Refusal):
@@ -74,13 +62,6 @@ class GeneralLane(GuardedLane):
                 raise AssertionError("a decision that still needs something was taken for final")
             case _:
                 assert_never(decision)
-
-    async def _preflight(self, responder: LocalResponder, decision: Preflight) -> bool:
-        response = await self._cors.preflight(responder.request, decision.route)
-        if isinstance(response, Refusal):
-            return responder.refuse(response)
-        more = [one for one in responder.more_fields if one[0] not in response.headers]
-        return responder.say(response.status, [*response.headers.items(), *more])
 
     def _publish(self, responder: LocalResponder, decision: Publish) -> bool:
         document = decision.document
@@ -114,6 +95,12 @@ class GeneralLane(GuardedLane):
         while isinstance(decision, NEEDS):
             decision = await context.ask(decision)
         return decision
+
+
+def _preflight(responder: LocalResponder, preflight: Preflight) -> bool:
+    if isinstance(preflight.answer, Refusal):
+        return responder.refuse(preflight.answer)
+    return responder.say(204, responder.more_fields)
 
 
 async def _has_broken_body(request: web.Request) -> bool:

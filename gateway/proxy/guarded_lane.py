@@ -11,15 +11,15 @@ from collections.abc import Iterable
 
 from aiohttp import HttpVersion10, web
 
-from gateway.decision import Request
 from gateway.http.fates import FieldFates
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of
 from gateway.proxy.downstream.aiohttp_connection import AiohttpConnection
 from gateway.proxy.generation import Generation
-from gateway.proxy.local_reply import AlreadySent, local_reply
+from gateway.proxy.local_reply import AlreadySent, own_reply
 from gateway.proxy.refusing import FAILED, connection_option, send_refusal
 from gateway.proxy.request_context import RequestContext, RequestContextFactory
+from gateway.request import Request
 
 _logger = logging.getLogger(__name__)
 
@@ -121,11 +121,8 @@ class LocalResponder:
         )
 
     def say(self, status: int, fields: Iterable[tuple[str, str]], body: bytes = b"") -> bool:
-        context = self.context
-        context.status, context.bytes_sent = status, 0 if self._is_head else len(body)
-        option = self.connection_option
         return self.write(
-            local_reply(status, fields, body, context.request_id, connection=option, to_head=self._is_head)
+            own_reply(self.context, status, fields, body, connection=self.connection_option, to_head=self._is_head)
         )
 
     def write(self, response: bytes) -> bool:

@@ -14,7 +14,8 @@ from typing import Final
 
 from gateway.authn.presented import AS_BEARER
 from gateway.compiled import CompiledConfig
-from gateway.decision import Allow, Decision, NeedsFacts, Request
+from gateway.decision import Allow, Decision, NeedsFacts
+from gateway.request import Request
 
 # An idle connection holds no more than this.
 _DATA_BYTES_MAX: Final = 2048

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.http.refusal import Refusal, render
 from gateway.http.response_head import field_line
+from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.date_field import date_line
 
 
@@ -30,6 +31,20 @@ def local_reply(
     if connection is not None:
         lines.append(field_line("Connection", connection))
     return b"".join([*lines, b"\r\n", b"" if to_head else body])
+
+
+def own_reply(
+    record: AccessRecord,
+    status: int,
+    fields: Iterable[tuple[str, str]],
+    body: bytes = b"",
+    *,
+    connection: str | None = None,
+    to_head: bool = False,
+) -> bytes:
+    """The same for the request of `record`, which notes it."""
+    record.status, record.bytes_sent = status, 0 if to_head else len(body)
+    return local_reply(status, fields, body, record.request_id, connection=connection, to_head=to_head)
 
 
 def refusal_reply(

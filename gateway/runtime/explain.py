@@ -11,6 +11,7 @@ from gateway.authn.jwt_hint import own_words
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import CompiledConfig
 from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Preflight, Publish, Receive, Refuse
+from gateway.http.refusal import Refusal
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.nearest_routes import nearest_routes
@@ -132,6 +133,8 @@ def _steps_after(decision: Decision) -> list[str]:
             gone = f"forwarded: as {path} to {backends}" if backends else _ASKED
             return [f"identity headers: {', '.join(names) or 'none'}", gone]
         case Preflight():
+            if isinstance(decision.answer, Refusal):
+                return [f"refused: {decision.answer.detail}"]
             return ["answered: a CORS preflight, by the gateway itself"]
         case Publish():
             return [f"answered: {decision.document.what}, by the gateway itself"]

@@ -42,7 +42,7 @@ class Listeners:
         self._fast_decisions = DecisionFastLane(contexts)
         limits = listener_limits(server)
         self._public = Listener(
-            lambda app: GeneralLane(app, contexts, Forwarder(pools)),
+            lambda _: GeneralLane(contexts, Forwarder(pools)),
             contexts,
             recorder,
             limits,

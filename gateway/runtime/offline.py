@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 from gateway.authn.facts import Inactive, IntrospectionResult, read_introspection_result
 from gateway.compiled import CompiledConfig
 from gateway.condition import MET
-from gateway.decision import Decision, NeedsFacts, NeedsOutcome, Refuse, Request
+from gateway.decision import Decision, NeedsFacts, NeedsOutcome, Refuse
 from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import conclude, decide, resume
+from gateway.request import Request
 
 _LOCAL_HOST = "localhost"
 _AUTHORIZATION = "authorization"

@@ -11,13 +11,14 @@ from gateway.authn.facts import read_introspection_result
 from gateway.compiled import CompiledConfig, compile_config
 from gateway.condition import Met
 from gateway.config.model import Config
-from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Refuse, Request
+from gateway.decision import Allow, Decision, NeedsFacts, NeedsOutcome, Refuse
 from gateway.http.headers import values_of
 from gateway.http.refusal import Refusal
 from gateway.http.request_fields import fields_of_text
 from gateway.pipeline import conclude, decide, resume
 from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.added_fields import added_fields
+from gateway.request import Request
 
 # What makes the conditions is replaced, which a compiled module does not allow.
 pytestmark = [pytest.mark.pure, pytest.mark.interpreted]

@@ -37,6 +37,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "trusts nobody": {"max_body": "4KiB", "max_header_bytes": "4KiB"},
     "trusts its peer": {"trusted_proxies": ["127.0.0.0/8"], "max_headers": 12},
 }
+# What is spent of it is there again a microsecond later: every response tells of the same rest.
+LIMITS = {"wide": {"rate": "1000000/1s", "by": "address"}}
 PROBE = b"GET /open/probe HTTP/1.1\r\nHost: gw.example\r\nX-Marker: %b\r\n\r\n"
 _MADE_UP = re.compile(rb"\b[0-9a-f]{32}\b")
 _NOW = re.compile(rb"(?m)^Date: \w{3}, \d\d \w{3} 20[2-9]\d \d\d:\d\d:\d\d GMT\r$")
@@ -68,7 +70,19 @@ def routes(backend: Backend) -> list[dict[str, Any]]:
         "small": {"auth": "none", "max_body": "16B"},
         "gets": {"auth": "none", "match": {"path": "/gets/**", "methods": ["GET"]}},
         "slash": {"auth": "none", "allow_encoded_slash": True},
-        "shared": {"auth": "optional", "cors": {"allow_origins": ["https://a.example"]}},
+        "shared": {
+            "auth": "optional",
+            "cors": {"allow_origins": ["https://a.example"], "allow_headers": ["Authorization", "X-A"]},
+        },
+        "public": {
+            "cors": {"allow_origins": ["*"], "allow_headers": ["*"], "max_age": "10m"},
+            "limits": ["wide"],
+            "resource": {"identifier": "https://gw.example/public"},
+        },
+        "options": {
+            "match": {"path": "/options/**", "methods": ["OPTIONS", "GET"]},
+            "cors": {"allow_origins": ["https://a.example"], "allow_credentials": True, "allow_headers": ["*"]},
+        },
     }
     identity = {"headers": {"X-User-Id": "sub", "X-Roles": "roles"}}
     return [
@@ -132,7 +146,7 @@ async def pair(request, backend, told, routes) -> AsyncIterator[Pair]:
         for lane in LANES:
             server = {"header_timeout": "5s", **pair.settings, **lane_keys(lane)}
             providers = {"p": provider_settings(told, breaker=None)}  # whose state is a matter of time
-            text = configuration(providers=providers, routes=routes, server=server)
+            text = configuration(providers=providers, routes=routes, server=server, limits=LIMITS)
             pair.gateways[lane] = RunningGateway(text)
             await pair.gateways[lane].start()
         yield pair
@@ -210,11 +224,16 @@ def record(raw: bytes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(raw).items() if name not in _OF_THE_MOMENT}
 
 
+def is_preflights(one: dict[str, Any]) -> bool:
+    """Whether the line tells of a preflight that got a yes; its backend was not asked."""
+    return one.get("method") == "OPTIONS" and one.get("status") == 204 and one.get("backend") is None
+
+
 async def test_they_do_and_say_the_same(pair: Pair) -> None:
     seed = int(os.environ.get("LANES_SEED", random.randrange(2**32)))
     print(f"LANES_SEED={seed}")
     generator = Generator(seed)
-    sent = plain_ones = taken = answered = 0
+    sent = plain_ones = taken = answered = preflights = 0
     for number in range(CONVERSATIONS):
         conversation = generator.draw()
         try:
@@ -230,7 +249,9 @@ async def test_they_do_and_say_the_same(pair: Pair) -> None:
         plain_ones += sum(one.ordinary for one in conversation.sends)
         taken += held[FAST].taken
         answered += sum(one["status"] == 200 for one in held[FAST].records) - 1  # but for the probe
+        preflights += sum(is_preflights(one) for one in held[FAST].records)
     # Else this proves nothing: most went the short way, a good many did not, and many came to a good end.
     assert 0.4 * sent < plain_ones < 0.9 * sent
     assert 0.7 * plain_ones < taken <= plain_ones
     assert answered > 0.3 * sent
+    assert preflights > 0.004 * sent

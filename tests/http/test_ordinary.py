@@ -49,6 +49,15 @@ ORDINARY = {
     "a GET": (get(), ("GET", "/x", [HOST], None)),
     "a HEAD": (b"HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n", ("HEAD", "/x", [HOST], None)),
     "a DELETE with a query": (b"DELETE /?a=%20 HTTP/1.1\r\nHost: a\r\n\r\n", ("DELETE", "/?a=%20", [HOST], None)),
+    "a preflight": (
+        b"OPTIONS" + get(b"Access-Control-Request-Method: GET", b"Access-Control-Request-Headers: x")[3:],
+        (
+            "OPTIONS",
+            "/x",
+            [HOST, ("Access-Control-Request-Method", "GET"), ("Access-Control-Request-Headers", "x")],
+            None,
+        ),
+    ),
     "a body": (post(b"hello", b"Content-Length: 5"), ("POST", "/x", [HOST, ("Content-Length", "5")], b"hello")),
     "an empty body": (post(b"", b"content-length: 0"), ("POST", "/x", [HOST, ("content-length", "0")], b"")),
     "a body on GET": (get(b"Content-Length: 1") + b"\0", ("GET", "/x", [HOST, ("Content-Length", "1")], b"\0")),
@@ -107,7 +116,7 @@ NOT_ORDINARY = {
     "a body beyond the bound": post(b"b" * (BODY_MAX_BYTES + 1), b"Content-Length: %d" % (BODY_MAX_BYTES + 1)),
     **{
         f"the method {method!r}": method + get()[3:]
-        for method in (b"OPTIONS", b"CONNECT", b"TRACE", b"PRI", b"get", b"PROPFIND", b"", b" GET", b"GE T", b"G\xcbT")
+        for method in (b"CONNECT", b"TRACE", b"PRI", b"get", b"PROPFIND", b"", b" GET", b"GE T", b"G\xcbT")
     },
     **{
         f"the target {target!r}": get().replace(b" /x ", b" " + target + b" ", 1)
@@ -120,6 +129,7 @@ NOT_ORDINARY = {
         f"the version {version!r}": get().replace(b"HTTP/1.1", version, 1)
         for version in (b"HTTP/1.2", b"HTTP/2.0", b"HTTP/0.9", b"http/1.1", b"HTTP/1.1 ", b"HTTP/1.10")
     },
+    "the asterisk of OPTIONS": b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
     "two blanks": get().replace(b" /x", b"  /x", 1),
     "a tab for a blank": get().replace(b" /x", b"\t/x", 1),
     "lines that end in LF": get().replace(b"\r\n", b"\n"),
@@ -151,8 +161,7 @@ NOT_ORDINARY = {
         for line in (
             b"Transfer-Encoding: chunked", b"transfer-encoding: identity", b"Expect: 100-continue", b"Expect:",
             b"Upgrade: websocket", b"upgrade: h2c", b"HTTP2-Settings: x", b"Trailer: X-T", b"Keep-Alive: timeout=5",
-            b"Proxy-Connection: keep-alive", b"Access-Control-Request-Method: GET",
-            b"Access-Control-Request-Headers: x", b"Connection: upgrade", b"Connection: close, X-User-Id",
+            b"Proxy-Connection: keep-alive", b"Connection: upgrade", b"Connection: close, X-User-Id",
             b"Connection: X-User-Id", b"Connection: keep-alive, X-User-Id", b"Connection:", b"connection: ,keep-alive",
             b"Sec-WebSocket-Key1: x",
         )

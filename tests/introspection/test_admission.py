@@ -6,12 +6,13 @@ from gateway.authn.bearer import Token
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import compile_config
 from gateway.config.model import Config
-from gateway.decision import NeedsFacts, Request
+from gateway.decision import NeedsFacts
 from gateway.http.request_fields import fields_of_text
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.token_buckets import TokenBuckets
 from gateway.pipeline import decide
+from gateway.request import Request
 
 REALMS = [f"realm-{number}" for number in range(1000)]
 

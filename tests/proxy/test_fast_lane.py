@@ -104,6 +104,57 @@ async def test_what_differs_from_most_is_taken(serve, backend, taken, manner):
     assert len(backend.requests) == 1 + stays
 
 
+CORS = {"allow_origins": ["https://a.example"], "allow_headers": ["x-a"]}
+OF_A, ASKS_GET = "Origin: https://a.example", "Access-Control-Request-Method: GET"
+PREFLIGHTS = {
+    # the fields, and the status
+    "allowed": ((OF_A, ASKS_GET, "Access-Control-Request-Headers: x-a"), 204),
+    "another origin": (("Origin: https://b.example", ASKS_GET), 403),
+    "another method": ((OF_A, "Access-Control-Request-Method: PATCH"), 403),
+    "another header": ((OF_A, ASKS_GET, "Access-Control-Request-Headers: x-b"), 403),
+    "of no method": ((OF_A,), 200),  # which makes it an ordinary request
+}
+
+
+@pytest.mark.parametrize("case", PREFLIGHTS)
+@pytest.mark.parametrize("more", ["", "\r\nConnection: close", "\r\nContent-Length: 5"])
+async def test_a_preflight_is_taken_and_reaches_no_backend(serve, backend, provider, taken, case, more):
+    lines, status = PREFLIGHTS[case]
+    route = {"name": "r", "match": {"path": "/api/**"}, "backend": backend.url, "auth": "none", "cors": CORS}
+    gateway = await serve([route])
+    client = await gateway.client()
+    body = b"hello" if "Length" in more else b""
+    await client.send(
+        f"OPTIONS /api/x HTTP/1.1\r\nHost: a{more}\r\n".encode()
+        + b"".join(line.encode() + b"\r\n" for line in lines)
+        + b"\r\n"
+        + body
+    )
+    answer = await client.answer("OPTIONS")
+    assert (answer.status, answer.values("Connection")) == (status, ["close"] if "close" in more else [])
+    assert (taken, len(backend.requests), provider.calls) == ([True], int(status == 200), [])
+    if "close" not in more:
+        await client.send(request("GET", "/api/x"))
+        assert (await client.answer()).status == 200
+    line = await gateway.log_line()
+    assert (line["method"], line["route"], line["status"]) == ("OPTIONS", "r", status)
+
+
+@pytest.mark.parametrize("status", [204, 403])
+async def test_behind_the_chunks_of_a_preflight_nothing_is_read(serve, backend, taken, status):
+    """Nobody wants its body, and where that ends is for the chunks to say: as in the general lane, it is the last."""
+    origin = OF_A if status == 204 else "Origin: https://b.example"
+    route = {"name": "r", "match": {"path": "/api/**"}, "backend": backend.url, "auth": "none", "cors": CORS}
+    client = await (await serve([route])).client()
+    head = f"OPTIONS /api/x HTTP/1.1\r\nHost: a\r\n{origin}\r\n{ASKS_GET}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    await client.send(head.encode() + b"2\r\nhi\r\n0\r\n\r\n" + request("GET", "/api/x"))
+    answer = await client.answer("OPTIONS")
+    assert (answer.status, answer.values("Connection")) == (status, ["close"])
+    with pytest.raises((BrokenOffError, ConnectionError)):
+        await client.answer()
+    assert (taken, backend.requests) == ([True], [])
+
+
 async def test_an_old_client_gets_what_it_can_read(serve, backend, taken):
     backend.answers.append(script(chunked(b"he", b"llo")))
     backend.default = echo_marker

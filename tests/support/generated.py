@@ -17,8 +17,24 @@ from support.backend import CLOSE, RESET, Pause, Script, chunked, script
 T = TypeVar("T")
 
 METHODS = ("GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND", "get", "TRACE", "PRI")
-ORDINARY_METHODS = frozenset(METHODS[:6])
-ROUTES = ("any", "open", "api", "scoped", "strip", "moved", "kept", "small", "gets", "slash", "shared")
+ORDINARY_METHODS = frozenset(METHODS[:7])
+ROUTES = (
+    "any", "open", "api", "scoped", "strip", "moved", "kept", "small", "gets", "slash", "shared", "public", "options",
+)  # fmt: skip
+# Of a preflight: the routes that know of origins and one that does not, and the fields that make it one.
+PREFLIGHT_ROUTES = ("shared", "public", "options", "any")
+ORIGINS = (
+    ("https://a.example",), ("https://b.example",), (), ("null",), ("https://a.example", "https://a.example"),
+    ("https://b.example", "https://a.example"), ("https://a.example, https://b.example",), ("\xff",), ("",),
+)  # fmt: skip
+ASKED_METHODS = (
+    ("GET",), ("POST",), (), ("DELETE",), ("get",), ("GET", "GET"), ("OPTIONS",), ("",), ("G T",), ("\xe9",),
+    ("GET,PUT",),
+)  # fmt: skip
+ASKED_HEADERS = (
+    ("authorization",), (), ("Authorization,x-a",), ("x-b",), ("x-a,, X-A ,\t",), ("x-a", "x-b"), ("x y",), ("\xff",),
+    ("*",), ("",), ("a" * 3000,), ("x-a: b",), (",".join(f"x-{number}" for number in range(300)),),
+)  # fmt: skip
 TARGETS = (
     "/{}/x", "/{}/x?a=1&b=%20", "/{}/", "/{}", "/{}/x/y/z?", "/{}/%7euser", "/{}/%C3%BC", "/{}/a%2Fb", "/{}/..%2f",
     "/{}/../x", "/{}/./x", "/{}//x", "//{}/x", "/{}/x#y", "/{}/%zz", "/{}/%", "/{}/%00", "/{}/\\x", "/{}/x;a=b/y",
@@ -53,6 +69,7 @@ LINES = (
     "Content-Encoding: gzip", "Accept-Encoding: ", "Date: yesterday", "X-Long: " + "b" * 2000, 'X-Nobody: "\\"',
     "HTTP2-Settings-Not: x", "Cache-Control: no-cache", "Authorization_: Bearer x", "X-Kept: a", "X-Dropped: a",
     "Origin: https://a.example", "Origin: https://a.example", "Origin: https://b.example", "Origin: null", "origin:",
+    "Access-Control-Request-Method: GET", "access-control-request-headers: x",
 )  # fmt: skip
 # Of each of these an ordinary request has one.
 SINGLE_NAMES = {
@@ -64,7 +81,7 @@ ODD_LINES = (
     "Connection: close", "Connection: Keep-Alive, X-User-Id", "Connection: X-Marker, Authorization", "Connection: \x7f",
     "Sec-WebSocket-Key1: old", "Connection: upgrade", "Upgrade: h2c", "Upgrade: websocket", "HTTP2-Settings: x",
     "Keep-Alive: timeout=9", "Proxy-Connection: keep-alive", "Trailer: X-T", "Expect: 100-continue", "Expect: x",
-    "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x", "Transfer-Encoding: gzip",
+    "Transfer-Encoding: gzip",
     "Transfer-Encoding: chunked, gzip", "X-Nul: a\0b", "X-Cr: a\rb", "X-Lf: a\nX-Evil: b", "X-Del: \x7f", "X A: b",
     "X-A : b", " X-Fold: b", ": b", "X-A", "X\xe9: b", "X-A: b\r\n folded", "(x): b", "X-A:\x01", "Content-Length : 3",
     "Content-Length: +3", "Content-Length: 3, 3", "Content-Length: 0x3", "Content-Length: \xd9\xa3",
@@ -79,6 +96,7 @@ _CHUNKED = 0.1  # likewise
 _SEVERAL = 0.08
 _OLD = 0.05
 _LAST = 0.05
+_PREFLIGHT = 0.1
 ODD_REASON = "Odd R\xe9ason"
 STATUSES = (200, 204, 304, 201, 206, 205, 301, 400, 401, 404, 500, 503, 599)
 ANSWER_LINES = (
@@ -177,8 +195,11 @@ class Generator:
         if chance.random() < _OLD:
             version = "HTTP/1.0"
         lines = [f"Host: {host}" for host in self._pick(HOSTS, 0.1)]
-        credentials = self._authorization()
-        lines += [f"Authorization: {value}" for value in credentials]
+        lines += [f"Authorization: {value}" for value in self._authorization()]
+        if chance.random() < _PREFLIGHT:
+            method, route = "OPTIONS", chance.choice(PREFLIGHT_ROUTES)
+            target = self._pick(TARGETS, 0.2).replace("{}", route).replace("{{x}}", "{x}")
+            lines += self._preflight()
         lines += self._some(LINES, (0, 2, 4, 9))
         odd_lines = self._some(ODD_LINES, (1, 1, 2)) if chance.random() < oddness else []
         if chance.random() < _LAST:
@@ -199,6 +220,14 @@ class Generator:
         is_plain = is_plain and is_framed and len(set(single)) == len(single) and "Host" in single and pieces == 1
         cut = len(head) if body and pieces == 1 and chance.random() < _LATE else 0
         return Sent(head + body, (method,), pieces, int(is_plain), cut if framing != CHUNKED else 0)
+
+    def _preflight(self) -> list[str]:
+        """The lines of one, or nearly so."""
+        return [
+            *(f"Origin: {value}" for value in self._pick(ORIGINS, 0.3)),
+            *(f"Access-Control-Request-Method: {value}" for value in self._pick(ASKED_METHODS, 0.3)),
+            *(f"Access-Control-Request-Headers: {value}" for value in self._pick(ASKED_HEADERS, 0.5)),
+        ]
 
     def _authorization(self) -> list[str]:
         self._tokens += 1

@@ -29,7 +29,7 @@ OVER_BOTH_LANES = {
     "test_backend_failures",
     "test_backend_credentials",
     "test_bodies",
-    "test_cors",
+    "test_cors_wire",
     "test_decisions",
     "test_draining",
     "test_large_identity",
