@@ -100,6 +100,10 @@ def _demands_nothing(server: Server, _: Sections) -> bool:
     return server.tls is not None and server.tls.client_ca is None and server.tls.client_certificate == "demand"
 
 
+def _checks_no_certificate(server: Server, _: Sections) -> bool:
+    return server.tls is not None and server.tls.client_certificate == "ask"
+
+
 def _has_no_proxies(server: Server, sections: Sections) -> bool:
     return not server.trusted_proxies and sections.decisions is None
 
@@ -118,6 +122,12 @@ SERVER: tuple[IdleKey, ...] = (
         ("tls", "client_certificate"),
         _demands_nothing,
         "without client_ca no certificate is demanded; write client_ca: ca.pem, or ask, or take this out",
+    ),
+    IdleKey(
+        ("tls", "client_ca"),
+        _checks_no_certificate,
+        "with client_certificate: ask no certificate is checked against it, and anybody may connect; write demand, or "
+        "take this out",
     ),
     IdleKey(("dpop_nonce",), lambda _, sections: _nobody_looks_at_proofs(sections), _NO_PROOFS.format("DPoP proof")),
     IdleKey(

@@ -16,6 +16,7 @@ from gateway.migration.access_rules import Handler, printable
 _OPEN = frozenset({"noop", "anonymous"})
 NEEDS_TOKEN = frozenset({"oauth2_introspection", "jwt"})
 _ANONYMOUS = "anonymous"
+_NOT_LOOKED_AT = "a request with Authorization passes unread, and is no longer refused by anonymous"
 # The keys that change neither who passes nor what the backend gets.
 _WITHOUT_EFFECT = frozenset({"retry", "cache", "enabled", "jwks_max_wait", "jwks_ttl"})
 _INTROSPECTION = frozenset(
@@ -75,7 +76,8 @@ def authentication(handlers: tuple[Handler, ...]) -> CarriedAuthentication:
     subject = next((str(one.config.get("subject") or _ANONYMOUS) for one in handlers if one.name == _ANONYMOUS), "")
     subject = "" if names[0] == "noop" else subject
     if names[0] == "noop" or not NEEDS_TOKEN & set(names):
-        return CarriedAuthentication("none", subject=subject)
+        notes = [] if names[0] == "noop" else [_NOT_LOOKED_AT]
+        return CarriedAuthentication("none", subject=subject, notes=notes)
     asked = [handler for handler in handlers if handler.name in NEEDS_TOKEN]
     if len(asked) > 1:
         raise NotLikeThatError(f"{' and '.join(one.name for one in asked)} both judge its tokens; write two providers")

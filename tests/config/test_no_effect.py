@@ -20,7 +20,7 @@ TWO = "[http://a, http://b]"
 # Why a key is never without effect, and the keys of which that is true.
 ALWAYS = {
     "it says where the gateway listens, or how it runs": """
-        server.listen server.workers server.tls.certificate server.tls.key server.tls.client_ca server.header_timeout
+        server.listen server.workers server.tls.certificate server.tls.key server.header_timeout
         server.idle_timeout server.drain_delay server.shutdown_timeout server.max_header_bytes server.max_headers
         server.min_body_rate server.max_connections server.fast_path server.watch server.problem_types
         admin.listen admin.token admin.cors.allow_origins decisions.listen log.level log.access log.format
@@ -93,6 +93,11 @@ IDLE = [
         "server.tls.client_certificate",
         file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_certificate: demand}}\n"),
         file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_certificate: ask}}\n"),
+    ),
+    (
+        "server.tls.client_ca",
+        file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_ca: ca.pem, client_certificate: ask}}\n"),
+        file(top="server: {tls: {certificate: cert.pem, key: key.pem, client_ca: ca.pem}}\n"),
     ),
     (
         "server.dpop_nonce",

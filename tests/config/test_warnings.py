@@ -208,6 +208,8 @@ def test_how_a_client_shows_its_certificate_says_nothing_where_none_is_asked_for
     assert warned(file(top=f"server: {{{tls}, client_ca: ca.pem}}}}\n"), tmp_path) == []
     asks = tls.replace("demand", "ask")  # any certificate is taken then, for tokens that are bound to one
     assert warned(file(top=f"server: {{{asks}}}}}\n"), tmp_path) == []
+    (line,) = warned(file(top=f"server: {{{asks}, client_ca: ca.pem}}}}\n"), tmp_path)
+    assert "server.tls.client_ca: with client_certificate: ask no certificate is checked" in line
 
 
 def test_the_certificates_shown_to_providers_and_backends_are_looked_at_too(tmp_path) -> None:

@@ -163,6 +163,7 @@ def backend_of(rule):
             {"authenticators": [INTROSPECTION, {"handler": "anonymous"}], **header(**{"X-U": "{{ .Subject }}"})},
             "X-U is absent for a caller without a token",
         ),
+        ({"authenticators": [{"handler": "anonymous"}]}, "a request with Authorization passes unread"),
     ],
 )  # fmt: skip
 def test_what_changes_without_letting_more_through_is_told(change, note):
