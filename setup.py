@@ -120,6 +120,7 @@ COMPILED = (
     "proxy/upstream/http1_request",
     "proxy/upstream/pool",
     "proxy/upstream/pools",
+    "proxy/upstream/quiet_backends",
     "proxy/upstream/response_reader",
     "proxy/upstream/route_backends",
     "request",

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from gateway.cache.connect import FAILURES, Link
 from gateway.introspection.lease_port import LeaseSignal
 
@@ -43,10 +45,17 @@ class _EventSignal:
 class Notifier:
     """Holds the subscription. `connect` makes a new client each time, because a cluster's nodes come and go."""
 
-    def __init__(self, connect: Callable[[], Link], channel: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Link],
+        channel: str,
+        on_refusal: Callable[[BaseException], object] = lambda _error: None,
+    ) -> None:
+        """`on_refusal` is told where Redis replies and does not let it subscribe."""
         self.channel = channel
         self.listening = False
         self._connect = connect
+        self._on_refusal = on_refusal
         self._signals: dict[bytes, set[_EventSignal]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -79,6 +88,8 @@ class Notifier:
             try:
                 await self._listen(link)
             except FAILURES as error:
+                if isinstance(error, ResponseError):
+                    self._on_refusal(error)
                 if self.listening:
                     pause_s = _FIRST_PAUSE_S
                     # Only the class: the text of an error may quote an address or a reply.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
-from redis.exceptions import ClusterError, ResponseError
+from redis.exceptions import ClusterError, NoPermissionError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.connect import FAILURES
@@ -21,6 +21,11 @@ from gateway.cache.within import within
 
 _T = TypeVar("_T")
 # Error codes of a Redis that can serve nothing. Other errors concern one operation and are not a reason to back off.
+_ERRORS: Final[Mapping[str, type[ResponseError]]] = {
+    "NOPERM": NoPermissionError,
+    "OOM": OutOfMemoryError,
+    "READONLY": ReadOnlyError,
+}
 _CANNOT_SERVE: Final = frozenset({"LOADING", "MASTERDOWN", "NOAUTH"})
 
 
@@ -76,7 +81,7 @@ class OperationGuard:
             return
         for reply in outcome:
             if isinstance(reply, ErrorReply):
-                error = ResponseError(reply.code)
+                error = _ERRORS.get(reply.code, ResponseError)(reply.code)
                 self.failed(error) if reply.code in _CANNOT_SERVE else self.refused(error)
                 return
         self.failed()

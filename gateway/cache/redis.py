@@ -96,7 +96,11 @@ class RedisTier:
         self._not_before_store = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
-        self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled")
+        self._notifier = Notifier(
+            lambda: self._subscriber(address),
+            f"{self._prefix}settled",
+            lambda error: self._trouble.operation_failed(error, monotonic()),
+        )
         self.leases = self._leases()
         self.limits = self._limits(own)
 

@@ -25,6 +25,16 @@ from gateway.policy_reasons import cut_reason
 from gateway.provider.tls_reason import tls_reason
 
 _CAUSES_MAX = 8
+# By what Redis' words begin with: it is the right server, and in no state to serve.
+_STATES = {
+    "LOADING": "it still reads its data after a start; it is used as soon as that is done",
+    "BUSYLOADING": "it still reads its data after a start; it is used as soon as that is done",
+    "REDIS IS LOADING": "it still reads its data after a start; it is used as soon as that is done",
+    "MASTERDOWN": "it is a replica that has lost its primary; write the primary's address, or redis+sentinel://",
+    "MISCONF": "it takes no writes, because it cannot save to its disk; look at the disk's room, and at Redis' log",
+    "CLUSTERDOWN": "its cluster has not all slots; repair the cluster",
+    "MAX NUMBER OF CLIENTS": "it takes no more connections; raise its maxclients, or have fewer workers",
+}
 
 
 def redis_failure(error: BaseException) -> str:
@@ -33,12 +43,14 @@ def redis_failure(error: BaseException) -> str:
         return "it does not answer in time; check host and port in cache.redis, and the network between"
     if isinstance(error, AuthenticationError | AuthenticationWrongNumberOfArgsError) or _speaks_of_login(error):
         return f"it refuses the login ({_said(error)}); write its user and password into cache.redis"
-    if isinstance(error, NoPermissionError):
+    if isinstance(error, NoPermissionError) or _speaks_of_rights(error):
         return f"it refuses the command ({_said(error)}); give the user the rights of deploy/redis/users.acl"
     if isinstance(error, ReadOnlyError):
         return "it is a replica, which takes no writes; write the primary's address, or redis+sentinel://"
     if isinstance(error, OutOfMemoryError):
         return "it has no memory left; set maxmemory-policy allkeys-lru, or give it more"
+    if (words := _of_state(error)) is not None:
+        return f"{words} ({_said(error)})"
     if isinstance(error, ResponseError):
         return f"it answers with an error ({_said(error)}); see that cache.redis names the right server"
     return f"no connection ({_why_unconnected(error)}); check scheme, host and port in cache.redis, and that Redis runs"
@@ -46,6 +58,18 @@ def redis_failure(error: BaseException) -> str:
 
 def _speaks_of_login(error: BaseException) -> bool:
     return isinstance(error, RedisError) and str(error).upper().startswith(("NOAUTH", "WRONGPASS", "AUTH"))
+
+
+def _of_state(error: BaseException) -> str | None:
+    words = str(error).upper()
+    is_of_redis = isinstance(error, RedisError)
+    return next((meant for said, meant in _STATES.items() if is_of_redis and words.startswith(said)), None)
+
+
+def _speaks_of_rights(error: BaseException) -> bool:
+    """Of a command within a script Redis 7 and later say so in other words."""
+    words = str(error)
+    return isinstance(error, ResponseError) and (words.startswith("NOPERM") or "executing the script can't" in words)
 
 
 def _why_unconnected(error: BaseException) -> str:

@@ -93,7 +93,7 @@ PROVIDER_UP = Family(
     "gateway_provider_up",
     "gauge",
     ("provider",),
-    "1 where every worker has discovered it, with each of its realms, and its breaker is closed.",
+    "1 where every worker has discovered it, with each of its realms, its breaker is closed and its keys are there.",
     across="lowest",
 )
 REDIS_UP = Family("gateway_redis_up", "gauge", (), "1 where every worker shares facts in Redis.", across="lowest")

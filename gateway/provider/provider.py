@@ -91,9 +91,13 @@ class ProviderClient:
         self._auth = client_auth(config)
         self._calls = _new_calls(config, tls, clock)
         self._endpoints = Endpoints(name, config, self._calls)
-        self.keys = SigningKeys(self._calls, self._endpoints.jwks_url)
+        self._keys_trouble = Trouble(name, "the fetch of its keys")
+        self.keys = SigningKeys(self._calls, self._endpoints.jwks_url, trouble=self._keys_trouble)
         transmitter = config.events.jwks_uri if config.events is not None else None
-        self.transmitter_keys = self.keys if transmitter is None else SigningKeys(self._calls, _fixed_url(transmitter))
+        self.transmitter_keys = self.keys
+        if transmitter is not None:
+            trouble = Trouble(name, "the fetch of its transmitter's keys")
+            self.transmitter_keys = SigningKeys(self._calls, _fixed_url(transmitter), trouble=trouble)
         fetch_own_token = partial(self.token, ClientCredentials())
         self._questioning = Questioning(config, self._calls, self._auth, self.keys, fetch_own_token, clock)
         self.validator = None if config.validation == "introspection" else self._new_validator(config)
@@ -141,7 +145,12 @@ class ProviderClient:
     @property
     def trouble(self) -> str:
         """Why it cannot be asked, or why the last question failed, for the operator. Empty: all is well."""
-        return self.why_not_ready or self._trouble.reason
+        return self.why_not_ready or self._trouble.reason or self._keys_trouble.reason
+
+    @property
+    def keys_are_away(self) -> bool:
+        """Whether it judges tokens by its keys and cannot, because they could not be fetched."""
+        return self.validator is not None and self.keys.are_away
 
     @property
     def breaker(self) -> State:

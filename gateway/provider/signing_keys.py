@@ -3,7 +3,7 @@
 An old set is not used when it cannot be fetched again: the provider may have removed a key because it was stolen. So a
 set in use is fetched again before it is old, in the background. An unknown `kid` makes the gateway fetch the set again,
 but many unknown ones do not make many calls. One task at a time fetches; all who need the set wait for it, and `close`
-cancels it.
+cancels it. `trouble` is told what comes of each fetch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from gateway.http import strict_json
 from gateway.provider.call import Calls
 from gateway.provider.errors import ProviderError, UnreachableError, UnusableResponseError
 from gateway.provider.jwk_set import SigningKey, read_keys
+from gateway.provider.trouble import Trouble
 
 __all__ = ["ALGORITHMS", "SigningKey", "SigningKeys", "read_keys"]
 
@@ -40,8 +41,13 @@ class SigningKeys:
     """Fetches and keeps the keys; `locate` gives their URL. One fetch at a time, shared by all who wait for it."""
 
     def __init__(
-        self, calls: Calls, locate: Callable[[], Awaitable[str]], monotonic: Callable[[], float] = time.monotonic
+        self,
+        calls: Calls,
+        locate: Callable[[], Awaitable[str]],
+        monotonic: Callable[[], float] = time.monotonic,
+        trouble: Trouble | None = None,
     ) -> None:
+        self._trouble = trouble
         self._calls = calls
         self._locate = locate
         self._monotonic = monotonic
@@ -51,6 +57,12 @@ class SigningKeys:
         self._tried_for_s: dict[str, float] = {}  # by algorithm that had no key; `candidates` bounds them
         self._failure: ProviderError | None = None
         self._fetching: asyncio.Task[None] | None = None
+
+    @property
+    def are_away(self) -> bool:
+        """Whether there is no set that may be used, since it could not be fetched."""
+        is_fresh = self._fetched_at_s is not None and self._monotonic() - self._fetched_at_s <= _FRESH_S
+        return self._failure is not None and not is_fresh
 
     async def candidates(self, algorithm: str, kid: str | None) -> tuple[SigningKey, ...]:
         """The keys that may have signed a token with `algorithm` and `kid`. None: the provider has no such key.
@@ -202,6 +214,15 @@ class SigningKeys:
             self._failure = error
         finally:
             self._fetching = None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._trouble is None:
+            return
+        if self._failure is None:
+            self._trouble.succeeded()
+        else:
+            self._trouble.failed(self._failure, self._monotonic())
 
 
 def _document(body: bytes) -> object:

@@ -69,8 +69,15 @@ class Generation:
 
     @property
     def are_up(self) -> dict[str, bool]:
-        """Which providers are discovered and asked. One with realms is up when all of its realms are."""
-        down = {each.name for each in self.providers.values() if not each.ready or each.breaker != "closed"}
+        """Which providers are discovered and asked, and have their keys where these judge tokens.
+
+        One with realms is up when all of its realms are.
+        """
+        down = {
+            each.name
+            for each in self.providers.values()
+            if not each.ready or each.breaker != "closed" or each.keys_are_away
+        }
         return {each.name: each.name not in down for each in self.providers.values()}
 
     @property

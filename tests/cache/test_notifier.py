@@ -11,6 +11,7 @@ from support.redis_server import RedisServer
 from gateway.cache import notifier
 from gateway.cache.connect import connect_subscriber
 from gateway.cache.notifier import Notifier
+from gateway.cache.redis_failure import redis_failure
 from gateway.config.redis_url import parse_redis_url
 
 CHANNEL = "gateway:fleet:settled"
@@ -112,3 +113,27 @@ async def test_closing_ends_it_in_any_state(own_redis: RedisServer) -> None:
         began = time.monotonic()
         await one.close()
         assert time.monotonic() - began < 5
+
+
+async def test_who_may_not_subscribe_hears_of_it(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.execute_command("ACL", "SETUSER", "deaf", "on", ">pass", "~*", "resetchannels", "+@all")
+    address = parse_redis_url(f"redis://deaf:pass@127.0.0.1:{redis_server.port}/0")
+    heard: list[BaseException] = []
+    one = Notifier(lambda: connect_subscriber(address, (), connect_timeout_s=2), CHANNEL, heard.append)
+    one.start()
+    try:
+        await until(lambda: bool(heard))
+    finally:
+        await one.close()
+    assert "rights of deploy/redis/users.acl" in redis_failure(heard[0])
+
+
+async def test_a_redis_that_is_away_is_no_refusal() -> None:
+    address = parse_redis_url("redis://127.0.0.1:9/0")
+    heard: list[BaseException] = []
+    one = Notifier(lambda: connect_subscriber(address, (), connect_timeout_s=2), CHANNEL, heard.append)
+    one.start()
+    await asyncio.sleep(0.3)
+    await one.close()
+    assert heard == []

@@ -29,7 +29,18 @@ from gateway.policy_reasons import REASON_MAX_CHARS
         (NoPermissionError("no permissions to run the 'get' command"), "rights of deploy/redis/users.acl"),
         (ReadOnlyError("READONLY"), "replica, which takes no writes; write the primary's address"),
         (OutOfMemoryError("OOM"), "no memory left; set maxmemory-policy"),
-        (ResponseError("LOADING"), "answers with an error (LOADING); see"),
+        (
+            ResponseError(
+                "The user executing the script can't run this command or subcommand script: 0, on @user_script"
+            ),
+            "rights of deploy/redis/users.acl",
+        ),
+        (ResponseError("NOPERM"), "rights of deploy/redis/users.acl"),
+        (ResponseError("LOADING"), "still reads its data after a start; it is used as soon as that is done (LOADING)"),
+        (redis.exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "still reads its data"),
+        (ResponseError("MISCONF Redis is configured to save"), "cannot save to its disk; look at the disk's room"),
+        (redis.exceptions.ConnectionError("max number of clients reached"), "raise its maxclients"),
+        (ResponseError("WRONGTYPE"), "answers with an error (WRONGTYPE); see"),
         (
             redis.exceptions.ConnectionError("Error 111 connecting to a:1.\n"),
             "no connection (Error 111 connecting to a:1. ); check",

@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import logging
 
 import jwt
 import pytest
@@ -10,6 +11,7 @@ from support.signing import forged_by_mac, jwk, key_for, rsa_key, signed, unsign
 from gateway.provider.call import Calls
 from gateway.provider.errors import ProviderError
 from gateway.provider.signing_keys import ALGORITHMS, SigningKeys, read_keys
+from gateway.provider.trouble import Trouble
 
 CLAIMS = {"iss": "https://i"}
 FITTING = {"RS256": "RSA", "PS512": "RSA", "ES256": "ES256", "ES384": "ES384", "ES512": "ES512", "EdDSA": "EdDSA"}
@@ -272,3 +274,35 @@ async def test_a_set_in_use_is_fetched_again_before_it_is_old_and_nobody_waits_f
         while await keys.of_token("RS256", "k1"):  # noqa: ASYNC110 - nothing tells of the fetch
             await asyncio.sleep(0.01)  # until the answer has come
     assert len(provider.key_fetches) == 2
+
+
+@pytest.mark.parametrize("answer", [None, b"<html>", {"keys": []}])
+async def test_keys_that_cannot_be_had_are_told_of_once_and_so_is_their_return(provider, clock, caplog, answer):
+    caplog.set_level(logging.INFO)
+    calls = Calls(timeout_s=2, max_concurrency=4)
+
+    async def place():
+        return provider.jwks_uri
+
+    keys = SigningKeys(calls, place, clock, trouble=Trouble("sso", "the fetch of its keys"))
+    try:
+        provider.keys = answer
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                await keys.of_token("RS256", "k1")
+            clock.advance(11)
+        assert keys.are_away
+        provider.keys = {"keys": [jwk(rsa_key())]}
+        assert await keys.of_token("RS256", "k1")
+        assert not keys.are_away
+        clock.advance(301)
+        provider.keys = answer
+        provider.fault = Fault.SILENCE  # under way when the gateway ends, which is no failure
+        fetch = asyncio.create_task(keys.of_token("RS256", "k1"))
+        await asyncio.sleep(0.1)
+    finally:
+        await keys.close()
+        await asyncio.gather(fetch, return_exceptions=True)
+        await calls.close()
+    told = [(record.event, record.fields["provider"]) for record in caplog.records]
+    assert told == [("provider_failing", "sso"), ("provider_answers", "sso")]

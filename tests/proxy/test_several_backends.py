@@ -63,6 +63,7 @@ async def test_one_that_refuses_costs_nobody_anything(serve, backend, bad):
     [line] = events(gateway, "backend_failing")
     assert (line["route"], line["backend"], line["level"]) == ("open", label, "warning")
     assert "3 times in a row: " in line["message"]
+    assert line["reason"] == f"127.0.0.1:{bad.port} refused the connection"
     assert "refused the connection" in line["message"]
     assert {one["backend"] for one in gateway.lines.requests} == {f"http://127.0.0.1:{backend.port}"}
 
@@ -79,6 +80,35 @@ async def test_one_that_accepts_and_says_nothing_fails_three(serve, backend, bad
     bad.default = script(HANG)
     gateway = await serve(backend=[bad.url, backend.url], timeout="200ms")
     assert await statuses(gateway, 20, "GET") == {200: 17, 504: 3}
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_requests"])
+async def test_one_that_says_nothing_is_left_alone_before_the_first_time_out(serve, backend, bad, balance):
+    """Twenty clients ask at once and go on. Were it asked at every turn, all of them would end up waiting for it."""
+    bad.default = script(HANG)
+    gateway = await serve(backend=[bad.url, backend.url], timeout="20s", balance=balance)
+
+    async def client():
+        for _ in range(10):
+            await gateway.ask(request("GET", "/open/x"))
+
+    clients = [asyncio.create_task(client()) for _ in range(20)]
+    # At most those of the first moment, when neither has answered, wait for it.
+    await eventually(lambda: sum(one.done() for one in clients) >= 10)
+    assert len(bad.requests) <= 10
+    for one in clients:
+        one.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+
+
+async def test_without_outliers_one_that_says_nothing_is_asked_each_time(serve, backend, bad):
+    bad.default = script(HANG)
+    gateway = await serve(backend=[bad.url, backend.url], timeout="20s", outliers=None)
+    clients = [asyncio.create_task(gateway.ask(request("GET", "/open/x"))) for _ in range(40)]
+    await eventually(lambda: len(bad.requests) == 20)
+    for one in clients:
+        one.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
 
 
 async def test_one_that_resets_fails_three_that_are_not_idempotent(serve, backend, bad):

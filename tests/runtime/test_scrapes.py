@@ -9,6 +9,7 @@ import trustme
 from prometheus_client.parser import text_string_to_metric_families
 from support.backend import Pause, chunked, ok, script
 from support.running_gateway import configuration, eventually, gateways, provider_settings
+from support.signing import signed
 from support.wire import request
 
 STREAM_S = 0.4
@@ -170,3 +171,14 @@ async def test_openmetrics_is_answered_to_those_who_ask_for_it(serve, backend):
     kind, text = await scraped(gateway)
     assert kind.startswith("text/plain; version=")
     assert "# EOF" not in text
+
+
+async def test_a_provider_whose_keys_cannot_be_had_is_not_up(provider, backend):
+    sso = {"issuer": provider.issuer, "jwks_uri": provider.jwks_uri, "validation": "jwt"}
+    async with gateways() as start:
+        gateway = await start(configuration(providers={"p": sso}, routes=[{"name": "a", "backend": backend.url}]))
+        assert (await samples(gateway))["gateway_provider_up", "p"] == 1
+        assert (await gateway.get("/", token=signed({"iss": provider.issuer}))).status == 503
+        assert (await samples(gateway))["gateway_provider_up", "p"] == 0
+        [line] = [line for line in gateway.lines.all if line["event"] == "provider_failing"]
+        assert (line["provider"], line["reason"]) == ("p", "its keys were answered with status 404")

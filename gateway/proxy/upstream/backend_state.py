@@ -40,9 +40,9 @@ class BackendWatch(Protocol):
 
 
 class BackendState:
-    """One backend of a route. Each request that is sent to it calls `sent`, then one of the others."""
+    """One backend of a route. What comes of each request for which it was chosen is told by one of the methods."""
 
-    __slots__ = ("backend", "has_row", "label", "place", "requests", "tally", "watch")
+    __slots__ = ("backend", "has_row", "label", "place", "requests", "tally", "unheard", "watch")
 
     def __init__(self, place: int, backend: Backend, tally: BackendTally, watch: BackendWatch) -> None:
         self.place = place
@@ -51,11 +51,13 @@ class BackendState:
         self.tally = tally
         self.watch = watch
         self.requests = 0  # under way
+        self.unheard = 0  # of the requests for which it was chosen after its last answer, those that have not ended
         self.has_row = False  # of failures
 
     def answered(self) -> None:
         """The head of an answer has come, whatever its status."""
         self.tally.answered += 1
+        self.unheard = 0
         if self.has_row:
             self.has_row = False
             self.watch.row_ended(self.place)
@@ -73,8 +75,14 @@ class BackendState:
         else:
             tally.reset += 1
         self.has_row = True
+        self._is_over()
         self.watch.failed(self.place, error)
 
     def left(self) -> None:
         """The client did not wait for the answer, so nobody knows what it would have been."""
         self.tally.client_left += 1
+        self._is_over()
+
+    def _is_over(self) -> None:
+        if self.unheard:
+            self.unheard -= 1

@@ -21,7 +21,7 @@ class Ejection:
     """Over the places of one route's backends. `eject_s` 0: no row of failures takes any out.
 
     `usable` are the places that may be asked, `others` the rest, both in the order of the list. `changes_s` is the time
-    at which `look` would find more of them.
+    at which `look` would find more of them. `ejected_max` are out by rows at a time, at most.
     """
 
     def __init__(self, backends: int, failures: int = _FAILURES, eject_s: float = 0.0, max_percent: int = 100) -> None:
@@ -32,7 +32,7 @@ class Ejection:
         self.rows = [0] * backends
         self._all = self.usable
         self._eject_s = eject_s
-        self._ejected_max = backends * max_percent // 100 if backends > 1 and eject_s else 0
+        self.ejected_max = backends * max_percent // 100 if backends > 1 and eject_s else 0
         self._out_until_s: dict[int, float] = {}
         self._is_well = [True] * backends
 
@@ -82,7 +82,7 @@ class Ejection:
 
     def _eject(self, place: int, now_s: float) -> None:
         out = self._out_until_s
-        if place in out or len(out) < self._ejected_max:
+        if place in out or len(out) < self.ejected_max:
             out[place] = now_s + self._eject_s
             self._settle()
 
