@@ -96,11 +96,7 @@ class RedisTier:
         self._not_before_store = NotBeforeStore(self._log_link.client, self._prefix, own, not_before or NotBefore())
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
-        self._notifier = Notifier(
-            lambda: self._subscriber(address),
-            f"{self._prefix}settled",
-            lambda error: self._trouble.operation_failed(error, monotonic()),
-        )
+        self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled", self._refused)
         self.leases = self._leases()
         self.limits = self._limits(own)
 
@@ -148,6 +144,9 @@ class RedisTier:
     def healthy(self) -> bool:
         """Whether results are shared at present."""
         return self._follower.in_sync and not self._guard.is_backing_off
+
+    def _refused(self, error: BaseException) -> None:
+        self._trouble.operation_failed(error, self._monotonic())
 
     @property
     def trouble(self) -> str:
