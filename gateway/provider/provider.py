@@ -93,11 +93,7 @@ class ProviderClient:
         self._endpoints = Endpoints(name, config, self._calls)
         self._keys_trouble = Trouble(name, "the fetch of its keys")
         self.keys = SigningKeys(self._calls, self._endpoints.jwks_url, trouble=self._keys_trouble)
-        transmitter = config.events.jwks_uri if config.events is not None else None
-        self.transmitter_keys = self.keys
-        if transmitter is not None:
-            trouble = Trouble(name, "the fetch of its transmitter's keys")
-            self.transmitter_keys = SigningKeys(self._calls, _fixed_url(transmitter), trouble=trouble)
+        self.transmitter_keys = self._transmitter_keys(config)
         fetch_own_token = partial(self.token, ClientCredentials())
         self._questioning = Questioning(config, self._calls, self._auth, self.keys, fetch_own_token, clock)
         self.validator = None if config.validation == "introspection" else self._new_validator(config)
@@ -131,6 +127,12 @@ class ProviderClient:
             decides_alone=config.validation == "jwt",
             places=self.places,
         )
+
+    def _transmitter_keys(self, config: Provider) -> SigningKeys:
+        if config.events is None or config.events.jwks_uri is None:
+            return self.keys
+        trouble = Trouble(self.name, "the fetch of its transmitter's keys")
+        return SigningKeys(self._calls, _fixed_url(config.events.jwks_uri), trouble=trouble)
 
     @property
     def ready(self) -> bool:
