@@ -28,6 +28,7 @@ from gateway.http.protected_resource import metadata_location
 from gateway.http.public_document import PublicDocument, identity_keys
 from gateway.http.response_head import ResponseHeaderRules
 from gateway.http.told_request import SubrequestFates
+from gateway.http.trace_context import draws_below
 from gateway.http.unfinished import HeadLimits
 from gateway.identity import IdentityRules, compile_identity
 from gateway.limits.limit import CompiledLimit
@@ -104,7 +105,9 @@ class CompiledConfig:
     head_limits: HeadLimits
     resources: Mapping[tuple[str, str], PublicDocument]  # metadata that is published, by host and path (RFC 9728)
     fates: FieldFates  # what is done with a client's fields before the route is known
-    sample: float | None = None  # the part of requests that is traced; None: the gateway takes no part in traces
+    sampled_below: str | None = (
+        None  # a request whose id is less is recorded; None: the gateway takes no part in traces
+    )
     events_prefix: str | None = None  # where events arrive; None: nowhere
     keys: PublicDocument | None = None  # those that verify identity tokens
     keys_path: str | None = None  # where these are published, on every host
@@ -143,7 +146,7 @@ def compile_config(
         head_limits=HeadLimits(config.server.max_header_bytes, config.server.max_headers),
         resources=compile_resources(config),
         fates=fates_under((route.request_rules for route in routes), reads_trace=config.telemetry is not None),
-        sample=None if config.telemetry is None else config.telemetry.sample,
+        sampled_below=None if config.telemetry is None else draws_below(config.telemetry.sample),
         events_prefix=None if config.events is None else canonical_percent(str(config.events.prefix)),
         keys=identity_keys(key_set(keys)) if keys else None,
         keys_path=None if config.signing is None else canonical_percent(str(config.signing.path)),
@@ -185,7 +188,7 @@ def _beside(compiled: CompiledConfig, identity_names: frozenset[str]) -> Beside:
         fates=SubrequestFates(
             identity_names,
             keeps_authorization=any(route.request_rules.keep_authorization for route in compiled.routes),
-            reads_trace=compiled.sample is not None,
+            reads_trace=compiled.sampled_below is not None,
         ),
         events_prefix=None,
         keys=None,

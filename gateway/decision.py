@@ -13,7 +13,7 @@ from gateway.compiled import CompiledRoute
 from gateway.condition import Condition, Met
 from gateway.cors import PreflightAnswer
 from gateway.http.forwarded import Caller
-from gateway.http.headers import Lines, field_line_to_backend, lines_to_backend
+from gateway.http.headers import Lines, lines_to_backend
 from gateway.http.location import Outside
 from gateway.http.public_document import PublicDocument
 from gateway.http.refusal import Refusal, with_dpop_challenge, with_parameter
@@ -173,20 +173,18 @@ class Allow:
         """All fields for the backend, except `Host`, the framing and the identity."""
         context = self.context
         request = context.request
+        rules, trace = self.route.request_rules, request.trace
         lines = lines_to_backend(
             request.fields,
-            self.route.request_rules,
+            rules,
             context.caller,
             authority=self.target.authority,
             request_id=context.request_id,
             version=request.version,
             stripped=self.stripped,
             identity=self.identity.pairs,
+            trace=b"" if trace is None else trace.lines(rules.gone),
         )
-        if request.trace is not None:
-            for name, value in request.trace.fields:
-                if name not in self.route.request_rules.gone:
-                    lines = lines.and_line(field_line_to_backend(name, value))
         for met in context.met:  # the longest comes last, and is copied least often
             if met.line:
                 lines = lines.and_line(met.line)

@@ -43,7 +43,9 @@ OF_PROXIES: Final = 7  # believed if a trusted proxy sends it
 ORIGIN: Final = 8
 ASKED_METHOD: Final = 10  # of a preflight
 ASKED_HEADERS: Final = 11
-TRACE: Final = 9  # of W3C Trace Context, where the gateway takes part in traces
+# Of W3C Trace Context, where the gateway takes part in traces.
+TRACE_PARENT: Final = 9
+TRACE_STATE: Final = 12
 # The line goes on to the backend: always, or `DEPENDS` on the route and the caller.
 PASSES: Final = 16
 DEPENDS: Final = 32
@@ -100,7 +102,7 @@ _SINGLE_NAMES = (
 )
 _ONCE = {name: ONCE << place for place, name in enumerate(_SINGLE_NAMES)}
 
-TRACE_FIELDS: Final = frozenset({"traceparent", "tracestate"})
+_TRACE: Final = {"traceparent": TRACE_PARENT, "tracestate": TRACE_STATE}
 
 NEVER: Final = 0
 ALWAYS: Final = 1
@@ -164,7 +166,7 @@ class FieldFates:
         self._reads_trace = reads_trace
         self._memo: BoundedMemo[bytes, int] = BoundedMemo(_KNOWN_MAX)
         self.known = self._memo.known
-        self._gone = gone | TRACE_FIELDS if reads_trace else gone
+        self._gone = gone | frozenset(_TRACE) if reads_trace else gone
         self._gone_somewhere = gone_somewhere
         self._trusted = trusted
         self._keeps_authorization = keeps_authorization
@@ -181,8 +183,8 @@ class FieldFates:
     def _fate(self, name: str) -> int:
         lower = name.lower()
         fate = _READ.get(lower, 0) | _ONCE.get(lower, 0) | (IS_ODD if lower in _ODD_NAMES else 0)
-        if self._reads_trace and lower in TRACE_FIELDS:
-            fate |= TRACE
+        if self._reads_trace:
+            fate |= _TRACE.get(lower, 0)
         sender = who_may_send(name, self._gone, self._trusted, keep_authorization=self._keeps_authorization)
         if sender == NEVER:
             return fate

@@ -138,16 +138,17 @@ def lines_to_backend(
     version: tuple[int, int],
     stripped: str = "",
     identity: Pairs = (),
+    trace: bytes = b"",
 ) -> Lines:
     """The fields of a request to a backend without `Host`, the framing and the identity, which follow them.
 
     `authority` is the host that the client named. The names in `identity` are among the rules' `identity_names`.
-    `stripped` is the prefix that the route removes from the path.
+    `stripped` is the prefix that the route removes from the path, `trace` the lines that name the place in a trace.
     """
     kept = _passing(fields, rules, caller) if fields.depends or fields.options else fields.kept
     if rules.are_usual and not fields.vias:
         told = _told(rules, caller, authority, stripped, version)
-        return Lines(kept, b"".join((b"X-Request-Id: ", sound(request_id).encode(), b"\r\n", told)))
+        return Lines(kept, b"".join((b"X-Request-Id: ", sound(request_id).encode(), b"\r\n", trace, told)))
     own = [f"X-Request-Id: {request_id}", *_of_caller(caller, authority, stripped), _via(fields.vias, version)]
     if rules.own_gone:
         own = [line for line in own if _folded_name(line) not in rules.own_gone]
@@ -155,7 +156,7 @@ def lines_to_backend(
     if rules.has_rivals and identity:
         names = folded([name for name, _ in identity])
         own = [line for line in own if _folded_name(line) not in names]
-    return Lines(kept, _with_ends(own))
+    return Lines(kept, _with_ends(own) + trace)
 
 
 def _told(rules: RequestRules, caller: Caller, authority: str, stripped: str, version: tuple[int, int]) -> bytes:

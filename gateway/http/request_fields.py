@@ -22,7 +22,8 @@ from gateway.http.fates import (
     ORIGIN,
     PASSES,
     READ,
-    TRACE,
+    TRACE_PARENT,
+    TRACE_STATE,
     TRANSFER_ENCODING,
     VIA,
     FieldFates,
@@ -47,7 +48,7 @@ class Fields:
     `depends` says that some of the kept ones go on only on some routes. `of_proxies` has names and values of fields
     that trusted proxies may send. `is_odd` says that the request is not an ordinary one because of a field. `ends` and
     `stays` say what `Connection` wants of the connection, in so many words. `size` is that of the fields on the wire.
-    The other attributes hold all values of the field of that name.
+    `trace_parent` is empty where the field came twice. The other attributes hold all values of the field of that name.
 
     The class is not slotted: attributes that most requests do not set stay in the class.
     """
@@ -62,7 +63,8 @@ class Fields:
     asked_methods: Sequence[str] = ()  # of Access-Control-Request-Method
     asked_headers: Sequence[str] = ()  # of Access-Control-Request-Headers
     of_proxies: Pairs = ()
-    traces: Pairs = ()  # names and values of Trace Context
+    trace_parent: bytes | None = None
+    trace_states: Sequence[str] = ()
     depends: bool = False
     is_odd: bool = False
     ends: bool = False
@@ -140,7 +142,15 @@ def _as_one_form(line: bytes) -> tuple[bytes, bytes]:
 
 
 def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
-    text = value.decode("utf-8", "surrogateescape")
+    if what == TRACE_PARENT:
+        fields.trace_parent = value if fields.trace_parent is None else b""
+    elif what == CONNECTION:
+        _read_option(fields, value)
+    else:
+        _read_text(fields, what, name, value.decode("utf-8", "surrogateescape"))
+
+
+def _read_text(fields: Fields, what: int, name: bytes, text: str) -> None:
     if what == HOST:
         fields.hosts = _with(fields.hosts, text)
     elif what == AUTHORIZATION:
@@ -151,10 +161,6 @@ def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
         fields.origins = _with(fields.origins, text)
     elif what == OF_PROXIES:
         fields.of_proxies = _with(fields.of_proxies, (name.decode("ascii"), text))
-    elif what == TRACE:
-        fields.traces = _with(fields.traces, (name.decode("ascii"), text))
-    elif what == CONNECTION:
-        _read_option(fields, value.lower(), text)
     else:
         _read_rare(fields, what, text)
 
@@ -168,13 +174,16 @@ def _read_rare(fields: Fields, what: int, text: str) -> None:
         fields.asked_methods = _with(fields.asked_methods, text)
     elif what == ASKED_HEADERS:
         fields.asked_headers = _with(fields.asked_headers, text)
+    elif what == TRACE_STATE:
+        fields.trace_states = _with(fields.trace_states, text)
 
 
-def _read_option(fields: Fields, option: bytes, text: str) -> None:
+def _read_option(fields: Fields, value: bytes) -> None:
+    option = value.lower()
     if option == _USUAL_OPTION:
         fields.stays = True
         return
-    fields.options = _with(fields.options, text)
+    fields.options = _with(fields.options, value.decode("utf-8", "surrogateescape"))
     if option == _LAST_OPTION:
         fields.ends = True
     else:

@@ -2,92 +2,132 @@
 
 A trace is followed whoever began it. Whether a request is recorded is the gateway's own decision, unless a trusted
 proxy has made it: otherwise a client could have each of its requests recorded.
+
+The backend gets a new `parent-id` also where nothing is recorded: the flag may be another one than the caller's, which
+demands it (§3.5), and OpenTelemetry gives each span an id, recorded or not. The random part of the request's id serves
+for all that an unrecorded request needs, because most requests are of that kind.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-Pairs = Sequence[tuple[str, str]]
+from gateway.http.forwarded import TrustedProxies
+from gateway.http.headers import field_line_to_backend
 
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
-)
-_SAMPLED: Final = 1
-# §3.3.1.5: at least so much has to go on; more may be left out, and then as a whole.
-_STATE_CHARS_MAX: Final = 512
+# Each byte of a traceparent becomes the kind of byte that it is, so that one comparison checks its whole form.
+_KIND: Final = {**dict.fromkeys(b"0123456789abcdef", ord("h")), ord("-"): ord("-")}
+_KINDS: Final = bytes(_KIND.get(byte, 0) for byte in range(256))
+_FORM: Final = b"hh-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh"
+_CHARS: Final = 55
+_DASH: Final = 45
+_ZERO: Final = 48
+_NO_TRACE: Final = b"0" * 32
+_NO_SPAN: Final = b"0" * 16
+_SAMPLED_DIGITS: Final = b"13579bdf"  # the last bit of the flags
 _PARENT: Final = "traceparent"
 _STATE: Final = "tracestate"
+# §3.3.1.5: at least so much has to go on; more may be left out, and then as a whole.
+_STATE_CHARS_MAX: Final = 512
+_BEGIN: Final = b"traceparent: 00"
+_SAMPLED: Final = b"-01\r\n"
+_UNSAMPLED: Final = b"-00\r\n"
 _SPAN_CHARS: Final = 16
-_DRAW_CHARS: Final = 8
 _DRAWS: Final = 16**8
+_ABOVE_ALL: Final = "g"
 
 
 class TraceContext:
     """Holds the place of one request in its trace. Ids are lower-case hex: 32 characters of the trace, 16 of a span.
 
-    `span_id` is the request's own span and `backend_span_id` that of what the backend is asked. `parent_id` is the
-    caller's span, if it named one. `state` is the caller's `tracestate`.
+    `line` is the traceparent that the backend gets, with its name and its end, and `state` the caller's `tracestate`.
+    A recorded request has a span of its own, `span_id`; `parent_id` is the caller's span, if it named one.
     """
 
-    __slots__ = ("backend_span_id", "is_sampled", "parent_id", "span_id", "state", "trace_id")
+    __slots__ = ("is_sampled", "line", "parent_id", "span_id", "state")
 
     def __init__(
-        self,
-        trace_id: str,
-        span_id: str,
-        backend_span_id: str,
-        *,
-        is_sampled: bool,
-        parent_id: str | None = None,
-        state: str = "",
+        self, line: bytes, state: str = "", span_id: str = "", parent_id: str | None = None, *, is_sampled: bool
     ) -> None:
-        self.trace_id = trace_id
-        self.span_id = span_id
-        self.backend_span_id = backend_span_id
-        self.is_sampled = is_sampled
-        self.parent_id = parent_id
+        self.line = line
         self.state = state
+        self.span_id = span_id
+        self.parent_id = parent_id
+        self.is_sampled = is_sampled
 
     @property
-    def fields(self) -> list[tuple[str, str]]:
-        """What the backend is told."""
-        parent = f"00-{self.trace_id}-{self.backend_span_id}-{'01' if self.is_sampled else '00'}"
-        fields = [(_PARENT, parent)]
-        if self.state:
-            fields.append((_STATE, self.state))
-        return fields
+    def trace_id(self) -> str:
+        return self.line[16:48].decode("ascii")
+
+    @property
+    def backend_span_id(self) -> str:
+        """The span of what the backend is asked."""
+        return self.line[49:65].decode("ascii")
+
+    def lines(self, gone: frozenset[str]) -> bytes:
+        """What the backend is told, as lines with their ends, but for the names that are `gone`."""
+        line = b"" if _PARENT in gone else self.line
+        return line + field_line_to_backend(_STATE, self.state) if self.state and _STATE not in gone else line
+
+
+def draws_below(sample: float) -> str:
+    """The hex text below which the ids of that part of requests are."""
+    limit = int(sample * _DRAWS)
+    return _ABOVE_ALL if limit >= _DRAWS else f"{limit:08x}"
 
 
 def follow_trace(
-    fields: Pairs, new_trace_id: str, new_span_ids: str, sample: float, *, is_believed: bool
+    parent: bytes | None,
+    states: Sequence[str],
+    request_id: str,
+    sampled_below: str,
+    new_id: Callable[[], str],
+    trusted: TrustedProxies,
+    peer: str,
 ) -> TraceContext:
     """The context of a request with these trace fields: the caller's trace, or a new one.
 
-    `new_trace_id` and `new_span_ids` are 32 random hex characters each. The part `sample` of requests is recorded,
-    where no trusted caller has decided (`is_believed`).
+    `request_id` is 32 random hex characters, and `new_id` makes more of them. A request is recorded where its id is
+    less than `sampled_below`, or as the caller says where `peer` is one of the `trusted`.
     """
-    span_id, backend_span_id = new_span_ids[:_SPAN_CHARS], new_span_ids[_SPAN_CHARS:]
-    is_drawn = int(span_id[:_DRAW_CHARS], 16) < sample * _DRAWS
-    parents, states = list[str](), list[str]()
-    for name, value in fields:
-        lower = name.lower()
-        if lower == _PARENT:
-            parents.append(value)
-        elif lower == _STATE:
-            states.append(value)
-    found = _TRACEPARENT.fullmatch(parents[0].strip()) if len(parents) == 1 else None
-    if found is None or (found[1] == "00" and found[5]):
-        return TraceContext(new_trace_id, span_id, backend_span_id, is_sampled=is_drawn)
-    is_sampled = bool(int(found[4], 16) & _SAMPLED) if is_believed else is_drawn
-    state = ",".join(states)
-    return TraceContext(
-        found[2],
-        span_id,
-        backend_span_id,
-        is_sampled=is_sampled,
-        parent_id=found[3],
-        state=state if len(state) <= _STATE_CHARS_MAX else "",
-    )
+    is_sampled = request_id < sampled_below
+    if parent is None or not _is_valid(parent):
+        trace_id = new_id() if is_sampled else request_id
+        return _placed(f"-{trace_id}-".encode(), request_id, new_id, is_sampled=is_sampled)
+    if (parent[54] in _SAMPLED_DIGITS) is not is_sampled and trusted.has_peer(peer):
+        is_sampled = not is_sampled
+    trace = _placed(parent[2:36], request_id, new_id, is_sampled=is_sampled)
+    if is_sampled:
+        trace.parent_id = parent[36:52].decode("ascii")
+    if states:
+        state = ",".join(states)
+        trace.state = state if len(state) <= _STATE_CHARS_MAX else ""
+    return trace
+
+
+def _placed(trace_id: bytes, request_id: str, new_id: Callable[[], str], *, is_sampled: bool) -> TraceContext:
+    """The place of a request in the trace of this id, which has its dashes around it."""
+    if not is_sampled:
+        line = b"".join((_BEGIN, trace_id, request_id[_SPAN_CHARS:].encode(), _UNSAMPLED))
+        return TraceContext(line, is_sampled=False)
+    spans = new_id()
+    line = b"".join((_BEGIN, trace_id, spans[_SPAN_CHARS:].encode(), _SAMPLED))
+    return TraceContext(line, span_id=spans[:_SPAN_CHARS], is_sampled=True)
+
+
+def _is_valid(parent: bytes) -> bool:
+    """Whether it is a traceparent (§3.2): of this version to the letter, of a later one as far as this one goes."""
+    chars = len(parent)
+    if chars != _CHARS:
+        if chars < _CHARS or parent[_CHARS] != _DASH or parent.startswith(b"00"):
+            return False
+        parent = parent[:_CHARS]
+    if parent.translate(_KINDS) != _FORM:
+        return False
+    # An id that begins with another digit is not all zeros, and most do.
+    if parent[3] == _ZERO and parent[3:35] == _NO_TRACE:
+        return False
+    if parent[36] == _ZERO and parent[36:52] == _NO_SPAN:
+        return False
+    return parent[0] == _ZERO or not parent.startswith(b"ff")

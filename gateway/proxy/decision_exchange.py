@@ -41,7 +41,7 @@ class DecisionFastLane:
         if ordinary is None or ordinary.missing_bytes:
             return False
         method, target, request_id = ordinary.method, ordinary.target, self.contexts.new_request_id()
-        trace = self.contexts.trace(running.compiled, ordinary.fields, client.peer)
+        trace = self.contexts.trace(running.compiled, ordinary.fields, client.peer, request_id)
         path = target.partition("?")[0]
         context = RequestContext(self.contexts, running, request_id, method, path, client.peer, trace)
         if ordinary.manner.behind:

@@ -36,8 +36,10 @@ class FastLane:
         running = self.contexts.running
         compiled, last = running.compiled, client.last_request
         if last.decision is not None and last.request is not None and last.is_same(compiled, data):
-            last.request.new_request_id = self.contexts.new_request_id()
-            self._begin(client, running, last.request, last.body, last.decision, USUAL)
+            request, request_id = last.request, self.contexts.new_request_id()
+            request.new_request_id = request_id
+            request.trace = self.contexts.trace(compiled, request.fields, client.peer, request_id)
+            self._begin(client, running, request, last.body, last.decision, USUAL)
             return True
         ordinary = read_ordinary(compiled.fates, compiled.head_limits, data)
         if ordinary is None:
@@ -91,6 +93,7 @@ class FastLane:
 
     def _request(self, client: ClientConnection, running: Generation, ordinary: Ordinary) -> Request:
         fields, contexts = ordinary.fields, self.contexts
+        request_id = contexts.new_request_id()
         return Request(
             ordinary.method,
             ordinary.target,
@@ -98,8 +101,8 @@ class FastLane:
             client.peer,
             client.scheme,
             _HTTP10 if ordinary.manner.is_http10 else _HTTP11,
-            contexts.new_request_id(),
-            contexts.trace(running.compiled, fields, client.peer),
+            request_id,
+            contexts.trace(running.compiled, fields, client.peer, request_id),
             certificate=client.certificate,
         )
 

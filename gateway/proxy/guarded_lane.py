@@ -44,6 +44,7 @@ class GuardedLane:
         """The head, its fields read by `fates`; `certificate` is the one that the client showed on its connection."""
         assert isinstance(request.protocol, AiohttpConnection)  # the listener makes no others
         fields, peer = fields_of(fates, request.raw_headers), request.protocol.client.peer
+        request_id = self._contexts.new_request_id()
         return Request(
             method=request.method,
             target=request.raw_path,
@@ -51,8 +52,8 @@ class GuardedLane:
             peer=peer,
             scheme=request.scheme,
             version=(request.version.major, request.version.minor),
-            new_request_id=self._contexts.new_request_id(),
-            trace=self._contexts.trace(running.compiled, fields, peer),
+            new_request_id=request_id,
+            trace=self._contexts.trace(running.compiled, fields, peer, request_id),
             certificate=certificate,
         )
 

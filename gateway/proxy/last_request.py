@@ -40,8 +40,8 @@ class LastRequest:
     def note(
         self, compiled: CompiledConfig, data: bytes, request: Request, body: bytes | None, decision: Decision
     ) -> None:
-        """Note what came, and what was decided where the same came before. A proof or a trace is new each time."""
-        is_plain = request.trace is None and decision.context.presented is AS_BEARER
+        """Note what came, and what was decided where the same came before. A proof is new each time."""
+        is_plain = decision.context.presented is AS_BEARER
         if is_plain and isinstance(decision, (Allow, NeedsFacts)) and self.is_same(compiled, data):
             self.request, self.body, self.decision = request, body, decision
             return

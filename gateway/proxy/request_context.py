@@ -39,13 +39,13 @@ class RequestContextFactory:
         self.recorder = recorder
         self.new_request_id = new_request_id
 
-    def trace(self, compiled: CompiledConfig, fields: Fields, peer: str) -> TraceContext | None:
+    def trace(self, compiled: CompiledConfig, fields: Fields, peer: str, request_id: str) -> TraceContext | None:
         """The place of a request in its trace, where the gateway takes part in traces."""
-        if compiled.sample is None:
+        below = compiled.sampled_below
+        if below is None:
             return None
-        is_believed = compiled.trusted_proxies.has_peer(peer)
-        new_id = self.new_request_id
-        return follow_trace(fields.traces, new_id(), new_id(), compiled.sample, is_believed=is_believed)
+        parent, states, trusted = fields.trace_parent, fields.trace_states, compiled.trusted_proxies
+        return follow_trace(parent, states, request_id, below, self.new_request_id, trusted, peer)
 
     def refused(self, refusal: Refusal, client: str, line: RequestLine | None) -> str:
         """Record the refusal of what never became a request, but for its first line; returns the id it is known by."""

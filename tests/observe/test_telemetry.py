@@ -11,7 +11,9 @@ from gateway.observe.telemetry import SpanSender
 
 
 def traced(number: int, **more):
-    trace = TraceContext(f"{number:032x}", f"{number:016x}", f"{number:016x}", is_sampled=True)
+    trace = TraceContext(
+        f"traceparent: 00-{number:032x}-{number:016x}-01\r\n".encode(), span_id=f"{number:016x}", is_sampled=True
+    )
     return exchange(trace=trace, spans=[], **more)
 
 

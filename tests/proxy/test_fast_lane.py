@@ -385,6 +385,22 @@ class TestTheSameAgain:
         assert [one.body for one in backend.requests] == [b"hello"] * 5
         assert reads.are(2)
 
+    @pytest.mark.parametrize("sample", [0, 1])
+    async def test_each_request_has_a_span_of_its_own(self, serve, backend, reads, sample):
+        parent = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        gateway = await serve(telemetry={"otlp": "http://127.0.0.1:9", "sample": sample})
+        client = await gateway.client()
+        for fields, trace_ids in [((), 5), ((parent,), 1)]:
+            for _ in range(5):
+                await client.send(request("GET", "/api/x", *fields, token="good"))
+                assert (await client.answer()).status == 200
+            told = [one.value("traceparent").split("-") for one in backend.requests[-5:]]
+            assert len({trace_id for _, trace_id, _, _ in told}) == trace_ids
+            assert len({span_id for _, _, span_id, _ in told} - {"00f067aa0ba902b7"}) == 5
+            assert {flags for *_, flags in told} == {f"0{sample}"}
+            assert [one["trace_id"] for one in gateway.lines.requests[-5:]] == [trace_id for _, trace_id, _, _ in told]
+        assert reads.are(4)
+
     async def test_a_token_that_was_revoked_meanwhile_is_refused(self, serve, backend, provider, reads):
         gateway = await serve(auth={"max_age": "0s"})
         client = await gateway.client()
