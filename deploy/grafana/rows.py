@@ -224,6 +224,12 @@ PANELS = (
         red=".*",
     ),
     Graph(
+        "Lines of the log that were lost",
+        {"{{instance}}": "sum by (instance) (increase(gateway_log_lines_dropped_total{@}[@]))"},
+        width=8,
+        red=".*",
+    ),
+    Graph(
         "Reloads of the configuration (red: refused)",
         {"{{instance}} {{result}}": "sum by (instance, result) (increase(gateway_config_reloads_total{@}[@]))"},
         width=8,

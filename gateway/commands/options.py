@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -16,6 +17,7 @@ from gateway.config.model import Config
 from gateway.config.problems import ConfigError
 
 NO, UNUSABLE, CANNOT_TELL = 1, 2, 3
+_STANDARD_ERROR = 2
 T = TypeVar("T")
 _FILE = click.Path(dir_okay=False)  # for completion; what is wrong with the file is told by its reader
 
@@ -54,8 +56,19 @@ def given(value: str | None) -> str | None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
+    _occupy_standard_descriptors()
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(work)
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open /dev/null for those of 0, 1 and 2 that are closed, as with `>&-`.
+
+    Otherwise the next sockets get these numbers: what is written to standard error would reach a client.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

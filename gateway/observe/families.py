@@ -123,6 +123,9 @@ LAST_RELOAD = Family(
     across="highest",
 )
 WORKER_RESTARTS = Family("gateway_worker_restarts_total", "counter", (), "Workers that died and were replaced.")
+LOG_LINES_DROPPED = Family(
+    "gateway_log_lines_dropped_total", "counter", (), "Lines of the log that nobody read, or that could not be written."
+)
 PROCESS_CPU = Family("process_cpu_seconds_total", "counter", (), "CPU time of all processes, in user and system mode.")
 PROCESS_MEMORY = Family("process_resident_memory_bytes", "gauge", (), "Resident memory of all processes.")
 PROCESS_FDS = Family("process_open_fds", "gauge", (), "Open file descriptors of all processes.")
@@ -163,6 +166,7 @@ FAMILIES = (
     CERTIFICATE_EXPIRY,
     LAST_RELOAD,
     WORKER_RESTARTS,
+    LOG_LINES_DROPPED,
     PROCESS_CPU,
     PROCESS_MEMORY,
     PROCESS_FDS,

@@ -8,7 +8,8 @@ How this works:
 - `LineWriter.write` only appends to a bounded buffer. It drops and counts a line that finds the buffer full.
 - A thread, begun with the first line, wakes up, waits for a batch, and writes whole lines in pieces that a pipe does
   not mix with another worker's.
-- When lines were dropped, the next batch logs how many.
+- When lines were dropped, the next batch logs how many, and why. Where writing itself fails, standard error is told of
+  the reason as well, once: it is all that is left, and a service manager or container keeps it, too.
 - `close` lets the thread write the rest, for a bounded time.
 
 It is a thread because making standard output non-blocking would make it so for every process that shares it.
@@ -23,17 +24,21 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
 from gateway.observe.console import console_line
+from gateway.observe.families import LOG_LINES_DROPPED
+from gateway.observe.snapshots import Snapshot
 
 # A pipe does not mix a write of up to this many bytes with another worker's (POSIX; 4096 on Linux).
 PIPE_ATOMIC_BYTES = 4096
 _FILE_CHUNK_BYTES = 256 * 2**10
 _BUFFER_MAX_BYTES = 4 * 2**20
 _BATCH_S = 0.1
+_STANDARD_ERROR = 2
 # Texts are cut to these lengths, one after the other, until the line fits into one write.
 _TEXT_LIMITS = (2000, 1000, 400, 100, 30)
 
@@ -84,6 +89,7 @@ class LineWriter:
         self._lines: list[bytes] = []
         self._waiting_bytes = 0
         self._reported = 0
+        self._failure = ""  # why writing fails
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,6 +125,9 @@ class LineWriter:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
+    def snapshot(self) -> Snapshot:
+        return {"counters": {LOG_LINES_DROPPED.name: [[[], self.dropped]]}}
+
     def _start(self) -> None:
         # Only with the first line: a thread that was started at import would not exist in a forked child.
         if self._thread is None:
@@ -141,7 +150,8 @@ class LineWriter:
             self._waiting_bytes = 0
             lost, self._reported = self.dropped - self._reported, self.dropped
         if lost:
-            lines.append(json_line({**_warning_now(), "event": "log_lines_dropped", "count": lost}))
+            reason = self._failure or "nobody reads them"
+            lines.append(json_line({**_warning_now(), "event": "log_lines_dropped", "count": lost, "reason": reason}))
         return lines if self._form is None else list(map(self._form, lines))
 
     def _send(self, chunk: bytes) -> None:
@@ -151,10 +161,22 @@ class LineWriter:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:  # another process made it non-blocking
                 _wait_until_writable(self._fd)
-            except OSError:  # the reader has gone or the disk is full; the next batch tries again
-                with self._lock:
-                    self.dropped += bytes(rest).count(b"\n")
+            except OSError as error:  # the reader has gone or the disk is full; the next batch tries again
+                self._lost(bytes(rest).count(b"\n"), error.strerror or type(error).__name__)
                 return
+        self._failure = ""
+
+    def _lost(self, lines: int, reason: str) -> None:
+        with self._lock:
+            self.dropped += lines
+        if reason != self._failure:
+            self._failure = reason
+            _tell_on_standard_error(f"gateway: the log cannot be written: {reason}; lines are lost until it can\n")
+
+
+def _tell_on_standard_error(words: str) -> None:
+    with suppress(OSError):  # where that is closed, too, the metric is left
+        os.write(_STANDARD_ERROR, words.encode())
 
 
 def _wait_until_writable(fd: int) -> None:

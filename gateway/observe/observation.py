@@ -44,8 +44,8 @@ class Observation(Metrics):
         self._spans: SpanSender | None = None
 
     def snapshot(self) -> Snapshot:
-        own = (self.instance.snapshot(), self._backends.snapshot(), self._limits.snapshot(), self._exemplars.snapshot())
-        return joined(Metrics.snapshot(self), *own)
+        own = (self.instance, self._backends, self._limits, self._exemplars, self._writer)
+        return joined(Metrics.snapshot(self), *(one.snapshot() for one in own))
 
     def backend_tally(self, route: str, backend: str) -> BackendTally:
         return self._backends.tally(route, backend)

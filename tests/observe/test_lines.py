@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -158,3 +159,41 @@ def test_a_line_that_cannot_be_made_to_fit_says_so():
 def test_times_are_utc_with_milliseconds():
     assert rfc3339(1_700_000_000.1239) == "2023-11-14T22:13:20.123Z"
     assert rfc3339(1_700_000_000) == "2023-11-14T22:13:20.000Z"
+
+
+def test_a_disk_that_is_full_is_told_of_once_on_standard_error(capfd):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - no file to be read
+        writer = LineWriter(full.fileno(), batch_s=0.01)
+        for _ in range(3):
+            lost = writer.dropped
+            writer.write(b"one\n")
+            until(lambda lost=lost: writer.dropped > lost)
+        writer.close()
+    assert capfd.readouterr().err == (
+        "gateway: the log cannot be written: No space left on device; lines are lost until it can\n"
+    )
+    assert writer.snapshot() == {"counters": {"gateway_log_lines_dropped_total": [[[], writer.dropped]]}}
+
+
+def test_when_lines_can_be_written_again_the_log_says_what_it_lost_and_why(tmp_path, monkeypatch, capfd):
+    path = tmp_path / "log"
+    is_full = True
+    write = os.write
+
+    def write_if_there_is_room(fd, data):
+        if is_full and fd != 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", write_if_there_is_room)
+    with path.open("wb") as file:
+        writer = LineWriter(file.fileno(), batch_s=0.01)
+        writer.write(b"lost\n")
+        until(lambda: writer.dropped == 1)
+        is_full = False
+        writer.write(b'{"n":1}\n')
+        writer.close(timeout_s=30)
+    kept, said = map(json.loads, path.read_text().splitlines())
+    assert kept == {"n": 1}
+    assert (said["event"], said["count"], said["reason"]) == ("log_lines_dropped", 1, "No space left on device")
+    assert capfd.readouterr().err.count("\n") == 1

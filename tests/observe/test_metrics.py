@@ -16,6 +16,7 @@ from gateway.observe.exposition import CONTENT_TYPE, OPENMETRICS_CONTENT_TYPE, e
 from gateway.observe.families import BOUNDS_S, FAMILIES, NAMES, Family
 from gateway.observe.instance_meter import InstanceMeter
 from gateway.observe.limit_meter import LimitMeter
+from gateway.observe.lines import LineWriter
 from gateway.observe.metrics import Metrics
 from gateway.observe.process_usage import process_usage
 from gateway.observe.snapshots import joined, merge, without_gauges
@@ -73,6 +74,7 @@ def test_the_names_and_labels_are_the_promised_ones():
         "gateway_certificate_expiry_seconds": ("where",),
         "gateway_config_last_reload_seconds": (),
         "gateway_worker_restarts_total": (),
+        "gateway_log_lines_dropped_total": (),
         "process_cpu_seconds_total": (),
         "process_resident_memory_bytes": (),
         "process_open_fds": (),
@@ -89,7 +91,7 @@ def test_every_family_is_listed():
 
 def test_every_family_is_counted(metrics):
     states = UpStates(is_ready=True, redis_up=True)
-    others = (InstanceMeter(), BackendMeter(), LimitMeter(), states)
+    others = (InstanceMeter(), BackendMeter(), LimitMeter(), LineWriter(None), states)
     whole = joined(metrics.snapshot(), *(one.snapshot() for one in others), process_usage())
     counted = {name for part in whole.values() for name in part}
     assert {family.name for family in FAMILIES} - counted == {"gateway_build_info"}  # said once for the instance

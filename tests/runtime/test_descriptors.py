@@ -1,8 +1,13 @@
 import json
+import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
+from support.keycloak import free_ports
+from support.served import COMMAND, READY_WITHIN_S, STOP_WITHIN_S
 
 from gateway.runtime.descriptors import Descriptors, shares_of
 
@@ -72,3 +77,32 @@ def test_a_limit_that_falls_short_only_of_the_reserve_will_do():
 def test_what_clients_get_of_so_many_descriptors(limit, wanted, clients, end):
     """Each may need a connection to a backend; and some are left for the admin listener, whatever clients do."""
     assert shares_of(limit, wanted) == Descriptors(clients, end)
+
+
+def until_open(port: int) -> None:
+    deadline_s = time.monotonic() + READY_WITHIN_S
+    with socket.socket() as probe:
+        while probe.connect_ex(("127.0.0.1", port)):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads the descriptors of another process in /proc")
+def test_closed_standard_descriptors_are_no_sockets(tmp_path):
+    """What a library writes to standard error would else reach a client, and uvloop ends such a process by SIGABRT."""
+    port, admin_port = free_ports(2)
+    document = {
+        "server": {"listen": f"127.0.0.1:{port}"},
+        "admin": {"listen": f"127.0.0.1:{admin_port}"},
+        "routes": [{"name": "a", "backend": "http://127.0.0.1:9", "auth": "none"}],
+    }
+    file = tmp_path / "gateway.yaml"
+    file.write_text(json.dumps(document))
+    process = subprocess.Popen(["/bin/sh", "-c", f"exec {COMMAND} serve -c {file} <&- >&- 2>&-"])
+    try:
+        until_open(admin_port)
+        held = [Path(f"/proc/{process.pid}/fd/{number}").readlink() for number in range(3)]
+    finally:
+        process.terminate()
+        status = process.wait(STOP_WITHIN_S)
+    assert (held, status) == ([Path("/dev/null")] * 3, 0)
