@@ -247,6 +247,9 @@ def test_a_preflight_needs_no_token_and_a_plain_options_does() -> None:
     cors = {"match": {"path": "/a", "methods": ["POST", "OPTIONS"]}, "cors": {"allow_origins": ["https://app"]}}
     assert isinstance(decide(gate(cors), request(method="OPTIONS", token=None, headers=PREFLIGHT)), Preflight)
     assert code(decide(gate(cors), request(method="OPTIONS", token=None))) == "token_missing"
+    for twice in PREFLIGHT:  # which of the two counts?
+        asked = request(method="OPTIONS", token=None, headers=[*PREFLIGHT, twice])
+        assert code(decide(gate(cors), asked)) == "token_missing"
     without = {"match": {"path": "/a"}}
     assert code(decide(gate(without), request(method="OPTIONS", token=None, headers=PREFLIGHT))) == "token_missing"
 

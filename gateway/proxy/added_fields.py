@@ -28,10 +28,12 @@ def added_fields(decision: Decision, record: AccessRecord, limits: LimitsTold | 
     route, fields = decision.context.route, list[tuple[str, str]]()
     if route is None:
         return fields
-    if isinstance(decision, Preflight):
-        fields = [VARIES] if isinstance(decision.answer, Refusal) else [*decision.answer, VARIES]
-    elif route.cors is not None:
-        fields = cors_fields(route.cors, decision.context.request.fields.origins, says_how=_says_how(decision))
+    cors = route.cors
+    if cors is not None:
+        if isinstance(decision, Preflight):
+            fields = [VARIES] if isinstance(decision.answer, Refusal) else [*decision.answer, VARIES]
+        else:
+            fields = cors_fields(cors, decision.context.request.fields.origins, says_how=_says_how(decision))
     for met in decision.context.met:
         fields += met.fields
     if limits is not None and route.limits and not isinstance(decision, Allow) and not _tells_of_limits(decision):

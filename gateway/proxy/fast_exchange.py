@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any
 
 from gateway.compiled import CompiledRoute
-from gateway.cors import PreflightAnswer
 from gateway.decision import NEEDS, Allow, Decision, Needs, Preflight, Refuse
 from gateway.http.location import Outside
 from gateway.http.ordinary import USUAL, Manner
@@ -106,13 +105,9 @@ class OrdinaryExchange(Relay):
         context = self._context
         context.tell(decision.context)
         added = self._added = added_fields(decision, context, context.running.limiter)
-        if isinstance(decision, Refuse):
-            self._refuse(decision.refusal)
+        if not isinstance(decision, Allow):
+            self._answer(decision)
             return
-        if isinstance(decision, Preflight):
-            self._answer(decision.answer)
-            return
-        assert isinstance(decision, Allow)  # the lane takes no other
         if decision.identity.is_notable:
             context.running.large_identities.tell(decision.route.name, decision.identity)
         self._allow = decision
@@ -206,9 +201,14 @@ class OrdinaryExchange(Relay):
         )
         self._end(keeps_alive=keeps_alive)
 
-    def _answer(self, preflight: PreflightAnswer) -> None:
-        if isinstance(preflight, Refusal):
-            self._refuse(preflight)
+    def _answer(self, decision: Decision) -> None:
+        """Respond to what no backend sees."""
+        if isinstance(decision, Refuse):
+            self._refuse(decision.refusal)
+            return
+        assert isinstance(decision, Preflight)  # the lane takes no other
+        if isinstance(decision.answer, Refusal):
+            self._refuse(decision.answer)
             return
         keeps_alive = self._keeps_alive and not self._client.is_draining
         option = connection_option(keeps_alive=keeps_alive, is_http10=self._is_http10)

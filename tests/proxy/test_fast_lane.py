@@ -140,6 +140,22 @@ async def test_a_preflight_is_taken_and_reaches_no_backend(serve, backend, provi
     assert (line["method"], line["route"], line["status"]) == ("OPTIONS", "r", status)
 
 
+async def test_a_preflight_says_what_becomes_of_its_connection(serve, backend, taken):
+    route = {"name": "r", "match": {"path": "/api/**"}, "backend": backend.url, "auth": "none", "cors": CORS}
+    gateway = await serve([route])
+    wire = request("OPTIONS", "/api/x", OF_A, ASKS_GET)
+    old, standing = wire.replace(b"HTTP/1.1", b"HTTP/1.0"), await gateway.client()
+    asked = [wire, old, old.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n")]
+    said = [(await gateway.ask(one, "OPTIONS")).values("Connection") for one in asked]
+    assert said == [[], ["close"], ["keep-alive"]]
+    draining = asyncio.create_task(gateway.drain(10))
+    await eventually(lambda: gateway.lines.raw[-1].find(b'"draining"') >= 0)
+    await standing.send(wire)
+    assert (await standing.answer("OPTIONS")).values("Connection") == ["close"]
+    await asyncio.wait_for(draining, 5)
+    assert taken == [True] * 4
+
+
 @pytest.mark.parametrize("status", [204, 403])
 async def test_behind_the_chunks_of_a_preflight_nothing_is_read(serve, backend, taken, status):
     """Nobody wants its body, and where that ends is for the chunks to say: as in the general lane, it is the last."""

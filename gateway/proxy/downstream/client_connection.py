@@ -21,6 +21,7 @@ from gateway.proxy.downstream.client_transport import ClientTransport
 from gateway.proxy.downstream.connection_state import ACCEPTED, BODY, CLOSED, FAST, FRESH, IDLE, LEAVING, TUNNEL
 from gateway.proxy.downstream.draining import LINGER_S
 from gateway.proxy.downstream.listener_state import FastExchange, FastLanePort, ListenerState
+from gateway.proxy.downstream.overdue import end_overdue
 from gateway.proxy.downstream.tls import told_by_tls
 from gateway.proxy.last_request import LastRequest
 from gateway.proxy.relay import Relay
@@ -39,10 +40,10 @@ class ClientConnection(ClientTransport):
         "_ahead",
         "_awaited",
         "_general",
-        "_has_asked",
         "_listener",
         "certificate",
         "fast_exchange",
+        "has_asked",
         "is_counted",
         "last_request",
         "networks",
@@ -59,7 +60,7 @@ class ClientConnection(ClientTransport):
         self._general: AiohttpConnection | None = None
         self._ahead = b""  # what came behind a request of the fast lane before it was answered
         self._awaited: AwaitedBody | None = None  # in BODY
-        self._has_asked = False  # it had a response, and now may be idle
+        self.has_asked = False  # it had a response, and now may be idle
         self.last_request = LastRequest()
         self.is_counted = False  # among those that the listener has let in
         self.silent_since_s = 0.0
@@ -98,13 +99,13 @@ class ClientConnection(ClientTransport):
 
     def exchange_is_over(self) -> None:
         """The general lane has given its response."""
-        self._has_asked = True
+        self.has_asked = True
         self.silent_since_s = self._listener.loop.time()
 
     def fast_exchange_is_over(self, *, keeps_alive: bool) -> None:
         """Read the bytes that came meanwhile, in the next iteration of the event loop."""
         self.fast_exchange = None
-        self._has_asked = True
+        self.has_asked = True
         if self.state == FAST:
             self.state = IDLE
         self.silent_since_s = self._listener.loop.time()
@@ -117,7 +118,7 @@ class ClientConnection(ClientTransport):
 
     def is_quiet(self, now_s: float, quiet_s: float) -> bool:
         """Whether it had a response, and then nothing came for `quiet_s`."""
-        return self._has_asked and now_s - self.silent_since_s >= quiet_s and self._is_idle
+        return self.has_asked and now_s - self.silent_since_s >= quiet_s and self.is_idle
 
     def take_leave(self) -> None:
         """Send no more, and read on for a moment, so that a request that crosses this gets no reset (RFC 9112 §9.6)."""
@@ -149,30 +150,18 @@ class ClientConnection(ClientTransport):
         return self.silent_since_s if self._general is None or self._general.awaits_request else None
 
     def sweep(self, now_s: float) -> None:
-        """End it where it is idle, or where the client takes nothing of its response, for too long."""
-        limits = self._listener.limits
-        if self.state == ACCEPTED:
-            return  # the handshake has a deadline of its own
-        self._stop_awaiting()
-        if self.state == TUNNEL:
-            tunnel = None if self.relay is None else self.relay.tunnel
-            if tunnel is not None and tunnel.is_abandoned(now_s, limits.idle_timeout_s):
-                self.transport.abort()
-            return
-        patience_s = limits.idle_timeout_s if self._has_asked else min(limits.idle_timeout_s, limits.header_timeout_s)
-        if now_s - self.silent_since_s < patience_s:
-            return
-        if self.transport.is_closing():
-            self.transport.abort()  # what was written last is not taken: it would wait for ever
-        elif self.is_congested:
-            if self.has_stalled():
-                self.transport.abort()
-            self.silent_since_s = now_s
-        elif self._is_idle:
-            self.transport.close()
+        """Look at its deadlines."""
+        if self.state != ACCEPTED:  # the handshake has a deadline of its own
+            self._stop_awaiting()
+            end_overdue(self, self._listener.limits, now_s)
 
     @property
-    def _is_idle(self) -> bool:
+    def reads_no_further(self) -> bool:
+        """Whether so much came ahead of a response that reading may have been paused."""
+        return bool(self._ahead) or (self._general is not None and self._general.is_full)
+
+    @property
+    def is_idle(self) -> bool:
         """Whether there is nothing to do on it before the next byte comes."""
         if self._ahead or self.state in _OCCUPIED or self.transport.is_closing():
             return False

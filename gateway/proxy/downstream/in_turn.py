@@ -143,6 +143,11 @@ class InTurn(web.RequestHandler):
         self._has_parsed(is_new=self._request_count > before)
 
     @property
+    def is_full(self) -> bool:
+        """Whether no more is read, because so much came behind the request under way."""
+        return len(self._ahead) > self._ahead_max
+
+    @property
     def _ahead_max(self) -> int:
         return self._limits().head.bytes_max * _AHEAD_PART
 
@@ -153,14 +158,14 @@ class InTurn(web.RequestHandler):
                 self._parse(data)  # for the other protocol, once that is there
             return
         self._ahead += data
-        if len(self._ahead) > self._ahead_max:
+        if self.is_full:
             self._pause_transport_reading()
         self._holds_behind(len(self._ahead))
 
     def _go_on(self) -> None:
         """Look at what was held, up to the end of the next request."""
         ahead = self._ahead
-        was_full = len(ahead) > self._ahead_max
+        was_full = self.is_full
         client = self.client
         while ahead and self.transport is not None and not (self._force_close or client.state in ENDED):
             if client.is_congested or (client.state not in EXPECTS_HEAD and self._scanner.is_between):
@@ -173,5 +178,5 @@ class InTurn(web.RequestHandler):
         if client.state in ENDED:
             ahead.clear()
         self._holds_behind(len(ahead) or self._scanner.head_bytes)
-        if was_full and len(ahead) <= self._ahead_max and not self._reading_paused and not self._buffer_paused:
+        if was_full and not self.is_full and not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
