@@ -35,6 +35,14 @@ def test_each_file_is_saved_and_each_command_is_run(guide: Path) -> None:
     assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(blocks_of(guide))
 
 
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
+def test_what_keeps_its_terminal_is_the_last_of_its_block(guide: Path) -> None:
+    """Whoever pastes a whole block would wait there, and what stands behind it would never run."""
+    for block in blocks_of(guide):
+        for command in block.commands[:-1]:
+            assert command.split()[:2] not in (["gateway", "serve"], ["gateway", "demo"]), f"{guide.name}: {command}"
+
+
 def test_the_values_of_the_guide_make_a_sound_file(tmp_path: Path) -> None:
     """As Helm lays them over the chart's own: mappings are merged, everything else is replaced."""
     (block,) = [one for one in blocks_of(DOCS / "guides" / "kubernetes.md") if one.title == "my-values.yaml"]
