@@ -52,6 +52,16 @@ _WHERE = {
 _SHORTEST = {
     "match": "write match: {path: /orders/**}",
     "auth": "write auth: none for no tokens, or a mapping such as auth: {scopes: [orders:read]}",
+    "health": "write health: {path: /healthz}, or null for none",
+    "outliers": "write outliers: null to turn it off, or a mapping such as outliers: {failures: 3}",
+    "breaker": "write breaker: null to turn it off, or a mapping such as breaker: {failures: 5}",
+    "cors": "write cors: {allow_origins: [https://app.example.com]}",
+    "identity": "write identity: {headers: {X-User-Id: sub}}",
+    "admin": "write admin: {listen: 127.0.0.1:9090}",
+    "decisions": "write decisions: {listen: 127.0.0.1:9191}",
+    "cache": "write cache: {ttl: 60s}",
+    "log": "write log: {level: info}",
+    "telemetry": "write telemetry: {otlp: http://collector:4318}",
 }
 _WORDS: dict[str, Callable[[dict[str, Any], Any], str]] = {
     "literal_error": lambda context, value: _not_an_option(_OPTION.findall(context["expected"]), value),
@@ -100,6 +110,14 @@ def type_name(value: Any) -> str:
         return "true or false"
     names = {str: "a text", int: "a number", float: "a number", dict: "a mapping", tuple: "a list", list: "a list"}
     return names.get(type(value), "nothing")
+
+
+def no_mapping(key: str | int, value: Any) -> str:
+    """What is wrong with `value` of `key`, where a mapping belongs."""
+    instead = _SHORTEST.get(str(key), "write key: value")
+    if key == "auth" and isinstance(value, bool):
+        instead = "write required, optional or none"
+    return f"{type_name(value)} stands where a mapping belongs; {instead}"
 
 
 def closest(word: str, known: list[str]) -> str | None:
@@ -190,9 +208,8 @@ def _what(type_: str, loc: Loc, context: dict[str, Any], model: type[Model], ori
         what = str(context["error"])
     elif type_ in _WHERE:
         what = f"{type_name(value)} stands where {_WHERE[type_]}"
-        if _WHERE[type_] is _NOT_A_MAPPING and loc[-1] in _SHORTEST:
-            short = "write required, optional or none" if isinstance(value, bool) else _SHORTEST[str(loc[-1])]
-            what = f"{what.partition('; ')[0]}; {short}"
+        if _WHERE[type_] is _NOT_A_MAPPING:
+            what = no_mapping(loc[-1], value)
     elif type_ in _WORDS:
         what = _WORDS[type_](context, value)
     else:

@@ -19,7 +19,7 @@ from gateway.config.identity_model import Signing
 from gateway.config.keys import model_of
 from gateway.config.limit_model import LimitSettings
 from gateway.config.merge import merged, with_auth_spelled_out, without_rivals
-from gateway.config.messages import meant_key, problems_of, type_name, unknown_key, without_tags
+from gateway.config.messages import meant_key, no_mapping, problems_of, type_name, unknown_key, without_tags
 from gateway.config.model import Cache, Config, Events, LogSettings, Telemetry
 from gateway.config.model_base import Model
 from gateway.config.node import BROKEN, KeyValue, Node, Origin, plain
@@ -292,7 +292,7 @@ def _is_mapping(origin: Origin, problems: list[Problem]) -> bool:
     if isinstance(origin.node.value, dict):
         return True
     if origin.node.value is not BROKEN:
-        problems.append(
-            origin.problem((), f"{type_name(origin.node.value)} stands where a mapping belongs; write key: value")
-        )
+        # A route or a provider may be called as a key is.
+        key = origin.path[0] if len(origin.path) == 1 else ""
+        problems.append(origin.problem((), no_mapping(key, origin.node.value)))
     return False

@@ -160,6 +160,31 @@ def _open_bracket(scene: _Scene) -> Mistake | None:
     return f"the {sign} that begins here is not closed; write {other}", scene.began
 
 
+def _wrong_bracket(scene: _Scene) -> Mistake | None:
+    """A bracket that closes what another one began, or nothing at all."""
+    sign = scene.here[scene.column : scene.column + 1]
+    if sign not in ("]", "}"):
+        return None
+    if scene.context.startswith("while parsing a flow") and scene.line == scene.began:
+        opens, closes = ("{", "}") if "mapping" in scene.context else ("[", "]")
+        if sign != closes:
+            return f"the {opens} in column {scene.began_column + 1} is closed by {sign}; write {closes}", scene.line
+    if "while parsing a block" in scene.context or "document start" in scene.problem:
+        return f"the {sign} in column {scene.column + 1} closes nothing; take it out", scene.line
+    return None
+
+
+def _item_among_keys(scene: _Scene) -> Mistake | None:
+    if scene.line >= len(scene.lines) or scene.indent_of(scene.line) != scene.column:
+        return None
+    is_item = scene.here.lstrip(" ").startswith("- ")
+    if is_item and "block mapping" in scene.context:
+        return "an item of a list stands among keys; take the - off, or write the key of its list above", scene.line
+    if not is_item and "block collection" in scene.context and _KEY.match(scene.here):
+        return f"a key stands among the items of the list of line {scene.began + 1}; indent it as theirs", scene.line
+    return None
+
+
 _RULES: tuple[Callable[[_Scene], Mistake | None], ...] = (
     _tab,
     _template,
@@ -168,6 +193,8 @@ _RULES: tuple[Callable[[_Scene], Mistake | None], ...] = (
     _colons,
     _indentation,
     _open_bracket,
+    _wrong_bracket,
+    _item_among_keys,
 )
 
 

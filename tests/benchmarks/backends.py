@@ -3,7 +3,8 @@
 The backend is dead in one way after the other: it refuses connections, swallows them, accepts and says nothing, is not
 well (503 to everything, its health path among it), or dies under load. 2,000 requests, half of them POST, come from
 twenty clients. A request has failed that has no response or a 5xx, and is slow beyond a second. nginx has its defaults;
-the gateway too, but for `health` where the backend is not well. Loopback alone; it takes some minutes.
+the gateway too, but for `health` where the backend is not well. There each client asks ten times a second, because
+questions about health take seconds to say something. Loopback alone; it takes some minutes.
 """
 
 from __future__ import annotations

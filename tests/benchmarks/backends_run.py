@@ -23,6 +23,8 @@ Running = AbstractContextManager["subprocess.Popen[bytes]"]
 WAYS = ("refuses", "swallows", "says nothing", "is not well", "dies under load")
 _DIES_AFTER = 200
 _SLOW_S = 1.0
+# Between two requests of a client. Questions about a backend's health take seconds to say something.
+_PAUSE_S = {"is not well": 0.1}
 _GIVEN_UP_S = 150.0
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 _UNWELL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
@@ -111,18 +113,19 @@ async def _bad(way: str) -> AsyncIterator[int]:
 
 
 async def compared(requests: int, clients: int, folder: Path) -> str:
+    """A table of what clients notice in each way, of the gateway and of nginx."""
     lines = ["| the backend | server | answered | failed | slow | slowest |", "| --- | --- | --- | --- | --- | --- |"]
     for way in WAYS:
         for name in ("gateway", "nginx"):
             place = folder / f"{way}-{name}".replace(" ", "-")
             place.mkdir()
-            one = await _round(way, name, requests, clients, place)
+            one = await round_of(way, name, requests, clients, place)
             lines.append(f"| {way} | {name} | {one.answered} | {one.failed} | {one.slow} | {one.slowest_s:.2f} s |")
             print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
-async def _round(way: str, name: str, requests: int, clients: int, folder: Path) -> Noticed:
+async def round_of(way: str, name: str, requests: int, clients: int, folder: Path) -> Noticed:
     good = _Backend("good")
     await good.start()
     port, admin_port = free_ports(2)
@@ -136,14 +139,14 @@ async def _round(way: str, name: str, requests: int, clients: int, folder: Path)
         try:
             noticed = Noticed()
             numbers = iter(range(requests))
-            await asyncio.gather(*(_client(port, numbers, noticed) for _ in range(clients)))
+            await asyncio.gather(*(_client(port, numbers, noticed, _PAUSE_S.get(way, 0.0)) for _ in range(clients)))
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
     good.stop()
     return noticed
 
 
-async def _client(port: int, numbers: Iterator[int], noticed: Noticed) -> None:
+async def _client(port: int, numbers: Iterator[int], noticed: Noticed, pause_s: float) -> None:
     reader, writer = None, None
     for number in numbers:
         began_s = time.monotonic()
@@ -159,6 +162,7 @@ async def _client(port: int, numbers: Iterator[int], noticed: Noticed) -> None:
         if not is_kept and writer is not None:
             writer.close()
             reader, writer = None, None
+        await asyncio.sleep(pause_s)
     if writer is not None:
         writer.close()
 

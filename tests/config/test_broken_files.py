@@ -12,6 +12,7 @@ PROVIDER = f"providers:\n  sso: {{issuer: https://sso.example.com, client_id: ga
 ROUTE = "routes:\n  - {name: a, match: {path: /a}, auth: {audience: a}, backend: http://a}\n"
 # The same, with a line for each key of the route: its name stands in line 4.
 WHOLE = PROVIDER + ("routes:\n  - name: a\n    match: {path: /a}\n    backend: http://a\n    auth: {audience: a}\n")
+NO_MAPPING = "stands where a mapping belongs"
 
 
 def with_provider(**keys: str | None) -> str:
@@ -51,6 +52,36 @@ FILES = [
         "a tab",
         "server:\n\tlisten: 0.0.0.0:8080\n" + PROVIDER + ROUTE,
         ["2: a tab stands where blanks belong; write blanks"],
+    ),
+    (
+        "a bracket too many",
+        WHOLE.replace("{path: /a}", "{path: /a}}"),
+        ["5: the } in column 22 closes nothing; take it out"],
+    ),
+    (
+        "a bracket of the other kind",
+        WHOLE.replace("{path: /a}", "{path: /a, methods: [GET}"),
+        ["5: the [ in column 32 is closed by }; write ]"],
+    ),
+    (
+        "an item among keys",
+        WHOLE + "    - timeout: 3s\n",
+        ["8: an item of a list stands among keys; take the - off, or write the key of its list above"],
+    ),
+    (
+        "a key among items",
+        WHOLE + "  timeout: 3s\n",
+        ["8: a key stands among the items of the list of line 4; indent it as theirs"],
+    ),
+    (
+        "one word where a mapping belongs",
+        "log: info\n" + WHOLE + "    health: /healthz\n    outliers: false\n    cors: true\n",
+        [
+            "1: log: a text stands where a mapping belongs; write log: {level: info}",
+            f"9: routes[0].health: a text {NO_MAPPING}; write health: {{path: /healthz}}, or null for none",
+            f"10: routes[0].outliers: true or false {NO_MAPPING}; write outliers: null to turn it off, or a mapping …",
+            f"11: routes[0].cors: true or false {NO_MAPPING}; write cors: {{allow_origins: [https://app.example.com]}}",
+        ],
     ),
     (
         "one blank too many",
