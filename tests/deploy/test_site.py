@@ -8,13 +8,18 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from threading import Thread
+from urllib.parse import quote_plus, unquote, urlsplit
 
 import pytest
 from packaging.version import Version
+from support.browser import browser, browser_program
 from support.log_events import events_of_the_code, fields_of_requests
 
 from gateway.config.keys import keys_below
@@ -32,6 +37,14 @@ SEARCHED = {
     "gatewayredisaway": "runbook.html",
     "limits": "reference/keys.html",
     "protect a service": "guides/protect-a-service.html",
+}
+
+# What a browser shows as the first result. The search ranks by all that stands on a page.
+FOUND_FIRST = {
+    "keycloak": "guides/keycloak.html",
+    "insufficient_scope": "guides/troubleshooting.html",
+    "oathkeeper": "migrating/oathkeeper.html",
+    "trusted_proxies": "reference/keys.html",
 }
 
 
@@ -78,6 +91,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pages(site: Path) -> dict[Path, _Page]:
     return {path: _Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+
+
+@pytest.fixture
+def served(site: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
 
 
 def test_every_link_leads_somewhere(site: Path, pages: dict[Path, _Page]) -> None:
@@ -149,6 +175,20 @@ def test_the_search_finds_the_page_that_is_meant(site: Path) -> None:
     places = {(one["title"].lower(), one["location"]) for one in index["docs"]}
     for words, page in SEARCHED.items():
         assert any(words in title and location.startswith(page) for title, location in places), words
+
+
+@pytest.mark.skipif(browser_program() is None, reason="no chromium: apt install chromium, or CHROMIUM=its path")
+async def test_a_reader_who_searches_sees_that_page_first(served: str, tmp_path: Path) -> None:
+    program = browser_program()
+    assert program is not None  # as above
+    async with browser(program, tmp_path) as tab:
+        for words, page in FOUND_FIRST.items():
+            await tab.open(f"{served}/index.html?q={quote_plus(words)}")
+            await tab.until("document.querySelector('.md-search-result__item > a') !== null", 60)
+            first = await tab.value("document.querySelector('.md-search-result__item > a').href")
+            assert first.startswith(f"{served}/{page}"), f"{words}: {first}"
+        assert tab.said == []
+        assert {one for one in tab.asked if not one.startswith((served, "data:"))} == set()
 
 
 def test_every_document_is_in_the_search_and_in_the_navigation(site: Path, pages: dict[Path, _Page]) -> None:
