@@ -2,6 +2,7 @@
 
 import aiohttp
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from support.collector import Collector
 from support.serving import two_routes
 
@@ -132,9 +133,10 @@ async def test_openmetrics_leads_to_the_trace_of_a_request(serve, collector) -> 
     gateway = await serve(telemetry=telemetry(collector))
     await gateway.get("/open/x", PARENT)
     text = await metrics(gateway, "application/openmetrics-text")
-    (line,) = [one for one in text.splitlines() if "trace_id" in one]
-    assert line.startswith('gateway_request_duration_seconds_bucket{le="')
-    assert f'# {{trace_id="{TRACE}"}}' in line
+    (found,) = [one for family in text_string_to_metric_families(text) for one in family.samples if one.exemplar]
+    assert (found.name, found.labels["route"]) == ("gateway_request_duration_seconds_bucket", "open")
+    assert found.exemplar.labels == {"trace_id": TRACE}
+    assert found.exemplar.value <= float(found.labels["le"])
     assert "trace_id" not in await metrics(gateway, "text/plain")
 
 
