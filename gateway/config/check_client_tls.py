@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +44,8 @@ def _of(tls: ClientTls, loc: Loc, origin: Origin) -> Iterator[Problem]:
 
 
 def _loaded(tls: ClientTls, loc: Loc, origin: Origin) -> Iterator[Problem]:
+    import ssl  # noqa: PLC0415 - takes time, and most files that are checked name no certificate
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.ca is not None:
         try:

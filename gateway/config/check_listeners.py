@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +103,8 @@ def _tls(tls: Tls, origin: Origin) -> Iterator[Problem]:
 
 
 def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
+    import ssl  # noqa: PLC0415 - takes time, and most files that are checked name no certificate
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         # OpenSSL calls this where the key has a passphrase. Without it, OpenSSL would ask on the terminal.
@@ -123,6 +124,8 @@ def _loaded(tls: Tls, origin: Origin) -> Iterator[Problem]:
 
 def what_of_pair(error: Exception, certificate: str, key: str) -> tuple[str, str]:
     """Which of the two files is wrong, and what to say of it, after they could not be loaded together."""
+    import ssl  # noqa: PLC0415 - as above
+
     if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
         shown = shown_path(certificate)
         return "key", f"{shown_path(key)} is not the key of {shown}; write the key that the certificate was made for"
