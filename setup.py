@@ -24,6 +24,8 @@ COMPILED = (
     "cache/codec",
     "cache/deadline",
     "cache/entry",
+    "cache/entry_form",
+    "cache/entry_names",
     "cache/key",
     "cache/local",
     "cache/lookups",

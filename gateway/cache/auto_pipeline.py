@@ -27,6 +27,7 @@ from gateway.cache.reply_queue import Heard, Pending, ReplyQueue
 
 # Callers whose commands are under way on one connection. A larger batch would not be cheaper for each of them.
 _UNDER_WAY_MAX = 256
+_LINE_AGE_MIN_S = 1.0
 _CONNECT_S = 2.0  # in the background: callers wait no longer than the deadline of their batch
 
 
@@ -68,6 +69,13 @@ class AutoPipeline:
         """Connect outside of any caller's deadline. A failure is not raised: the next caller gets it."""
         if self._line is None:
             await asyncio.wait([self._connecting_now()])
+
+    def leave(self) -> None:
+        """Have later batches go to a new connection, which may lead to another server; not more than once a second."""
+        line = self._line
+        if line is not None and line.is_older_than(_LINE_AGE_MIN_S):
+            self._line = None
+            self._retired.add(line)  # until its replies are read
 
     def shut(self) -> None:
         """Tell all waiting callers at once that no reply will come."""
@@ -199,8 +207,12 @@ class _Line:
         self._transport = writer.transport
         self._received = received
         self._lost = lost
+        self._opened_s = asyncio.get_running_loop().time()
         self.queue = ReplyQueue(bulk_bytes_max)
         self._transport.set_protocol(cast("asyncio.Protocol", self))  # compiled, it can have no other base
+
+    def is_older_than(self, age_s: float) -> bool:
+        return asyncio.get_running_loop().time() - self._opened_s >= age_s
 
     def send(self, members: list[Pending]) -> None:
         for pending in members:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.cache.clocks_apart import ClocksApart
-from gateway.cache.entry import StoredEntry, as_introspected_at, decode, encode
+from gateway.cache.entry import StoredEntry, as_introspected_at
+from gateway.cache.entry_form import decode, encode
 from gateway.cache.key import KEY_BYTES, HmacKeys
 from gateway.cache.key_ring import KeyRing
 from gateway.cache.purge_index import PurgeIndex
@@ -35,6 +36,7 @@ class EntryCodec:
         which: int = 0,
     ) -> None:
         self._keys = keys
+        self._own = keys if isinstance(keys, HmacKeys) else None
         self._purge_index = purge_index
         self._clock = clock
         self._monotonic = monotonic
@@ -60,13 +62,22 @@ class EntryCodec:
         self._clocks_apart.seen(entry.ahead_s(left_ms, now))
         if recalled is None:
             return Absent.ERROR
-        aliases = self._keys.aliases(key)
-        tags = aliases + self._keys.result_tags(realm, recalled.result)
-        tags = tags if aliases else (key, *tags)
+        tags = self._tags(key, realm, recalled, entry.tags)
         if not self._purge_index.is_valid(entry.log_position, tags, self._monotonic()):
             return Absent.MISS
         recalled.tags = tags
         return recalled
+
+    def _tags(self, key: bytes, realm: str, recalled: Recalled, written: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """All tags of a result. Those that were `written` into it count if they are of the same realm.
+
+        A writer that did not know the issuer yet has made other ones. With several secrets in use there are more.
+        """
+        if written and self._own is not None and written[0] == self._own.realm_tag(realm):
+            return (key, *written)
+        aliases = self._keys.aliases(key)
+        tags = aliases + self._keys.result_tags(realm, recalled.result)
+        return tags if aliases else (key, *tags)
 
     def seal(self, key: bytes, recalled: Recalled, log_position: bytes, fence: bytes = b"") -> tuple[bytes, int] | None:
         """Return the sealed entry and its life in milliseconds; `None` for a result that must not be shared."""
@@ -78,6 +89,7 @@ class EntryCodec:
         longer_ms = kept_ms if kept_ms > left_ms else 0
         # The time is of the same clock and the same moment as the age, because the reader compares the two.
         result = as_introspected_at(recalled.result, self._clock() - recalled.age_s)
-        entry = StoredEntry(result, age_ms, left_ms, log_position, fence, longer_ms, recalled.is_announced)
+        tags = recalled.tags or ()
+        entry = StoredEntry(result, age_ms, left_ms, log_position, fence, longer_ms, recalled.is_announced, tags)
         sealed = self._seal.seal(self.part(key), encode(entry))
         return None if sealed is None else (sealed, kept_ms)

@@ -1,4 +1,4 @@
-"""A result as it lies in Redis, before it is sealed: compact JSON.
+"""A result with its age, as it lies in Redis. `gateway.cache.entry_form` makes bytes of it.
 
 Two clocks tell its age, and the older age counts. Redis says how much of its life is left. The entry itself says, under
 seal, when the provider was asked by the writer's wall clock. Somebody who writes to Redis can put an old entry back
@@ -10,17 +10,11 @@ The writer's clock may be a little ahead of the reader's. Then the wall clock sh
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
 
-from gateway.authn.facts import CLAIM_NAMES, Facts, Inactive, scope_set
+from gateway.authn.facts import Facts, Inactive
 from gateway.introspection.ports import Memorable, Recalled
-
-# A larger number is not a time, and would not survive arithmetic.
-_NUMBER_MAX: Final = 2**53
-_MISSING: Final = object()
 
 
 @dataclass(slots=True, init=False)
@@ -29,7 +23,7 @@ class StoredEntry:
 
     `log_position` says which purges the writer knew. `fence` is that of its lease, empty for none. Redis drops the
     entry when `kept_ms` are over, or `left_ms` if that is more. `is_announced`: the result is inactive, and a purge has
-    told the fleet.
+    told the fleet. `tags` are those that the writer made, for its realm; none where it made none.
     """
 
     result: Memorable
@@ -39,6 +33,7 @@ class StoredEntry:
     fence: bytes
     kept_ms: int
     is_announced: bool
+    tags: tuple[bytes, ...]
 
     def __init__(
         self,
@@ -49,6 +44,7 @@ class StoredEntry:
         fence: bytes = b"",
         kept_ms: int = 0,
         is_announced: bool = False,
+        tags: tuple[bytes, ...] = (),
     ) -> None:
         self.result = result
         self.age_ms = age_ms
@@ -57,6 +53,7 @@ class StoredEntry:
         self.fence = fence
         self.kept_ms = kept_ms
         self.is_announced = is_announced
+        self.tags = tags
 
     def recalled(self, left_ms: int, now: float, skew_s: float) -> Recalled | None:
         """The result when Redis gives it `left_ms` more, at `now` on our wall clock; `None` if it cannot be used."""
@@ -83,107 +80,6 @@ class StoredEntry:
 
     def _age_by_redis_s(self, left_ms: int) -> float:
         return (self.age_ms + max(self.kept_ms, self.left_ms) - left_ms) / 1000
-
-
-def encode(entry: StoredEntry) -> bytes:
-    """JSON in ASCII: a claim may hold a lone surrogate, which has no UTF-8."""
-    result = entry.result
-    fields: dict[str, Any] = {
-        "active": isinstance(result, Facts),
-        "at": result.introspected_at,
-        "age": entry.age_ms,
-        "left": entry.left_ms,
-        "known": entry.log_position.hex(),
-        "call": entry.fence.hex(),
-    }
-    if entry.kept_ms:
-        fields["kept"] = entry.kept_ms
-    if isinstance(result, Inactive) and result.reason is not None:
-        fields["why"] = result.reason
-    if entry.is_announced:
-        fields["told"] = True
-    if isinstance(result, Facts):
-        fields |= {"claims": result.claims, "exp": result.exp, "nbf": result.nbf, "scopes": sorted(result.scopes)}
-        if result.phantom is not None:
-            fields["phantom"] = result.phantom
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
-
-
-def decode(text: bytes) -> StoredEntry | None:
-    """The inverse of `encode`; `None` for an entry that another version of the gateway may have written."""
-    try:
-        whole = text.decode()
-        fields, end = _DECODER.raw_decode(whole)
-    except (ValueError, RecursionError):
-        return None
-    if end != len(whole) or not isinstance(fields, dict):
-        return None
-    at: Any = fields.get("at")
-    known, call = fields.get("known"), fields.get("call")
-    age_ms, left_ms, kept_ms = fields.get("age"), fields.get("left"), fields.get("kept", 0)
-    is_announced = fields.get("told", False)
-    if not (_is_number(at) and _is_count(age_ms) and _is_count(left_ms) and _is_count(kept_ms)):
-        return None
-    if not isinstance(known, str) or not isinstance(call, str) or not isinstance(is_announced, bool):
-        return None
-    result = _result(fields, float(at))
-    if result is None:
-        return None
-    try:
-        log_position, fence = bytes.fromhex(known), bytes.fromhex(call)
-    except ValueError:
-        return None
-    return StoredEntry(result, age_ms, left_ms, log_position, fence, kept_ms, is_announced)
-
-
-def _result(fields: dict[str, Any], at: float) -> Memorable | None:
-    active = fields.get("active")
-    if active is True:
-        return _facts(fields, at)
-    why = fields.get("why")
-    if active is not False or not (why is None or isinstance(why, str)):
-        return None
-    return Inactive(at, why)
-
-
-def _facts(fields: dict[str, Any], at: float) -> Facts | None:
-    claims, scopes, phantom = fields.get("claims"), fields.get("scopes"), fields.get("phantom")
-    exp, nbf = fields.get("exp", _MISSING), fields.get("nbf", _MISSING)
-    if not isinstance(claims, dict) or not isinstance(scopes, list):
-        return None
-    if not _is_time(exp) or not _is_time(nbf) or not (phantom is None or isinstance(phantom, str)):
-        return None
-    for scope in scopes:
-        if not isinstance(scope, str):
-            return None
-    pooled = CLAIM_NAMES.pooled
-    named = {pooled(name): value for name, value in claims.items()}
-    return Facts(named, at, _seconds(exp), _seconds(nbf), scope_set(tuple(scopes)), phantom)
-
-
-def _is_number(value: object) -> bool:
-    # Not `abs`: compiled, it takes only what it was compiled for, and JSON has numbers of two types.
-    return isinstance(value, int | float) and not isinstance(value, bool) and -_NUMBER_MAX <= value <= _NUMBER_MAX
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and -_NUMBER_MAX <= value <= _NUMBER_MAX
-
-
-def _is_time(value: object) -> bool:
-    return value is None or _is_number(value)
-
-
-def _seconds(value: Any) -> float | None:
-    # JSON may hold a time as an integer, which is not a `float` to the compiled form.
-    return None if value is None else float(value)
-
-
-def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_constant)
 
 
 def as_introspected_at(result: Memorable, at: float) -> Memorable:

@@ -28,7 +28,7 @@ KEY_BYTES = _KEY_BYTES = 32
 _SALT = b"gateway cache: 2"
 _SCRYPT_COST = 2**14
 # Half of the hash is enough to tell tags apart (RFC 2104 §5), and a cached token has six.
-_TAG_BYTES = 16
+TAG_BYTES = 16
 _CLIENT_TAGS_MAX = 256
 
 
@@ -85,14 +85,18 @@ class HmacKeys:
         return self._tag(selector.realm, selector.claim, selector.value)
 
     def result_tags(self, realm: str, result: Facts | Inactive) -> tuple[bytes, ...]:
-        """The tags that a result of a provider of `realm` may be purged by, beside its key."""
+        """The tags that a result of a provider of `realm` may be purged by, beside its key; that of the realm first."""
         if isinstance(result, Inactive):
             return ()
-        tags = [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
-        tags.append(self._tag(realm, "realm", ""))
+        tags = [self.realm_tag(realm)]
+        tags += [self._tag(realm, claim, value) for claim, value in selectable(result.claims)]
         if BORROWED_TAGS in result.claims:
             tags += borrowed_tags(result.claims)
         return tuple(tags)
+
+    def realm_tag(self, realm: str) -> bytes:
+        """The tag that all active results of a provider of `realm` have."""
+        return self._tag(realm, "realm", "")
 
     def _tag(self, realm: str, claim: ClaimName, value: str) -> bytes:
         if claim not in ("client_id", "realm"):
@@ -111,14 +115,14 @@ class HmacKeys:
         mac = self._tag_macs.get((claim, realm))
         if mac is None:
             mac = self._tag_macs[claim, realm] = PrefixedMac(self._tag_key, claim.encode(), _bytes(realm))
-        return mac.of(_bytes(value))[:_TAG_BYTES]
+        return mac.of(_bytes(value))[:TAG_BYTES]
 
     def limit_key(self, limit: str, identity: str) -> bytes:
         """The key of an identity's bucket under a limit."""
         mac = self._limit_macs.get(limit)
         if mac is None:
             mac = self._limit_macs[limit] = PrefixedMac(self._tag_key, b"limit", _bytes(limit))
-        return mac.of(_bytes(identity))[:_TAG_BYTES]
+        return mac.of(_bytes(identity))[:TAG_BYTES]
 
     def event_key(self, realm: str, event_id: str) -> bytes:
         """By which an event of `realm` is known again, and told to nobody."""

@@ -18,19 +18,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any
 
-from redis.exceptions import NoScriptError
-
-from gateway.cache.connect import Client
+from gateway.cache.entry_names import lease_name
 from gateway.cache.notifier import Notifier
 from gateway.cache.redis_script import RedisScript
 from gateway.introspection.lease_port import LeaseSignal, LeaseState
 from gateway.introspection.ports import Absent, Recalled
 
-Tried = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
-
+RunScript = Callable[[RedisScript, tuple[bytes, ...], tuple[bytes, ...]], Awaitable[Any]]
 
 # KEYS: entry, lease. ARGV: fence, the lease's life in ms, the most bytes of an entry.
 # Returns the holder's fence, its ms left, the entry's ms left, the entry.
@@ -84,33 +80,27 @@ def digest(key: bytes) -> bytes:
     return key[:_DIGEST_BYTES]
 
 
-def lease_name(entry_name: str) -> str:
-    """The name of an entry's lease: in the same slot, because of the braces in the name."""
-    return f"{entry_name}:lease"
-
-
 class RedisLeases:
     """Acquires, settles and releases leases. Satisfies `gateway.introspection.ports.Leases`.
 
-    `tried` is the tier's: it bounds an operation and returns `None` for one that failed. `name` names an entry,
+    `run_script` bounds a script and returns `None` for one that failed. `name` names an entry,
     `open_entry` and `seal_entry` open and seal it.
     """
 
     def __init__(
         self,
-        client: Client,
         notifier: Notifier,
         *,
-        tried: Tried,
-        name: Callable[[bytes], str],
+        run_script: RunScript,
+        name: Callable[[bytes], bytes],
         open_entry: Callable[[bytes, str, int, bytes], Recalled | Absent],
         seal_entry: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
         entry_limit_bytes: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = client
         self._notifier = notifier
-        self._tried = tried
+        self._channel = notifier.channel.encode()
+        self._run_script = run_script
         self._name = name
         self._open_entry = open_entry
         self._seal_entry = seal_entry
@@ -155,7 +145,7 @@ class RedisLeases:
     async def _settle(self, key: bytes, fence: bytes, sealed: bytes = b"", left_ms: int = 0) -> Any:
         now_s = self._monotonic()
         lease_ms = int((self._ends_s.pop(fence, now_s) - now_s) * 1000)
-        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._notifier.channel, digest(key), lease_ms)
+        return await self._run(_SETTLE, key, fence, sealed, left_ms, self._channel, digest(key), lease_ms)
 
     def _release_later(self, key: bytes, fence: bytes) -> None:
         if len(self._unreleased) < _OWED_MAX:
@@ -172,15 +162,7 @@ class RedisLeases:
                 else:
                     self._unreleased[fence] = (key, tries - 1)
 
-    async def _run(self, script: RedisScript, key: bytes, *arguments: bytes | str | int) -> Any:
+    async def _run(self, script: RedisScript, key: bytes, *arguments: bytes | int) -> Any:
         name = self._name(key)
-        return await self._tried(partial(self._eval, script, name, lease_name(name), *arguments))
-
-    async def _eval(self, script: RedisScript, *keys_and_arguments: bytes | str | int) -> Any:
-        try:
-            known: Any = self._client.evalsha(script.sha1, 2, *keys_and_arguments)
-            return await known
-        except NoScriptError:
-            # Redis has been restarted, or this is another node of the cluster. It knows the script from now on.
-            whole: Any = self._client.eval(script.text, 2, *keys_and_arguments)
-            return await whole
+        told = tuple([each if isinstance(each, bytes) else b"%d" % each for each in arguments])
+        return await self._run_script(script, (name, lease_name(name)), told)

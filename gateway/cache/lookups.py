@@ -13,19 +13,24 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import Final
 
 from redis.asyncio import RedisCluster
 
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import Client
+from gateway.cache.entry_names import EntryNames
 from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelines import Pipelines
-from gateway.cache.resp import ErrorReply, Reply, packed
+from gateway.cache.resp import ErrorReply, Reply
 from gateway.cache.separate_lookup import separate_lookup
 from gateway.cache.separate_tasks import SeparateTasks
 from gateway.introspection.ports import Absent, Recalled
 
-_WHOLE_ENTRY = b"%d" % ENTRY_LIMIT_BYTES
+# The two commands of a lookup but for the key, as `packed` makes them.
+_PTTL: Final = b"*2\r\n$4\r\nPTTL\r\n"
+_GETRANGE: Final = b"*4\r\n$8\r\nGETRANGE\r\n"
+_WHOLE: Final = b"$1\r\n0\r\n$%d\r\n%d\r\n" % (len(str(ENTRY_LIMIT_BYTES)), ENTRY_LIMIT_BYTES)
 # Error codes of a cluster's node for a slot that it does not hold, or not now.
 _ELSEWHERE = frozenset({"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
 
@@ -33,31 +38,39 @@ _Found = asyncio.Future[Recalled | Absent]
 
 
 class Lookups:
-    """Looks entries up through `pipelines`, or through `client` where there is none. `codec` opens the entries."""
+    """Looks entries up through `pipelines`, or through `client` where there is none.
 
-    def __init__(self, client: Client, pipelines: Pipelines, codec: EntryCodec, guard: OperationGuard) -> None:
+    `names` names the entries, `codec` opens them.
+    """
+
+    def __init__(
+        self, client: Client, pipelines: Pipelines, codec: EntryCodec, names: EntryNames, guard: OperationGuard
+    ) -> None:
         self._client = client
         self._codec = codec
+        self._names = names
         self._guard = guard
         self._pipelines = pipelines
         self._separate = SeparateTasks()
 
-    def get(self, name: str, key: bytes, realm: str) -> _Found:
-        """Look up the entry `name` of `key`, of a provider of `realm`. The lookup begins at once, awaited or not."""
+    def get(self, key: bytes, realm: str) -> _Found:
+        """Look up the entry of `key`, of a provider of `realm`. The lookup begins at once, awaited or not."""
         found: _Found = asyncio.get_running_loop().create_future()
         if not self._guard.may_try():
             found.set_result(Absent.ERROR)
-        elif (pipeline := self._pipelines.of(name)) is None:
+            return found
+        name = self._names.of(self._codec.part(key))
+        if (pipeline := self._pipelines.of(name)) is None:
             self._look_up_separately(found, name, key, realm)
         else:
-            pipeline.ask(_lookup(name.encode()), 2, partial(self._heard, found, name, key, realm))
+            pipeline.ask(_lookup(name), 2, partial(self._heard, found, name, key, realm))
         return found
 
     async def close(self) -> None:
         """End the separate lookups; the others end with the pipelines."""
         await self._separate.close()
 
-    def _heard(self, found: _Found, name: str, key: bytes, realm: str, outcome: list[Reply] | Exception) -> None:
+    def _heard(self, found: _Found, name: bytes, key: bytes, realm: str, outcome: list[Reply] | Exception) -> None:
         match outcome:
             case [int(left_ms), bytes(sealed)]:
                 self._guard.succeeded()
@@ -81,7 +94,7 @@ class Lookups:
         except Exception as error:  # noqa: BLE001 - only the caller of this lookup gets it, not the whole batch
             found.set_exception(error)
 
-    def _look_up_separately(self, found: _Found, name: str, key: bytes, realm: str) -> None:
+    def _look_up_separately(self, found: _Found, name: bytes, key: bytes, realm: str) -> None:
         async def look() -> None:
             reply = await self._guard.run(partial(separate_lookup, self._client, name, ENTRY_LIMIT_BYTES))
             if reply is not None:
@@ -104,4 +117,5 @@ def _lookup(name: bytes) -> bytes:
 
     The time comes first: if the value is replaced in between, its age comes out too high and never too low.
     """
-    return packed(b"PTTL", name) + packed(b"GETRANGE", name, b"0", _WHOLE_ENTRY)
+    key = b"$%d\r\n%b\r\n" % (len(name), name)
+    return b"".join((_PTTL, key, _GETRANGE, key, _WHOLE))

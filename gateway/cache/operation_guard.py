@@ -90,11 +90,11 @@ class OperationGuard:
         """Return the outcome of `operation`, or `None` when it failed, was too slow, or was not tried."""
         return await self.run(operation) if self.may_try() else None
 
-    async def run(self, operation: Callable[[], Awaitable[_T]]) -> _T | None:
-        """Do the same for an operation that `may_try` has allowed."""
+    async def run(self, operation: Callable[[], Awaitable[_T]], spent_s: float = 0.0) -> _T | None:
+        """Do the same for an operation that `may_try` has allowed, and that has taken `spent_s` already."""
         asked_at_s = math.inf
         try:
-            async with within(self._timeout_s), self._slots:
+            async with within(max(0.0, self._timeout_s - spent_s)), self._slots:
                 asked_at_s = self._monotonic()
                 outcome = await operation()
         except ResponseError as error:

@@ -32,12 +32,12 @@ class Pipelines:
         if not isinstance(client, RedisCluster):
             self._by_place[_ONLY] = self._made(client.connection_pool.make_connection)
 
-    def of(self, name: str) -> AutoPipeline | None:
+    def of(self, name: str | bytes) -> AutoPipeline | None:
         """The pipeline to the node of `name`; `None` where the cluster's layout is not known, or does not cover it."""
         if self._cluster is None:
             return self._by_place[_ONLY]
         try:
-            node = self._cluster.get_node_from_key(name)
+            node = self._cluster.get_node_from_key(name)  # type: ignore[arg-type]  # bytes as well
         except (RedisClusterException, RedisError):
             return None
         if node is None:

@@ -25,15 +25,17 @@ from functools import partial
 
 from gateway.cache.codec import ENTRY_LIMIT_BYTES, EntryCodec
 from gateway.cache.connect import FAILURES, Link, connect, connect_subscriber, nodes_of
+from gateway.cache.entry_names import EntryNames, lease_name
 from gateway.cache.fleet_buckets import FleetLimits
 from gateway.cache.follow import Follower
 from gateway.cache.key import HmacKeys
 from gateway.cache.key_ring import KeyRing
-from gateway.cache.lease import RedisLeases, lease_name
+from gateway.cache.lease import RedisLeases
 from gateway.cache.lookups import Lookups
 from gateway.cache.not_before_store import NotBeforeStore
 from gateway.cache.notifier import Notifier
 from gateway.cache.operation_guard import OperationGuard
+from gateway.cache.pipelined_scripts import PipelinedScripts
 from gateway.cache.pipelines import Pipelines
 from gateway.cache.purge_index import PurgeIndex
 from gateway.cache.purge_log import PurgeLog
@@ -89,7 +91,9 @@ class RedisTier:
         self._guard = self._new_guard()
         self._link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         self.pipelines: Pipelines = self._new_pipelines() if beside is None else beside.pipelines
-        self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._guard)
+        self._names = EntryNames(self._prefix)
+        self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._names, self._guard)
+        self._scripts = PipelinedScripts(self._link.client, self.pipelines, self._guard)
         # Apart from the other: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         self._log = self._new_log(Seal(own.sealing, _MESSAGE_LIMIT_BYTES), clock)
@@ -120,9 +124,8 @@ class RedisTier:
 
     def _leases(self) -> RedisLeases:
         return RedisLeases(
-            self._link.client,
             self._notifier,
-            tried=self._guard.tried,
+            run_script=self._scripts.run,
             name=self._name,
             open_entry=self._codec.open,
             seal_entry=self._codec.seal,
@@ -172,6 +175,7 @@ class RedisTier:
         await self._notifier.close()
         await self._follower.close()
         await self._lookups.close()
+        await self._scripts.close()
         await self.limits.close()
         await self.pipelines.close()
         for link in (self._link, self._log_link):
@@ -192,7 +196,7 @@ class RedisTier:
         return self._purge_index.log_position() if self._follower.in_sync else b""
 
     def get(self, key: bytes, realm: str) -> asyncio.Future[Recalled | Absent]:
-        return self._lookups.get(self._name(key), key, realm)
+        return self._lookups.get(key, realm)
 
     async def put(self, key: bytes, recalled: Recalled, log_position: bytes) -> None:
         entry = self._codec.seal(key, recalled, log_position)
@@ -228,15 +232,11 @@ class RedisTier:
         void too.
         """
         for tag in purge.tags or ():
-            name = self._named(tag)
+            name = self._names.of(tag)
             await self._guard.tried(partial(self._link.client.unlink, name, lease_name(name)))
 
-    def _name(self, key: bytes) -> str:
-        return self._named(self._codec.part(key))
-
-    def _named(self, tag: bytes) -> str:
-        # In braces, so that all that lies in Redis for a key is on the same node of a cluster.
-        return f"{self._prefix}{{{urlsafe_b64encode(tag).rstrip(b'=').decode()}}}"
+    def _name(self, key: bytes) -> bytes:
+        return self._names.of(self._codec.part(key))
 
     async def has_seen(self, tag: bytes) -> bool:
         """Whether the fleet has acted on the event with this key, as far as can be told."""

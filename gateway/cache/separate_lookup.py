@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.cache.connect import Client
 
 
-async def separate_lookup(client: Client, name: str, limit_bytes: int) -> tuple[int, bytes]:
+async def separate_lookup(client: Client, name: bytes, limit_bytes: int) -> tuple[int, bytes]:
     """The milliseconds that the value has left, and the value as far as `limit_bytes`. Raises as the library does."""
     async with client.pipeline(transaction=False) as pipeline:
         pipeline.pttl(name)

@@ -29,6 +29,8 @@ from gateway.introspection.authenticator import Authenticator
 from gateway.introspection.token_buckets import RetryAfter, TokenBucket, TokenBuckets
 from gateway.pipeline import unproven
 
+Heard = Callable[[FactsLookup | BaseException], bool]
+
 # The part that is charged for an unknown token that is only read. Reading costs little, so it is not free.
 _COST_OF_A_LOOK = 0.1
 # So many other providers or realms are looked at before an unknown token is charged. Each costs a hash of the token,
@@ -67,10 +69,38 @@ class Admission:
 
         Raises nothing but `CancelledError`.
         """
+        bucket = self._spent_bucket(needs)
+        if isinstance(bucket, FactsLookup):
+            return bucket
+        # A caller that leaves before the result is charged, because the provider is asked all the same.
+        found = await self._authenticator.look_up(needs.question)
+        self._charge(bucket, _cost(found))
+        return found
+
+    def begin(self, needs: NeedsFacts, heard: Heard) -> bool:
+        """Do as `admit` does, without a task; false if that cannot be: then nothing was begun.
+
+        `heard` gets the result, now or later, and returns whether its caller is still there.
+        """
+        if needs.question.stale_s is not None:
+            return False
+        bucket = self._spent_bucket(needs)
+        if isinstance(bucket, FactsLookup):
+            heard(bucket)
+        else:
+            self._authenticator.begin(needs.question, partial(self._looked_up, bucket, heard))
+        return True
+
+    def _looked_up(self, bucket: TokenBucket | None, heard: Heard, found: FactsLookup | BaseException) -> None:
+        if heard(found) and isinstance(found, FactsLookup):
+            self._charge(bucket, _cost(found))
+
+    def _spent_bucket(self, needs: NeedsFacts) -> FactsLookup | TokenBucket | None:
+        """The result, if no provider need be asked; else the bucket that is charged for the question, if any."""
         if (refused := unproven(self._compiled, needs.context, self._clock())) is not None:
             return FactsLookup(Inactive(self._clock(), refused.reason), None)
         if self._is_known(needs):
-            return self._forged(needs) or await self._authenticator.look_up(needs.question)
+            return self._forged(needs)
         bucket = None
         if self._buckets is not None:
             bucket = self._buckets.spend(needs.context.caller.address, self._monotonic())
@@ -79,12 +109,7 @@ class Admission:
         if (why := self.cannot_be_valid(needs)) is not None:
             self._refund(bucket, 1 - _COST_OF_A_LOOK)
             return FactsLookup(Inactive(self._clock(), why), None)
-        if (forged := self._forged(needs)) is not None:
-            return forged
-        # A caller that leaves before the result is charged, because the provider is asked all the same.
-        found = await self._authenticator.look_up(needs.question)
-        self._charge(bucket, _cost(found))
-        return found
+        return self._forged(needs) or bucket
 
     def _forged(self, needs: NeedsFacts) -> FactsLookup | None:
         """What stands in for the result where the proof is forged, which the pipeline refuses then."""

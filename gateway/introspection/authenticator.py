@@ -13,9 +13,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -41,6 +43,8 @@ from gateway.introspection.sharing import Sharing
 from gateway.introspection.tag_purge import KnownPurges, TagPurge
 
 __all__ = ["Authenticator", "FactsLookup", "Question"]
+
+Heard = Callable[[FactsLookup | BaseException], object]
 
 
 class Authenticator:
@@ -130,6 +134,49 @@ class Authenticator:
         if entry is not None:
             return FactsLookup(entry.result, "local")
         return await self._fallback.look_up(key, question)
+
+    def begin(self, question: Question, heard: Heard) -> None:
+        """Do as `look_up` does, without a task. `heard` is called once, now or later.
+
+        Not for a question that tolerates older facts. A caller that leaves needs to do nothing; if this object is
+        closed before, `heard` is never called.
+        """
+        key = self._fetcher.key(question)
+        entry = self._fresh_entry(key, question)
+        self._meter.looked_up("local", "miss" if entry is None else "hit")
+        if entry is None:
+            self._join(key, question, self._monotonic(), heard)
+        else:
+            heard(FactsLookup(entry.result, "local"))
+
+    def _join(self, key: bytes, question: Question, arrived_s: float, heard: Heard) -> None:
+        flight, landing = self._flights.join(key, question)
+        landing.add_done_callback(partial(self._landed, flight, question, self._purges, arrived_s, heard))
+
+    def _landed(
+        self,
+        flight: Inflight,
+        question: Question,
+        joined_at: int,
+        arrived_s: float,
+        heard: Heard,
+        landing: asyncio.Future[FlightResult],
+    ) -> None:
+        """As in `_find`."""
+        if landing.cancelled():
+            return
+        if (error := landing.exception()) is not None:
+            heard(error)
+            return
+        outcome = landing.result()
+        if not flight.was_crowded_out(outcome, question.address):
+            if flight.serves(outcome, joined_at, question.max_age_s, arrived_s):
+                heard(outcome.found)
+                return
+            if (entry := self._fresh_entry(flight.key, question)) is not None:
+                heard(FactsLookup(entry.result, "local"))
+                return
+        self._join(flight.key, question, arrived_s, heard)
 
     def was_recently_active(self, question: Question) -> bool:
         """Whether the provider has called the token active not long ago, and has not revoked it since."""

@@ -167,7 +167,7 @@ class Recalled:
     `fence` is that of the lease under which it was fetched; empty without a lease. With `is_announced` the result is
     inactive, and a purge has told every process that kept the token's facts. With `ahead_s` the writer's clock seems to
     be so far ahead of ours: the result cannot be used, but by that clock the token ends that much earlier. `tags` are
-    the tags that it may be purged by, where the shared tier has made them.
+    the tags that it may be purged by, where they are made already.
     """
 
     result: Memorable

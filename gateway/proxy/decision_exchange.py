@@ -11,8 +11,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from gateway.authn.question import FactsLookup
 from gateway.compiled import Beside
-from gateway.decision import NEEDS, Allow, Decision, Needs, Refuse
+from gateway.decision import NEEDS, Allow, Decision, Needs, NeedsFacts, Refuse
 from gateway.http.ordinary import Manner, read_ordinary
 from gateway.http.refusal import Refusal
 from gateway.pipeline import decide
@@ -88,8 +89,8 @@ class DecisionExchange:
         try:
             decision = self._context.go_on(decision)
             if isinstance(decision, NEEDS):
-                self._task = asyncio.get_running_loop().create_task(self._ask(decision))
-                self._task.add_done_callback(self._waited)
+                # Not now: one whose client leaves in this turn is not asked about.
+                asyncio.get_running_loop().call_soon(self._begin_to_ask, decision)
             else:
                 self._act(decision)
         except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
@@ -107,6 +108,32 @@ class DecisionExchange:
             to_head=self._to_head,
         )
         self._end(keeps_alive=keeps_alive)
+
+    def _begin_to_ask(self, needs: Needs) -> None:
+        if self._has_ended:
+            return
+        try:
+            has_begun = self._context.begin(needs, self._heard)
+        except Exception as error:  # noqa: BLE001 - as in `go`
+            self._fail(error)
+            return
+        if not has_begun:
+            self._task = asyncio.get_running_loop().create_task(self._ask(needs))
+            self._task.add_done_callback(self._waited)
+
+    def _heard(self, needs: NeedsFacts, found: FactsLookup | BaseException) -> bool:
+        if self._has_ended:
+            return False
+        if isinstance(found, BaseException):
+            self._fail(found)
+            return True
+        try:
+            decision = self._context.resumed(needs, found)
+        except Exception as error:  # noqa: BLE001 - as in `go`
+            self._fail(error)
+        else:
+            self.go(decision)
+        return True
 
     async def _ask(self, needs: Needs) -> None:
         decision = await self._context.ask(needs)

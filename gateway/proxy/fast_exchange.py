@@ -10,8 +10,9 @@ from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import Any
 
+from gateway.authn.question import FactsLookup
 from gateway.compiled import CompiledRoute
-from gateway.decision import NEEDS, Allow, Decision, Needs, Preflight, Refuse
+from gateway.decision import NEEDS, Allow, Decision, Needs, NeedsFacts, Preflight, Refuse
 from gateway.http.location import Outside
 from gateway.http.ordinary import USUAL, Manner
 from gateway.http.refusal import Refusal
@@ -90,11 +91,37 @@ class OrdinaryExchange(Relay):
         try:
             decision = self._context.go_on(decision)
             if isinstance(decision, NEEDS):
-                self._wait(self._ask(decision))
+                # Not now: one whose client leaves in this turn is not asked about.
+                asyncio.get_running_loop().call_soon(self._begin_to_ask, decision)
             else:
                 self._act(decision)
         except Exception as error:  # noqa: BLE001 - as in the general lane: nobody expected it
             self._fail(error)
+
+    def _begin_to_ask(self, needs: Needs) -> None:
+        if self._has_ended:
+            return
+        try:
+            has_begun = self._context.begin(needs, self._heard)
+        except Exception as error:  # noqa: BLE001 - as in `go`
+            self._fail(error)
+            return
+        if not has_begun:
+            self._wait(self._ask(needs))
+
+    def _heard(self, needs: NeedsFacts, found: FactsLookup | BaseException) -> bool:
+        if self._has_ended:
+            return False
+        if isinstance(found, BaseException):
+            self._fail(found)
+            return True
+        try:
+            decision = self._context.resumed(needs, found)
+        except Exception as error:  # noqa: BLE001 - as in `go`
+            self._fail(error)
+        else:
+            self.go(decision)
+        return True
 
     async def _ask(self, needs: Needs) -> None:
         decision = await self._context.ask(needs)

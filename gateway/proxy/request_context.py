@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, time
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from gateway.proxy.access_record import AccessRecord
 from gateway.proxy.generation import Generation
 from gateway.routing import Matched
 from gateway.spans import recording
+
+FactsHeard = Callable[[NeedsFacts, FactsLookup | BaseException], bool]
 
 
 class Recorder(Protocol):
@@ -100,7 +103,7 @@ class RequestContext(AccessRecord):
             found = self.running.authenticator.cached(decision.question)
             if found is None:
                 return decision
-            decision = self._resume(decision, found)
+            decision = self.resumed(decision, found)
         while isinstance(decision, NeedsOutcome):
             condition = decision.conditions[0]
             outcome = self.running.conditions.of(condition).known(condition)
@@ -108,6 +111,16 @@ class RequestContext(AccessRecord):
                 return decision
             decision = conclude(decision, outcome)
         return decision
+
+    def begin(self, needs: Needs, heard: FactsHeard) -> bool:
+        """Begin to `ask`, without a task; false if that cannot be: then nothing was begun.
+
+        `heard` gets the needs and what `resumed` takes, now or later; it returns whether its request is still there.
+        Where waits are recorded, the task is what tells whose they are.
+        """
+        if self.spans is not None or not isinstance(needs, NeedsFacts):
+            return False
+        return self.running.admission.begin(needs, partial(heard, needs))
 
     async def ask(self, needs: Needs) -> Decision:
         """What comes of the response that `go_on` did without."""
@@ -118,11 +131,11 @@ class RequestContext(AccessRecord):
 
     async def _ask(self, needs: Needs) -> Decision:
         if isinstance(needs, NeedsFacts):
-            return self.go_on(self._resume(needs, await self.running.admission.admit(needs)))
+            return self.go_on(self.resumed(needs, await self.running.admission.admit(needs)))
         condition = needs.conditions[0]
         return self.go_on(conclude(needs, await self.running.conditions.of(condition).find(condition)))
 
-    def _resume(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
+    def resumed(self, needs: NeedsFacts, found: FactsLookup) -> Decision:
         self.tier, self.stale_s = found.tier, found.stale_s
         self.question = needs.question
         return resume(self.running.compiled, needs, found.result, time())

@@ -205,3 +205,24 @@ async def test_whoever_waits_when_it_is_closed_hears_of_it(server: Server) -> No
         assert isinstance(await sent, ConnectionError)
         assert isinstance(await just_asked, ConnectionError)
         assert isinstance(await ask(pipeline, "too late"), ConnectionError)
+
+
+async def test_a_pipeline_that_leaves_its_server_connects_again_and_loses_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto_pipeline, "_LINE_AGE_MIN_S", 0.0)
+    async with pipeline_to(server.connect, timeout_s=10) as pipeline:
+        under_way = ask(pipeline, "under way")
+        await asyncio.sleep(0.02)
+        pipeline.leave()
+        assert await asyncio.gather(under_way, ask(pipeline, "later")) == [[b"under way"], [b"later"]]
+        assert server.connections == 2
+
+
+async def test_it_does_so_once_a_second_at_most(server: Server) -> None:
+    """A Redis that takes no writes for good is not connected to for each of them."""
+    async with pipeline_to(server.connect, timeout_s=10) as pipeline:
+        for _ in range(20):
+            await ask(pipeline, "name")
+            pipeline.leave()
+        assert server.connections == 1

@@ -1,11 +1,13 @@
 import math
+import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.authn.facts import Facts, Inactive
-from gateway.cache.entry import StoredEntry, decode, encode
+from gateway.cache.entry import StoredEntry
+from gateway.cache.entry_form import decode, encode
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -30,6 +32,7 @@ entries = st.builds(
     st.binary(max_size=16),
     st.integers(0, 10**7),
     st.booleans(),
+    st.lists(st.binary(min_size=16, max_size=16), max_size=5).map(tuple),
 )
 
 NOW = 1_700_000_000.0
@@ -53,6 +56,112 @@ def test_the_phantom_token_survives_the_way_through_redis_as_well() -> None:
     assert recalled.result.phantom == "h.c.s"
     assert "h.c.s" not in repr(recalled)
     assert decode(encode(entry).replace(b'"h.c.s"', b"7")) is None
+
+
+def test_claims_keep_their_order() -> None:
+    claims = {
+        "exp": 9,
+        "sub": "alice",
+        "aud": ["a", "b"],
+        "name": "Ali\u00e7e",
+        "nul": "a\0b",
+        "empty": "",
+        "act": None,
+    }
+    found = decode(encode(StoredEntry(Facts(claims, NOW), 0, 1, b"")))
+    assert found is not None
+    assert list(found.result.claims.items()) == list(claims.items())
+
+
+@pytest.mark.parametrize("tags", [(b"short",), (b"t" * 16, b"l" * 32), (b"t" * 16,) * 256])
+def test_tags_that_do_not_fit_are_left_to_the_reader(tags: tuple[bytes, ...]) -> None:
+    assert decode(encode(StoredEntry(Facts({}, NOW), 0, 1, b"", tags=tags))) == StoredEntry(Facts({}, NOW), 0, 1, b"")
+
+
+def test_an_entry_of_the_first_form_is_still_read() -> None:
+    """Instances of both versions may share a Redis."""
+    facts = b'"claims":{"sub":"alice","exp":9},"exp":9,"nbf":null,"scopes":["read"],"phantom":"h.c.s"'
+    first = b'{"active":true,"at":1.5,"age":5,"left":60,"known":"6b","call":"66","kept":70,%b}' % facts
+    result = Facts({"sub": "alice", "exp": 9}, 1.5, 9.0, None, frozenset({"read"}), "h.c.s")
+    assert decode(first) == StoredEntry(result, 5, 60, b"k", b"f", 70)
+    inactive = b'{"active":false,"at":1.5,"age":5,"left":60,"known":"6b","call":"","why":"past","told":true}'
+    assert decode(inactive) == StoredEntry(Inactive(1.5, "past"), 5, 60, b"k", is_announced=True)
+
+
+HEAD = struct.Struct(">BBdqqqddBBHIII")
+
+
+def parts(names: bytes = b'[["sub","exp"],[1]]', scopes: bytes = b'["read"]', texts: bytes = b"alice", **head: object):
+    """An entry of the newer form, put together by hand: what `encode` makes, but for what is given."""
+    values = {"mark": 2, "flags": 1, "at": NOW, "age": 1, "left": 2, "kept": 0, "exp": 0.0, "nbf": 0.0, "tags": b""}
+    values |= {"others": b"[9]", **head}
+    tags, others = values.pop("tags"), values.pop("others")
+    lengths = map(len, (b"known", b"fence", tags, names, scopes, texts))
+    return HEAD.pack(*values.values(), *lengths) + b"known" + b"fence" + tags + names + scopes + texts + others
+
+
+def test_what_is_put_together_by_hand_is_read() -> None:
+    result = Facts({"sub": "alice", "exp": 9}, NOW, scopes=frozenset({"read"}))
+    assert decode(parts()) == StoredEntry(result, 1, 2, b"known", b"fence")
+    assert encode(StoredEntry(result, 1, 2, b"known", b"fence")) == parts()
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"mark": 3},
+        {"mark": 1},
+        {"at": math.nan},
+        {"at": math.inf},
+        {"exp": -math.inf, "flags": 5},
+        {"nbf": 1e300, "flags": 9},
+        {"age": 2**60},
+        {"left": -(2**60)},
+        {"kept": 2**60},
+        {"flags": 17, "others": b"[9,7]"},
+        {"flags": 17, "others": b"[9]"},
+        {"flags": 16, "others": b"[]"},
+        {"names": b'[["sub","sub"],[1]]'},
+        {"names": b'[["sub",7],[1]]'},
+        {"names": b'[["sub","exp"],[2]]'},
+        {"names": b'[["sub","exp"],[-1]]'},
+        {"names": b'[["sub","exp"],[true]]'},
+        {"names": b'[["sub","exp"],[1,1]]'},
+        {"names": b'[["sub","exp"],[0,1]]'},
+        {"names": b'[["sub","exp"],[]]'},
+        {"names": b'[["sub","exp"]]'},
+        {"names": b'{"sub":1}'},
+        {"names": b""},
+        {"names": b"\xff"},
+        {"scopes": b"[7]"},
+        {"scopes": b"{}"},
+        {"scopes": b""},
+        {"texts": b"alice\0bob"},
+        {"texts": b"\xff"},
+        {"others": b"[9,9]"},
+        {"others": b"[]"},
+        {"others": b"[9]x"},
+        {"others": b"[NaN]"},
+        {"others": b"9"},
+        {"others": b""},
+        {"others": b"[" * 100_000},
+        {"tags": b"not sixteen"},
+    ],
+    ids=str,
+)
+def test_a_lie_in_an_entry_is_nothing(lie: dict[str, object]) -> None:
+    assert decode(parts(**lie)) is None
+
+
+def test_an_entry_that_is_cut_short_or_changed_in_a_bit_breaks_nothing() -> None:
+    whole = encode(
+        StoredEntry(Facts({"sub": "alice", "aud": ["a"]}, NOW, phantom="h.c.s"), 1, 2, b"k", tags=(b"t" * 16,))
+    )
+    for length in range(len(whole)):
+        assert decode(whole[:length]) is None
+    for at in range(len(whole)):
+        for bit in range(8):
+            decode(whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :])
 
 
 def test_a_lone_surrogate_survives_too() -> None:

@@ -14,6 +14,7 @@ from gateway.authn.facts import Facts
 from gateway.cache import lease
 from gateway.cache.key import HmacKeys
 from gateway.cache.lease import digest
+from gateway.cache.notifier import Notifier
 from gateway.cache.redis import RedisTier
 from gateway.config.redis_url import parse_redis_url
 from gateway.introspection.ports import Absent, Recalled
@@ -336,17 +337,16 @@ async def test_a_redis_that_refuses_scripts_cannot_say_either(own_redis: RedisSe
 
 
 async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
-    async def lies(_: object) -> list[object]:
+    async def lies(*_: object) -> list[object]:
         return [OTHER, -1, -2, b""]
 
     def open_entry(*_: object) -> Absent:
         return Absent.MISS
 
     leases = lease.RedisLeases(
-        NOBODY,
-        NOBODY,
-        tried=lies,
-        name=lambda _: "entry",
+        Notifier(NOBODY, "settled"),
+        run_script=lies,
+        name=lambda _: b"entry",
         open_entry=open_entry,
         seal_entry=lambda *_: None,
         entry_limit_bytes=100,

@@ -18,7 +18,7 @@ from support.slots import slots
 from gateway.authn.bearer import Token, bearer_token
 from gateway.authn.facts import Facts, Inactive, Indeterminate, read_introspection_result
 from gateway.authn.jwt_hint import unverified_issuer
-from gateway.cache.entry import decode, encode
+from gateway.cache.entry_form import decode, encode
 from gateway.cache.key import HmacKeys
 from gateway.cache.purge_index import Message, position
 from gateway.cache.seal import Seal
