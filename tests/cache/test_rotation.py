@@ -202,7 +202,7 @@ def test_a_ring_marks_an_answer_by_every_secret() -> None:
     named, facts = ClaimSelector("realm", "sub", "alice"), Facts({"sub": "alice"}, 0)
     realm = whole_realm("realm")
     assert ring.selector_tags(named) == (old.tag(named), new.tag(named))
-    assert ring.result_tags("realm", facts) == (old.tag(named), old.tag(realm), new.tag(named), new.tag(realm))
+    assert ring.result_tags("realm", facts) == (old.tag(realm), old.tag(named), new.tag(realm), new.tag(named))
     assert ring.result_tags("realm", Inactive(0)) == ()
     single = keys_of([OLD])
     assert isinstance(single, HmacKeys)

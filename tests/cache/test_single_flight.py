@@ -11,6 +11,7 @@ from support.redis_server import RedisServer
 
 from gateway.authn.bearer import Token
 from gateway.authn.facts import Facts, Inactive, Indeterminate
+from gateway.cache.entry_names import lease_name
 from gateway.cache.key import HmacKeys
 from gateway.cache.local import LocalCache
 from gateway.cache.redis import RedisTier
@@ -214,7 +215,7 @@ async def test_waiting_has_an_end_even_where_the_lease_is_taken_again_and_again(
                 number = 0
                 while not stopping.is_set():
                     number += 1
-                    client.set(f"{one.tier._name(one.key)}:lease", b"%016d-" % number, px=5000)
+                    client.set(lease_name(one.tier._name(one.key)), b"%016d-" % number, px=5000)
                     await asyncio.sleep(0.02)
 
             taking = asyncio.create_task(taken_for_ever())
