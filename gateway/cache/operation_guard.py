@@ -81,7 +81,7 @@ class OperationGuard:
             return
         for reply in outcome:
             if isinstance(reply, ErrorReply):
-                error = _ERRORS.get(reply.code, ResponseError)(reply.code)
+                error = _ERRORS.get(reply.code, ResponseError)(reply.words or reply.code)
                 self.failed(error) if reply.code in _CANNOT_SERVE else self.refused(error)
                 return
         self.failed()

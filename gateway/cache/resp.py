@@ -10,6 +10,7 @@ Pure: turns commands into bytes, and received bytes into replies.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Final
 
 from redis.exceptions import InvalidResponse
@@ -26,9 +27,10 @@ _EXCERPT = 100
 
 @immutable
 class ErrorReply:
-    """Says that Redis refused one command. `code` is the first word, such as WRONGTYPE; only the operator sees it."""
+    """Says that Redis refused one command. `code` is the first word, such as WRONGTYPE; `words` are for the operator."""
 
     code: str
+    words: str = field(default="", compare=False)
 
 
 Scalar = bytes | int | ErrorReply | None
@@ -96,7 +98,8 @@ class ReplyParser:
         if reply_type == _STATUS:
             return self._line(data)
         if reply_type == _ERROR:
-            return ErrorReply(self._line(data).partition(b" ")[0].decode("ascii", "replace")[:_EXCERPT])
+            words = self._line(data).decode("ascii", "replace")
+            return ErrorReply(words.partition(" ")[0][:_EXCERPT], words.removeprefix("ERR "))
         raise InvalidResponse("a kind of reply that was not asked for")
 
     def _bulk(self, data: bytes) -> bytes | None:

@@ -10,9 +10,10 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from gateway.cache.auto_pipeline import NotSentError
 from gateway.cache.operation_guard import OperationGuard
 from gateway.cache.pipelined_scripts import PipelinedScripts
+from gateway.cache.redis_failure import redis_failure
 from gateway.cache.redis_script import RedisScript
 from gateway.cache.reply_queue import Heard
-from gateway.cache.resp import ErrorReply, packed
+from gateway.cache.resp import ErrorReply, ReplyParser, packed
 
 SCRIPT = RedisScript("return KEYS[1]")
 TIMEOUT_S = 0.2
@@ -87,6 +88,17 @@ async def test_a_failure_is_nothing_and_is_told_by_its_kind(outcome, is_away, ki
     assert await scripts.run(SCRIPT, (b"entry",), ()) is None
     assert (guard.is_backing_off, [type(error) for error in told]) == (is_away, [kind] if kind else [])
     assert redis.left == (kind is ReadOnlyError)
+
+
+async def test_the_operator_hears_redis_own_words() -> None:
+    """Of a right that is missing for a command within a script they are all that tells."""
+    said = "The user executing the script can't run this command or subcommand"
+    [refusal] = ReplyParser(100).feed(b"-ERR %b\r\n" % said.encode())
+    scripts, _, told = scripts_on(Redis([refusal]))
+    assert await scripts.run(SCRIPT, (b"entry",), ()) is None
+    assert [redis_failure(error) for error in told] == [
+        f"it refuses the command ({said}); give the user the rights of deploy/redis/users.acl"
+    ]
 
 
 async def test_a_script_that_redis_has_forgotten_is_sent_whole() -> None:
