@@ -27,7 +27,7 @@ _EXCERPT = 100
 
 @immutable
 class ErrorReply:
-    """Says that Redis refused one command. `code` is the first word, such as WRONGTYPE; `words` are for the operator."""
+    """Says that Redis refused one command. `code` is the first word, such as WRONGTYPE, and `words` are for the log."""
 
     code: str
     words: str = field(default="", compare=False)
