@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from gateway.cache.entry_names import lease_name
 from gateway.cache.notifier import Notifier
+from gateway.cache.pipelined_scripts import PipelinedScripts
 from gateway.cache.redis_script import RedisScript
 from gateway.introspection.lease_port import LeaseSignal, LeaseState
 from gateway.introspection.ports import Absent, Recalled
-
-RunScript = Callable[[RedisScript, tuple[bytes, ...], tuple[bytes, ...]], Awaitable[Any]]
 
 # KEYS: entry, lease. ARGV: fence, the lease's life in ms, the most bytes of an entry.
 # Returns the holder's fence, its ms left, the entry's ms left, the entry.
@@ -83,15 +82,14 @@ def digest(key: bytes) -> bytes:
 class RedisLeases:
     """Acquires, settles and releases leases. Satisfies `gateway.introspection.ports.Leases`.
 
-    `run_script` bounds a script and returns `None` for one that failed. `name` names an entry,
-    `open_entry` and `seal_entry` open and seal it.
+    `name` names an entry, `open_entry` and `seal_entry` open and seal it. `close` ends the `scripts` as well.
     """
 
     def __init__(
         self,
         notifier: Notifier,
         *,
-        run_script: RunScript,
+        scripts: PipelinedScripts,
         name: Callable[[bytes], bytes],
         open_entry: Callable[[bytes, str, int, bytes], Recalled | Absent],
         seal_entry: Callable[[bytes, Recalled, bytes, bytes], tuple[bytes, int] | None],
@@ -100,7 +98,7 @@ class RedisLeases:
     ) -> None:
         self._notifier = notifier
         self._channel = notifier.channel.encode()
-        self._run_script = run_script
+        self._scripts = scripts
         self._name = name
         self._open_entry = open_entry
         self._seal_entry = seal_entry
@@ -114,6 +112,7 @@ class RedisLeases:
         if self._releasing is not None:
             self._releasing.cancel()
             await asyncio.wait([self._releasing])
+        await self._scripts.close()
 
     async def acquire(self, key: bytes, realm: str, fence: bytes, length_s: float) -> LeaseState | None:
         length_ms, asked_at_s = max(1, int(length_s * 1000)), self._monotonic()
@@ -165,4 +164,4 @@ class RedisLeases:
     async def _run(self, script: RedisScript, key: bytes, *arguments: bytes | int) -> Any:
         name = self._name(key)
         told = tuple([each if isinstance(each, bytes) else b"%d" % each for each in arguments])
-        return await self._run_script(script, (name, lease_name(name)), told)
+        return await self._scripts.run(script, (name, lease_name(name)), told)

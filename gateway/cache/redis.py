@@ -93,7 +93,6 @@ class RedisTier:
         self.pipelines: Pipelines = self._new_pipelines() if beside is None else beside.pipelines
         self._names = EntryNames(self._prefix)
         self._lookups = Lookups(self._link.client, self.pipelines, self._codec, self._names, self._guard)
-        self._scripts = PipelinedScripts(self._link.client, self.pipelines, self._guard)
         # Apart from the other: a blocking read must not hold up requests, nor a burst of them the purges.
         self._log_link = connect(address, connect_timeout_s=_CONNECT_S, max_connections=_CONNECTIONS_MAX)
         self._log = self._new_log(Seal(own.sealing, _MESSAGE_LIMIT_BYTES), clock)
@@ -101,7 +100,7 @@ class RedisTier:
         self._realms: frozenset[str] = frozenset()
         self._follower = Follower(self._log, self._warm_up, monotonic, self._agree, self._trouble)
         self._notifier = Notifier(lambda: self._subscriber(address), f"{self._prefix}settled", self._refused)
-        self.leases = self._leases()
+        self.leases = self._leases(PipelinedScripts(self._link.client, self.pipelines, self._guard))
         self.limits = self._limits(own)
 
     def _new_pipelines(self) -> Pipelines:
@@ -122,10 +121,10 @@ class RedisTier:
     def _subscriber(self, address: RedisAddress) -> Link:
         return connect_subscriber(address, nodes_of(self._link.client), connect_timeout_s=_CONNECT_S)
 
-    def _leases(self) -> RedisLeases:
+    def _leases(self, scripts: PipelinedScripts) -> RedisLeases:
         return RedisLeases(
             self._notifier,
-            run_script=self._scripts.run,
+            scripts=scripts,
             name=self._name,
             open_entry=self._codec.open,
             seal_entry=self._codec.seal,
@@ -175,7 +174,6 @@ class RedisTier:
         await self._notifier.close()
         await self._follower.close()
         await self._lookups.close()
-        await self._scripts.close()
         await self.limits.close()
         await self.pipelines.close()
         for link in (self._link, self._log_link):

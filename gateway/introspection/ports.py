@@ -188,6 +188,7 @@ class Recalled:
         kept_s: float = 0.0,
         is_announced: bool = False,
         ahead_s: float = 0.0,
+        tags: tuple[bytes, ...] | None = None,
     ) -> None:
         self.result = result
         self.age_s = age_s
@@ -196,7 +197,7 @@ class Recalled:
         self.kept_s = kept_s
         self.is_announced = is_announced
         self.ahead_s = ahead_s
-        self.tags = None
+        self.tags = tags
 
 
 class Absent(Enum):

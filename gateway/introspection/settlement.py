@@ -84,8 +84,7 @@ class Settlement:
             announcing = self._spawn(self._announce_to_fleet(flight, question.token, outcome))
             return asyncio.wait([announcing], timeout=outcome.patience_s)
         if self._sharing is not None and outcome.log_position is not None and max(outcome.left_s, fleet_s) > 0:
-            recalled = Recalled(result, outcome.age_s, outcome.left_s, kept_s=fleet_s)
-            recalled.tags = outcome.tags  # the next reader need not make them
+            recalled = Recalled(result, outcome.age_s, outcome.left_s, kept_s=fleet_s, tags=outcome.tags)
             writing = self._spawn(self._sharing.share(key, recalled, outcome.log_position, outcome.grant))
             return asyncio.wait([writing], timeout=outcome.patience_s)
         self.release(key, outcome.grant)

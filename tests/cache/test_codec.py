@@ -30,9 +30,8 @@ class Reader:
 
     def sealed(self, realm: str = REALM, *, with_tags: bool = True, result: Facts | Inactive | None = None) -> bytes:
         facts = Facts({"sub": "alice", "sid": "s1", "client_id": "web"}, NOW) if result is None else result
-        recalled = Recalled(facts, 0.0, 60.0)
-        if with_tags:
-            recalled.tags = self.keys.aliases(self.key) + self.keys.result_tags(realm, facts)
+        tags = self.keys.aliases(self.key) + self.keys.result_tags(realm, facts) if with_tags else None
+        recalled = Recalled(facts, 0.0, 60.0, tags=tags)
         entry = self.codec.seal(self.key, recalled, self.index.log_position())
         assert entry is not None
         return entry[0]

@@ -337,15 +337,18 @@ async def test_a_redis_that_refuses_scripts_cannot_say_either(own_redis: RedisSe
 
 
 async def test_a_lease_that_ended_before_now_cannot_be_told_from_none() -> None:
-    async def lies(*_: object) -> list[object]:
-        return [OTHER, -1, -2, b""]
+    class Lying:
+        async def run(self, *_: object) -> list[object]:
+            return [OTHER, -1, -2, b""]
+
+    lying: Any = Lying()
 
     def open_entry(*_: object) -> Absent:
         return Absent.MISS
 
     leases = lease.RedisLeases(
         Notifier(NOBODY, "settled"),
-        run_script=lies,
+        scripts=lying,
         name=lambda _: b"entry",
         open_entry=open_entry,
         seal_entry=lambda *_: None,
