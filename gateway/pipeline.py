@@ -55,6 +55,8 @@ _RECEIVED: dict[str, ReceivedKind] = {
     "/keycloak/k_push_not_before": "k_push_not_before",  # a client's admin URL ends with …/keycloak
     "/keycloak/k_logout": "k_logout",
 }
+# A provider whose logout URL is wrong ends no session, and nobody would hear of it.
+_NO_EVENTS = f"no event arrives at this path; under events.prefix there are {', '.join(_RECEIVED)}"
 
 
 def decide(compiled: CompiledConfig, request: Request) -> Decision:
@@ -186,7 +188,7 @@ def _received(context: DecisionContext, rest: str) -> Decision:
     """Decide on a path under the events' prefix, which is the gateway's own on every host."""
     kind = _RECEIVED.get(rest)
     if kind is None:
-        return Refuse(context, Refusal("no_route", "there is no such resource here"))
+        return Refuse(context, Refusal("no_route", "there is no such resource here", reason=_NO_EVENTS))
     if context.request.method != "POST":
         return Refuse(context, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
     return Receive(context, kind)

@@ -302,7 +302,10 @@ class TestEvents:
 
     @pytest.mark.parametrize("target", ["/~hooks", "/~hooks/", "/~hooks/x", "/~hooks/security-events/"])
     def test_nothing_else_is_there_and_no_route_gets_it(self, target):
-        assert code(decide(self.EVENTS, request(target, "POST"))) == "no_route"
+        decision = decide(self.EVENTS, request(target, "POST"))
+        assert code(decision) == "no_route"
+        # A provider whose logout URL is wrong ends no session.
+        assert "under events.prefix there are /backchannel-logout, /security-events" in decision.refusal.told
 
     @pytest.mark.parametrize("target", ["/~hooks;x/security-events", "/~hooks/security-events;x", "/~hooks%3Bx"])
     def test_nothing_is_told_by_another_spelling_of_their_path(self, target) -> None:

@@ -93,7 +93,9 @@ class Follower:
             purge = purge_everything()
             self._outbox.clear()
         self._outbox[purge.id] = (purge, until_s)
-        _log.warning("a purge could not be told to the fleet; it will be tried again", extra={"event": "purge_delayed"})
+        reason = self._trouble.reason or "Redis gave no answer in time"
+        extra = {"event": "purge_delayed", "fields": {"reason": reason}}
+        _log.warning("a purge could not be told to the fleet; it will be tried again: %s", reason, extra=extra)
         return False
 
     async def reads_back(self, purge_id: bytes) -> bool:

@@ -112,7 +112,9 @@ def read_text(name: str) -> str:
             data = file.read(SOURCE_LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no path"
-        raise ConfigError(name, [Problem("", f"cannot be read: {reason}; name a file that can with -c")]) from None
+        raise ConfigError(
+            name, [Problem("", f"this file cannot be read: {reason}; name another, or mend that")]
+        ) from None
     try:
         return data.decode()
     except UnicodeDecodeError as error:

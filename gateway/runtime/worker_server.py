@@ -174,8 +174,8 @@ class WorkerServer:
             purge = replace(purge, id=bytes.fromhex(selector["id"]))
         evicted = self._on_purge(purge)
         shared = generation.cache.shared
-        if shared is not None and not await shared.publish_purge(purge):
-            _logger.warning("the fleet could not be told of a purge yet", extra={"event": "purge_delayed"})
+        if shared is not None:
+            await shared.publish_purge(purge)  # what cannot be told yet is in the log, and tried again
         return evicted
 
     def apply_locally(self, invalidation: Invalidation) -> None:

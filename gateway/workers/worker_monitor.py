@@ -149,10 +149,15 @@ def event(level: int, name: str, pid: int, text: str) -> None:
     _logger.log(level, "worker %d: %s", pid, text, extra={"event": name, "fields": {"pid": pid, "reason": text}})
 
 
+# The kernel tells nobody else.
+_OUT_OF_MEMORY = "; where nobody sent that, memory ran out: see dmesg or the container's state, and give it more"
+
+
 def _exit_reason(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     try:
-        return f"ended by {signal.Signals(-status).name}"
+        ended = f"ended by {signal.Signals(-status).name}"
     except ValueError:  # a real-time signal has no name
         return f"ended by signal {-status}"
+    return ended + _OUT_OF_MEMORY if -status == signal.SIGKILL else ended

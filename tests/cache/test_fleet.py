@@ -205,13 +205,17 @@ async def test_an_answer_that_settles_before_the_purge_is_heard_of_is_found_by_n
         assert (await other.ask()).tier == "provider"
 
 
-async def test_a_purge_while_redis_is_away_holds_here_and_is_told_later(own_redis: RedisServer) -> None:
+async def test_a_purge_while_redis_is_away_holds_here_and_is_told_later(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
     async with instances(own_redis, timeout_s=BRIEF_S) as [one, other]:
         await until(lambda: one.tier.healthy and other.tier.healthy)
         await one.ask()
         await other.ask()
         own_redis.pause()
         assert await one.purge(order(one, "sub")) == (1, False)
+        [line] = [record for record in caplog.records if getattr(record, "event", "") == "purge_delayed"]
+        assert "answer in time" in line.fields["reason"]  # type: ignore[attr-defined]  # one of ours
         assert (await one.ask()).tier == "provider"
         own_redis.resume()
         await until(lambda: not other.remembers())

@@ -113,6 +113,14 @@ async def test_one_snapshot_is_the_sum_of_all_workers_and_of_the_supervisor_itse
         assert served(await supervisor.snapshot()) == 1000 + calls
 
 
+async def test_who_was_killed_may_have_been_so_for_lack_of_memory(caplog):
+    async with supervised() as (supervisor, _):
+        os.kill(pids_of(supervisor)[0], signal.SIGKILL)
+        await until(lambda: any(getattr(one, "event", "") == "worker_ended" for one in caplog.records))
+    [reason] = [one.fields["reason"] for one in caplog.records if getattr(one, "event", "") == "worker_ended"][:1]
+    assert reason.startswith("ended by SIGKILL; where nobody sent that, memory ran out")
+
+
 async def test_a_worker_that_takes_the_place_of_one_that_died_is_counted():
     restarts = []
     async with supervised(on_restart=lambda: restarts.append(1)) as (supervisor, _):
