@@ -24,7 +24,7 @@ from support.generated import Conversation, Generator
 from support.lanes import FAST, GENERAL, LANES, lane_keys
 from support.running_gateway import RunningGateway, configuration, provider_settings
 from support.scripted_provider import Call, Reply, ScriptedProvider
-from support.transcript import SOON_S, Line, echo_marker
+from support.transcript import LOOK_S, LOOKS, Line, echo_marker
 
 from gateway.proxy.downstream.client_connection import ClientConnection
 from gateway.proxy.fast_lane import FastLane
@@ -40,6 +40,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 # What is spent of it is there again a microsecond later: every response tells of the same rest.
 LIMITS = {"wide": {"rate": "1000000/1s", "by": "address"}}
 PROBE = b"GET /open/probe HTTP/1.1\r\nHost: gw.example\r\nX-Marker: %b\r\n\r\n"
+_TURNS = 1_000
 _MADE_UP = re.compile(rb"\b[0-9a-f]{32}\b")
 _NOW = re.compile(rb"(?m)^Date: \w{3}, \d\d \w{3} 20[2-9]\d \d\d:\d\d:\d\d GMT\r$")
 _RUN = re.compile(r"(%41|\w)\1{30,}")
@@ -204,9 +205,11 @@ def until_the_reset(one: Held, other: Held) -> None:
 
 async def soon(condition: Callable[[], bool]) -> None:
     """As `eventually`, for what comes within a turn or two and is waited for hundreds of times."""
-    async with asyncio.timeout(SOON_S):
-        while not condition():  # noqa: ASYNC110 - what is awaited has no event
-            await asyncio.sleep(0)
+    for turn in range(_TURNS + LOOKS):
+        if condition():
+            return
+        await asyncio.sleep(0 if turn < _TURNS else LOOK_S)
+    raise TimeoutError("what comes within a turn or two did not come")
 
 
 async def probe(line: Line, marker: bytes) -> bool:
