@@ -144,13 +144,8 @@ def _as_one_form(line: bytes) -> tuple[bytes, bytes]:
 def _read(fields: Fields, what: int, name: bytes, value: bytes) -> None:
     if what == TRACE_PARENT:
         fields.trace_parent = value if fields.trace_parent is None else b""
-    elif what == CONNECTION:
-        _read_option(fields, value)
-    else:
-        _read_text(fields, what, name, value.decode("utf-8", "surrogateescape"))
-
-
-def _read_text(fields: Fields, what: int, name: bytes, text: str) -> None:
+        return
+    text = value.decode("utf-8", "surrogateescape")
     if what == HOST:
         fields.hosts = _with(fields.hosts, text)
     elif what == AUTHORIZATION:
@@ -161,6 +156,8 @@ def _read_text(fields: Fields, what: int, name: bytes, text: str) -> None:
         fields.origins = _with(fields.origins, text)
     elif what == OF_PROXIES:
         fields.of_proxies = _with(fields.of_proxies, (name.decode("ascii"), text))
+    elif what == CONNECTION:
+        _read_option(fields, value.lower(), text)
     else:
         _read_rare(fields, what, text)
 
@@ -178,12 +175,11 @@ def _read_rare(fields: Fields, what: int, text: str) -> None:
         fields.trace_states = _with(fields.trace_states, text)
 
 
-def _read_option(fields: Fields, value: bytes) -> None:
-    option = value.lower()
+def _read_option(fields: Fields, option: bytes, text: str) -> None:
     if option == _USUAL_OPTION:
         fields.stays = True
         return
-    fields.options = _with(fields.options, value.decode("utf-8", "surrogateescape"))
+    fields.options = _with(fields.options, text)
     if option == _LAST_OPTION:
         fields.ends = True
     else:

@@ -92,28 +92,29 @@ def follow_trace(
     less than `sampled_below`, or as the caller says where `peer` is one of the `trusted`.
     """
     is_sampled = request_id < sampled_below
+    state = ""
+    parent_id: str | None = None
     if parent is None or not _is_valid(parent):
-        trace_id = new_id() if is_sampled else request_id
-        return _placed(f"-{trace_id}-".encode(), request_id, new_id, is_sampled=is_sampled)
-    if (parent[54] in _SAMPLED_DIGITS) is not is_sampled and trusted.has_peer(peer):
-        is_sampled = not is_sampled
-    trace = _placed(parent[2:36], request_id, new_id, is_sampled=is_sampled)
-    if is_sampled:
-        trace.parent_id = parent[36:52].decode("ascii")
-    if states:
-        state = ",".join(states)
-        trace.state = state if len(state) <= _STATE_CHARS_MAX else ""
-    return trace
-
-
-def _placed(trace_id: bytes, request_id: str, new_id: Callable[[], str], *, is_sampled: bool) -> TraceContext:
-    """The place of a request in the trace of this id, which has its dashes around it."""
+        trace_id = f"-{new_id() if is_sampled else request_id}-".encode()
+    else:
+        if (parent[54] in _SAMPLED_DIGITS) is not is_sampled and trusted.has_peer(peer):
+            is_sampled = not is_sampled
+        trace_id = parent[2:36]
+        if is_sampled:
+            parent_id = parent[36:52].decode("ascii")
+        if states:
+            state = _joined(states)
     if not is_sampled:
         line = b"".join((_BEGIN, trace_id, request_id[_SPAN_CHARS:].encode(), _UNSAMPLED))
-        return TraceContext(line, is_sampled=False)
+        return TraceContext(line, state, is_sampled=False)
     spans = new_id()
     line = b"".join((_BEGIN, trace_id, spans[_SPAN_CHARS:].encode(), _SAMPLED))
-    return TraceContext(line, span_id=spans[:_SPAN_CHARS], is_sampled=True)
+    return TraceContext(line, state, spans[:_SPAN_CHARS], parent_id, is_sampled=True)
+
+
+def _joined(states: Sequence[str]) -> str:
+    state = ",".join(states)
+    return state if len(state) <= _STATE_CHARS_MAX else ""
 
 
 def _is_valid(parent: bytes) -> bool:
