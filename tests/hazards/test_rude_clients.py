@@ -6,7 +6,7 @@ import struct
 
 import pytest
 from support.backend import Wait, ok, script
-from support.lanes import lane_keys
+from support.lanes import GENERAL, lane_keys, lanes
 from support.running_gateway import RunningGateway, configuration, eventually, provider_settings
 from support.wire import Client, request
 
@@ -28,7 +28,7 @@ async def leave(client: Client, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["end", "reset"])
 @pytest.mark.parametrize("ahead", [b"", AHEAD], ids=["nothing", "requests"])
-async def test_who_leaves_is_noticed_though_nothing_more_is_read(gateway, backend, ahead, how):
+async def test_a_client_that_leaves_is_noticed_though_nothing_more_is_read(gateway, backend, ahead, how):
     """Else a client holds a connection to a backend without having one itself, for as long as the backend waits."""
     go_on = asyncio.Event()
     backend.answers.append(script(Wait(go_on), ok(b"late")))
@@ -44,7 +44,7 @@ async def test_who_leaves_is_noticed_though_nothing_more_is_read(gateway, backen
         go_on.set()
 
 
-async def test_who_resets_an_upload_is_noticed_though_the_backend_takes_none_of_it(provider, lane):
+async def test_a_client_that_resets_an_upload_is_noticed_though_the_backend_takes_none_of_it(provider, lane):
     """A client that only ends may have sent all of its body, which the backend is to have."""
 
     done = asyncio.Event()
@@ -67,5 +67,35 @@ async def test_who_resets_an_upload_is_noticed_though_the_backend_takes_none_of_
         await eventually(lambda: any(b'"path":"/open/x"' in raw for raw in running.lines.raw), within_s=WITHIN_S)
     finally:
         done.set()
+        await running.stop()
+        server.close()
+
+
+@lanes(GENERAL)
+async def test_a_slow_backend_gets_a_whole_upload_whose_client_ends_behind_it(provider, lane):
+    """Some clients send and leave. The sweep comes by several times meanwhile."""
+    size, got = 8 * 2**20, bytearray()
+
+    async def take_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        while data := await reader.read(2**16):
+            got.extend(data)
+            await asyncio.sleep(0.02)
+        writer.close()
+
+    server = await asyncio.start_server(take_slowly, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    route = {"name": "open", "match": {"path": "/open/**"}, "backend": url, "auth": "none"}
+    providers = {"p": provider_settings(provider)}
+    running = RunningGateway(configuration(providers=providers, routes=[route], server=lane_keys(lane)))
+    await running.start()
+    try:
+        client = await Client.of(running.address)
+        client.writer.write(request("POST", "/open/x", body=bytes(size)))
+        client.writer.write_eof()
+        await eventually(lambda: len(got.partition(b"\r\n\r\n")[2]) == size)
+        await client.close()
+    finally:
         await running.stop()
         server.close()
