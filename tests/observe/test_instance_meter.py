@@ -19,3 +19,12 @@ def test_the_last_configuration_taken_counts_with_its_certificates():
     found = samples(meter.snapshot())
     assert found["gateway_config_last_reload_seconds{}"] == 1_700_000_060
     assert found['gateway_certificate_expiry_seconds{where="server.tls.certificate"}'] == 1_900_000_000
+
+
+def test_a_certificate_that_has_ended_is_told_of(caplog):
+    InstanceMeter().configured(
+        1_000.0, {"server.tls.certificate": 999.0, "routes.a.backend[0].tls.certificate": 1_001.0}
+    )
+    [line] = caplog.records
+    assert (line.event, line.fields["where"]) == ("certificate_ended", "server.tls.certificate")
+    assert line.fields["reason"].startswith("it ended at 1970-01-01T00:16:39.000Z, so that no peer trusts it; write")
