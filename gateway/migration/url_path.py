@@ -10,6 +10,7 @@ from gateway.migration.url_parts import PartKind, UrlPart
 
 _LITERAL = PartKind.LITERAL
 _LOOKAHEAD = "(?!"
+_GLOBS = frozenset({"*", "**"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ def _ended(segment: list[UrlPart], done: list[str], notes: list[str], *, widen: 
 def _why(pattern: str, kinds: list[PartKind]) -> str:
     if pattern.startswith(_LOOKAHEAD):
         return f"<{pattern}> looks ahead; here the most specific route wins: write the rule without it, as /path/<.*>"
+    if pattern in _GLOBS or pattern.startswith("{"):  # among globs these are carried over
+        return f"<{pattern}> is a glob, and the rules are read as regular expressions; use --matching-strategy glob"
     if kinds == [PartKind.NARROW]:
         return f"<{pattern}> admits only some texts, and a segment here takes any; write {{name}}, or use --widen"
     return f"<{pattern}> is no whole segment, and there are no regular expressions here; write path patterns"

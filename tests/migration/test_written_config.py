@@ -282,6 +282,14 @@ def test_alternatives_that_cannot_be_carried_over_refuse_and_the_others_do_not()
     assert "<**.css> is no whole segment" in found.refused[0]
 
 
+@pytest.mark.parametrize("pattern", ["**", "{orders,carts}"])
+def test_a_glob_that_is_read_as_a_regular_expression_says_what_to_use(pattern):
+    rule = {**RULE, "match": {"url": f"https://a/x/<{pattern}>", "methods": ["GET"]}}
+    assert "use --matching-strategy glob" in migrated(rule).refused[0]
+    found = migrated(rule, settings={"access_rules": {"matching_strategy": "glob"}})
+    assert [one for one in found.refused if f"<{pattern}>" in one] == []
+
+
 def test_the_client_of_a_basic_header_is_carried_over_without_its_secret():
     basic = "Basic " + b64encode(b"gw%3A1:hunter2-hunter2").decode()
     found = migrated({**RULE, **introspection(introspection_request_headers={"Authorization": basic})})
