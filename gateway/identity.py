@@ -50,20 +50,36 @@ class IdentityRules:
     answer: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Identity:
     """Holds the identity's fields, and the same as lines with their ends. From `renew_at` on, it is made again.
 
     `is_large`: many backends refuse so much. `lacks_answer`: the whole answer was too large to be sent. `is_notable`:
-    the operator is told of one of the two.
+    the operator is told of one of the two. Nobody changes it; as with `Facts`, a frozen one would take longer to make.
     """
 
     pairs: Pairs
     lines: bytes
-    is_large: bool = False
-    lacks_answer: bool = False
-    renew_at: float = math.inf
-    is_notable: bool = False
+    is_large: bool
+    lacks_answer: bool
+    renew_at: float
+    is_notable: bool
+
+    def __init__(
+        self,
+        pairs: Pairs,
+        lines: bytes,
+        is_large: bool = False,
+        lacks_answer: bool = False,
+        renew_at: float = math.inf,
+        is_notable: bool = False,
+    ) -> None:
+        self.pairs = pairs
+        self.lines = lines
+        self.is_large = is_large
+        self.lacks_answer = lacks_answer
+        self.renew_at = renew_at
+        self.is_notable = is_notable
 
 
 NOBODY: Final = Identity((), b"")
@@ -120,7 +136,7 @@ def _signed(rules: IdentityTokenRules, facts: Facts, now: float) -> SignedIdenti
 
 
 def _made(pairs: Pairs, renew_at: float, *, lacks_answer: bool = False) -> Identity:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in pairs).encode("utf-8", "surrogateescape")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in pairs]).encode("utf-8", "surrogateescape")
     if not lines.count(b"\n") == lines.count(b"\r") == len(pairs):
         raise ValueError("an identity header has a line end")  # cannot happen; it would become a header of its own
     is_large = len(lines) > _LARGE_BYTES
@@ -136,9 +152,10 @@ def identity_headers(rules: HeaderClaims, claims: Claims) -> Pairs | Refusal:
     pairs: list[tuple[str, str]] = []
     try:
         for name, paths in rules.items():
-            texts = (_text(name, claim_at(claims, path)) for path in paths)
-            if value := next(filter(None, texts), None):
-                pairs.append((name, value))
+            for path in paths:
+                if value := _text(name, claim_at(claims, path)):
+                    pairs.append((name, value))
+                    break
     except _UnsafeError as error:
         detail = "a claim of the token cannot be passed on safely"
         refusal = challenge("unsafe_claim", detail)
@@ -164,6 +181,8 @@ def _scalar(header: str, value: Any) -> str | None:
         return format(Decimal(repr(value)), "f")
     if not isinstance(value, str):
         return None
+    if value.isascii() and value.isprintable() and not value.startswith(" ") and not value.endswith(" "):
+        return value  # what most are, told without the pattern
     # Blanks at the ends do not belong to a field value on the wire (RFC 9110 §5.5): "root " would arrive as "root".
     if value != value.strip(" ") or _UNSAFE.search(value):
         raise _UnsafeError(header)
