@@ -212,8 +212,9 @@ async def test_a_pipeline_that_leaves_its_server_connects_again_and_loses_nothin
 ) -> None:
     monkeypatch.setattr(auto_pipeline, "_LINE_AGE_MIN_S", 0.0)
     async with pipeline_to(server.connect, timeout_s=10) as pipeline:
+        await pipeline.warm_up()
         under_way = ask(pipeline, "under way")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # the batch is written
         pipeline.leave()
         assert await asyncio.gather(under_way, ask(pipeline, "later")) == [[b"under way"], [b"later"]]
         assert server.connections == 2

@@ -2,7 +2,10 @@
 
 from typing import Any, cast
 
+import pytest
+
 from gateway.authn.bearer import Token
+from gateway.authn.facts import Facts
 from gateway.authn.question import FactsLookup, Question
 from gateway.compiled import compile_config
 from gateway.config.model import Config
@@ -10,7 +13,7 @@ from gateway.decision import NeedsFacts
 from gateway.http.request_fields import fields_of_text
 from gateway.introspection.admission import Admission
 from gateway.introspection.authenticator import Authenticator
-from gateway.introspection.token_buckets import TokenBuckets
+from gateway.introspection.token_buckets import RetryAfter, TokenBuckets
 from gateway.pipeline import decide
 from gateway.request import Request
 
@@ -61,3 +64,27 @@ async def test_a_token_that_one_of_the_next_knows_is_not_charged() -> None:
     asked = Asked(known_at="sso/realm-3")
     admission = Admission(compiled, cast("Authenticator", asked), None)
     assert admission._is_known(needs)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_caller_that_leaves_before_the_result_stays_charged_without_a_task_too(is_there: bool) -> None:
+    compiled, needs = needs_facts()
+    buckets, heard = TokenBuckets(1, 1), []
+
+    class Later(Asked):
+        def begin(self, _: Question, listener: Any) -> None:
+            heard.append(listener)
+
+    admission = Admission(compiled, cast("Authenticator", Later()), buckets, monotonic=lambda: 0.0)
+    assert admission.begin(needs, lambda _: is_there)
+    heard[0](FactsLookup(Facts({}, 0.0), "provider"))
+    assert isinstance(buckets.spend("198.51.100.7", 0.0), RetryAfter) is not is_there
+
+
+async def test_a_question_that_tolerates_older_facts_needs_a_task_and_nothing_is_spent() -> None:
+    compiled, needs = needs_facts()
+    buckets = TokenBuckets(1, 1)
+    admission = Admission(compiled, cast("Authenticator", Asked()), buckets, monotonic=lambda: 0.0)
+    needs.question.stale_s = 60.0
+    assert not admission.begin(needs, lambda _: True)
+    assert not isinstance(buckets.spend("198.51.100.7", 0.0), RetryAfter)
