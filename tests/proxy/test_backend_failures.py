@@ -574,3 +574,19 @@ async def test_a_head_that_cannot_be_made_takes_no_connection(serve, backend, mo
     gateway.expects_errors = True
     refused(await gateway.get("/open/x"), 500, "internal_error")
     assert backend.connections == []
+
+
+async def test_a_plain_connection_that_is_lost_at_once_may_have_met_tls(serve, backend):
+    backend.default = script(CLOSE)
+    gateway = await serve(retries=0)
+    refused(await gateway.get("/open/x"), 502, "bad_gateway")
+    assert await reason(gateway) == "the connection was lost before the answer; write https:// if it speaks TLS"
+
+
+async def test_one_that_has_answered_before_has_not(serve, backend):
+    gateway = await serve(retries=0)
+    assert (await gateway.get("/open/x")).status == 200
+    backend.default = script(RESET)
+    refused(await gateway.get("/open/x"), 502, "bad_gateway")
+    assert len(backend.connections) == 1
+    assert (await gateway.log_line(2))["reason"] == "the connection was lost before the answer"

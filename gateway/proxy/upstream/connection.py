@@ -177,7 +177,10 @@ class BackendConnection(ResponseReader):
         elif self._has_responded:
             self._break(BackendBrokenError("the connection was lost within the answer"))
         else:
-            self._break(BackendUnreachableError("the connection was lost before the answer"))
+            # A TLS port that was taken for a plain one closes without a word.
+            may_be_tls = not self._is_tls and not self.idle_since_s
+            hint = "; write https:// if it speaks TLS" if may_be_tls else ""
+            self._break(BackendUnreachableError(f"the connection was lost before the answer{hint}"))
 
     def eof_received(self) -> bool:
         """Whether the transport is kept; else it closes itself, and `connection_lost` says the rest."""
