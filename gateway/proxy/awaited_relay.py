@@ -41,6 +41,10 @@ class AwaitedRelay(Relay):
     def _outside(self) -> Outside:
         return self._from_outside()
 
+    def forget_tunnel(self) -> None:
+        """The exchange is over. What a tunnel is made of refers to this relay."""
+        self.tunnel = self.on_room = self._switch = None
+
     def over(self, error: BackendError | None) -> None:
         if not self._future.done():
             self._future.set_result(error)

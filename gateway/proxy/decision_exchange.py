@@ -157,6 +157,8 @@ class DecisionExchange:
         self._end(keeps_alive=keeps_alive)
 
     def _waited(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
+            self._task = None  # it was cancelled, and its error has a frame that has this exchange
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 

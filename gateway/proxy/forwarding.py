@@ -163,6 +163,7 @@ class _Attempt:
                     self.relay.end_tunnel()
                 else:
                     self.relay.abandon()
+            self.relay.forget_tunnel()
 
     async def _upload(self, connection: BackendConnection) -> BackendError | None:
         sending = self._loop.create_task(self._send_body(connection))

@@ -52,6 +52,7 @@ class AiohttpConnection(InTurn):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None  # of the request under way
+        self._is_answered = False
         self._settling = Settling(loop)
 
     @property
@@ -78,6 +79,8 @@ class AiohttpConnection(InTurn):
         if self._last_deadline is not None:
             self._last_deadline.cancel()
         super().connection_lost(exc)
+        if self._is_answered:
+            self._body = None  # its rest will not come, and it refers to this connection
 
     def _has_parsed(self, *, is_new: bool) -> None:
         if is_new:
@@ -95,6 +98,7 @@ class AiohttpConnection(InTurn):
     def head_is_whole(self, body: StreamReader) -> None:
         """A request has its turn."""
         self._body = body
+        self._is_answered = False
         self._notice_broken_body()
 
     async def has_broken_body(self, *, may_wait: bool) -> bool:
@@ -115,7 +119,10 @@ class AiohttpConnection(InTurn):
         """The next bytes belong to the next head, once the rest of the body has come."""
         if self.client.state == REQUEST:
             self.client.state = REST_OF_BODY
-        if self._body is not None:
+        self._is_answered = True
+        if self.transport is None:
+            self._body = None  # as in `connection_lost`
+        elif self._body is not None:
             self._body.on_eof(self._await_head)
 
     def handle_error(
@@ -127,6 +134,8 @@ class AiohttpConnection(InTurn):
     ) -> web.StreamResponse:
         """The response to what aiohttp could not parse, or to an error nobody expected; closes the connection."""
         _ = message  # quotes what the client sent
+        if exc is not None and status == HTTPStatus.BAD_REQUEST:
+            exc.__traceback__ = None  # a frame of the parser's caller, which has the error
         if self.client.state == BROKEN:
             # The request that it was part of has its response, or this would not be reached; there is no other to give.
             self.client.transport.close()  # once all that was written has gone out

@@ -239,10 +239,13 @@ class ClientConnection(ClientTransport):
         self._listener.leave(self)
         if awaited is not None:
             awaited.lane.left(self, bytes(awaited.came))
-        if self.fast_exchange is not None:
-            self.fast_exchange.leave()
-        if self._general is not None:
-            self._general.connection_lost(exc)
+        # Each refers to this connection: what refers to both would stay until the collector comes.
+        exchange, self.fast_exchange = self.fast_exchange, None
+        general, self._general = self._general, None
+        if exchange is not None:
+            exchange.leave()
+        if general is not None:
+            general.connection_lost(exc)
 
     def _offer(self, data: bytes) -> None:
         fast = self._listener.fast

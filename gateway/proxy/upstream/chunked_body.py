@@ -12,32 +12,49 @@ _CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Chunks:
     """Of one response. Its head has been read already: the parser is shown one that says no more than this."""
 
-    __slots__ = ("_parser", "_pieces", "_spare_bytes", "_spare_fields", "has_ended", "has_more", "on_body")
+    __slots__ = ("_heard", "_parser")
 
     def __init__(self) -> None:
-        self.has_ended = False
-        self.has_more = False  # bytes that are not part of the body stand behind its end
-        self._spare_bytes = HEAD_LIMIT_BYTES
-        self._spare_fields = FIELDS_MAX
-        self._pieces: list[bytes] = []
-        self.on_body = self._pieces.append  # a body may be of nothing but one-byte chunks
-        self._parser = httptools.HttpResponseParser(self)
+        self._heard = _Heard()
+        self._parser = httptools.HttpResponseParser(self._heard)
         self._parser.feed_data(_CHUNKED_HEAD)
+
+    @property
+    def has_ended(self) -> bool:
+        return self._heard.has_ended
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes that are not part of the body stand behind its end."""
+        return self._heard.has_more
 
     def feed(self, data: bytes) -> bytes | None:
         """What of it is body; `None` where the framing is broken."""
-        pieces = self._pieces
+        heard = self._heard
+        pieces = heard.pieces
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            if not self.has_ended:
+            if not heard.has_ended:
                 return None
-            self.has_more = True
+            heard.has_more = True
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         return body
 
-    # What follows is called by the parser.
+
+class _Heard:
+    """What the parser says. It does not know the parser, so that both are gone with the last who needs them."""
+
+    __slots__ = ("_spare_bytes", "_spare_fields", "has_ended", "has_more", "on_body", "pieces")
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.has_more = False
+        self._spare_bytes = HEAD_LIMIT_BYTES
+        self._spare_fields = FIELDS_MAX
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append  # a body may be of nothing but one-byte chunks
 
     def on_message_begin(self) -> None:
         if self.has_ended:
