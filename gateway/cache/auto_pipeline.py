@@ -188,6 +188,7 @@ class _Batch:
         self._unanswered -= 1
         if not self._unanswered:
             self._deadline.cancel()
+            self.members = []  # each refers to its batch
 
 
 class _Line:

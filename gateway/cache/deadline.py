@@ -32,6 +32,7 @@ class Deadline:
 
     def cancel(self) -> None:
         self._timer.cancel()
+        self._expired = _nobody  # it may refer to what has this deadline
 
     def _due(self) -> None:
         late_s = min(self._loop.time() - self._due_s, self._timeout_s)
@@ -42,3 +43,7 @@ class Deadline:
             self._timer = self._loop.call_soon(self._look, left - 1)
         else:
             self._expired()
+
+
+def _nobody() -> None:
+    """Is called instead of whoever does not wait any more."""

@@ -116,7 +116,7 @@ class RequestBody:
         except TimeoutError:
             raise self._failed(BodyFault.TOO_SLOW) from None
         except (web.RequestPayloadError, ConnectionError) as error:
-            error.__traceback__ = None  # the stream keeps the error, and that would keep this frame, which has the stream
+            error.__traceback__ = None  # the stream keeps the error, and this frame has the stream
             raise self._failed(BodyFault.BROKEN) from None
         finally:
             self._waited_s += monotonic() - began_s

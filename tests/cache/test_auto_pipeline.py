@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from support.uncollected import ours, uncollected
 
 from gateway.cache import auto_pipeline
 from gateway.cache.auto_pipeline import AutoPipeline, NotSentError
@@ -69,6 +70,15 @@ async def test_commands_of_one_iteration_of_the_loop_are_one_write(server: Serve
             assert await asyncio.gather(*(ask(pipeline, name) for name in names)) == [[name.encode()] for name in names]
             assert len(server.reads) == turn + 1
     assert server.connections == 1
+
+
+async def test_a_batch_that_is_over_needs_no_collector(server: Server) -> None:
+    async with pipeline_to(server.connect, timeout_s=10) as pipeline:
+        await pipeline.warm_up()
+        with uncollected() as left:
+            for _ in range(10):
+                await asyncio.gather(ask(pipeline, "one"), ask(pipeline, "two"))
+        assert ours(left) == []
 
 
 async def test_a_batch_does_not_wait_for_the_one_before(server: Server) -> None:

@@ -5,37 +5,17 @@ memory, and a worker's grows and falls by megabytes. So what ends is to be gone 
 """
 
 import asyncio
-import gc
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from support.backend import CLOSE, HANG, RAW, RESET, chunked, ok, script
 from support.running_gateway import eventually
+from support.uncollected import ours, uncollected
 from support.wire import BrokenOffError, request
 
 TIMES = 12
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-
-@contextmanager
-def uncollected() -> Iterator[list[Any]]:
-    """Meanwhile nothing is collected; afterwards the list has what only the collector would have freed."""
-    gc.collect()
-    gc.disable()
-    left: list[Any] = []
-    try:
-        yield left
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        left += gc.garbage
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 async def plain(gateway, backend):
@@ -89,14 +69,6 @@ async def upload_that_breaks_off(gateway, backend):
     await asyncio.sleep(0.05)
 
 
-async def rest_of_a_refused_upload(gateway, backend):
-    client = await gateway.client()
-    await client.send(b"POST /api/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
-    assert (await client.answer()).status == 401
-    client.reset()
-    await asyncio.sleep(0.05)
-
-
 async def tunnel_that_the_client_ends(gateway, backend):
     backend.answers.append(script(SWITCHED, RAW))
     async with await gateway.client() as client:
@@ -128,7 +100,6 @@ CONVERSATIONS = [
     refused_head,
     client_that_leaves_while_it_waits,
     upload_that_breaks_off,
-    rest_of_a_refused_upload,
     tunnel_that_the_client_ends,
     tunnel_that_the_backend_ends,
     upgrade_that_is_refused,
@@ -144,5 +115,5 @@ async def test_what_has_ended_needs_no_collector(serve, backend, conversation):
         for _ in range(TIMES):
             await conversation(gateway, backend)
         await asyncio.sleep(0.3)
-    ours = Counter(type(one).__name__ for one in left if type(one).__module__.partition(".")[0] == "gateway")
-    assert not {name: count for name, count in ours.items() if count >= TIMES // 2}
+    found = Counter(type(one).__name__ for one in ours(left))
+    assert not {name: count for name, count in found.items() if count >= TIMES // 2}

@@ -52,7 +52,6 @@ class AiohttpConnection(InTurn):
         self._head_deadline: asyncio.TimerHandle | None = None
         self._last_deadline: asyncio.TimerHandle | None = None
         self._body: StreamReader | None = None  # of the request under way
-        self._is_answered = False
         self._settling = Settling(loop)
 
     @property
@@ -79,8 +78,6 @@ class AiohttpConnection(InTurn):
         if self._last_deadline is not None:
             self._last_deadline.cancel()
         super().connection_lost(exc)
-        if self._is_answered:
-            self._body = None  # its rest will not come, and it refers to this connection
 
     def _has_parsed(self, *, is_new: bool) -> None:
         if is_new:
@@ -98,7 +95,6 @@ class AiohttpConnection(InTurn):
     def head_is_whole(self, body: StreamReader) -> None:
         """A request has its turn."""
         self._body = body
-        self._is_answered = False
         self._notice_broken_body()
 
     async def has_broken_body(self, *, may_wait: bool) -> bool:
@@ -119,9 +115,8 @@ class AiohttpConnection(InTurn):
         """The next bytes belong to the next head, once the rest of the body has come."""
         if self.client.state == REQUEST:
             self.client.state = REST_OF_BODY
-        self._is_answered = True
         if self.transport is None:
-            self._body = None  # as in `connection_lost`
+            self._body = None  # its rest will not come, and it refers to this connection
         elif self._body is not None:
             self._body.on_eof(self._await_head)
 
