@@ -44,7 +44,7 @@ from gateway.policy import judge
 from gateway.possession import proof_problem
 from gateway.presentation import RequestCredentials, find_credentials
 from gateway.request import Request
-from gateway.route_path import moved, takes, unrouted
+from gateway.route_path import moved, takes, unrouted, wrong_method
 from gateway.routing import Matched
 
 _HTTP10: Final = (1, 0)
@@ -177,8 +177,7 @@ def _own(
         context = DecisionContext(request, caller, target, body_bytes)
         if request.method in document.methods:
             return Publish(context, document)
-        allow = (("Allow", ", ".join(document.methods)),)
-        return Refuse(context, Refusal("method_not_allowed", "the document is only read", allow))
+        return Refuse(context, wrong_method("the document is only read", document.methods))
     if request.method == "OPTIONS" and compiled.answers_preflights:
         return _preflighted(compiled, request, caller, target, body_bytes)
     return None
@@ -190,7 +189,7 @@ def _received(context: DecisionContext, rest: str) -> Decision:
     if kind is None:
         return Refuse(context, Refusal("no_route", "there is no such resource here", reason=_NO_EVENTS))
     if context.request.method != "POST":
-        return Refuse(context, Refusal("method_not_allowed", "the resource takes only POST", (("Allow", "POST"),)))
+        return Refuse(context, wrong_method("the resource takes only POST", ("POST",)))
     return Receive(context, kind)
 
 

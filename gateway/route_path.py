@@ -5,6 +5,8 @@ Pure. Routes match the segments of a path without their parameters; see `gateway
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.compiled import CompiledRoute
 from gateway.config.pattern import SegmentKind
 from gateway.http.refusal import Refusal
@@ -33,9 +35,13 @@ def unrouted(target: Target, found: Matched[CompiledRoute] | WrongMethod | None)
     if target.has_parameters:
         return Refusal("invalid_target", "the path has parameters")
     if isinstance(found, WrongMethod):
-        allow = (("Allow", ", ".join(found.allowed)),)
-        return Refusal("method_not_allowed", "the resource does not take this method", allow)
+        return wrong_method("the resource does not take this method", found.allowed)
     return Refusal("no_route", "there is no such resource here")
+
+
+def wrong_method(detail: str, allowed: Iterable[str]) -> Refusal:
+    methods = ", ".join(allowed)
+    return Refusal("method_not_allowed", detail, (("Allow", methods),), reason=f"the method is not one of [{methods}]")
 
 
 def moved(target: Target, matched: Matched[CompiledRoute]) -> str:

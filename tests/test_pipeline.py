@@ -148,6 +148,7 @@ def test_an_unknown_path_and_a_wrong_method() -> None:
     wrong = decided(routes, request("/a", "DELETE"))
     assert code(wrong) == "method_not_allowed"
     assert wrong.refusal.headers == (("Allow", "GET, HEAD, POST"),)
+    assert wrong.refusal.reason == "the method is not one of [GET, HEAD, POST]"
 
 
 def test_an_encoded_slash_passes_only_where_it_is_allowed() -> None:
