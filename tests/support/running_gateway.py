@@ -96,6 +96,8 @@ class RunningGateway:
         root = logging.getLogger()
         for handler in [one for one in root.handlers if isinstance(one, JsonLines)]:
             root.removeHandler(handler)
+        root.setLevel(logging.WARNING)
+        logging.getLogger("gateway").setLevel(logging.NOTSET)  # a file may have asked for errors alone
         logging.captureWarnings(False)
 
     async def drain(self, timeout_s: float | None = None) -> None:
