@@ -60,7 +60,13 @@ WHAT_IS_SAID = {
 }
 
 
-@pytest.mark.parametrize("step", BREAKING)
+# They replace what compiled code calls without looking it up.
+PATCHED = {4, 6}
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=pytest.mark.interpreted if step in PATCHED else ()) for step in BREAKING]
+)
 def test_a_broken_promise_is_found_by_its_step_and_ends_the_check_with_1(step):
     breaking = "\n".join(line.strip() for line in BREAKING[step].splitlines())
     program = f"{breaking}\nfrom gateway.cli import main\nmain()"

@@ -351,6 +351,7 @@ def _worker_of(client: Client, gateway: ServedGateway) -> int:
     raise AssertionError("no worker holds it")
 
 
+@pytest.mark.interpreted
 async def test_a_client_that_leaves_as_its_answer_comes_is_no_failure_of_the_gateway(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "trusts its peer": {"trusted_proxies": ["127.0.0.0/8"], "max_headers": 12},
 }
 # What is spent of it is there again a microsecond later: every response tells of the same rest.
+# Nothing ends within a run: the two gateways would ask again at two moments.
+CACHE = {"ttl": "1h", "inactive_ttl": "1h"}
 LIMITS = {"wide": {"rate": "1000000/1s", "by": "address"}}
 PROBE = b"GET /open/probe HTTP/1.1\r\nHost: gw.example\r\nX-Marker: %b\r\n\r\n"
 _TURNS = 1_000
@@ -147,7 +149,7 @@ async def pair(request, backend, told, routes) -> AsyncIterator[Pair]:
         for lane in LANES:
             server = {"header_timeout": "5s", **pair.settings, **lane_keys(lane)}
             providers = {"p": provider_settings(told, breaker=None)}  # whose state is a matter of time
-            text = configuration(providers=providers, routes=routes, server=server, limits=LIMITS)
+            text = configuration(providers=providers, routes=routes, server=server, limits=LIMITS, cache=CACHE)
             pair.gateways[lane] = RunningGateway(text)
             await pair.gateways[lane].start()
         yield pair

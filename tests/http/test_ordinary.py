@@ -239,14 +239,15 @@ UNUSUAL = {
 }  # fmt: skip
 
 
+MANNERS = ("is_http10", "is_last", "is_chunked", "behind")  # compiled, the class has no __slots__ to ask
+
+
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_what_differs_from_most_is_told(name: str) -> None:
     wire, expected, body = UNUSUAL[name]
     taken = read_ordinary(wire)
     assert taken is not None
-    assert {key: getattr(taken.manner, key) for key in Manner.__slots__} == {
-        key: getattr(expected, key) for key in Manner.__slots__
-    }
+    assert all(getattr(taken.manner, key) == getattr(expected, key) for key in MANNERS)
     assert taken.body == body
 
 

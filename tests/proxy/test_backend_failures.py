@@ -66,12 +66,11 @@ def greeting(wire):
 
 
 @pytest.fixture
-async def gone():
-    """The URL of a place where nobody listens."""
-    away = Backend()
-    await away.start()
-    await away.stop()
-    return away.url
+def gone():
+    """The URL of a place where nobody listens, and where nobody else can begin to."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 class TestNeverSent:
