@@ -130,7 +130,7 @@ async def fleet(
         redis.start()
         provider = await stack.enter_async_context(ScriptedProvider())
         provider.default = _active
-        backend = await asyncio.get_running_loop().create_server(_Backend, "127.0.0.1", 0)
+        backend = await asyncio.get_running_loop().create_server(_Backend, "127.0.0.1", 0, backlog=1024)
         stack.callback(backend.close)
         document = {
             "providers": {
