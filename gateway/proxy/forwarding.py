@@ -155,6 +155,7 @@ class _Attempt:
             connection.await_response(timeout_s)
             if sent is not None:
                 return await self._over
+            state.awaits_body()
             return await self._upload(connection)
         finally:
             if not self._over.done() or self._over.cancelled():

@@ -101,6 +101,18 @@ async def test_one_that_says_nothing_is_left_alone_before_the_first_time_out(ser
     await asyncio.gather(*clients, return_exceptions=True)
 
 
+async def test_a_client_that_is_still_sending_makes_no_backend_be_left_alone(serve, backend, bad):
+    """Sixteen slow uploads would otherwise send all other clients to one of the two backends."""
+    bad.default = backend.default
+    gateway = await serve(backend=[bad.url, backend.url], timeout="20s")
+    begun = b"POST /open/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    for _ in range(16):
+        await (await gateway.client()).send(begun)
+    await eventually(lambda: len(bad.requests) == len(backend.requests) == 8)
+    assert await statuses(gateway, 4, "GET") == {200: 4}
+    assert len(bad.requests) == len(backend.requests) == 10
+
+
 async def test_without_outliers_one_that_says_nothing_is_asked_each_time(serve, backend, bad):
     bad.default = script(HANG)
     gateway = await serve(backend=[bad.url, backend.url], timeout="20s", outliers=None)

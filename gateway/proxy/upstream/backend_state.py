@@ -83,6 +83,10 @@ class BackendState:
         self.tally.client_left += 1
         self._is_over()
 
+    def awaits_body(self) -> None:
+        """A client is still sending the request. The backend owes no answer before that, and is not to pay for it."""
+        self._is_over()
+
     def _is_over(self) -> None:
         if self.unheard:
             self.unheard -= 1

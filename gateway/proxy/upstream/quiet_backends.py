@@ -4,7 +4,7 @@ A backend that hangs accepts everything. Its first time-out comes after the rout
 may wait for it. So it matters how many requests have been sent to it since its last answer:
 
 - `BackendState.unheard` counts the requests under way to which a backend was chosen after its last answer. An answer of
-  any status sets it to 0.
+  any status sets it to 0. A request that its client is still sending does not count: no answer is due before its end.
 - A backend with `_UNHEARD_MAX` of them is quiet: it is passed over while one that is not quiet is there. Where all are,
   as in a burst or where every answer takes long, those are chosen that have the fewest for their weight.
 - After `pause_s` one request tries a quiet backend. What comes of that is the business of `Ejection`.
